@@ -1,0 +1,244 @@
+//! The keys file on the volume: read again whenever it has changed, written by one rename.
+//!
+//! An edit counts from the next request on, because each request asks [`KeyFile::current`], which looks at the
+//! file's stamp (one system call) and reads it only when that has changed. A file that can't be read, or looks
+//! as if somebody is in the middle of writing it, takes no key away: the last good ones go on being good.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::keys::{COLUMNS, Keys, PlainKey, Scope};
+use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_KEYS_SUFFIX};
+use crate::stat::Stat;
+use crate::volume::Volume;
+
+/// How long a file that looks half-written is given to be finished. After that it is taken as it stands.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A keys file is a few kilobytes; what is larger than this is something else.
+const LARGEST: u64 = 16 << 20;
+
+/// The keys file of a volume, and the keys that are good besides those in it.
+#[derive(Debug)]
+pub struct KeyFile {
+    volume: Arc<Volume>,
+    /// Keys from elsewhere (`API_KEYS`), good whatever the file says.
+    extra: Keys,
+    /// Every request takes this lock for one look at the stamp, and for a read of the file if that has changed.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The file as it was when last read; none where it must be read again at the next look.
+    stamp: Option<Stamp>,
+    /// The last good keys of the file alone.
+    of_file: Keys,
+    /// What is handed out: these, and the extra ones.
+    current: Arc<Keys>,
+    /// Why the file as it stands is not in force.
+    trouble: Option<Trouble>,
+}
+
+/// Why the last good keys are still in force instead of the file as it stands.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// In plain words.
+    pub what: String,
+    /// Since when.
+    since: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stamp {
+    Missing,
+    Settled(Stat),
+}
+
+/// What a look at the file brought, to be said once in the log.
+#[derive(Debug)]
+pub enum News {
+    /// The file was read.
+    Loaded(Arc<Keys>),
+    /// The file is in trouble; the last good keys stay.
+    Kept(Trouble),
+}
+
+/// Why a key could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddKeyError {
+    /// The system has no randomness.
+    #[error("could not make a random key")]
+    Random(#[source] getrandom::Error),
+    /// The file could not be read or written.
+    #[error("could not write `.sounding/auth-keys.csv` on the volume")]
+    Write(#[source] io::Error),
+}
+
+impl KeyFile {
+    /// The keys file of a volume. Reads it at the first look.
+    pub fn new(volume: Arc<Volume>, extra: Keys) -> KeyFile {
+        let current = Arc::new(extra.clone());
+        let state = State { stamp: None, of_file: Keys::default(), current, trouble: None };
+        KeyFile { volume, extra, state: Mutex::new(state) }
+    }
+
+    /// The keys that are good now, and what is new since the last call.
+    pub fn current(&self) -> (Arc<Keys>, Option<News>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = self.stamp();
+        if state.stamp.is_some() && state.stamp == stamp {
+            return (Arc::clone(&state.current), None);
+        }
+        state.stamp = stamp;
+        let news = self.read_again(&mut state);
+        (Arc::clone(&state.current), news)
+    }
+
+    /// Why the file as it stands is not in force, if it isn't.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        match rustix::fs::statat(self.volume.root(), KEYS_PLACE, rustix::fs::AtFlags::empty()) {
+            Ok(stat) => Some(Stat::of(&stat)).filter(Stat::is_settled).map(Stamp::Settled),
+            Err(Errno::NOENT) => Some(Stamp::Missing),
+            Err(_) => None,
+        }
+    }
+
+    fn read_again(&self, state: &mut State) -> Option<News> {
+        let was_in_trouble = state.trouble.take();
+        let what = match self.read() {
+            Err(error) => format!("it could not be read ({error})"),
+            Ok(text) => {
+                let keys = Keys::parse(&text);
+                let Some(doubt) = doubt(&text, &keys, &state.of_file) else {
+                    state.accept(keys, &self.extra);
+                    return Some(News::Loaded(Arc::clone(&state.current)));
+                };
+                let since = was_in_trouble.as_ref().map(|it| it.since);
+                if doubt.passes && since.is_some_and(|it| it.elapsed() >= PATIENCE) {
+                    state.accept(keys, &self.extra);
+                    return Some(News::Loaded(Arc::clone(&state.current)));
+                }
+                // What is new in it is good at once; nothing that was good is lost.
+                let mut both = state.of_file.clone();
+                both.extend(&keys);
+                state.hand_out(both, &self.extra);
+                doubt.what.to_owned()
+            }
+        };
+        // Looked at again with the next request: trouble passes without a new stamp.
+        state.stamp = None;
+        let since = was_in_trouble.as_ref().map_or_else(Instant::now, |it| it.since);
+        let trouble = Trouble { what, since };
+        let is_news = was_in_trouble.is_none_or(|it| it.what != trouble.what);
+        state.trouble = Some(trouble.clone());
+        is_news.then_some(News::Kept(trouble))
+    }
+
+    /// The file's text; empty where there is no file.
+    fn read(&self) -> io::Result<Vec<u8>> {
+        // A FIFO under this name must not hold the service up.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match rustix::fs::openat(self.volume.root(), KEYS_PLACE, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            Err(errno) => return Err(errno.into()),
+        };
+        let mut text = Vec::new();
+        file.take(LARGEST + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > LARGEST {
+            return Err(io::Error::other("it is larger than 16 MiB"));
+        }
+        Ok(text)
+    }
+
+    /// Makes a new key, adds it to the file, and hands it out this one time.
+    ///
+    /// The whole file is written beside the old one, made durable and renamed over it: a reader sees the old or
+    /// the new file. What stands in it already stays, byte for byte.
+    pub fn add(
+        &self,
+        user: &str,
+        scope: Scope,
+        created: jiff::Timestamp,
+    ) -> Result<PlainKey, AddKeyError> {
+        let key = PlainKey::generate(user).map_err(AddKeyError::Random)?;
+        let folder = self.volume.service_folder().map_err(AddKeyError::Write)?;
+        rustix::fs::flock(&folder, FlockOperation::LockExclusive)
+            .map_err(|it| AddKeyError::Write(it.into()))?;
+        let mut text = self.read().map_err(AddKeyError::Write)?;
+        if text.is_empty() {
+            text.extend(format!("# {COLUMNS}\n").bytes());
+        } else if !text.ends_with(b"\n") {
+            text.push(b'\n');
+        }
+        let scope = match scope {
+            Scope::Read => "read",
+            Scope::Write => "write",
+        };
+        text.extend(format!("{user},").bytes());
+        text.extend(key.reveal());
+        text.extend(format!(",{scope},,,{},\n", created.strftime("%Y-%m-%d")).bytes());
+        replace(&folder, &text).map_err(AddKeyError::Write)?;
+        Ok(key)
+    }
+}
+
+impl State {
+    fn accept(&mut self, of_file: Keys, extra: &Keys) {
+        self.hand_out(of_file.clone(), extra);
+        self.of_file = of_file;
+    }
+
+    fn hand_out(&mut self, mut keys: Keys, extra: &Keys) {
+        keys.extend(extra);
+        self.current = Arc::new(keys);
+    }
+}
+
+/// Why a text that was read may not be what its writer means.
+struct Doubt {
+    what: &'static str,
+    /// Whether it may be meant after all, if it stays so.
+    passes: bool,
+}
+
+fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<Doubt> {
+    if last_good.are_all_in(keys) {
+        return None;
+    }
+    if keys.is_empty() && !keys.notices.is_empty() {
+        return Some(Doubt { what: "no line of it can be understood", passes: false });
+    }
+    if text.is_empty() {
+        return Some(Doubt {
+            what: "it is missing or empty, as if it were being written",
+            passes: true,
+        });
+    }
+    (!text.ends_with(b"\n")).then_some(Doubt {
+        what: "its last line has no end, as if it were being written",
+        passes: true,
+    })
+}
+
+fn replace(folder: &std::os::fd::OwnedFd, text: &[u8]) -> io::Result<()> {
+    let new_name = format!("{KEYS_FILE}{NEW_KEYS_SUFFIX}");
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let owner_only = Mode::RUSR | Mode::WUSR;
+    let mut file = File::from(rustix::fs::openat(folder, new_name.as_str(), flags, owner_only)?);
+    file.write_all(text)?;
+    file.sync_all()?;
+    rustix::fs::renameat(folder, new_name.as_str(), folder, KEYS_FILE)?;
+    rustix::fs::fsync(folder)?;
+    Ok(())
+}

@@ -1,0 +1,458 @@
+//! Who may read and write what.
+//!
+//! Pure: text in, keys out; [`KeyFile`](crate::KeyFile) reads and writes it. A plain key exists only in a request,
+//! on the screen that created it and in the file's text; here it is kept as its SHA-256, and neither form shows
+//! itself in `Debug`.
+//!
+//! The text stays readable by the reader it replaces: a line split on `,`, the user in column 1, the key in
+//! column 2, `#` begins a comment. The columns behind are ours: `scope,path,expires,created,note`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use jiff::{Timestamp, ToSpan};
+use sha2::{Digest, Sha256};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+
+use crate::path::RelPath;
+
+/// What begins a line whose key is given by its SHA-256: a comment to the old reader.
+pub const SEALED_MARK: &str = "#!sha256,";
+/// The columns in their order; only the first two must be there.
+pub const COLUMNS: &str = "username,apikey,scope,path,expires,created,note";
+/// Letters and digits: no comma, space or `#`, so a key stands anywhere a key is written.
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 32 of 62 letters are 190 bits.
+const RANDOM_LETTERS: usize = 32;
+/// The name of the user of a key that gives none.
+const NAMELESS: &str = "user";
+
+/// A key as its owner knows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PlainKey(Vec<u8>);
+
+/// A key as it is kept and compared: its SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HashedKey([u8; 32]);
+
+/// What a key allows below its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Read.
+    Read,
+    /// Read and upload.
+    Write,
+}
+
+/// A key and what it is good for.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Whose key it is, as the log names its owner.
+    pub user: String,
+    /// What is compared with a request's key.
+    pub hashed: HashedKey,
+    /// What it allows.
+    pub scope: Scope,
+    /// The folder it covers; the root is the whole volume.
+    pub path: RelPath,
+    /// The moment from which it is not good any more.
+    pub expires: Option<Timestamp>,
+}
+
+/// A line of the keys file that was not taken as it stands. Never holds a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The line's number, from 1.
+    pub line: usize,
+    /// What is the matter, and what was done about it.
+    pub what: String,
+}
+
+/// A set of keys.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    keys: Vec<Arc<Key>>,
+    /// What was remarkable when they were read.
+    pub notices: Vec<Notice>,
+}
+
+impl PlainKey {
+    /// As a request carries it.
+    pub fn new(key: &[u8]) -> PlainKey {
+        PlainKey(key.to_vec())
+    }
+
+    /// A new key for a user: `USER-` and 32 random letters and digits. Fails where the system has no randomness.
+    pub fn generate(user: &str) -> Result<PlainKey, getrandom::Error> {
+        let mut key = format!("{user}-").into_bytes();
+        let end = key.len() + RANDOM_LETTERS;
+        while key.len() < end {
+            let mut random = [0; RANDOM_LETTERS];
+            getrandom::fill(&mut random)?;
+            // 248 is four times 62: beyond it the first letters would come up more often than the others.
+            let letters = random.iter().filter(|it| **it < 248);
+            key.extend(
+                letters.filter_map(|it| ALPHABET.get(usize::from(it % 62))).take(end - key.len()),
+            );
+        }
+        Ok(PlainKey(key))
+    }
+
+    /// The key itself, to be shown once or written to the keys file.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As it is kept and compared.
+    pub fn hash(&self) -> HashedKey {
+        HashedKey(Sha256::digest(&self.0).into())
+    }
+}
+
+impl HashedKey {
+    /// From 64 hexadecimal digits.
+    fn from_hex(text: &str) -> Option<HashedKey> {
+        let mut hash = [0; 32];
+        if text.len() != 64 {
+            return None;
+        }
+        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(HashedKey(hash))
+    }
+
+    /// Eight hexadecimal digits that name the key without giving it away.
+    pub fn id(&self) -> String {
+        let [a, b, c, d, ..] = self.0;
+        format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
+    }
+}
+
+impl fmt::Debug for PlainKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainKey(..)")
+    }
+}
+
+impl fmt::Debug for HashedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HashedKey({}..)", self.id())
+    }
+}
+
+impl Key {
+    /// Whether a path lies where this key is good for.
+    pub fn covers(&self, path: &RelPath) -> bool {
+        path.is_within(&self.path)
+    }
+
+    /// Whether its end has come.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|it| it <= now)
+    }
+}
+
+impl Keys {
+    /// Reads the text of a keys file. What can't be understood costs its own line only.
+    pub fn parse(text: &[u8]) -> Keys {
+        let mut keys = Keys::default();
+        let mut first = true;
+        let without_bom = text.strip_prefix("\u{feff}".as_bytes());
+        if without_bom.is_some() {
+            keys.notice(
+                1,
+                "a byte order mark stands in front of the first line; it was passed over",
+            );
+        }
+        for (index, line) in without_bom.unwrap_or(text).split(|it| *it == b'\n').enumerate() {
+            match parse_line(line, first) {
+                Ok(Line::Blank) => continue,
+                Ok(Line::Header) => {}
+                Ok(Line::Key(key)) => {
+                    if keys.keys.iter().any(|it| it.hashed == key.hashed) {
+                        keys.notice(
+                            index + 1,
+                            "this key stands further up as well; the last line counts",
+                        );
+                    }
+                    keys.keys.push(Arc::new(key));
+                }
+                Err(why) => keys.notice(index + 1, &format!("{why}; the line was passed over")),
+            }
+            first = false;
+        }
+        keys
+    }
+
+    /// Reads `key1,key2` as the variable `API_KEYS` holds them: the user is the part before the first `-`.
+    pub fn parse_list(text: &str) -> Keys {
+        let keys = text.split(',').map(str::trim).filter(|it| !it.is_empty()).map(|key| {
+            let user = key.split_once('-').map_or(NAMELESS, |(user, _)| user);
+            Arc::new(Key {
+                user: if user.is_empty() { NAMELESS } else { user }.to_owned(),
+                hashed: PlainKey::new(key.as_bytes()).hash(),
+                scope: Scope::Read,
+                path: RelPath::root(),
+                expires: None,
+            })
+        });
+        Keys { keys: keys.collect(), notices: Vec::new() }
+    }
+
+    /// The key that was presented, if it is one of these; of several equal ones the last, as the old reader has it.
+    ///
+    /// Takes the same time whichever key matches and however much of it.
+    pub fn verify(&self, presented: &PlainKey) -> Option<&Arc<Key>> {
+        let presented = presented.hash();
+        let mut found = u32::MAX;
+        for (index, key) in (0..).zip(&self.keys) {
+            found.conditional_assign(&index, key.hashed.0.ct_eq(&presented.0));
+        }
+        self.keys.get(usize::try_from(found).ok()?)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Adds other keys behind these.
+    pub fn extend(&mut self, others: &Keys) {
+        self.keys.extend(others.keys.iter().cloned());
+    }
+
+    /// Whether each of these keys is among the others too.
+    pub(crate) fn are_all_in(&self, others: &Keys) -> bool {
+        self.keys.iter().all(|key| others.keys.iter().any(|it| it.hashed == key.hashed))
+    }
+
+    fn notice(&mut self, line: usize, what: &str) {
+        self.notices.push(Notice { line, what: what.to_owned() });
+    }
+}
+
+enum Line {
+    Blank,
+    Header,
+    Key(Key),
+}
+
+fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str> {
+    // A comment may hold anything, also bytes that are no text.
+    let is_comment = line.trim_ascii_start().starts_with(b"#");
+    let Ok(line) = std::str::from_utf8(line) else {
+        return if is_comment { Ok(Line::Blank) } else { Err("it is not UTF-8 text") };
+    };
+    let line = line.trim();
+    if let Some(sealed) = line.strip_prefix(SEALED_MARK) {
+        let columns = Columns::of(sealed);
+        let hashed = HashedKey::from_hex(columns.key)
+            .ok_or("its key is no SHA-256 in 64 hexadecimal digits")?;
+        return columns.into_key(hashed);
+    }
+    if line.is_empty() || is_comment {
+        return Ok(Line::Blank);
+    }
+    if line.contains('\0') {
+        return Err("it has a NUL byte in it");
+    }
+    let columns = Columns::of(line);
+    if first
+        && columns.user.eq_ignore_ascii_case("username")
+        && columns.key.eq_ignore_ascii_case("apikey")
+    {
+        return Ok(Line::Header);
+    }
+    if columns.key.is_empty() {
+        return Err("it has no key in its second column");
+    }
+    let hashed = PlainKey::new(columns.key.as_bytes()).hash();
+    columns.into_key(hashed)
+}
+
+/// A line's columns as they are written.
+struct Columns<'a> {
+    user: &'a str,
+    key: &'a str,
+    scope: &'a str,
+    path: &'a str,
+    expires: &'a str,
+}
+
+impl<'a> Columns<'a> {
+    fn of(line: &'a str) -> Columns<'a> {
+        let mut columns = line.split(',').map(str::trim);
+        let mut next = || columns.next().unwrap_or_default();
+        Columns { user: next(), key: next(), scope: next(), path: next(), expires: next() }
+    }
+
+    fn into_key(self, hashed: HashedKey) -> Result<Line, &'static str> {
+        let scope = match self.scope {
+            "" | "read" => Scope::Read,
+            "write" => Scope::Write,
+            _ => return Err("its scope is neither `read` nor `write`"),
+        };
+        // People write `/berlin/`; what is meant is beyond doubt.
+        let path = self.path.strip_prefix('/').unwrap_or(self.path);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let path = RelPath::from_plain(path.as_bytes())
+            .map_err(|_refusal| "its path names no folder that is served")?;
+        let expires = match self.expires {
+            "" => None,
+            text => Some(
+                end_of(text).ok_or("its end is no date like 2026-11-27 or 2026-11-27T12:00:00Z")?,
+            ),
+        };
+        let user = if self.user.is_empty() { NAMELESS } else { self.user }.to_owned();
+        Ok(Line::Key(Key { user, hashed, scope, path, expires }))
+    }
+}
+
+/// An RFC 3339 date-time, or a full date, which lasts until the end of that day in UTC.
+fn end_of(text: &str) -> Option<Timestamp> {
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Some(timestamp);
+    }
+    if text.len() != "2026-11-27".len() {
+        return None;
+    }
+    let next_day = text.parse::<Date>().ok()?.checked_add(1.day()).ok()?;
+    Offset::UTC.to_timestamp(next_day.at(0, 0, 0, 0)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn verify(keys: &Keys, key: &str) -> Option<String> {
+        keys.verify(&PlainKey::new(key.as_bytes())).map(|it| it.user.clone())
+    }
+
+    #[test]
+    fn lines_of_the_old_reader_are_understood() {
+        let keys = Keys::parse(
+            b"# who may read\r\nimove,imove-1\r\n\n  kmt , kmt-2 ,write,/berlin/,2026-11-27,2026-01-20,a, b\nzoe,zoe-3",
+        );
+        assert_eq!(keys.notices, []);
+        assert_eq!(verify(&keys, "imove-1").as_deref(), Some("imove"));
+        assert_eq!(verify(&keys, "zoe-3").as_deref(), Some("zoe"));
+        assert_eq!(verify(&keys, "imove-2"), None);
+        assert_eq!(verify(&keys, ""), None);
+        let kmt = keys.verify(&PlainKey::new(b"kmt-2")).unwrap();
+        assert_eq!((kmt.scope, kmt.path.to_url().as_str()), (Scope::Write, "berlin"));
+        assert_eq!(kmt.expires.unwrap().to_string(), "2026-11-28T00:00:00Z");
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_costs_only_itself() {
+        let check = |line: &str, what: &str| {
+            let keys = Keys::parse(format!("first,first-1\n{line}\nlast,last-1\n").as_bytes());
+            assert_eq!((keys.len(), keys.notices.len()), (2, 1), "{line}: {keys:?}");
+            assert_eq!(keys.notices[0].line, 2);
+            assert!(keys.notices[0].what.contains(what), "{line}: {:?}", keys.notices);
+        };
+        check("nokey", "no key");
+        check("user,", "no key");
+        check("user, ", "no key");
+        check("user,key,admin", "scope");
+        check("user,key,read,../x", "path");
+        check("user,key,read,.sounding", "path");
+        check("user,key,read,,27.11.2026", "date");
+        check("user,key,read,,2026-13-01", "date");
+        check("user,key,read,,2026-11-27T12:00:00", "date");
+        check("user,k\0ey", "NUL");
+        check("#!sha256,user,abcd", "SHA-256");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_cost_only_their_line() {
+        let keys = Keys::parse(b"a,a-1\n\xff\xfe,\xff\n# \xff comment\nb,b-1\n");
+        assert_eq!((keys.len(), keys.notices.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_header_is_no_key_but_only_as_the_first_line() {
+        let keys = Keys::parse(b"# note\nusername,apikey,scope\na,a-1\n");
+        assert_eq!((keys.len(), verify(&keys, "apikey")), (1, None));
+        let keys = Keys::parse(b"a,a-1\nusername,apikey\n");
+        assert_eq!(verify(&keys, "apikey").as_deref(), Some("username"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_does_not_stick_to_the_first_user() {
+        let keys = Keys::parse("\u{feff}a,a-1\n".as_bytes());
+        assert_eq!(verify(&keys, "a-1").as_deref(), Some("a"));
+        assert_eq!(keys.notices[0].line, 1);
+    }
+
+    #[test]
+    fn of_equal_keys_the_last_line_counts() {
+        let keys = Keys::parse(b"a,same,write\nb,same,read,berlin\n");
+        let key = keys.verify(&PlainKey::new(b"same")).unwrap();
+        assert_eq!((key.user.as_str(), key.scope), ("b", Scope::Read));
+        assert_eq!(keys.notices.len(), 1);
+    }
+
+    #[test]
+    fn a_sealed_key_is_good_by_its_plain_form_and_not_by_its_hash() {
+        let hex = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+        let keys = Keys::parse(format!("#!sha256,kmt,{hex},write,zurich\n").as_bytes());
+        assert_eq!(verify(&keys, "secret").as_deref(), Some("kmt"));
+        assert_eq!(verify(&keys, hex), None);
+    }
+
+    #[test]
+    fn a_date_without_a_time_lasts_to_the_end_of_that_day() {
+        let key = &Keys::parse(b"a,a-1,read,,2026-11-27\n").keys[0].clone();
+        assert!(!key.has_expired("2026-11-27T23:59:59Z".parse().unwrap()));
+        assert!(key.has_expired("2026-11-28T00:00:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_list_of_keys_names_its_users() {
+        let keys = Keys::parse_list("kmt-1, plain,,-odd");
+        assert_eq!(verify(&keys, "kmt-1").as_deref(), Some("kmt"));
+        assert_eq!(verify(&keys, "plain").as_deref(), Some("user"));
+        assert_eq!(verify(&keys, "-odd").as_deref(), Some("user"));
+        assert_eq!(keys.len(), 3);
+    }
+
+    #[test]
+    fn new_keys_are_long_plain_and_never_the_same() {
+        let key = PlainKey::generate("kmt").unwrap();
+        let random = key.reveal().strip_prefix(b"kmt-").unwrap();
+        assert_eq!(random.len(), 32);
+        assert!(random.iter().all(u8::is_ascii_alphanumeric));
+        assert_ne!(key, PlainKey::generate("kmt").unwrap());
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let keys = Keys::parse(b"kmt,kmt-secret\n");
+        assert!(!format!("{keys:?} {:?}", PlainKey::new(b"kmt-secret")).contains("secret"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_reader_and_good_lines_survive_any_neighbour(
+            junk in prop::collection::vec(any::<u8>(), 0..200)
+        ) {
+            let mut text = b"good,good-key\n".to_vec();
+            text.extend(junk);
+            text.extend(b"\nlast,last-key\n");
+            let keys = Keys::parse(&text);
+            prop_assert_eq!(verify(&keys, "good-key"), Some("good".to_owned()));
+            prop_assert_eq!(verify(&keys, "last-key"), Some("last".to_owned()));
+        }
+    }
+}

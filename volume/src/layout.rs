@@ -1,0 +1,49 @@
+//! The names of the well-known places on a volume. Nothing else spells them.
+//!
+//! `volume-layout.md` at the project's top level is the user's page on them; a test holds the two together.
+
+/// Files under this folder of the root can be read by anyone, without a key.
+pub const PUBLIC_FOLDER: &str = "public";
+
+/// The service's own folder in the root: mode 0700, never served, never listed.
+pub const SERVICE_FOLDER: &str = ".sounding";
+
+/// The keys, in the service's folder.
+pub const KEYS_FILE: &str = "auth-keys.csv";
+
+/// The keys' place from the root, in one look-up.
+pub(crate) const KEYS_PLACE: &str = ".sounding/auth-keys.csv";
+
+/// What the name of the new keys file ends in until the rename that puts it in place.
+pub const NEW_KEYS_SUFFIX: &str = ".new";
+
+/// Names that begin with a dot are hidden, but for these: `SimWrapper`'s project settings, well-known URIs
+/// (RFC 8615) and the metadata of Zarr arrays.
+pub const SERVED_DOT_NAMES: [&str; 6] =
+    [".simwrapper", ".well-known", ".zarray", ".zgroup", ".zattrs", ".zmetadata"];
+
+/// Whether a name is kept from visitors.
+pub fn is_hidden(name: &[u8]) -> bool {
+    name.starts_with(b".") && !SERVED_DOT_NAMES.iter().any(|it| it.as_bytes() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_place_is_the_keys_file_in_the_service_folder() {
+        assert_eq!(KEYS_PLACE, format!("{SERVICE_FOLDER}/{KEYS_FILE}"));
+    }
+
+    #[test]
+    fn the_users_page_names_every_well_known_place() {
+        let page = include_str!("../../volume-layout.md");
+        let new_keys_file = format!("{KEYS_FILE}{NEW_KEYS_SUFFIX}");
+        let names =
+            [PUBLIC_FOLDER, SERVICE_FOLDER, KEYS_FILE, &new_keys_file, crate::keys::COLUMNS];
+        for name in names.iter().chain(&SERVED_DOT_NAMES) {
+            assert!(page.contains(&format!("`{name}`")), "volume-layout.md does not say `{name}`");
+        }
+    }
+}

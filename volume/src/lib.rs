@@ -1,0 +1,23 @@
+//! What a data volume is.
+//!
+//! A volume is a folder tree that is served as it stands, and one folder of the service's own, `.sounding`.
+//! This crate is the only one that names or opens anything on it. It knows no HTTP, no screen and no async
+//! runtime: calls block, and the caller chooses the thread.
+//!
+//! In reading order: [`layout`] spells the well-known names; [`RelPath`] is the one way from outside text to a
+//! path; [`Volume`] finds files and folders beneath the root and nowhere else; [`Stat`] says which version of a
+//! file was found; [`names`] lists a folder; [`keys`] says who may read what, and [`KeyFile`] keeps that on disk.
+
+pub mod key_file;
+pub mod keys;
+pub mod layout;
+pub mod names;
+mod path;
+mod resolve;
+mod stat;
+mod volume;
+
+pub use key_file::KeyFile;
+pub use path::{Refusal, RelPath, escape};
+pub use stat::Stat;
+pub use volume::{Effort, FindError, Found, FoundFile, FoundFolder, OpenVolumeError, Volume};

@@ -1,0 +1,294 @@
+//! The one way from outside text to a path on the volume.
+//!
+//! Pure: opens nothing. Text is accepted or refused, never repaired: what was checked is what will be opened.
+//! Names are bytes, as they are on the disk; only `/` and NUL cannot be part of one.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use crate::layout;
+
+/// The longest name a Linux file system takes, in bytes.
+const NAME_MAX: usize = 255;
+/// The longest path the kernel takes, in bytes, without the closing NUL.
+const PATH_MAX: usize = 4095;
+
+/// All but RFC 3986's unreserved characters: also `:`, which in a first segment would make a scheme of it.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A path relative to the volume's root, made of visible names. The root itself is the empty path.
+///
+/// No name is empty, `.` or `..`, holds a `/` or NUL, or is hidden (see [`layout::is_hidden`]).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RelPath {
+    /// The names, joined by `/`.
+    bytes: Vec<u8>,
+}
+
+/// Why a text is no path of the volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A `%` is not followed by two hexadecimal digits.
+    #[error("a `%` in the path is not followed by two hexadecimal digits")]
+    BadEscape,
+    /// A name is empty: the path has two slashes in a row.
+    #[error("the path has an empty name in it (two slashes in a row)")]
+    EmptyName,
+    /// A name is `.` or `..`.
+    #[error("the path has `.` or `..` in it")]
+    Dots,
+    /// A name has an encoded slash in it.
+    #[error("a name in the path has a slash in it")]
+    Slash,
+    /// A name has a NUL byte in it.
+    #[error("a name in the path has a NUL byte in it")]
+    Nul,
+    /// A name begins with a dot and is none of those that are served.
+    #[error("the path names something hidden")]
+    Hidden,
+    /// A name is longer than 255 bytes or the path longer than 4095.
+    #[error("the path is too long for the file system")]
+    TooLong,
+}
+
+impl RelPath {
+    /// The volume's root.
+    pub const fn root() -> RelPath {
+        RelPath { bytes: Vec::new() }
+    }
+
+    /// From the path of a URL, percent-encoded (RFC 3986 §2.1), without a slash at either end.
+    pub fn from_url(text: &str) -> Result<RelPath, Refusal> {
+        let mut path = RelPath::root();
+        if text.is_empty() {
+            return Ok(path);
+        }
+        for segment in text.split('/') {
+            path.push(&unescape(segment.as_bytes())?)?;
+        }
+        Ok(path)
+    }
+
+    /// From plain text, as a person or a file writes it, without a slash at either end.
+    pub fn from_plain(text: &[u8]) -> Result<RelPath, Refusal> {
+        let mut path = RelPath::root();
+        if text.is_empty() {
+            return Ok(path);
+        }
+        for name in text.split(|it| *it == b'/') {
+            path.push(name)?;
+        }
+        Ok(path)
+    }
+
+    /// This path with one more name.
+    pub fn join(&self, name: &[u8]) -> Result<RelPath, Refusal> {
+        let mut path = self.clone();
+        path.push(name)?;
+        Ok(path)
+    }
+
+    fn push(&mut self, name: &[u8]) -> Result<(), Refusal> {
+        match name {
+            b"" => return Err(Refusal::EmptyName),
+            b"." | b".." => return Err(Refusal::Dots),
+            _ if name.contains(&0) => return Err(Refusal::Nul),
+            _ if name.contains(&b'/') => return Err(Refusal::Slash),
+            _ if layout::is_hidden(name) => return Err(Refusal::Hidden),
+            _ if name.len() > NAME_MAX => return Err(Refusal::TooLong),
+            _ if self.bytes.len() + 1 + name.len() > PATH_MAX => return Err(Refusal::TooLong),
+            _ => {}
+        }
+        if !self.is_root() {
+            self.bytes.push(b'/');
+        }
+        self.bytes.extend_from_slice(name);
+        Ok(())
+    }
+
+    /// Whether this is the volume's root.
+    pub fn is_root(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The names from the root down.
+    pub fn names(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.bytes.split(|it| *it == b'/').filter(|it| !it.is_empty())
+    }
+
+    /// The last name; none for the root.
+    pub fn file_name(&self) -> Option<&[u8]> {
+        self.names().next_back()
+    }
+
+    /// Whether this path is `folder` or lies in it, name by name.
+    pub fn is_within(&self, folder: &RelPath) -> bool {
+        match self.bytes.strip_prefix(folder.bytes.as_slice()) {
+            Some(rest) => folder.is_root() || rest.is_empty() || rest.starts_with(b"/"),
+            None => false,
+        }
+    }
+
+    /// Whether anyone may read here, without a key.
+    pub fn is_public(&self) -> bool {
+        self.names().next() == Some(layout::PUBLIC_FOLDER.as_bytes())
+    }
+
+    /// Percent-encoded, as it stands in a URL.
+    pub fn to_url(&self) -> String {
+        self.names().map(escape).collect::<Vec<_>>().join("/")
+    }
+
+    pub(crate) fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(&self.bytes)
+    }
+}
+
+/// One name, percent-encoded so that it can stand alone as a relative reference (RFC 3986 §4.2).
+pub fn escape(name: &[u8]) -> String {
+    percent_encode(name, ESCAPED).to_string()
+}
+
+fn unescape(segment: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut name = Vec::with_capacity(segment.len());
+    let mut rest = segment.iter();
+    while let Some(byte) = rest.next() {
+        if *byte != b'%' {
+            name.push(*byte);
+            continue;
+        }
+        let digit = |it: Option<&u8>| it.and_then(|it| char::from(*it).to_digit(16));
+        let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
+            return Err(Refusal::BadEscape);
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "two hexadecimal digits are one byte")]
+        name.push((high * 16 + low) as u8);
+    }
+    Ok(name)
+}
+
+/// Percent-encoded: safe to print, whatever the names hold.
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_url())
+    }
+}
+
+impl fmt::Debug for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RelPath({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn texts_become_paths_or_refusals() {
+        let check = |text: &str, expected: Result<&str, Refusal>| {
+            let actual = RelPath::from_url(text).map(|it| it.to_url());
+            assert_eq!(actual, expected.map(str::to_owned), "{text:?}");
+        };
+        check("", Ok(""));
+        check("a", Ok("a"));
+        check("a/b.csv", Ok("a/b.csv"));
+        check("a%20b", Ok("a%20b"));
+        check("a+b", Ok("a%2Bb"));
+        check("m%C3%BCnchen", Ok("m%C3%BCnchen"));
+        check("m\u{fc}nchen", Ok("m%C3%BCnchen"));
+        check("%ff", Ok("%FF"));
+        check("a:b", Ok("a%3Ab"));
+        check("50%25", Ok("50%25"));
+        check("a%5cb", Ok("a%5Cb"));
+        check("...", Err(Refusal::Hidden));
+        check(".simwrapper/x", Ok(".simwrapper/x"));
+        check("z/.zarray", Ok("z/.zarray"));
+        check(".well-known/x", Ok(".well-known/x"));
+        check("..", Err(Refusal::Dots));
+        check("a/../b", Err(Refusal::Dots));
+        check("%2e%2e/b", Err(Refusal::Dots));
+        check("a/.%2E/b", Err(Refusal::Dots));
+        check("a/./b", Err(Refusal::Dots));
+        check("%252e%252e/b", Ok("%252e%252e/b"));
+        check("..%2fb", Err(Refusal::Slash));
+        check("a%2Fb", Err(Refusal::Slash));
+        check("/a", Err(Refusal::EmptyName));
+        check("a//b", Err(Refusal::EmptyName));
+        check("a/", Err(Refusal::EmptyName));
+        check("a%00b", Err(Refusal::Nul));
+        check("a%zz", Err(Refusal::BadEscape));
+        check("a%4", Err(Refusal::BadEscape));
+        check("a%", Err(Refusal::BadEscape));
+        check(".sounding/auth-keys.csv", Err(Refusal::Hidden));
+        check("%2esounding", Err(Refusal::Hidden));
+        check(".git/config", Err(Refusal::Hidden));
+        check(".zarrayx", Err(Refusal::Hidden));
+        check(&"x".repeat(255), Ok(&"x".repeat(255)));
+        check(&"x".repeat(256), Err(Refusal::TooLong));
+        check(&"xxxxxxx/".repeat(600), Err(Refusal::TooLong));
+    }
+
+    #[test]
+    fn a_folder_holds_what_is_below_it_and_not_what_only_begins_alike() {
+        let check = |path: &str, folder: &str, expected: bool| {
+            let parse = |it: &str| RelPath::from_plain(it.as_bytes()).unwrap();
+            assert_eq!(parse(path).is_within(&parse(folder)), expected, "{path} in {folder}");
+        };
+        check("berlin/run1", "berlin", true);
+        check("berlin", "berlin", true);
+        check("berlin", "", true);
+        check("", "", true);
+        check("berlin-secret/run1", "berlin", false);
+        check("berlin", "berlin/run1", false);
+        check("", "berlin", false);
+    }
+
+    #[test]
+    fn only_the_folder_public_is_public() {
+        let public = |it: &str| RelPath::from_url(it).unwrap().is_public();
+        assert!(public("public"));
+        assert!(public("public/a/b"));
+        assert!(!public(""));
+        assert!(!public("publicity/a"));
+        assert!(!public("Public/a"));
+        assert!(!public("a/public"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_accepted_path_can_climb_or_name_something_hidden(text in any::<String>()) {
+            if let Ok(path) = RelPath::from_url(&text) {
+                for name in path.names() {
+                    prop_assert!(!name.is_empty() && name != b"." && name != b"..");
+                    prop_assert!(!name.contains(&b'/') && !name.contains(&0));
+                    prop_assert!(!layout::is_hidden(name));
+                }
+            }
+        }
+
+        #[test]
+        fn hostile_segments_never_leave_the_root(
+            segments in prop::collection::vec("(\\.|%2e|%2E|/|%2f|%00|%5c|a|%252e|public|\\.sounding){1,5}", 1..6)
+        ) {
+            if let Ok(path) = RelPath::from_url(&segments.join("/")) {
+                let os_path = std::path::Path::new(path.as_os_str());
+                let plain = |it| matches!(it, std::path::Component::Normal(_));
+                prop_assert!(os_path.components().all(plain));
+                prop_assert_eq!(os_path.components().count(), path.names().count());
+            }
+        }
+
+        #[test]
+        fn what_is_written_as_a_url_reads_back_the_same(name in prop::collection::vec(any::<u8>(), 1..40)) {
+            if let Ok(path) = RelPath::from_plain(&name) {
+                prop_assert_eq!(RelPath::from_url(&path.to_url()), Ok(path));
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What is known of a file without reading it: its length, its times, and which version of it this is.
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Taken once, from an open handle; says nothing of what the path names now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Bytes.
+    pub len: u64,
+    /// Time of the last write, which `touch`, `cp -p` or `rsync -t` may have set to anything: nanoseconds since 1970.
+    pub modified: i128,
+    /// Time of the last change of any kind, which nobody can set: nanoseconds since 1970.
+    changed: i128,
+    inode: u64,
+}
+
+impl Stat {
+    pub(crate) fn of(stat: &rustix::fs::Stat) -> Stat {
+        Stat {
+            len: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+            changed: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+            inode: stat.st_ino,
+        }
+    }
+
+    /// Whole seconds since 1970, rounded down.
+    pub fn modified_seconds(&self) -> i64 {
+        i64::try_from(self.modified.div_euclid(1_000_000_000)).unwrap_or(i64::MAX)
+    }
+
+    /// A text that differs between any two versions of a file, once both are [settled](Stat::is_settled).
+    ///
+    /// Inode, size and both times: a replaced file has another inode or change time, a rewritten one another
+    /// change time, even within one second and with the same size. What it can't see is a program that writes
+    /// through a memory mapping, until the kernel notices.
+    pub fn version(&self) -> String {
+        format!("{:x}-{:x}-{:x}-{:x}", self.inode, self.len, self.modified, self.changed)
+    }
+
+    /// Whether every later write is certain to get a later change time.
+    ///
+    /// The kernel stamps a file with a clock that steps (1 to 10 ms, by its configuration). While that clock
+    /// still shows the step of the last change, one more write could leave the same stamp.
+    pub fn is_settled(&self) -> bool {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        self.changed < nanoseconds(now.tv_sec, now.tv_nsec)
+    }
+}
+
+/// Kernels differ in the widths of the two.
+fn nanoseconds(seconds: impl Into<i128>, nanoseconds: impl Into<i128>) -> i128 {
+    seconds.into() * 1_000_000_000 + nanoseconds.into()
+}

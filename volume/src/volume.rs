@@ -1,0 +1,217 @@
+//! A volume, and the files and folders found on it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::layout;
+use crate::path::RelPath;
+use crate::resolve::{Resolved, Way, place_of, proc_path};
+use crate::stat::Stat;
+
+/// An open volume. Everything found on it lies beneath the folder that was opened, whatever is renamed or
+/// linked meanwhile.
+#[derive(Debug)]
+pub struct Volume {
+    /// The root; every look-up starts from this handle, not from a path.
+    root: OwnedFd,
+    way: Way,
+}
+
+/// Why a volume could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenVolumeError {
+    /// The folder is missing and could not be made.
+    #[error("could not make the volume's folder `{}`", path.display())]
+    Make {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder could not be opened.
+    #[error("could not open `{}` as a folder", path.display())]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `/proc` is needed to open what was found.
+    #[error("`/proc` is not mounted; the service needs it to open files safely")]
+    NoProc {
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Why nothing was found at a path.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// Nothing is there, or a link leads out of the volume or into what is hidden.
+    #[error("there is nothing at `{path}`")]
+    Missing {
+        /// The path looked for.
+        path: RelPath,
+    },
+    /// It is neither a file nor a folder: a FIFO, a socket, a device.
+    #[error("`{path}` is neither a file nor a folder")]
+    NotServed {
+        /// The path looked for.
+        path: RelPath,
+    },
+    /// Only the disk knows, and the caller did not want to wait for it.
+    #[error("`{path}` is not in the kernel's memory")]
+    WouldBlock {
+        /// The path looked for.
+        path: RelPath,
+    },
+    /// The system failed.
+    #[error("could not look up `{path}`")]
+    Io {
+        /// The path looked for.
+        path: RelPath,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// How far a look-up may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// Answer from the kernel's memory, or say [`FindError::WouldBlock`]: for threads that must not wait.
+    CachedOnly,
+    /// Ask the disk where needed.
+    MayBlock,
+}
+
+/// A file or a folder.
+#[derive(Debug)]
+pub enum Found {
+    /// A regular file.
+    File(FoundFile),
+    /// A folder.
+    Folder(FoundFolder),
+}
+
+/// A regular file, not opened for reading yet.
+#[derive(Debug)]
+pub struct FoundFile {
+    handle: OwnedFd,
+    /// Where it really lies, if a symbolic link led there. Who may read is decided there as well.
+    pub real_path: Option<RelPath>,
+    /// As it was when found.
+    pub stat: Stat,
+}
+
+/// A folder, not read yet.
+#[derive(Debug)]
+pub struct FoundFolder {
+    pub(crate) handle: OwnedFd,
+    /// Where it really lies, if a symbolic link led there. Who may read is decided there as well.
+    pub real_path: Option<RelPath>,
+}
+
+impl Volume {
+    /// Opens the volume, whose folder is made if it is missing. Does not look into it: a volume of a million
+    /// files opens as fast as an empty one.
+    pub fn open(path: &Path) -> Result<Volume, OpenVolumeError> {
+        std::fs::create_dir_all(path)
+            .map_err(|source| OpenVolumeError::Make { path: path.to_owned(), source })?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::openat(CWD, path, flags, Mode::empty())
+            .map_err(|it| OpenVolumeError::Open { path: path.to_owned(), source: it.into() })?;
+        place_of(root.as_fd()).map_err(|it| OpenVolumeError::NoProc { source: it.into() })?;
+        let way = Way::of_this_kernel(root.as_fd());
+        Ok(Volume { root, way })
+    }
+
+    /// The same volume, looked up name by name as on a kernel without `openat2`.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_openat2(self) -> Volume {
+        Volume { way: Way::Walk, ..self }
+    }
+
+    /// Whether look-ups go the slower way, for want of `openat2`.
+    pub fn walks(&self) -> bool {
+        self.way == Way::Walk
+    }
+
+    /// What lies at a path. Follows symbolic links while they stay inside the volume and out of what is hidden.
+    pub fn find(&self, path: &RelPath, effort: Effort) -> Result<Found, FindError> {
+        let missing = || FindError::Missing { path: path.clone() };
+        let cached_only = effort == Effort::CachedOnly;
+        let resolved = self.way.resolve(self.root.as_fd(), path, cached_only);
+        let Resolved { handle, through_links } = resolved.map_err(|it| match it {
+            Errno::AGAIN => FindError::WouldBlock { path: path.clone() },
+            Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP | Errno::NAMETOOLONG => {
+                missing()
+            }
+            _ => FindError::Io { path: path.clone(), source: it.into() },
+        })?;
+        // A link may lead to a hidden name; what can't be asked for directly isn't had that way either.
+        let real_path = match through_links {
+            Some(place) => Some(RelPath::from_plain(&place).map_err(|_refusal| missing())?),
+            None => None,
+        };
+        let stat = rustix::fs::fstat(&handle)
+            .map_err(|it| FindError::Io { path: path.clone(), source: it.into() })?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                Ok(Found::File(FoundFile { handle, real_path, stat: Stat::of(&stat) }))
+            }
+            FileType::Directory => Ok(Found::Folder(FoundFolder { handle, real_path })),
+            _ => Err(FindError::NotServed { path: path.clone() }),
+        }
+    }
+
+    pub(crate) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Makes the service's own folder if it is missing, for its owner alone.
+    pub(crate) fn service_folder(&self) -> io::Result<OwnedFd> {
+        match rustix::fs::mkdirat(self.root(), layout::SERVICE_FOLDER, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(self.root(), layout::SERVICE_FOLDER, flags, Mode::empty())?)
+    }
+}
+
+impl FoundFile {
+    /// Opens the very file that was found, whatever its path names now.
+    pub fn open(&self) -> io::Result<File> {
+        Ok(File::from(reopen(self.handle.as_fd(), OFlags::empty())?))
+    }
+
+    /// The same file, looked at once more.
+    pub fn stat_again(&mut self) -> io::Result<()> {
+        self.stat = Stat::of(&rustix::fs::fstat(&self.handle)?);
+        Ok(())
+    }
+}
+
+impl FoundFolder {
+    pub(crate) fn open(&self) -> io::Result<OwnedFd> {
+        Ok(reopen(self.handle.as_fd(), OFlags::DIRECTORY)?)
+    }
+
+    /// What is known of a name in this folder; none if it is gone or a symbolic link now.
+    pub(crate) fn stat(&self, name: &[u8]) -> Option<Stat> {
+        let stat = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        (FileType::from_raw_mode(stat.st_mode) != FileType::Symlink).then(|| Stat::of(&stat))
+    }
+}
+
+/// An `O_PATH` handle can't be read; its entry in `/proc` opens the same inode for reading.
+fn reopen(handle: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, proc_path(handle), flags, Mode::empty())
+}
