@@ -1,0 +1,62 @@
+//! What every handler may use.
+
+use std::sync::Arc;
+
+use volume::key_file::News;
+use volume::keys::Keys;
+use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
+
+use crate::guesses::Guesses;
+use crate::problem::Problem;
+
+/// Shared by all connections, for as long as the server runs.
+#[derive(Debug)]
+pub struct App {
+    /// What is served.
+    pub volume: Arc<Volume>,
+    /// Who may have it; looked at anew by each request with a key.
+    pub key_file: KeyFile,
+    /// Who has tried wrong keys of late.
+    pub guesses: Guesses,
+}
+
+impl App {
+    /// A service over a volume, with keys besides those in the volume's file.
+    pub fn new(volume: Volume, extra_keys: Keys) -> App {
+        let volume = Arc::new(volume);
+        let key_file = KeyFile::new(Arc::clone(&volume), extra_keys);
+        App { volume, key_file, guesses: Guesses::default() }
+    }
+
+    /// The keys that are good now. What is new about them goes to the log, once.
+    pub fn keys(&self) -> Arc<Keys> {
+        let (keys, news) = self.key_file.current();
+        match news {
+            None => {}
+            Some(News::Kept(trouble)) => {
+                tracing::error!(
+                    "auth-keys.csv is not in force, the last good keys are: {}",
+                    trouble.what
+                );
+            }
+            Some(News::Loaded(keys)) => {
+                tracing::info!(keys = keys.len(), "auth-keys.csv has been read");
+                for notice in &keys.notices {
+                    tracing::warn!("auth-keys.csv, line {}: {}", notice.line, notice.what);
+                }
+            }
+        }
+        keys
+    }
+
+    /// What lies at a path. Waits for the disk on the blocking pool, and only where it must.
+    pub async fn find(self: &Arc<App>, path: &RelPath) -> Result<Found, Problem> {
+        match self.volume.find(path, Effort::CachedOnly) {
+            Err(FindError::WouldBlock { .. }) => {}
+            result => return Ok(result?),
+        }
+        let (volume, path) = (Arc::clone(&self.volume), path.clone());
+        let found = tokio::task::spawn_blocking(move || volume.find(&path, Effort::MayBlock)).await;
+        Ok(found.map_err(Problem::internal)??)
+    }
+}

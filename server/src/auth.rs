@@ -1,0 +1,181 @@
+//! Who is asking, and whether they may.
+//!
+//! A key comes in a header or stands in the path; nothing else knows header names for it. Who may read is decided on
+//! the path alone, before the disk is asked, so that an answer never tells whether something exists.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, header};
+use jiff::Timestamp;
+use volume::RelPath;
+use volume::keys::{Key, PlainKey};
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The other end's address; none on a Unix socket.
+    pub address: Option<IpAddr>,
+}
+
+/// Whoever made a request.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Without a key.
+    Anyone,
+    /// With a key that is good.
+    Holder(Arc<Key>),
+    /// With a key that is not known here.
+    Stranger,
+    /// With a key whose end has come.
+    Former(Arc<Key>),
+}
+
+impl Peer {
+    /// The client's address. What a proxy says of it counts only when it comes from this very machine, over loopback
+    /// or a Unix socket: `Fly-Client-IP`, or what the nearest proxy added to `X-Forwarded-For`.
+    pub fn client(self, headers: &HeaderMap) -> IpAddr {
+        let address = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
+        if !address.is_loopback() {
+            return address;
+        }
+        let field = |name| headers.get_all(name).iter().next_back()?.to_str().ok();
+        let told = field("fly-client-ip")
+            .or_else(|| field("x-forwarded-for").and_then(|it| it.rsplit(',').next()))
+            .and_then(|it| it.trim().parse::<IpAddr>().ok());
+        told.map_or(address, |it| it.to_canonical())
+    }
+}
+
+impl Caller {
+    /// Whether the path may be read.
+    pub fn may_read(&self, path: &RelPath) -> Result<(), Problem> {
+        if path.is_public() {
+            return Ok(());
+        }
+        match self {
+            Caller::Anyone => Err(Problem::NoKey),
+            Caller::Stranger => Err(Problem::UnknownKey),
+            Caller::Former(_) => Err(Problem::ExpiredKey),
+            Caller::Holder(key) if key.covers(path) => Ok(()),
+            Caller::Holder(_) => Err(Problem::NotCovered),
+        }
+    }
+
+    /// The user's name, for the log.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Caller::Holder(key) | Caller::Former(key) => Some(&key.user),
+            Caller::Anyone | Caller::Stranger => None,
+        }
+    }
+}
+
+/// The key in a request's header: `Authorization: KEY`, `Bearer KEY` (RFC 6750) or the password of `Basic` (RFC 7617).
+pub fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes().trim_ascii();
+    let credentials = |scheme: &str| {
+        let (name, rest) = value.split_at_checked(scheme.len())?;
+        let matches = name.eq_ignore_ascii_case(scheme.as_bytes()) && rest.starts_with(b" ");
+        matches.then(|| rest.trim_ascii())
+    };
+    if let Some(key) = credentials("Bearer") {
+        return Some(PlainKey::new(key));
+    }
+    let Some(encoded) = credentials("Basic") else {
+        return Some(PlainKey::new(value)).filter(|it| !it.reveal().is_empty());
+    };
+    // What can't be decoded is a key that is not known.
+    let decoded = STANDARD.decode(encoded).unwrap_or_default();
+    let password = decoded.splitn(2, |it| *it == b':').nth(1).unwrap_or_default();
+    Some(PlainKey::new(password))
+}
+
+/// Finds out who is asking for a path, and lets them pass or not.
+///
+/// A key that does not matter, because the path is public, is never counted as a guess.
+pub async fn admit(
+    app: &App,
+    client: IpAddr,
+    key: Option<PlainKey>,
+    path: &RelPath,
+) -> Result<Caller, Problem> {
+    let Some(key) = key else {
+        return Caller::Anyone.may_read(path).map(|()| Caller::Anyone);
+    };
+    let keys = app.keys();
+    let now = Timestamp::now();
+    let caller = match keys.verify(&key) {
+        Some(key) if key.has_expired(now) => Caller::Former(Arc::clone(key)),
+        Some(key) => Caller::Holder(Arc::clone(key)),
+        None => Caller::Stranger,
+    };
+    if path.is_public() {
+        return Ok(caller);
+    }
+    if app.guesses.must_wait(client, key.hash(), Instant::now()) {
+        tokio::time::sleep(crate::guesses::DELAY).await;
+    }
+    match &caller {
+        Caller::Stranger => {
+            if let Some(rest) = app.guesses.was_wrong(client, Instant::now()) {
+                return Err(Problem::TooManyWrongKeys { retry_after: rest.as_secs() + 1 });
+            }
+        }
+        Caller::Holder(it) => app.guesses.was_right(client, it.hashed),
+        Caller::Former(_) | Caller::Anyone => {}
+    }
+    caller.may_read(path)?;
+    Ok(caller)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_in_three_forms() {
+        let check = |value: &'static str, expected: Option<&str>| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            let key = key_in(&headers).map(|it| String::from_utf8_lossy(it.reveal()).into_owned());
+            assert_eq!(key.as_deref(), expected, "{value}");
+        };
+        check("kmt-1", Some("kmt-1"));
+        check("Bearer kmt-1", Some("kmt-1"));
+        check("bearer  kmt-1", Some("kmt-1"));
+        check("Basic a210OmttdC0x", Some("kmt-1"));
+        check("basic Omtt:", Some(""));
+        check("Basic OmttdDpr", Some("kmt:k"));
+        check("Bearerkmt", Some("Bearerkmt"));
+        check("", None);
+        assert_eq!(key_in(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn only_a_proxy_on_this_machine_is_believed() {
+        let check =
+            |peer: Option<&str>, fields: &[(&'static str, &'static str)], expected: &str| {
+                let headers: HeaderMap = fields
+                    .iter()
+                    .map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap()))
+                    .collect();
+                let peer = Peer { address: peer.map(|it| it.parse().unwrap()) };
+                assert_eq!(peer.client(&headers).to_string(), expected, "{fields:?}");
+            };
+        let fly = ("fly-client-ip", "198.51.100.7");
+        let forwarded = ("x-forwarded-for", "203.0.113.1, 198.51.100.9");
+        check(Some("192.0.2.1"), &[fly, forwarded], "192.0.2.1");
+        check(Some("127.0.0.1"), &[fly, forwarded], "198.51.100.7");
+        check(Some("::ffff:127.0.0.1"), &[fly], "198.51.100.7");
+        check(Some("::1"), &[forwarded], "198.51.100.9");
+        check(None, &[forwarded], "198.51.100.9");
+        check(None, &[], "127.0.0.1");
+        check(Some("127.0.0.1"), &[("fly-client-ip", "nonsense")], "127.0.0.1");
+    }
+}

@@ -1,0 +1,172 @@
+//! Content codings made on the fly (RFC 9110 §8.4 and §12.5.3).
+//!
+//! Which one a client prefers, and the stream that makes it. A coded representation has an entity tag of its own
+//! and no known length. Windows are kept small: an encoder holds at most about a megabyte, whatever the file's size.
+
+use async_compression::Level;
+use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder};
+use async_compression::{brotli, zstd};
+use axum::body::Body;
+use futures_util::TryStreamExt;
+use http::{HeaderMap, header};
+use tokio::io::AsyncRead;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+/// Below this many bytes the coding costs more than it saves.
+pub const SMALLEST: u64 = 1024;
+/// Bytes of coded text handed on at a time.
+const CHUNK: usize = 32 * 1024;
+/// Log₂ of the encoders' windows in bytes.
+const WINDOW_BITS: u32 = 18;
+/// Where speed and size meet for text made on the fly, in each coding's own scale.
+const ZSTD_LEVEL: i32 = 3;
+const BROTLI_LEVEL: i32 = 4;
+const GZIP_LEVEL: i32 = 5;
+
+/// A content coding, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// The file as it is.
+    Identity,
+    /// RFC 8878.
+    Zstd,
+    /// RFC 7932.
+    Brotli,
+    /// RFC 1952.
+    Gzip,
+}
+
+impl Coding {
+    /// What a client likes best; of what it likes equally, what serves it best.
+    pub fn preferred(headers: &HeaderMap) -> Coding {
+        let offers = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+        let mut best = (Coding::Identity, 0);
+        for offer in offers {
+            let weight = weight(headers, offer.token());
+            if weight > best.1 {
+                best = (offer, weight);
+            }
+        }
+        // Whoever says outright that it prefers the plain file gets it.
+        let plain = explicit_weight(headers, Coding::Identity.token()).unwrap_or(0);
+        if plain > best.1 { Coding::Identity } else { best.0 }
+    }
+
+    /// The name in `Content-Encoding`.
+    pub fn token(self) -> &'static str {
+        match self {
+            Coding::Identity => "identity",
+            Coding::Zstd => "zstd",
+            Coding::Brotli => "br",
+            Coding::Gzip => "gzip",
+        }
+    }
+
+    /// The entity tag of a representation in this coding, from that of the file as it is.
+    pub fn etag(self, plain: &str) -> String {
+        match self {
+            Coding::Identity => plain.to_owned(),
+            _ => format!("{}-{}\"", plain.trim_end_matches('"'), self.token()),
+        }
+    }
+
+    /// The body in this coding.
+    pub fn encode(self, body: Body) -> Body {
+        let plain = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
+        match self {
+            Coding::Identity => stream(plain),
+            Coding::Zstd => {
+                let window = zstd::CParameter::window_log(WINDOW_BITS);
+                stream(ZstdEncoder::with_quality_and_params(
+                    plain,
+                    Level::Precise(ZSTD_LEVEL),
+                    &[window],
+                ))
+            }
+            Coding::Brotli => {
+                let params = brotli::EncoderParams::default();
+                let params = params
+                    .quality(Level::Precise(BROTLI_LEVEL))
+                    .window_size(WINDOW_BITS.cast_signed());
+                stream(BrotliEncoder::with_params(plain, params))
+            }
+            Coding::Gzip => stream(GzipEncoder::with_quality(plain, Level::Precise(GZIP_LEVEL))),
+        }
+    }
+}
+
+fn stream(reader: impl AsyncRead + Send + 'static) -> Body {
+    Body::from_stream(ReaderStream::with_capacity(reader, CHUNK))
+}
+
+/// How much a client likes a coding, in thousandths; 0 is not at all.
+fn weight(headers: &HeaderMap, token: &str) -> u32 {
+    explicit_weight(headers, token).or_else(|| explicit_weight(headers, "*")).unwrap_or(0)
+}
+
+fn explicit_weight(headers: &HeaderMap, token: &str) -> Option<u32> {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
+    let mut items = values.flat_map(|it| it.split(','));
+    items.find_map(|item| {
+        let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
+        // RFC 9110 §8.4.1.3: `x-gzip` is `gzip`.
+        let name = name.trim();
+        let name = if name.eq_ignore_ascii_case("x-gzip") { "gzip" } else { name };
+        name.eq_ignore_ascii_case(token).then(|| quality(parameters))
+    })
+}
+
+/// A `q` parameter (§12.4.2) in thousandths; 1000 if there is none, 0 if it can't be read.
+pub fn quality(parameters: &str) -> u32 {
+    let mut parameters = parameters.split(';').map(str::trim);
+    let q = parameters.find_map(|it| it.strip_prefix("q=").or_else(|| it.strip_prefix("Q=")));
+    let Some(q) = q else { return 1000 };
+    match q.parse::<f32>() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it lies between 0 and 1000"
+        )]
+        Ok(q) if (0.0..=1.0).contains(&q) => (q * 1000.0).round() as u32,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_preference_decides() {
+        let check = |accept: &'static str, expected: Coding| {
+            let headers =
+                HeaderMap::from_iter([(header::ACCEPT_ENCODING, accept.parse().unwrap())]);
+            assert_eq!(Coding::preferred(&headers), expected, "{accept}");
+        };
+        assert_eq!(Coding::preferred(&HeaderMap::new()), Coding::Identity);
+        check("", Coding::Identity);
+        check("gzip", Coding::Gzip);
+        check("x-gzip", Coding::Gzip);
+        check("GZIP", Coding::Gzip);
+        check("gzip, deflate, br, zstd", Coding::Zstd);
+        check("gzip, deflate, br", Coding::Brotli);
+        check("zstd;q=0.5, gzip;q=0.8", Coding::Gzip);
+        check("zstd;q=0, gzip", Coding::Gzip);
+        check("*", Coding::Zstd);
+        check("*;q=0.5, zstd;q=0", Coding::Brotli);
+        check("identity", Coding::Identity);
+        check("identity;q=1, gzip;q=0.5", Coding::Identity);
+        check("identity;q=0.5, gzip;q=1.0", Coding::Gzip);
+        check("identity;q=0", Coding::Identity);
+        check("gzip;q=0", Coding::Identity);
+        check("gzip;q=2", Coding::Identity);
+        check("deflate", Coding::Identity);
+        check("compress, gzip;q=0.001", Coding::Gzip);
+    }
+
+    #[test]
+    fn each_coding_has_a_tag_of_its_own() {
+        assert_eq!(Coding::Identity.etag("\"1-2\""), "\"1-2\"");
+        assert_eq!(Coding::Brotli.etag("\"1-2\""), "\"1-2-br\"");
+    }
+}

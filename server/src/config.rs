@@ -1,0 +1,119 @@
+//! Flags and variables as they are written, and what they mean.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use volume::keys::Keys;
+
+use crate::listener::Listen;
+use crate::serve::Patience;
+
+/// The variable that brings keys besides those in the volume's file. No flag: everyone can see a flag's value.
+const API_KEYS: &str = "API_KEYS";
+
+/// As the command line and the environment have it.
+#[derive(Debug, Parser)]
+#[command(name = "sounding-server", version, about = "Serves the files of a data volume over HTTP.", long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+pub struct Flags {
+    /// The volume: the folder whose tree is served. Made if it is missing.
+    #[arg(long, value_name = "DIR", env = "SOUNDING_VOLUME", default_value = "./data")]
+    volume: PathBuf,
+
+    /// Where to listen: HOST:PORT (port 0 takes any free one), unix:PATH, or fd:0 for an inherited socket.
+    #[arg(long, value_name = "ADDR", env = "SOUNDING_LISTEN", default_value = "127.0.0.1:4999")]
+    listen: Listen,
+
+    /// How long downloads that are under way may go on after SIGTERM or Ctrl-C. A second signal ends them at once.
+    #[arg(long, value_name = "SECONDS", env = "SOUNDING_GRACE", default_value_t = 30)]
+    grace: u32,
+
+    /// The log's format, one line an event, on standard error.
+    #[arg(long, value_name = "FORMAT", env = "SOUNDING_LOG", default_value = "text")]
+    log: LogFormat,
+}
+
+const LONG_ABOUT: &str = "\
+Serves the files of a data volume over HTTP: whole or by byte range, to browsers, curl, wget, rclone, DuckDB and
+whatever else speaks HTTP.
+
+Files in the folder `public` of the volume can be read by anyone. All others need a key, sent as
+`Authorization: KEY`, as the password where a browser asks for one, or in the address: /share/KEY/PATH. Keys
+stand in `.sounding/auth-keys.csv` on the volume, a line each; an edit counts from the next request on. Where there
+is no key at all, one is made at the first start and shown once.";
+
+const EXAMPLES: &str = "\
+Examples:
+  sounding-server
+      serves ./data on http://127.0.0.1:4999
+  sounding-server --volume /data --listen 0.0.0.0:8080
+      serves /data to the network
+  API_KEYS=kmt-s3cret sounding-server
+      with one more key, of the user `kmt`
+
+  curl -H 'Authorization: KEY' http://127.0.0.1:4999/files/                   what is there
+  curl -H 'Authorization: KEY' http://127.0.0.1:4999/files/?format=json      the same for programs
+  curl -H 'Authorization: KEY' -r 0-1023 http://127.0.0.1:4999/files/FILE    a file's first 1024 bytes
+
+Environment:
+  API_KEYS   key1,key2: more keys; a user's name is the part before the first `-`";
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// What is meant.
+#[derive(Debug)]
+pub struct Config {
+    /// The volume's root.
+    pub volume: PathBuf,
+    /// Where to listen.
+    pub listen: Listen,
+    /// How long clients may take.
+    pub patience: Patience,
+    /// How events are written.
+    pub log: LogFormat,
+    /// Keys besides those on the volume.
+    pub extra_keys: Keys,
+}
+
+impl Config {
+    /// From this process's arguments and environment. Ends it with a message if they can't be understood.
+    pub fn of_process() -> Config {
+        Config::new(Flags::parse(), std::env::var_os(API_KEYS))
+    }
+
+    fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
+        let Flags { volume, listen, grace, log } = flags;
+        let patience = Patience { grace: Duration::from_secs(grace.into()), ..Patience::default() };
+        let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
+        Config { volume, listen, patience, log, extra_keys }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_argument_is_needed() {
+        let config = Config::new(Flags::try_parse_from(["sounding-server"]).unwrap(), None);
+        assert_eq!(config.volume, PathBuf::from("./data"));
+        assert_eq!(config.listen, Listen::Tcp("127.0.0.1:4999".to_owned()));
+        assert!(config.extra_keys.is_empty());
+    }
+
+    #[test]
+    fn help_shows_no_key() {
+        use clap::CommandFactory;
+        let help = Flags::command().render_long_help().to_string();
+        assert!(help.contains("--volume") && help.contains("API_KEYS"));
+        assert!(!help.contains("[env: API_KEYS"));
+    }
+}

@@ -1,0 +1,275 @@
+//! `GET` and `HEAD` of a file or a folder, step by step:
+//!
+//! 1. the URL has become a path that the caller may read ([`Visit`]);
+//! 2. what lies there is found: one look-up, whose handle decides all that follows;
+//! 3. a link's real place needs the caller's right too;
+//! 4. a folder is listed, or redirected to its slash ([`listing`]);
+//! 5. the representation is chosen: the file as it is, or coded on the fly ([`Coding`]);
+//! 6. the request's conditions are weighed ([`Validators`]);
+//! 7. the range is selected ([`range`]);
+//! 8. the file is opened and its bytes set out ([`FileBody`]).
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use volume::{Found, FoundFile};
+
+use crate::app::App;
+use crate::body::{FileBody, Piece};
+use crate::coding::{self, Coding};
+use crate::listing;
+use crate::media::MediaType;
+use crate::problem::{Problem, ReadError};
+use crate::query;
+use crate::range::{self, Selection, Slice};
+use crate::validators::{Validators, Verdict, http_date};
+use crate::visit::Visit;
+
+/// How long the kernel's clock for files may stand still, at most.
+const CLOCK_STEP: Duration = Duration::from_millis(11);
+/// A file that a visitor uploaded may not run scripts with our origin's rights, nor load anything from elsewhere.
+const SANDBOX: &str =
+    "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'";
+
+/// Answers `GET` and `HEAD` on a path of the tree.
+pub async fn answer(
+    State(app): State<Arc<App>>,
+    method: Method,
+    visit: Visit,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let found = app.find(&visit.path).await?;
+    if let Some(real_path) = found.real_path() {
+        visit.caller.may_read(real_path)?;
+    }
+    match found {
+        Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit.path, uri.query())),
+        Found::Folder(folder) => listing::answer(app, visit, folder, uri.query(), &headers).await,
+        Found::File(_) if visit.names_folder => Err(Problem::NotFound),
+        Found::File(file) => answer_file(&method, &visit, file, uri.query(), &headers).await,
+    }
+}
+
+async fn answer_file(
+    method: &Method,
+    visit: &Visit,
+    mut file: FoundFile,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let unreadable = |source| ReadError { path: visit.path.clone(), source };
+    let representation =
+        Representation::choose(visit, &mut file, headers).await.map_err(unreadable)?;
+    match representation.validators.verdict(headers) {
+        Verdict::Failed => return Err(Problem::PreconditionFailed),
+        Verdict::NotModified => return Ok(representation.not_modified()),
+        Verdict::Proceed => {}
+    }
+    let len = file.stat.len;
+    let selection = if representation.validators.range_applies(headers, SystemTime::now()) {
+        range::select(headers, len)
+    } else {
+        Selection::Whole
+    };
+    if selection == Selection::Unsatisfiable {
+        return Err(Problem::RangeNotSatisfiable { len });
+    }
+    // Opened for HEAD as well: what GET could not read, HEAD must not promise.
+    let file = file.open().map_err(unreadable)?;
+    let mut response = representation.response(selection, len, |pieces| match *method {
+        Method::HEAD => Body::empty(),
+        _ => Body::new(FileBody::new(file, pieces)),
+    });
+    if query::value(query, "download").is_some() {
+        let disposition = attachment(visit.path.file_name().unwrap_or_default());
+        insert(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
+    }
+    Ok(response)
+}
+
+/// A file in the form that a request gets it (RFC 9110 §3.2).
+struct Representation {
+    media_type: MediaType,
+    coding: Coding,
+    /// Whether another request could get it in another coding.
+    is_negotiated: bool,
+    validators: Validators,
+}
+
+impl Representation {
+    /// A request for ranges gets the file as it is: ranges of a coding made on the fly would not fit together, and
+    /// browsers' caches mix what has the same tag.
+    async fn choose(
+        visit: &Visit,
+        file: &mut FoundFile,
+        headers: &HeaderMap,
+    ) -> std::io::Result<Representation> {
+        let etag = settled_etag(file).await?;
+        let media_type = MediaType::of_name(visit.path.file_name().unwrap_or_default());
+        let is_negotiated = media_type.is_compressible() && file.stat.len >= coding::SMALLEST;
+        let coding = if is_negotiated && !headers.contains_key(header::RANGE) {
+            Coding::preferred(headers)
+        } else {
+            Coding::Identity
+        };
+        let validators =
+            Validators { etag: coding.etag(&etag), last_modified: last_modified(file) };
+        Ok(Representation { media_type, coding, is_negotiated, validators })
+    }
+
+    /// The fields that 200, 206 and 304 share (§15.4.5).
+    fn headers(&self, headers: &mut HeaderMap) {
+        insert(headers, header::ETAG, &self.validators.etag);
+        insert(headers, header::LAST_MODIFIED, &http_date(self.validators.last_modified));
+        insert(headers, header::CACHE_CONTROL, "no-cache");
+        insert(headers, header::ACCEPT_RANGES, "bytes");
+        insert(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        insert(
+            headers,
+            header::HeaderName::from_static("cross-origin-resource-policy"),
+            "cross-origin",
+        );
+        if self.is_negotiated {
+            insert(headers, header::VARY, "Accept-Encoding");
+        }
+        if self.media_type.is_active() {
+            insert(headers, header::CONTENT_SECURITY_POLICY, SANDBOX);
+        }
+    }
+
+    fn not_modified(&self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        self.headers(response.headers_mut());
+        response
+    }
+
+    fn response(
+        &self,
+        selection: Selection,
+        len: u64,
+        body: impl FnOnce(Vec<Piece>) -> Body,
+    ) -> Response {
+        let mut response = Response::new(Body::empty());
+        let content_type = self.media_type.content_type();
+        self.headers(response.headers_mut());
+        insert(response.headers_mut(), header::CONTENT_TYPE, &content_type);
+        let pieces = match selection {
+            Selection::Whole | Selection::Unsatisfiable => {
+                (len > 0).then_some(Piece::File(Slice { start: 0, len })).into_iter().collect()
+            }
+            Selection::Slice(slice) => {
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                insert(response.headers_mut(), header::CONTENT_RANGE, &content_range(slice, len));
+                vec![Piece::File(slice)]
+            }
+            Selection::Several(slices) => {
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                let boundary = boundary();
+                let multipart = format!("multipart/byteranges; boundary={boundary}");
+                insert(response.headers_mut(), header::CONTENT_TYPE, &multipart);
+                parts(&slices, len, &content_type, &boundary)
+            }
+        };
+        if self.coding == Coding::Identity {
+            let length: u64 = pieces.iter().map(Piece::length).sum();
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            *response.body_mut() = body(pieces);
+        } else {
+            insert(response.headers_mut(), header::CONTENT_ENCODING, self.coding.token());
+            *response.body_mut() = self.coding.encode(body(pieces));
+        }
+        response
+    }
+}
+
+/// The file's own tag, strong also for a file that was written a moment ago.
+///
+/// Within one step of the kernel's clock a file can change twice under one stamp. So the step is waited for; a file
+/// that is being written all the while gets a tag that fits nothing later.
+async fn settled_etag(file: &mut FoundFile) -> std::io::Result<String> {
+    if !file.stat.is_settled() {
+        tokio::time::sleep(CLOCK_STEP).await;
+        file.stat_again()?;
+    }
+    Ok(listing::etag(&file.stat))
+}
+
+/// §8.8.2.1: never later than now.
+fn last_modified(file: &FoundFile) -> i64 {
+    file.stat.modified_seconds().min(jiff::Timestamp::now().as_second())
+}
+
+/// `multipart/byteranges` (§14.6): a heading before each part, and an end.
+fn parts(slices: &[Slice], len: u64, content_type: &str, boundary: &str) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(slices.len() * 2 + 1);
+    let mut line_end = "";
+    for slice in slices {
+        let range = content_range(*slice, len);
+        let heading = format!(
+            "{line_end}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {range}\r\n\r\n"
+        );
+        pieces.push(Piece::Text(Bytes::from(heading)));
+        pieces.push(Piece::File(*slice));
+        line_end = "\r\n";
+    }
+    pieces.push(Piece::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
+    pieces
+}
+
+/// So random that no file holds it by chance, nor on purpose.
+fn boundary() -> String {
+    let mut random = [0; 16];
+    if getrandom::fill(&mut random).is_err() {
+        tracing::warn!("the system has no randomness for a multipart boundary");
+    }
+    format!("{:032x}", u128::from_be_bytes(random))
+}
+
+fn content_range(slice: Slice, len: u64) -> String {
+    format!("bytes {}-{}/{len}", slice.start, slice.last())
+}
+
+/// RFC 6266, with the name in ASCII for old clients and in full after RFC 8187.
+fn attachment(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    let plain = |it: char| {
+        if it.is_ascii_graphic() && !"\"\\%".contains(it) || it == ' ' { it } else { '_' }
+    };
+    let ascii: String = name.chars().map(plain).collect();
+    format!(
+        "attachment; filename=\"{ascii}\"; filename*=UTF-8''{}",
+        volume::escape(name.as_bytes())
+    )
+}
+
+/// Inserts a value that holds nothing a header must not.
+pub fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => {
+            headers.insert(name, value);
+        }
+        Err(error) => tracing::error!("the field `{name}` was left out: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_keeps_its_name_whatever_it_is() {
+        let check = |name: &str, expected: &str| assert_eq!(attachment(name.as_bytes()), expected);
+        check("trips.csv", "attachment; filename=\"trips.csv\"; filename*=UTF-8''trips.csv");
+        check(
+            "Köln \"50%\"\r\n.csv",
+            "attachment; filename=\"K_ln _50____.csv\"; filename*=UTF-8''K%C3%B6ln%20%2250%25%22%0D%0A.csv",
+        );
+    }
+}

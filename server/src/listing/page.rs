@@ -1,0 +1,145 @@
+//! The page that people see, and that `SimWrapper`, rclone, wget and lftp read.
+//!
+//! `SimWrapper` reads it line by line: it wants the literal `<table>`, each entry on one line with
+//! `<td><a href="NAME">`, and no unordered list anywhere. Style and script stand in the page itself, and the policy
+//! that goes with it lets nothing else in.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+use volume::RelPath;
+use volume::names::Kind;
+
+use super::text::{escape_html, href, size, visible};
+use super::{By, Counts, Entry, Wish};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// `Content-Security-Policy` for our own pages: their own style and script, by hash, and nothing else.
+pub fn content_security_policy() -> HeaderValue {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
+        format!(
+            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'",
+            hash(STYLE),
+            hash(SCRIPT)
+        )
+    });
+    HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+/// All before the first entry.
+pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish) -> String {
+    let names: Vec<String> = path.names().map(visible).collect();
+    let title = if names.is_empty() { "files".to_owned() } else { names.join("/") };
+    let mut out = top(&title);
+    out.push_str("<header>\n<nav aria-label=\"Folders\">");
+    let up = names.len();
+    crumb(&mut out, "files", up);
+    for (index, name) in names.iter().enumerate() {
+        out.push_str(" / ");
+        crumb(&mut out, name, up - 1 - index);
+    }
+    let filter = escape_html(&wish.filter);
+    let sort = match wish.sort.by {
+        By::Name => "name",
+        By::Size => "size",
+        By::Date => "date",
+    };
+    let _infallible = write!(
+        out,
+        "</nav>\n<form id=\"controls\">\n\
+         <input type=\"search\" name=\"filter\" value=\"{filter}\" placeholder=\"Filter names\" \
+         aria-label=\"Filter names\" autocomplete=\"off\">\n<button>Filter</button>\n</form>\n</header>\n\
+         <p id=\"count\">{}</p>\n<table>\n<thead>\n<tr>{}{}{}</tr>\n</thead>\n<tbody>\n",
+        counts.in_words(),
+        heading("name", "Name", sort, wish.sort.is_reversed),
+        heading("size", "Size", sort, wish.sort.is_reversed),
+        heading("date", "Date (UTC)", sort, wish.sort.is_reversed),
+    );
+    out
+}
+
+fn top(title: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
+        escape_html(title)
+    )
+}
+
+/// A folder on the way down, `up` levels above this one.
+fn crumb(out: &mut String, name: &str, up: usize) {
+    let name = escape_html(name);
+    let _infallible = match up {
+        0 => write!(out, "<b>{name}</b>"),
+        _ => write!(out, "<a href=\"{}\">{name}</a>", "../".repeat(up)),
+    };
+}
+
+/// A column's heading: a button, because programs follow links. Pressed once more it turns the order round.
+fn heading(name: &str, label: &str, sorted_by: &str, is_reversed: bool) -> String {
+    let is_pressed = name == sorted_by;
+    let value = if is_pressed && !is_reversed { format!("-{name}") } else { name.to_owned() };
+    let pressed = if is_pressed { " aria-pressed=\"true\"" } else { "" };
+    format!(
+        "<th><button form=\"controls\" name=\"sort\" value=\"{value}\"{pressed}>{label}</button></th>"
+    )
+}
+
+/// One entry, on one line.
+pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
+    let modified = entry.modified();
+    let is_folder = entry.name.kind == Kind::Folder;
+    let shown_size = if is_folder {
+        "<td></td>".to_owned()
+    } else {
+        format!("<td data-n=\"{}\">{}</td>", entry.stat.len, size(entry.stat.len))
+    };
+    let _infallible = writeln!(
+        out,
+        "<tr><td><a href=\"{}\">{}{}</a></td>{shown_size}<td data-n=\"{}\">{}</td></tr>",
+        href(entry.name),
+        escape_html(&visible(entry.name.bytes)),
+        if is_folder { "/" } else { "" },
+        modified.as_millisecond(),
+        modified.strftime("%Y-%m-%d %H:%M"),
+    );
+}
+
+/// All behind the last entry.
+pub(super) fn tail(out: &mut String) {
+    let _infallible =
+        write!(out, "</tbody>\n</table>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
+}
+
+/// A small page that says what went wrong.
+pub fn of_problem(status: u16, title: &str, detail: &str) -> String {
+    let (title, detail) = (escape_html(title), escape_html(detail));
+    format!(
+        "{}<main><h1>{status}: {title}</h1>\n<p>{detail}</p></main>\n</body>\n</html>\n",
+        top(&title)
+    )
+}
+
+impl Counts {
+    fn in_words(&self) -> String {
+        let count = |number: usize, one: &str| match number {
+            1 => format!("1 {one}"),
+            _ => format!("{number} {one}s"),
+        };
+        match (self.folders, self.files) {
+            (0, 0) => "nothing here yet".to_owned(),
+            (folders, 0) => count(folders, "folder"),
+            (0, files) => count(files, "file"),
+            (folders, files) => format!("{}, {}", count(folders, "folder"), count(files, "file")),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A file's name is a stranger's text: how it is shown, and how it stands in an address.
+
+use std::fmt::Write;
+
+use volume::names::{Kind, Name};
+
+/// With what can't be seen made visible: control characters, marks that turn the direction of writing, bytes that
+/// are no UTF-8.
+pub(super) fn visible(name: &[u8]) -> String {
+    let mut out = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        for it in chunk.valid().chars() {
+            if it.is_control() || is_invisible(it) {
+                out.extend(it.escape_unicode());
+            } else {
+                out.push(it);
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(out, "\\x{byte:02X}").unwrap_or_default();
+        }
+    }
+    out
+}
+
+fn is_invisible(it: char) -> bool {
+    matches!(it,
+        '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// As text in HTML, also within double quotes.
+pub(super) fn escape_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for it in text.chars() {
+        match it {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            _ => out.push(it),
+        }
+    }
+    out
+}
+
+/// A relative reference to an entry, which ends in `/` for a folder.
+pub(super) fn href(name: Name<'_>) -> String {
+    let slash = if name.kind == Kind::Folder { "/" } else { "" };
+    format!("{}{slash}", volume::escape(name.bytes))
+}
+
+/// Bytes for people: three digits at most, in steps of 1024.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = "KB";
+    for next in UNITS.iter().skip(1) {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_made_visible() {
+        assert_eq!(visible("Köln & <b>.csv".as_bytes()), "Köln & <b>.csv");
+        assert_eq!(visible(b"a\x1b]0;x\n"), "a\\u{1b}]0;x\\u{a}");
+        assert_eq!(visible("gnp.\u{202e}exe".as_bytes()), "gnp.\\u{202e}exe");
+        assert_eq!(visible(b"caf\xe9"), "caf\\xE9");
+    }
+
+    #[test]
+    fn sizes_have_three_digits_at_most() {
+        let check = |bytes: u64, expected: &str| assert_eq!(size(bytes), expected);
+        check(0, "0 B");
+        check(1023, "1023 B");
+        check(1024, "1.0 KB");
+        check(1_288_490_188, "1.2 GB");
+        check(1_023_999, "1.0 MB");
+        check(10_240, "10 KB");
+        check(u64::MAX, "16 EB");
+    }
+}

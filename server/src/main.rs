@@ -1,0 +1,45 @@
+//! `sounding-server`: the file service as a program.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use server::config::{Config, LogFormat};
+use server::start;
+
+fn main() -> ExitCode {
+    let config = Config::of_process();
+    start_log(config.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(start::run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let log =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+/// The whole chain of causes, on one line.
+#[expect(
+    clippy::print_stderr,
+    reason = "the log may be JSON; a person must be able to read why nothing started"
+)]
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprint!("sounding-server: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprint!(": {cause}");
+        source = cause.source();
+    }
+    eprintln!();
+    ExitCode::FAILURE
+}

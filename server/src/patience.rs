@@ -1,0 +1,125 @@
+//! A connection that does not wait for ever.
+//!
+//! A client that takes nothing of an answer for a while is cut off, so that silent ones can't pile up. A slow one
+//! may take as long as it likes, while it takes something. What waits for a request's header is hyper's to limit.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// A stream whose writes must get on.
+pub struct Patient<S> {
+    stream: S,
+    /// How long a write may stand still.
+    stall: Duration,
+    /// Runs while one does; boxed, so that the stream can move.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    /// Cuts writes off that stand still for so long.
+    pub fn new(stream: S, stall: Duration) -> Patient<S> {
+        Patient { stream, stall, deadline: None }
+    }
+
+    /// The outcome of a write; an error if it has stood still for too long.
+    fn bound<T>(
+        &mut self,
+        poll: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.deadline = None;
+            return poll;
+        }
+        let stall = self.stall;
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + stall)));
+        match deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client takes nothing any more",
+            ))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.bound(poll, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.bound(poll, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_cut_off() {
+        let (near, _far) = tokio::io::duplex(16);
+        let mut near = Patient::new(near, Duration::from_mins(1));
+        let error = near.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_reader_may_take_as_long_as_it_likes() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut near = Patient::new(near, Duration::from_mins(1));
+        let reader = tokio::spawn(async move {
+            let mut read = 0;
+            while read < 160 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                read += far.read(&mut [0; 16]).await.unwrap();
+            }
+            read
+        });
+        near.write_all(&[0; 160]).await.unwrap();
+        drop(near);
+        assert_eq!(reader.await.unwrap(), 160);
+    }
+}

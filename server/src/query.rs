@@ -1,0 +1,35 @@
+//! Parameters in a URL's query.
+//!
+//! Values are bytes: a cursor may hold a file's name, which need not be text.
+
+use percent_encoding::percent_decode;
+
+/// The first value of a parameter, decoded; empty if it stands there without one.
+pub fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
+    query?.split('&').find_map(|it| {
+        let (key, value) = it.split_once('=').unwrap_or((it, ""));
+        (key == name).then(|| {
+            let spaced: Vec<u8> =
+                value.bytes().map(|it| if it == b'+' { b' ' } else { it }).collect();
+            percent_decode(&spaced).collect()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_found_and_decoded() {
+        let check = |query: &str, name: &str, expected: Option<&[u8]>| {
+            assert_eq!(value(Some(query), name).as_deref(), expected, "{query}");
+        };
+        check("a=1&b=2", "b", Some(b"2"));
+        check("a", "a", Some(b""));
+        check("a=1&a=2", "a", Some(b"1"));
+        check("after=x+y%2Bz%FF", "after", Some(b"x y+z\xff"));
+        check("ab=1", "a", None);
+        assert_eq!(value(None, "a"), None);
+    }
+}

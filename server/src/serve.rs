@@ -1,0 +1,128 @@
+//! Accepts connections, speaks HTTP/1.1 on each, and ends in good order.
+//!
+//! The loop is our own rather than axum's, because hyper's builder is where header time-outs and buffer sizes are
+//! set. When told to stop it accepts nothing more, lets answers under way go on for a while, then returns.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::ServiceExt;
+
+use crate::auth::Peer;
+use crate::listener::{Accepted, Listener};
+use crate::patience::Patient;
+
+/// How long clients may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To send a request's header, and to stay silent between two requests.
+    pub header: Duration,
+    /// To take nothing of an answer.
+    pub stall: Duration,
+    /// To finish what is under way when the service stops.
+    pub grace: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            header: Duration::from_secs(30),
+            stall: Duration::from_mins(2),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Bytes of a request's header that hyper reads, and of an answer that it holds: above the router's own limits, so
+/// that these can answer with a problem.
+const BUFFER: usize = 64 * 1024;
+/// Header fields of a request.
+const MOST_FIELDS: usize = 128;
+/// A pause when the system is out of descriptors, in which some connections may end.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// Serves until `stop` is done, and then for `patience.grace` at most. Says whether all answers could be finished.
+pub async fn serve(
+    listener: Listener,
+    router: Router,
+    patience: Patience,
+    stop: impl Future<Output = ()>,
+) -> bool {
+    let connections = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok(Accepted::Tcp(stream, address)) => {
+                let peer = Peer { address: Some(address.ip()) };
+                spawn(stream, peer, router.clone(), patience, &connections);
+            }
+            Ok(Accepted::Unix(stream)) => {
+                spawn(stream, Peer { address: None }, router.clone(), patience, &connections);
+            }
+            // One that gave up while it waited is no reason to stop.
+            Err(error) if error.raw_os_error().is_none_or(is_of_one_connection) => {}
+            Err(error) => {
+                tracing::error!("could not accept a connection: {error}");
+                tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+            }
+        }
+    }
+    drop(listener);
+    tokio::time::timeout(patience.grace, connections.shutdown()).await.is_ok()
+}
+
+fn is_of_one_connection(code: i32) -> bool {
+    use rustix::io::Errno;
+    let gone = [
+        Errno::CONNABORTED,
+        Errno::CONNRESET,
+        Errno::INVAL,
+        Errno::PERM,
+        Errno::PROTO,
+        Errno::NOTCONN,
+    ];
+    gone.iter().any(|it| it.raw_os_error() == code)
+}
+
+fn spawn(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    router: Router,
+    patience: Patience,
+    connections: &GracefulShutdown,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        let router = router.clone();
+        async move {
+            let Ok(response) = router.oneshot(request).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience.header)
+        .max_buf_size(BUFFER)
+        .max_headers(MOST_FIELDS)
+        .serve_connection(TokioIo::new(Patient::new(stream, patience.stall)), service);
+    let connection = connections.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(client = ?peer.address, "a connection ended early: {error}");
+        }
+    });
+}

@@ -1,0 +1,144 @@
+//! The start: a volume, a listener, a first key where there is none, and the lines that say so.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use volume::key_file::AddKeyError;
+use volume::keys::{PlainKey, Scope};
+use volume::{OpenVolumeError, Volume};
+
+use crate::app::App;
+use crate::config::Config;
+use crate::listener::{ListenError, Listener};
+use crate::router::router;
+use crate::serve::serve;
+
+/// The user of the key that is made where there is none.
+const FIRST_USER: &str = "admin";
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The volume can't be opened.
+    #[error(transparent)]
+    Volume(#[from] OpenVolumeError),
+    /// There is no listening where it was asked for.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// There is no key, and none could be made.
+    #[error("there is no key yet, and none could be made (`API_KEYS` can bring one)")]
+    FirstKey(#[from] AddKeyError),
+    /// Signals can't be received.
+    #[error("could not listen for signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs the service until a signal ends it.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    raise_descriptor_limit();
+    let stop = Stop::listen().map_err(StartError::Signals)?;
+    let app = Arc::new(App::new(Volume::open(&config.volume)?, config.extra_keys));
+    let first_key = first_key(&app)?;
+    let listener = Listener::bind(&config.listen).await?;
+    // Nobody may be reading; that is no reason not to serve.
+    announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
+    tracing::info!(volume = %config.volume.display(), "listening on {listener}");
+    let is_finished = serve(listener, router(app), config.patience, stop.received()).await;
+    if is_finished {
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!("stopped; downloads were cut off when their time was over");
+    }
+    Ok(())
+}
+
+/// Makes a key where there is none: a service without one could serve nothing but `public`.
+fn first_key(app: &App) -> Result<Option<PlainKey>, AddKeyError> {
+    if !app.keys().is_empty() || app.key_file.trouble().is_some() {
+        return Ok(None);
+    }
+    let key = app.key_file.add(FIRST_USER, Scope::Write, jiff::Timestamp::now())?;
+    Ok(Some(key))
+}
+
+/// The first line is for scripts, which wait for it and learn the port; what follows is for people.
+fn announce(listener: &Listener, first_key: Option<&PlainKey>, volume: &Path) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {listener}")?;
+    if let Some(key) = first_key {
+        let key = String::from_utf8_lossy(key.reveal());
+        writeln!(
+            out,
+            "\nThere was no key yet. This one has been made; it is shown this once and stands in\n{}:\n\n    {key}\n\n\
+             Try it:\n\n    curl -H 'Authorization: {key}' {}\n",
+            volume.join(volume::layout::SERVICE_FOLDER).join(volume::layout::KEYS_FILE).display(),
+            curl_target(listener),
+        )?;
+    }
+    out.flush()
+}
+
+/// What comes behind `curl` to get the root's listing.
+fn curl_target(listener: &Listener) -> String {
+    if let Some(path) = listener.unix_path() {
+        let path = path.to_string_lossy().replace('\'', "'\\''");
+        return format!("--unix-socket '{path}' http://localhost/files/");
+    }
+    let Some(mut address) = listener.tcp_address() else {
+        return "http://localhost/files/".to_owned();
+    };
+    // Listening everywhere is listening here too.
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    // A shell would take the brackets of an IPv6 address for a pattern.
+    format!("'http://{address}/files/'")
+}
+
+/// Every download has a socket and a file.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(errno) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("could not raise the limit of open files: {errno}");
+    }
+}
+
+/// SIGTERM and Ctrl-C.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> io::Result<Stop> {
+        Ok(Stop {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Done at the first signal. The second ends the process: somebody means it.
+    async fn received(mut self) {
+        self.next().await;
+        tracing::info!("stopping: downloads under way may finish; a second signal cuts them off");
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("stopped by a second signal");
+            std::process::exit(0);
+        });
+    }
+}

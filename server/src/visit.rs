@@ -1,0 +1,85 @@
+//! A request at the edge: from its URL and header to a path that may be read.
+//!
+//! Two addresses lead to the tree, `/files/PATH` and `/share/KEY/PATH`; behind this module they are the same. Here
+//! the outside's text becomes a [`RelPath`] or a refusal, once; nobody checks again.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
+use volume::RelPath;
+use volume::keys::PlainKey;
+
+use crate::access_log::LogUser;
+use crate::app::App;
+use crate::auth::{self, Caller, Peer};
+use crate::problem::Problem;
+
+/// A path, and whoever asks for it and may read it.
+#[derive(Debug)]
+pub struct Visit {
+    /// What is asked for.
+    pub path: RelPath,
+    /// Whether the URL ends in a slash, as a folder's does.
+    pub names_folder: bool,
+    /// Who is asking.
+    pub caller: Caller,
+}
+
+impl FromRequestParts<Arc<App>> for Visit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Visit, Problem> {
+        let target = Target::of(parts.uri.path()).ok_or(Problem::NotFound)?;
+        let names_folder = target.path.is_empty() || target.path.ends_with('/');
+        let path = target.path.strip_suffix('/').unwrap_or(target.path);
+        let path = RelPath::from_url(path)?;
+        let key = match target.key {
+            Some(key) => Some(PlainKey::new(&percent_decode_str(key).collect::<Vec<u8>>())),
+            None => auth::key_in(&parts.headers),
+        };
+        let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer { address: None });
+        let caller = auth::admit(app, peer.client(&parts.headers), key, &path).await?;
+        if let Some((user, log)) = caller.user().zip(parts.extensions.get::<LogUser>()) {
+            log.set(user);
+        }
+        Ok(Visit { path, names_folder, caller })
+    }
+}
+
+/// The parts of a URL's path, as they are written.
+struct Target<'a> {
+    key: Option<&'a str>,
+    path: &'a str,
+}
+
+impl<'a> Target<'a> {
+    fn of(path: &'a str) -> Option<Target<'a>> {
+        if let Some(path) = path.strip_prefix("/files/") {
+            return Some(Target { key: None, path });
+        }
+        let (key, path) = path.strip_prefix("/share/")?.split_once('/')?;
+        Some(Target { key: Some(key), path })
+    }
+}
+
+/// A URL's path as the log may show it: without the key of `/share/KEY/PATH`.
+pub fn without_key(path: &str) -> String {
+    match path.strip_prefix("/share/") {
+        Some(rest) => format!("/share/.../{}", rest.split_once('/').map_or("", |(_, path)| path)),
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_never_shows_a_shared_key() {
+        assert_eq!(without_key("/share/kmt-1/a/b"), "/share/.../a/b");
+        assert_eq!(without_key("/share/kmt-1"), "/share/.../");
+        assert_eq!(without_key("/files/share/kmt"), "/files/share/kmt");
+    }
+}
