@@ -8,8 +8,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
-use volume::RelPath;
 use volume::keys::PlainKey;
+use volume::{Refusal, RelPath};
 
 use crate::access_log::LogUser;
 use crate::app::App;
@@ -32,9 +32,7 @@ impl FromRequestParts<Arc<App>> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Visit, Problem> {
         let target = Target::of(parts.uri.path()).ok_or(Problem::NotFound)?;
-        let names_folder = target.path.is_empty() || target.path.ends_with('/');
-        let path = target.path.strip_suffix('/').unwrap_or(target.path);
-        let path = RelPath::from_url(path)?;
+        let (path, names_folder) = target.parse()?;
         let key = match target.key {
             Some(key) => Some(PlainKey::new(&percent_decode_str(key).collect::<Vec<u8>>())),
             None => auth::key_in(&parts.headers),
@@ -61,6 +59,15 @@ impl<'a> Target<'a> {
         }
         let (key, path) = path.strip_prefix("/share/")?.split_once('/')?;
         Some(Target { key: Some(key), path })
+    }
+
+    /// The path, and whether it is written as a folder's.
+    fn parse(&self) -> Result<(RelPath, bool), Refusal> {
+        match self.path.strip_suffix('/') {
+            None => Ok((RelPath::from_url(self.path)?, self.path.is_empty())),
+            Some("") => Err(Refusal::EmptyName),
+            Some(path) => Ok((RelPath::from_url(path)?, true)),
+        }
     }
 }
 

@@ -1,0 +1,245 @@
+//! What goes with every answer: fields, CORS, errors, and what a browser may do with an uploaded page.
+
+use crate::support::{KEY, TestServer};
+
+/// Every field that an answer may carry. A new one is added here on purpose, or not at all.
+const FIELDS: &[&str] = &[
+    "accept-ranges",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
+    "allow",
+    "cache-control",
+    "connection",
+    "content-disposition",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-security-policy",
+    "content-type",
+    "cross-origin-resource-policy",
+    "date",
+    "etag",
+    "last-modified",
+    "link",
+    "location",
+    "referrer-policy",
+    "retry-after",
+    "transfer-encoding",
+    "vary",
+    "www-authenticate",
+    "x-content-type-options",
+    "x-total-count",
+];
+
+fn volume() -> TestServer {
+    let server = TestServer::start();
+    server.put("run/trips.csv", "a;b\n".repeat(1000).as_bytes());
+    server.put("run/page.html", b"<script>document.title = 'run'</script>");
+    server
+        .put("run/image.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>");
+    server.put("run/image.png", b"\x89PNG");
+    server
+}
+
+#[test]
+fn answers_carry_only_fields_that_are_meant() {
+    let server = volume();
+    for (method, target, fields) in [
+        ("GET", "/files/run/trips.csv", vec![("Authorization", KEY)]),
+        ("HEAD", "/files/run/trips.csv", vec![("Authorization", KEY)]),
+        (
+            "GET",
+            "/files/run/trips.csv?download",
+            vec![("Authorization", KEY), ("Accept-Encoding", "br")],
+        ),
+        ("GET", "/files/run/trips.csv", vec![("Authorization", KEY), ("Range", "bytes=0-1,4-5")]),
+        ("GET", "/files/run/trips.csv", vec![("Authorization", KEY), ("Range", "bytes=99999-")]),
+        ("GET", "/files/run/", vec![("Authorization", KEY)]),
+        ("GET", "/files/run/?format=json&limit=1", vec![("Authorization", KEY)]),
+        ("GET", "/files/run", vec![("Authorization", KEY)]),
+        ("GET", "/files/run/trips.csv", vec![]),
+        ("POST", "/files/run/trips.csv", vec![("Authorization", KEY)]),
+        (
+            "OPTIONS",
+            "/files/x",
+            vec![("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")],
+        ),
+        ("GET", "/health", vec![]),
+        ("GET", "/nothing", vec![]),
+        ("GET", "/", vec![]),
+    ] {
+        let response = server.request(method, target, &fields);
+        for (name, _) in &response.fields {
+            assert!(FIELDS.contains(&name.as_str()), "{method} {target} carries `{name}`");
+        }
+        assert!(response.field("date").is_some(), "{method} {target}");
+    }
+}
+
+#[test]
+fn a_file_comes_with_all_that_caches_and_readers_need() {
+    let server = volume();
+    let response = server.get("/files/run/trips.csv", &[]);
+    let field = |name: &str| response.field(name).unwrap_or_default();
+    assert_eq!(field("content-type"), "text/csv; charset=utf-8");
+    assert_eq!(field("content-length"), "4000");
+    assert_eq!(field("accept-ranges"), "bytes");
+    assert_eq!(field("cache-control"), "no-cache");
+    assert_eq!(field("x-content-type-options"), "nosniff");
+    assert_eq!(field("content-disposition"), "");
+    let download = server.get("/files/run/trips.csv?download", &[]).field("content-disposition");
+    assert_eq!(
+        download.as_deref(),
+        Some("attachment; filename=\"trips.csv\"; filename*=UTF-8''trips.csv")
+    );
+}
+
+#[test]
+fn an_uploaded_page_is_put_in_a_sandbox() {
+    let server = volume();
+    for path in ["page.html", "image.svg"] {
+        let policy = server
+            .get(&format!("/files/run/{path}"), &[])
+            .field("content-security-policy")
+            .unwrap();
+        let directives: Vec<&str> = policy.split("; ").collect();
+        assert!(
+            directives.contains(&"sandbox") && directives.contains(&"default-src 'none'"),
+            "{policy}"
+        );
+    }
+    assert_eq!(server.get("/files/run/image.png", &[]).field("content-security-policy"), None);
+}
+
+#[test]
+fn preflights_allow_what_is_asked_for_without_a_key() {
+    let server = volume();
+    let asked =
+        "authorization, range, if-range, if-none-match, access-control-allow-origin, upload-offset";
+    for target in ["/files/run/trips.csv", "/files/none", "/files/run", "/health", "/share/x/y"] {
+        let response = server.request(
+            "OPTIONS",
+            target,
+            &[
+                ("Origin", "https://simwrapper.example"),
+                ("Access-Control-Request-Method", "GET"),
+                ("Access-Control-Request-Headers", asked),
+                ("Access-Control-Request-Private-Network", "true"),
+            ],
+        );
+        let field = |name: &str| response.field(name).unwrap_or_default();
+        assert_eq!(response.status, 200, "{target}");
+        assert_eq!(field("access-control-allow-origin"), "*");
+        assert_eq!(field("access-control-allow-headers"), asked);
+        assert_eq!(field("access-control-allow-methods"), "GET");
+        assert_eq!(field("access-control-allow-private-network"), "true");
+        assert!(field("access-control-max-age").parse::<u32>().unwrap() >= 600);
+        assert_eq!(field("access-control-allow-credentials"), "");
+    }
+}
+
+#[test]
+fn every_answer_can_be_read_on_another_origin() {
+    let server = volume();
+    for (target, status) in [
+        ("/files/run/trips.csv", 200),
+        ("/files/none", 404),
+        ("/files/run/%zz", 400),
+        ("/nothing", 404),
+        ("/health", 200),
+    ] {
+        let response = server.get(target, &[("Origin", "null")]);
+        assert_eq!(response.status, status, "{target}");
+        assert_eq!(response.field("access-control-allow-origin").as_deref(), Some("*"), "{target}");
+        let exposed = response.field("access-control-expose-headers").unwrap();
+        for name in [
+            "content-range",
+            "etag",
+            "accept-ranges",
+            "content-length",
+            "last-modified",
+            "x-total-count",
+            "link",
+        ] {
+            assert!(exposed.contains(name), "{name} is not exposed");
+        }
+    }
+}
+
+#[test]
+fn errors_are_problems_and_pages_for_people() {
+    let server = volume();
+    for (method, target, status, kind) in [
+        ("GET", "/files/none.csv", 404, "not-found"),
+        ("GET", "/nothing", 404, "not-found"),
+        ("GET", "/files/run/trips.csv/", 404, "not-found"),
+        ("GET", "/files/.sounding/auth-keys.csv", 404, "not-found"),
+        ("GET", "/files/a/../b", 400, "bad-path"),
+        ("POST", "/files/run/trips.csv", 405, "method-not-allowed"),
+        ("DELETE", "/health", 405, "method-not-allowed"),
+        ("TRACE", "/files/run/trips.csv", 405, "method-not-allowed"),
+    ] {
+        let response = server.request(method, target, &[("Authorization", KEY)]);
+        assert_eq!(response.status, status, "{method} {target}");
+        assert_eq!(
+            response.field("content-type").as_deref(),
+            Some("application/problem+json"),
+            "{target}"
+        );
+        let problem = response.json();
+        assert_eq!(problem["type"], format!("urn:sounding:problem:{kind}"), "{target}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(response.field("allow").is_some(), status == 405, "{method} {target}");
+        if method == "GET" {
+            let page = server.get(target, &[("Accept", "text/html")]);
+            assert_eq!(page.status, status);
+            assert!(page.text().contains(&format!("<h1>{status}: ")), "{}", page.text());
+        }
+    }
+}
+
+#[test]
+fn a_file_that_becomes_shorter_ends_the_connection_and_is_never_padded() {
+    let server = TestServer::start();
+    let content = vec![b'x'; 64 << 20];
+    server.put("run/big.bin", &content);
+    let mut connection = server.connect();
+    connection.send("GET", "/files/run/big.bin", &[("Authorization", KEY)]);
+    let head = connection.receive_head();
+    assert_eq!(head.field("content-length").unwrap(), content.len().to_string());
+    // What sockets hold is far less than the file: the server is still reading when it is cut.
+    std::fs::File::options()
+        .write(true)
+        .open(server.path("run/big.bin"))
+        .unwrap()
+        .set_len(1 << 20)
+        .unwrap();
+    let mut body = Vec::new();
+    std::io::Read::read_to_end(&mut connection.stream, &mut body).unwrap_or(0);
+    assert!(body.len() < content.len(), "all {} bytes came", body.len());
+    assert!(body.iter().all(|it| *it == b'x'), "padding came");
+    // Only that connection ended.
+    assert_eq!(server.get("/files/run/big.bin", &[]).body.len(), 1 << 20);
+}
+
+#[test]
+fn a_file_replaced_while_it_is_sent_arrives_as_it_was() {
+    let server = TestServer::start();
+    let old = vec![b'o'; 32 << 20];
+    server.put("run/big.bin", &old);
+    let mut connection = server.connect();
+    connection.send("GET", "/files/run/big.bin", &[("Authorization", KEY)]);
+    let mut response = connection.receive_head();
+    server.put("run/.new", &vec![b'n'; 32 << 20]);
+    std::fs::rename(server.path("run/.new"), server.path("run/big.bin")).unwrap();
+    std::io::Read::read_to_end(
+        &mut std::io::Read::take(&mut connection.stream, old.len() as u64),
+        &mut response.body,
+    )
+    .unwrap();
+    assert!(response.body == old);
+}

@@ -1,0 +1,270 @@
+//! Keys against the running server: who may read what, edits, guesses, and that no key shows.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::support::{BERLIN_KEY, KEY, OLD_KEY, Setup, TestServer, wait_for};
+
+fn volume() -> TestServer {
+    let server =
+        TestServer::start_with(Setup { extra_keys: "env-key,nameless", ..Setup::default() });
+    for path in ["public/a.txt", "berlin/a.txt", "berlin-secret/a.txt", "zurich/a.txt"] {
+        server.put(path, path.as_bytes());
+    }
+    server
+}
+
+fn status(server: &TestServer, target: &str, authorization: Option<&str>) -> u16 {
+    let fields: Vec<_> = authorization.map(|it| ("Authorization", it)).into_iter().collect();
+    server.request("GET", target, &fields).status
+}
+
+#[test]
+fn a_key_opens_what_it_covers_and_nothing_else() {
+    let server = volume();
+    let check = |target: &str, authorization: Option<&str>, expected: u16| {
+        assert_eq!(
+            status(&server, target, authorization),
+            expected,
+            "{target} with {authorization:?}"
+        );
+    };
+    check("/files/public/a.txt", None, 200);
+    check("/files/public/", None, 200);
+    check("/files/public/a.txt", Some("unknown"), 200);
+    check("/files/public/a.txt", Some(BERLIN_KEY), 200);
+    check("/files/public/none.txt", None, 404);
+    check("/files/", None, 401);
+    check("/files/berlin/a.txt", None, 401);
+    check("/files/berlin/a.txt", Some("unknown"), 401);
+    check("/files/berlin/a.txt", Some(OLD_KEY), 401);
+    check("/files/berlin/a.txt", Some(KEY), 200);
+    check("/files/berlin/a.txt", Some(BERLIN_KEY), 200);
+    check("/files/berlin/", Some(BERLIN_KEY), 200);
+    check("/files/", Some(BERLIN_KEY), 403);
+    check("/files/zurich/a.txt", Some(BERLIN_KEY), 403);
+    check("/files/berlin-secret/a.txt", Some(BERLIN_KEY), 403);
+    check("/files/zurich/a.txt", Some("env-key"), 200);
+    check("/files/zurich/a.txt", Some("nameless"), 200);
+}
+
+#[test]
+fn a_key_comes_in_four_ways() {
+    use base64::Engine;
+    let server = volume();
+    let basic =
+        |text: String| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text));
+    for value in [
+        KEY.to_owned(),
+        format!("Bearer {KEY}"),
+        format!("bearer {KEY}"),
+        basic(format!("anyone:{KEY}")),
+        basic(format!(":{KEY}")),
+    ] {
+        assert_eq!(status(&server, "/files/zurich/a.txt", Some(&value)), 200, "{value}");
+    }
+    for value in [
+        basic(format!("{KEY}:")),
+        basic(KEY.to_owned()),
+        "Basic !!!".to_owned(),
+        "Bearer".to_owned(),
+        format!("Digest {KEY}"),
+        format!("{KEY} "),
+        KEY[..KEY.len() - 1].to_owned(),
+        format!("{KEY}x"),
+        KEY.to_uppercase(),
+    ] {
+        // White space around a field's value is no part of it (RFC 9110 §5.5).
+        let expected = if value.trim_end() == KEY { 200 } else { 401 };
+        assert_eq!(status(&server, "/files/zurich/a.txt", Some(&value)), expected, "{value}");
+    }
+    assert_eq!(status(&server, &format!("/share/{KEY}/zurich/a.txt"), None), 200);
+    assert_eq!(status(&server, &format!("/share/{KEY}/zurich/"), None), 200);
+    assert_eq!(status(&server, &format!("/share/{KEY}/"), None), 200);
+    assert_eq!(status(&server, &format!("/share/{KEY}/zurich"), None), 307);
+    assert_eq!(
+        status(&server, &format!("/share/{}/zurich/a.txt", KEY.replace('k', "%6b")), None),
+        200
+    );
+    assert_eq!(status(&server, &format!("/share/{BERLIN_KEY}/zurich/a.txt"), None), 403);
+    assert_eq!(status(&server, "/share/unknown/zurich/a.txt", None), 401);
+    assert_eq!(status(&server, "/share//zurich/a.txt", None), 401);
+}
+
+#[test]
+fn a_refusal_does_not_tell_whether_something_exists() {
+    let server = volume();
+    for authorization in [None, Some("unknown"), Some(OLD_KEY), Some(BERLIN_KEY)] {
+        let fields: Vec<_> = authorization.map(|it| ("Authorization", it)).into_iter().collect();
+        let there = server.request("GET", "/files/zurich/a.txt", &fields);
+        for other in
+            ["/files/zurich/none.txt", "/files/zurich/", "/files/zurich", "/files/none/none/none"]
+        {
+            let response = server.request("GET", other, &fields);
+            assert_eq!((response.status, &response.body), (there.status, &there.body), "{other}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_says_what_to_do() {
+    let server = volume();
+    let response = server.request("GET", "/files/zurich/a.txt", &[]);
+    let challenge = response.field("www-authenticate").unwrap();
+    assert!(
+        challenge.contains("Bearer realm=") && challenge.contains("Basic realm="),
+        "{challenge}"
+    );
+    assert_eq!(response.field("content-type").as_deref(), Some("application/problem+json"));
+    assert_eq!(response.field("access-control-allow-origin").as_deref(), Some("*"));
+    let problem = response.json();
+    assert_eq!(problem["type"], "urn:sounding:problem:key-needed");
+    assert_eq!(problem["status"], 401);
+    assert!(problem["title"].is_string() && problem["detail"].is_string());
+    let expired = server.request("GET", "/files/zurich/a.txt", &[("Authorization", OLD_KEY)]);
+    assert_eq!(expired.json()["type"], "urn:sounding:problem:expired-key");
+    let html = server.request("GET", "/files/zurich/a.txt", &[("Accept", "text/html,*/*;q=0.8")]);
+    assert_eq!(html.field("content-type").as_deref(), Some("text/html; charset=utf-8"));
+    assert_eq!(html.status, 401);
+    assert!(html.text().contains("A key is needed"));
+    assert_eq!(html.field("content-length").unwrap(), html.body.len().to_string());
+}
+
+#[test]
+fn an_edit_counts_from_the_next_request_on() {
+    let server = volume();
+    let keys = server.path(".sounding/auth-keys.csv");
+    for round in 0..50 {
+        let (new, gone) = (format!("key-{round:02}"), format!("key-{:02}", (round + 99) % 100));
+        // In place and by rename, always the same size.
+        let text = format!("kmt,{new}\n");
+        if round % 2 == 0 {
+            fs::write(&keys, text).unwrap();
+        } else {
+            fs::write(server.path(".sounding/beside"), text).unwrap();
+            fs::rename(server.path(".sounding/beside"), &keys).unwrap();
+        }
+        assert_eq!(status(&server, "/files/zurich/a.txt", Some(&new)), 200, "round {round}");
+        // Each from another address: this is about edits, not about guesses.
+        let from = format!("198.51.100.{round}");
+        let fields = [("Authorization", gone.as_str()), ("Fly-Client-IP", from.as_str())];
+        assert_eq!(
+            server.request("GET", "/files/zurich/a.txt", &fields).status,
+            401,
+            "round {round}"
+        );
+        assert_eq!(status(&server, "/files/zurich/a.txt", Some("env-key")), 200, "round {round}");
+    }
+}
+
+fn health(server: &TestServer) -> serde_json::Value {
+    let response = server.request("GET", "/health", &[]);
+    assert_eq!(response.status, 200);
+    response.json()
+}
+
+#[test]
+fn a_broken_line_costs_only_itself_and_health_says_so() {
+    let server = volume();
+    assert_eq!(health(&server)["status"], "ok");
+    fs::write(
+        server.path(".sounding/auth-keys.csv"),
+        b"kmt,first-key\nno comma here\nbad,bad-key,admin\nx,\xff\xfe\nzoe,last-key\n",
+    )
+    .unwrap();
+    assert_eq!(status(&server, "/files/zurich/a.txt", Some("first-key")), 200);
+    assert_eq!(status(&server, "/files/zurich/a.txt", Some("last-key")), 200);
+    assert_eq!(status(&server, "/files/zurich/a.txt", Some("bad-key")), 401);
+    let health = health(&server);
+    assert_eq!(health["status"], "degraded");
+    let warnings = health["warnings"].to_string();
+    for line in ["line 2", "line 3", "line 4"] {
+        assert!(warnings.contains(line), "{warnings}");
+    }
+    assert!(!warnings.contains("bad-key") && !warnings.contains("no comma"), "{warnings}");
+}
+
+#[test]
+fn a_file_that_is_half_written_or_unreadable_keeps_the_last_good_keys() {
+    let server = volume();
+    let keys = server.path(".sounding/auth-keys.csv");
+    let good = fs::read(&keys).unwrap();
+    assert_eq!(status(&server, "/files/zurich/a.txt", Some(KEY)), 200);
+    let is_kept = |what: &str| {
+        assert_eq!(status(&server, "/files/zurich/a.txt", Some(KEY)), 200, "{what}");
+        assert_eq!(status(&server, "/files/berlin/a.txt", Some(BERLIN_KEY)), 200, "{what}");
+        let health = health(&server);
+        assert_eq!(health["status"], "degraded", "{what}");
+        assert!(health["warnings"].to_string().contains("last good keys"), "{what}: {health}");
+    };
+    let is_mended = || {
+        fs::write(&keys, &good).unwrap();
+        assert_eq!(status(&server, "/files/zurich/a.txt", Some(KEY)), 200);
+        wait_for("health to be ok again", || (health(&server)["status"] == "ok").then_some(()));
+    };
+    fs::write(&keys, &good[..good.len() / 2]).unwrap();
+    is_kept("cut off");
+    is_mended();
+    fs::write(&keys, b"").unwrap();
+    is_kept("emptied");
+    is_mended();
+    fs::write(&keys, b"\x00\xff\x00garbage\n\x01\x02\n").unwrap();
+    is_kept("garbage");
+    is_mended();
+    fs::remove_file(&keys).unwrap();
+    fs::create_dir(&keys).unwrap();
+    is_kept("a folder in its place");
+    fs::remove_dir(&keys).unwrap();
+    is_mended();
+    // What is new in a file whose last line has no end counts at once all the same.
+    fs::write(&keys, format!("new,new-key\nkmt,{}", &KEY[..4])).unwrap();
+    assert_eq!(status(&server, "/files/zurich/a.txt", Some("new-key")), 200);
+    is_kept("without a last line end");
+}
+
+#[test]
+fn too_many_wrong_keys_are_slowed_down_and_a_right_one_is_not_locked_out() {
+    let server = volume();
+    let client = |it: u32| format!("198.51.100.{it}");
+    let try_key = |key: &str, from: &str| {
+        server.request(
+            "GET",
+            "/files/zurich/a.txt",
+            &[("Authorization", key), ("Fly-Client-IP", from)],
+        )
+    };
+    let mut refused = None;
+    for round in 0..25 {
+        let response = try_key(&format!("guess-{round}"), &client(1));
+        match response.status {
+            401 => assert!(refused.is_none(), "429 stays"),
+            429 => refused = Some(response),
+            status => panic!("{status} for a wrong key"),
+        }
+    }
+    let refused = refused.expect("429 after 25 wrong keys");
+    let seconds: u64 = refused.field("retry-after").unwrap().parse().unwrap();
+    assert!((1..=61).contains(&seconds), "{seconds}");
+    assert_eq!(refused.json()["type"], "urn:sounding:problem:too-many-wrong-keys");
+    // A right key from the same address: late the first time, so that its answer tells no guesser more; then not.
+    let began = Instant::now();
+    assert_eq!(try_key(KEY, &client(1)).status, 200);
+    assert!(began.elapsed() >= server::guesses::DELAY, "a right key is told by its speed");
+    for _ in 0..3 {
+        assert_eq!(try_key(KEY, &client(1)).status, 200);
+    }
+    // Other addresses, and what needs no key, are not concerned.
+    assert_eq!(try_key("guess", &client(2)).status, 401);
+    let public = [("Authorization", "guess"), ("Fly-Client-IP", "198.51.100.1")];
+    assert_eq!(server.request("GET", "/files/public/a.txt", &public).status, 200);
+    assert_eq!(server.request("GET", "/health", &public).status, 200);
+}
+
+#[test]
+fn wrong_keys_on_public_paths_are_no_guesses() {
+    let server = volume();
+    for _ in 0..100 {
+        assert_eq!(status(&server, "/files/public/a.txt", Some("unknown")), 200);
+    }
+    assert_eq!(status(&server, "/files/zurich/a.txt", Some("unknown")), 401);
+}

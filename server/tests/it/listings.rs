@@ -1,0 +1,228 @@
+//! Folders against the running server: HTML for people and programs, JSON in pages, huge ones beside other requests.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::support::{KEY, TestServer, write};
+
+fn volume() -> TestServer {
+    let server = TestServer::start();
+    for path in [
+        "run/it.10/x.csv",
+        "run/it.2/x.csv",
+        "run/B.csv",
+        "run/a.csv",
+        "run/c10.csv",
+        "run/c9.csv",
+        "run/.hidden",
+    ] {
+        server.put(path, path.as_bytes());
+    }
+    server.put("run/big.bin", &[0; 5000]);
+    server
+}
+
+fn names(server: &TestServer, target: &str) -> Vec<String> {
+    let response = server.get(target, &[]);
+    assert_eq!(response.status, 200, "{target}: {}", response.text());
+    let entries = response.json();
+    entries.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn json_has_the_promised_fields() {
+    let server = volume();
+    let response = server.get("/files/run/", &[("Accept", "application/json")]);
+    assert_eq!(response.field("content-type").as_deref(), Some("application/json"));
+    assert_eq!(response.field("x-total-count").as_deref(), Some("7"));
+    assert!(response.field("vary").unwrap().contains("Accept"));
+    let entries = response.json();
+    let folder = &entries[0];
+    assert_eq!(
+        (folder["name"].as_str(), folder["type"].as_str()),
+        (Some("it.2"), Some("directory"))
+    );
+    assert!(folder.get("size").is_none() && folder.get("etag").is_none());
+    let file = entries.as_array().unwrap().iter().find(|it| it["name"] == "big.bin").unwrap();
+    assert_eq!((file["type"].as_str(), file["size"].as_u64()), (Some("file"), Some(5000)));
+    let mtime = file["mtime"].as_str().unwrap();
+    assert!(mtime.parse::<jiff::Timestamp>().is_ok(), "{mtime}");
+    assert_eq!(mtime.len(), "2026-11-24T03:00:00.000Z".len(), "{mtime}");
+    assert!(file["etag"].as_str().unwrap().starts_with('"'));
+}
+
+#[test]
+fn folders_come_first_each_in_natural_order() {
+    let server = volume();
+    let expected = ["it.2", "it.10", "a.csv", "B.csv", "big.bin", "c9.csv", "c10.csv"];
+    assert_eq!(names(&server, "/files/run/?format=json"), expected);
+}
+
+#[test]
+fn the_client_chooses_between_html_and_json() {
+    let server = volume();
+    let check = |target: &str, accept: &str, expected: &str| {
+        let response = server.get(target, &[("Accept", accept)]);
+        let content_type = response.field("content-type").unwrap();
+        assert!(content_type.starts_with(expected), "{target} {accept}: {content_type}");
+    };
+    check("/files/run/", "*/*", "text/html");
+    check(
+        "/files/run/",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "text/html",
+    );
+    check("/files/run/", "application/json", "application/json");
+    check("/files/run/", "application/json, text/plain, */*", "application/json");
+    check("/files/run/", "text/html;q=0.5, application/json", "application/json");
+    check("/files/run/", "application/json;q=0.5, text/html", "text/html");
+    check("/files/run/?format=json", "text/html", "application/json");
+    check("/files/run/?format=html", "application/json", "text/html");
+}
+
+#[test]
+fn pages_follow_each_other_without_gap_or_overlap() {
+    let server = volume();
+    let all = names(&server, "/files/run/?format=json");
+    for limit in 1..=8 {
+        let mut target = format!("/files/run/?format=json&limit={limit}");
+        let mut collected = Vec::new();
+        loop {
+            let response = server.get(&target, &[]);
+            assert_eq!(response.field("x-total-count").as_deref(), Some("7"));
+            let entries = response.json();
+            let entries = entries.as_array().unwrap();
+            assert!(entries.len() <= limit);
+            collected.extend(entries.iter().map(|it| it["name"].as_str().unwrap().to_owned()));
+            let Some(link) = response.field("link") else { break };
+            let next = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+            target = format!("/files/run/{next}");
+        }
+        assert_eq!(collected, all, "limit {limit}");
+    }
+    // What comes after does not depend on that name still being there.
+    assert_eq!(names(&server, "/files/run/?format=json&after=c1.csv"), ["c9.csv", "c10.csv"]);
+    assert_eq!(names(&server, "/files/run/?format=json&after=it.3/")[0], "it.10");
+    assert!(names(&server, "/files/run/?format=json&after=zzz").is_empty());
+}
+
+#[test]
+fn what_cannot_be_understood_is_said() {
+    let server = volume();
+    for query in
+        ["limit=0", "limit=x", "limit=-1", "format=xml", "sort=colour", "sort=size&limit=2"]
+    {
+        let response = server.get(&format!("/files/run/?{query}"), &[]);
+        assert_eq!(response.status, 400, "{query}");
+        assert_eq!(response.json()["type"], "urn:sounding:problem:bad-query", "{query}");
+    }
+    assert_eq!(server.get("/files/run/?unknown=1", &[]).status, 200);
+}
+
+fn shown(page: &str) -> Vec<String> {
+    let rows = page.lines().filter_map(|line| line.split_once("<td><a href=\"")?.1.split_once('"'));
+    rows.map(|(href, _)| href.to_owned()).collect()
+}
+
+#[test]
+fn the_page_has_the_shape_that_simwrapper_reads() {
+    let server = volume();
+    let response = server.get("/files/run/", &[]);
+    let page = response.text();
+    assert_eq!(response.field("content-type").as_deref(), Some("text/html; charset=utf-8"));
+    assert_eq!(page.matches("<table>").count(), 1);
+    for absent in
+        ["<ul", "<li", "SimpleWebServer", "lakeFS", "src=", "http://", "https://", "onclick"]
+    {
+        assert!(!page.contains(absent), "{absent}");
+    }
+    assert_eq!(shown(&page), ["it.2/", "it.10/", "a.csv", "B.csv", "big.bin", "c9.csv", "c10.csv"]);
+    assert!(page.contains("<a href=\"../\">files</a> / <b>run</b>"));
+    assert!(page.contains("4.9 KB") && page.contains("2 folders, 5 files"));
+    let policy = response.field("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+}
+
+#[test]
+fn the_page_sorts_and_filters_without_script() {
+    let server = volume();
+    let check = |query: &str, expected: &[&str]| {
+        assert_eq!(
+            shown(&server.get(&format!("/files/run/?{query}"), &[]).text()),
+            expected,
+            "{query}"
+        );
+    };
+    check("filter=CSV", &["a.csv", "B.csv", "c9.csv", "c10.csv"]);
+    check("filter=it.", &["it.2/", "it.10/"]);
+    check("filter=zzz", &[]);
+    let by_size = shown(&server.get("/files/run/?sort=size", &[]).text());
+    assert_eq!((by_size[0].as_str(), by_size[6].as_str()), ("it.2/", "big.bin"));
+    let reversed = shown(&server.get("/files/run/?sort=-size", &[]).text());
+    assert_eq!((reversed[0].ends_with('/'), reversed[2].as_str()), (true, "big.bin"));
+    check("sort=-name", &["it.10/", "it.2/", "c10.csv", "c9.csv", "big.bin", "B.csv", "a.csv"]);
+    let newest = server.path("run/newest.csv");
+    write(&newest, b"x");
+    assert_eq!(shown(&server.get("/files/run/?sort=-date", &[]).text())[2], "newest.csv");
+    let page = server.get("/files/run/?filter=%22%3E%3Cscript%3E", &[]).text();
+    assert!(
+        !page.contains("\"><script>alert") && page.contains("value=\"&quot;&gt;&lt;script&gt;\"")
+    );
+}
+
+#[test]
+fn a_folder_without_its_slash_is_redirected_with_its_query() {
+    let server = volume();
+    let check = |target: &str, location: &str| {
+        let response = server.get(target, &[]);
+        assert_eq!(
+            (response.status, response.field("location").as_deref()),
+            (307, Some(location)),
+            "{target}"
+        );
+    };
+    check("/files/run", "./run/");
+    check("/files/run?format=json&x=%20", "./run/?format=json&x=%20");
+    check("/files/run/it.2", "./it.2/");
+    check("/files", "files/");
+    check("/", "files/");
+    fs::create_dir(server.path("run/a:b c")).unwrap();
+    check("/files/run/a:b%20c", "./a%3Ab%20c/");
+    fs::create_dir(server.path("run/evil.example")).unwrap();
+    check("/files/run/evil.example", "./evil.example/");
+}
+
+#[test]
+fn an_empty_folder_is_listed() {
+    let server = volume();
+    fs::create_dir(server.path("run/empty")).unwrap();
+    assert_eq!(server.get("/files/run/empty/?format=json", &[]).json(), serde_json::json!([]));
+    assert!(server.get("/files/run/empty/", &[]).text().contains("nothing here yet"));
+}
+
+#[test]
+fn a_huge_folder_is_listed_whole_and_holds_no_other_request_up() {
+    let server = volume();
+    let folder = server.path("huge");
+    fs::create_dir(&folder).unwrap();
+    for number in 0..20_000 {
+        fs::File::create(folder.join(format!("link_{number}.csv"))).unwrap();
+    }
+    let mut listing = server.connect();
+    listing.send("GET", "/files/huge/?format=json", &[("Authorization", KEY)]);
+    let head = listing.receive_head();
+    assert_eq!((head.status, head.field("x-total-count").as_deref()), (200, Some("20000")));
+    // The listing's client takes nothing for now; others are served all the same.
+    let mut other = server.connect();
+    for _ in 0..200 {
+        other.send("GET", "/files/run/a.csv", &[("Authorization", KEY)]);
+        assert_eq!(other.receive("GET").status, 200);
+    }
+    drop(listing);
+    let began = Instant::now();
+    let entries = names(&server, "/files/huge/?format=json");
+    eprintln!("20 000 entries took {:?}", began.elapsed());
+    let expected: Vec<String> = (0..20_000).map(|it| format!("link_{it}.csv")).collect();
+    assert!(entries == expected, "{} entries", entries.len());
+    assert_eq!(shown(&server.get("/files/huge/", &[]).text()).len(), 20_000);
+}

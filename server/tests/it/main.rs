@@ -1,0 +1,22 @@
+//! The server tested as a server: real requests over a socket, on a volume of their own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::format_push_string,
+    missing_docs,
+    unreachable_pub,
+    reason = "helpers of tests are not `in tests` to the lints, and tests lay out volumes by hand"
+)]
+
+mod answers;
+mod codings;
+mod conditions;
+mod keys;
+mod limits;
+mod listings;
+mod paths;
+mod ranges;
+mod support;

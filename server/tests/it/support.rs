@@ -1,0 +1,290 @@
+//! The real server on a free port over a temporary volume, and a client that says exactly what it is told to.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use server::app::App;
+use server::listener::{Listen, Listener};
+use server::router::router;
+use server::serve::{Patience, serve};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use volume::Volume;
+use volume::keys::Keys;
+
+/// No answer takes longer.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The key that covers the whole volume.
+pub const KEY: &str = "kmt-covers-everything";
+/// The key that covers `berlin`.
+pub const BERLIN_KEY: &str = "zoe-covers-berlin";
+/// The key whose end has come.
+pub const OLD_KEY: &str = "old-expired";
+
+pub struct TestServer {
+    pub address: SocketAddr,
+    pub folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<bool>>,
+}
+
+/// What the server is started with.
+pub struct Setup {
+    pub patience: Patience,
+    pub extra_keys: &'static str,
+    pub has_openat2: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { patience: Patience::default(), extra_keys: "", has_openat2: true }
+    }
+}
+
+impl TestServer {
+    pub fn start() -> TestServer {
+        TestServer::start_with(Setup::default())
+    }
+
+    pub fn start_with(setup: Setup) -> TestServer {
+        let folder = tempfile::tempdir().unwrap();
+        write(&folder.path().join(".sounding/auth-keys.csv"), keys().as_bytes());
+        let (send_address, address) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let path = folder.path().to_owned();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.unwrap().block_on(async move {
+                let volume = Volume::open(&path).unwrap();
+                let volume = if setup.has_openat2 { volume } else { volume.without_openat2() };
+                let app = Arc::new(App::new(volume, Keys::parse_list(setup.extra_keys)));
+                let listener =
+                    Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
+                send_address.send(listener.tcp_address().unwrap()).unwrap();
+                let stop = async {
+                    stopped.await.unwrap_or_default();
+                };
+                serve(listener, router(app), setup.patience, stop).await
+            })
+        });
+        let address = address.recv_timeout(DEADLINE).unwrap();
+        TestServer { address, folder, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Puts a file on the volume whose validators are strong at once: in place, and a minute old.
+    pub fn put(&self, path: &str, content: &[u8]) {
+        let path = self.folder.path().join(path);
+        write(&path, content);
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_mins(1)).unwrap();
+    }
+
+    pub fn path(&self, path: &str) -> std::path::PathBuf {
+        self.folder.path().join(path)
+    }
+
+    pub fn connect(&self) -> Connection {
+        Connection::new(TcpStream::connect(self.address).unwrap())
+    }
+
+    /// One request on a connection of its own, with the key that covers everything.
+    pub fn get(&self, target: &str, fields: &[(&str, &str)]) -> Response {
+        let mut fields = fields.to_vec();
+        fields.push(("Authorization", KEY));
+        self.request("GET", target, &fields)
+    }
+
+    /// One request on a connection of its own, with these fields and no others.
+    pub fn request(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Response {
+        let mut connection = self.connect();
+        connection.send(method, target, fields);
+        connection.receive(method)
+    }
+
+    /// Tells the server to stop; says whether all answers could be finished.
+    pub fn stop(mut self) -> bool {
+        self.stop_now()
+    }
+
+    /// Tells the server to stop, and does not wait.
+    pub fn begin_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).unwrap_or_default();
+        }
+    }
+
+    fn stop_now(&mut self) -> bool {
+        self.begin_stop();
+        self.thread.take().is_some_and(|it| it.join().unwrap_or(false))
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.stop_now();
+        }
+    }
+}
+
+fn keys() -> String {
+    format!(
+        "# the keys of the tests\nkmt,{KEY},write\nzoe,{BERLIN_KEY},read,berlin\nold,{OLD_KEY},read,,2020-01-01\n"
+    )
+}
+
+pub fn write(path: &Path, content: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Waits for a value; there is a deadline, and no sleep is counted on.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(value) = look() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        std::thread::yield_now();
+    }
+}
+
+/// Bytes of which no two places look alike.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len as u64)
+        .flat_map(|it| it.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes())
+        .take(len)
+        .collect()
+}
+
+/// A connection on which everything sent is the test's own.
+pub struct Connection {
+    pub stream: BufReader<TcpStream>,
+}
+
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// Whether all that was announced came.
+    pub is_complete: bool,
+}
+
+impl Connection {
+    fn new(stream: TcpStream) -> Connection {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Connection { stream: BufReader::new(stream) }
+    }
+
+    pub fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)]) {
+        let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
+        for (name, value) in fields {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        self.send_raw(request.as_bytes());
+    }
+
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).unwrap();
+    }
+
+    pub fn receive(&mut self, method: &str) -> Response {
+        let mut response = self.receive_head();
+        if method == "HEAD" || matches!(response.status, 204 | 304) {
+            return response;
+        }
+        if response.field("transfer-encoding").as_deref() == Some("chunked") {
+            self.receive_chunks(&mut response);
+        } else {
+            let length: u64 =
+                response.field("content-length").map_or(u64::MAX, |it| it.parse().unwrap());
+            let read = self.stream.by_ref().take(length).read_to_end(&mut response.body);
+            response.is_complete = read.is_ok_and(|it| length == u64::MAX || it as u64 == length);
+        }
+        response
+    }
+
+    pub fn receive_head(&mut self) -> Response {
+        let mut line = self.line();
+        let status = line
+            .split(' ')
+            .nth(1)
+            .unwrap_or_else(|| panic!("no status in {line:?}"))
+            .parse()
+            .unwrap();
+        let mut fields = Vec::new();
+        loop {
+            line = self.line();
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").unwrap();
+            fields.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        Response { status, fields, body: Vec::new(), is_complete: true }
+    }
+
+    fn receive_chunks(&mut self, response: &mut Response) {
+        loop {
+            let Ok(size) = u64::from_str_radix(&self.line(), 16) else {
+                response.is_complete = false;
+                return;
+            };
+            let read = self.stream.by_ref().take(size).read_to_end(&mut response.body).unwrap_or(0);
+            self.line();
+            if size == 0 || (read as u64) < size {
+                response.is_complete = size == 0;
+                return;
+            }
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        // A connection that was reset has no further line.
+        self.stream.read_until(b'\n', &mut line).unwrap_or(0);
+        String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
+    }
+
+    /// Whether the server has closed the connection; waits for it.
+    pub fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        matches!(self.stream.read(&mut byte), Ok(0))
+            || self.stream.get_ref().take_error().is_ok_and(|it| it.is_some())
+    }
+}
+
+impl Response {
+    pub fn field(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> = self
+            .fields
+            .iter()
+            .filter(|(it, _)| it == name)
+            .map(|(_, value)| value.as_str())
+            .collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    pub fn etag(&self) -> String {
+        self.field("etag").expect("an ETag")
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|it| panic!("{it} in {}", self.text()))
+    }
+}
