@@ -18,5 +18,6 @@ mod keys;
 mod limits;
 mod listings;
 mod paths;
+mod process;
 mod ranges;
 mod support;

@@ -1,0 +1,316 @@
+//! The program itself: its first lines, its log, its listeners, its end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::support::{wait_for, write};
+
+/// A running `sounding-server`.
+pub struct Program {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    /// What comes behind `listening on `.
+    pub address: String,
+}
+
+impl Program {
+    pub fn start(volume: &Path, arguments: &[&str]) -> Program {
+        let mut command = command(volume);
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        Program::run(command)
+    }
+
+    pub fn run(mut command: Command) -> Program {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let stderr = child.stderr.take();
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on ");
+        let address = address.unwrap_or_else(|| panic!("the first line is {line:?}")).to_owned();
+        Program { child, stdout, stderr, address }
+    }
+
+    /// The lines behind the first up to an empty output, which ends with the program.
+    fn lines_until(&mut self, end: &str) -> String {
+        let mut lines = String::new();
+        while !lines.contains(end) {
+            assert_ne!(self.stdout.read_line(&mut lines).unwrap(), 0, "{lines}");
+        }
+        lines
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Ends it with SIGTERM; its exit status, the rest of its output, and its log.
+    pub fn end(mut self) -> (ExitStatus, String, String) {
+        self.signal(Signal::TERM);
+        let status = self.child.wait().unwrap();
+        let (mut output, mut log) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut output).unwrap();
+        self.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (status, output, log)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Already gone, where the test ended it.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().unwrap();
+    }
+}
+
+fn command(volume: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sounding-server"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("--volume").arg(volume);
+    command
+}
+
+fn shell(script: &str) -> String {
+    let output = Command::new("sh").args(["-c", script]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn volume_with_key() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(".sounding/auth-keys.csv"), b"kmt,kmt-secret\n");
+    write(&folder.path().join("run/a.txt"), b"hello");
+    folder
+}
+
+#[test]
+fn the_first_start_makes_a_key_and_a_curl_line_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let volume = folder.path().join("not/made/yet");
+    let mut program = Program::start(&volume, &[]);
+    let lines = program.lines_until("curl ");
+    let curl = lines.lines().find(|it| it.trim_start().starts_with("curl ")).unwrap().to_owned();
+    let key = curl.split(['\'', ' ']).find(|it| it.starts_with("admin-")).unwrap().to_owned();
+    assert_eq!(lines.matches(&key).count(), 2, "the key, and the curl line with it");
+    let listing = shell(&format!("{} -s", curl.trim()));
+    assert!(listing.contains("<table>"), "{listing}");
+    let keys = volume.join(".sounding/auth-keys.csv");
+    assert_eq!(std::fs::metadata(&keys).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(keys.parent().unwrap()).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let text = std::fs::read_to_string(&keys).unwrap();
+    assert!(
+        text.starts_with("# username,apikey,scope")
+            && text.contains(&format!("admin,{key},write,,,"))
+    );
+    let (status, _, log) = program.end();
+    assert!(status.success());
+    assert!(!log.contains(&key), "the key is in the log");
+    // The second start makes none.
+    let inode = std::fs::metadata(&keys).unwrap().ino();
+    let program = Program::start(&volume, &[]);
+    let (_, output, _) = program.end();
+    assert_eq!((output.as_str(), std::fs::metadata(&keys).unwrap().ino()), ("", inode));
+}
+
+#[test]
+fn no_key_is_made_where_the_environment_brings_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path());
+    command.args(["--listen", "127.0.0.1:0"]).env("API_KEYS", "kmt-secret");
+    let program = Program::run(command);
+    let listing =
+        shell(&format!("curl -s -H 'Authorization: kmt-secret' {}/files/", program.address));
+    assert!(listing.contains("<table>"), "{listing}");
+    let (_, output, log) = program.end();
+    assert_eq!(output, "");
+    assert!(log.contains("user=kmt") && !log.contains("secret"), "{log}");
+    assert!(!folder.path().join(".sounding").exists());
+}
+
+#[test]
+fn each_request_has_one_line_and_no_line_has_a_key() {
+    let folder = volume_with_key();
+    let program = Program::start(folder.path(), &[]);
+    let base = program.address.clone();
+    shell(&format!(
+        "curl -s -H 'Authorization: kmt-secret' {base}/files/run/a.txt?token=query-secret"
+    ));
+    shell(&format!("curl -s -H 'Authorization: Bearer kmt-secret' -r 1-2 {base}/files/run/a.txt"));
+    shell(&format!("curl -s -u me:kmt-secret -I {base}/files/run/a.txt"));
+    shell(&format!("curl -s {base}/share/kmt-secret/run/a.txt"));
+    shell(&format!("curl -s {base}/share/kmt-secret"));
+    shell(&format!("curl -s {base}/share/wrong-secret/run/%0a"));
+    shell(&format!("curl -s -H 'Authorization: wrong-secret' {base}/files/run/a.txt"));
+    let (status, output, log) = program.end();
+    assert!(status.success() && output.is_empty());
+    assert!(!log.contains("secret"), "{log}");
+    let lines: Vec<&str> = log.lines().filter(|it| it.contains(" access: ")).collect();
+    assert_eq!(lines.len(), 7, "{log}");
+    for expected in [
+        "method=GET",
+        "path=/files/run/a.txt",
+        "status=200",
+        "bytes=5",
+        "micros=",
+        "user=kmt",
+        "client=127.0.0.1",
+    ] {
+        assert!(lines[0].contains(expected), "{expected} in {}", lines[0]);
+    }
+    assert!(lines[1].contains("status=206") && lines[1].contains("bytes=2"), "{}", lines[1]);
+    assert!(lines[2].contains("method=HEAD") && lines[2].contains("bytes=0"), "{}", lines[2]);
+    assert!(lines[3].contains("path=/share/.../run/a.txt"), "{}", lines[3]);
+    assert!(lines[6].contains("status=401") && lines[6].contains("user=-"), "{}", lines[6]);
+}
+
+#[test]
+fn the_log_can_be_json_an_object_a_line() {
+    let folder = volume_with_key();
+    let program = Program::start(folder.path(), &["--log", "json"]);
+    shell(&format!("curl -s -H 'Authorization: kmt-secret' {}/files/run/a.txt", program.address));
+    let (_, _, log) = program.end();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let access = lines.iter().find(|it| it["target"] == "access").expect("an access line");
+    assert_eq!((access["status"].as_u64(), access["bytes"].as_u64()), (Some(200), Some(5)));
+    assert_eq!(
+        (access["user"].as_str(), access["path"].as_str()),
+        (Some("kmt"), Some("/files/run/a.txt"))
+    );
+}
+
+#[test]
+fn signals_end_it_with_status_0() {
+    let folder = volume_with_key();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut program = Program::start(folder.path(), &[]);
+        program.signal(signal);
+        assert_eq!(program.child.wait().unwrap().code(), Some(0), "{signal:?}");
+    }
+}
+
+#[test]
+fn a_download_may_finish_within_the_grace_and_a_second_signal_ends_it() {
+    let folder = volume_with_key();
+    write(&folder.path().join("public/big.bin"), &vec![b'x'; 64 << 20]);
+    let mut program = Program::start(folder.path(), &["--grace", "60"]);
+    let address = program.address.strip_prefix("http://").unwrap().to_owned();
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    stream.write_all(b"GET /files/public/big.bin HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 1000]).unwrap();
+    program.signal(Signal::TERM);
+    wait_for("connections to be refused", || {
+        std::net::TcpStream::connect(&address).is_err().then_some(())
+    });
+    assert_eq!(program.child.try_wait().unwrap(), None, "it waits for the download");
+    program.signal(Signal::TERM);
+    assert_eq!(program.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_unix_socket_serves_and_goes_with_the_program() {
+    let folder = volume_with_key();
+    let socket = folder.path().join("run/server.sock");
+    // One that a crash left behind is replaced.
+    drop(UnixListener::bind(&socket).unwrap());
+    let listen = format!("unix:{}", socket.display());
+    let start = || {
+        let mut command = command(folder.path());
+        command.args(["--listen", &listen]);
+        command
+    };
+    let program = Program::run(start());
+    assert_eq!(program.address, listen);
+    let get = format!(
+        "curl -s --unix-socket {} -H 'Authorization: kmt-secret' http://x/files/run/a.txt",
+        socket.display()
+    );
+    assert_eq!(shell(&get), "hello");
+    // A second server does not take it away from the first.
+    let second = start().output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another server listens on"));
+    assert_eq!(shell(&get), "hello");
+    let (status, ..) = program.end();
+    assert!(status.success() && !socket.exists());
+}
+
+#[test]
+fn an_inherited_socket_is_served() {
+    let folder = volume_with_key();
+    let run = |socket: std::os::fd::OwnedFd| {
+        let mut command = command(folder.path());
+        command.args(["--listen", "fd:0"]).stdin(Stdio::from(socket));
+        Program::run(command)
+    };
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap();
+    let program = run(tcp.into());
+    assert_eq!(program.address, format!("http://{address}"));
+    assert_eq!(
+        shell(&format!("curl -s -H 'Authorization: kmt-secret' http://{address}/files/run/a.txt")),
+        "hello"
+    );
+    drop(program);
+    let path = folder.path().join("inherited.sock");
+    let program = run(UnixListener::bind(&path).unwrap().into());
+    assert_eq!(program.address, format!("unix:{}", path.display()));
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"status\":\"ok\""), "{answer}");
+    drop(program);
+    assert!(path.exists(), "an inherited socket is not ours to remove");
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_one_line() {
+    let folder = volume_with_key();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let file = folder.path().join("run/a.txt");
+    let no_socket = format!("unix:{}", file.display());
+    let check = |volume: &Path, arguments: &[&str], code: i32, expected: &[&str]| {
+        let output = command(volume).args(arguments).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        let last = if code == 1 { said.lines().last().unwrap() } else { &said };
+        assert!(expected.iter().all(|it| last.contains(it)), "{arguments:?}: {said}");
+    };
+    check(folder.path(), &["--listen", &taken], 1, &["could not listen on", &taken, "in use"]);
+    check(folder.path(), &["--listen", &no_socket], 1, &["a file that is no socket is there"]);
+    check(folder.path(), &["--listen", "fd:0"], 1, &["descriptor 0"]);
+    check(&file, &[], 1, &["could not make the volume's folder", "a.txt"]);
+    check(folder.path(), &["--listen", "nowhere"], 2, &["HOST:PORT"]);
+    check(folder.path(), &["--grace", "soon"], 2, &["--grace"]);
+    check(folder.path(), &["--colour"], 2, &["--colour", "--help"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"hello");
+}
+
+#[test]
+fn help_teaches() {
+    let folder = volume_with_key();
+    let output = command(folder.path()).arg("--help").output().unwrap();
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    for expected in [
+        "--volume",
+        "--listen",
+        "SOUNDING_VOLUME",
+        "unix:PATH",
+        "API_KEYS",
+        "auth-keys.csv",
+        "curl",
+        "/share/KEY/PATH",
+    ] {
+        assert!(help.contains(expected), "{expected} in {help}");
+    }
+}
