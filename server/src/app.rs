@@ -6,6 +6,7 @@ use volume::key_file::News;
 use volume::keys::Keys;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
+use crate::coding::Encoders;
 use crate::guesses::Guesses;
 use crate::problem::Problem;
 
@@ -18,6 +19,8 @@ pub struct App {
     pub key_file: KeyFile,
     /// Who has tried wrong keys of late.
     pub guesses: Guesses,
+    /// What makes codings on the fly, as far as memory allows.
+    pub encoders: Encoders,
 }
 
 impl App {
@@ -25,7 +28,7 @@ impl App {
     pub fn new(volume: Volume, extra_keys: Keys) -> App {
         let volume = Arc::new(volume);
         let key_file = KeyFile::new(Arc::clone(&volume), extra_keys);
-        App { volume, key_file, guesses: Guesses::default() }
+        App { volume, key_file, guesses: Guesses::default(), encoders: Encoders::default() }
     }
 
     /// The keys that are good now. What is new about them goes to the log, once.

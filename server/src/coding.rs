@@ -1,7 +1,9 @@
 //! Content codings made on the fly (RFC 9110 §8.4 and §12.5.3).
 //!
 //! Which one a client prefers, and the stream that makes it. A coded representation has an entity tag of its own
-//! and no known length. Windows are kept small: an encoder holds at most about a megabyte, whatever the file's size.
+//! and no known length. An encoder holds up to two megabytes, whatever the file's size, so only so many work at a time.
+
+use std::sync::Arc;
 
 use async_compression::Level;
 use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder};
@@ -10,6 +12,7 @@ use axum::body::Body;
 use futures_util::TryStreamExt;
 use http::{HeaderMap, header};
 use tokio::io::AsyncRead;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 /// Below this many bytes the coding costs more than it saves.
@@ -22,6 +25,20 @@ const WINDOW_BITS: u32 = 18;
 const ZSTD_LEVEL: i32 = 3;
 const BROTLI_LEVEL: i32 = 4;
 const GZIP_LEVEL: i32 = 5;
+
+/// As many encoders work at a time.
+const MOST_ENCODERS: usize = 32;
+
+/// The encoders of a service. Whoever comes when all are busy gets the file as it is.
+#[derive(Debug)]
+pub struct Encoders(Arc<Semaphore>);
+
+/// One of them, for one body in one coding.
+#[derive(Debug)]
+pub struct Encoder {
+    coding: Coding,
+    place: OwnedSemaphorePermit,
+}
 
 /// A content coding, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,34 +86,57 @@ impl Coding {
             _ => format!("{}-{}\"", plain.trim_end_matches('"'), self.token()),
         }
     }
+}
 
+impl Default for Encoders {
+    fn default() -> Encoders {
+        Encoders(Arc::new(Semaphore::new(MOST_ENCODERS)))
+    }
+}
+
+impl Encoders {
+    /// An encoder for a coding, if one is needed and free.
+    pub fn take(&self, coding: Coding) -> Option<Encoder> {
+        if coding == Coding::Identity {
+            return None;
+        }
+        let place = Arc::clone(&self.0).try_acquire_owned().ok()?;
+        Some(Encoder { coding, place })
+    }
+}
+
+impl Encoder {
     /// The body in this coding.
     pub fn encode(self, body: Body) -> Body {
+        let Encoder { coding, place } = self;
         let plain = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
-        match self {
-            Coding::Identity => stream(plain),
+        match coding {
+            Coding::Identity => stream(plain, place),
             Coding::Zstd => {
                 let window = zstd::CParameter::window_log(WINDOW_BITS);
-                stream(ZstdEncoder::with_quality_and_params(
-                    plain,
-                    Level::Precise(ZSTD_LEVEL),
-                    &[window],
-                ))
+                let level = Level::Precise(ZSTD_LEVEL);
+                stream(ZstdEncoder::with_quality_and_params(plain, level, &[window]), place)
             }
             Coding::Brotli => {
                 let params = brotli::EncoderParams::default();
                 let params = params
                     .quality(Level::Precise(BROTLI_LEVEL))
                     .window_size(WINDOW_BITS.cast_signed());
-                stream(BrotliEncoder::with_params(plain, params))
+                stream(BrotliEncoder::with_params(plain, params), place)
             }
-            Coding::Gzip => stream(GzipEncoder::with_quality(plain, Level::Precise(GZIP_LEVEL))),
+            Coding::Gzip => {
+                stream(GzipEncoder::with_quality(plain, Level::Precise(GZIP_LEVEL)), place)
+            }
         }
     }
 }
 
-fn stream(reader: impl AsyncRead + Send + 'static) -> Body {
-    Body::from_stream(ReaderStream::with_capacity(reader, CHUNK))
+/// The encoder's place is taken for as long as the body is there.
+fn stream(reader: impl AsyncRead + Send + 'static, place: OwnedSemaphorePermit) -> Body {
+    let stream = ReaderStream::with_capacity(reader, CHUNK);
+    Body::from_stream(stream.inspect_ok(move |_| {
+        let _taken = &place;
+    }))
 }
 
 /// How much a client likes a coding, in thousandths; 0 is not at all.

@@ -21,7 +21,7 @@ use volume::{Found, FoundFile};
 
 use crate::app::App;
 use crate::body::{FileBody, Piece};
-use crate::coding::{self, Coding};
+use crate::coding::{self, Coding, Encoder, Encoders};
 use crate::listing;
 use crate::media::MediaType;
 use crate::problem::{Problem, ReadError};
@@ -52,11 +52,12 @@ pub async fn answer(
         Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit.path, uri.query())),
         Found::Folder(folder) => listing::answer(app, visit, folder, uri.query(), &headers).await,
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
-        Found::File(file) => answer_file(&method, &visit, file, uri.query(), &headers).await,
+        Found::File(file) => answer_file(&app, &method, &visit, file, uri.query(), &headers).await,
     }
 }
 
 async fn answer_file(
+    app: &App,
     method: &Method,
     visit: &Visit,
     mut file: FoundFile,
@@ -71,6 +72,7 @@ async fn answer_file(
         Verdict::NotModified => return Ok(representation.not_modified()),
         Verdict::Proceed => {}
     }
+    let (representation, encoder) = representation.with_encoder(&app.encoders);
     let len = file.stat.len;
     let selection = if representation.validators.range_applies(headers, SystemTime::now()) {
         range::select(headers, len)
@@ -82,7 +84,7 @@ async fn answer_file(
     }
     // Opened for HEAD as well: what GET could not read, HEAD must not promise.
     let file = file.open().map_err(unreadable)?;
-    let mut response = representation.response(selection, len, |pieces| match *method {
+    let mut response = representation.response(selection, len, encoder, |pieces| match *method {
         Method::HEAD => Body::empty(),
         _ => Body::new(FileBody::new(file, pieces)),
     });
@@ -100,6 +102,8 @@ struct Representation {
     /// Whether another request could get it in another coding.
     is_negotiated: bool,
     validators: Validators,
+    /// The tag of the file as it is.
+    plain_etag: String,
 }
 
 impl Representation {
@@ -120,7 +124,17 @@ impl Representation {
         };
         let validators =
             Validators { etag: coding.etag(&etag), last_modified: last_modified(file) };
-        Ok(Representation { media_type, coding, is_negotiated, validators })
+        Ok(Representation { media_type, coding, is_negotiated, validators, plain_etag: etag })
+    }
+
+    /// The same with what makes its coding; without one where all encoders are busy.
+    fn with_encoder(mut self, encoders: &Encoders) -> (Representation, Option<Encoder>) {
+        let encoder = encoders.take(self.coding);
+        if encoder.is_none() {
+            self.coding = Coding::Identity;
+            self.validators.etag.clone_from(&self.plain_etag);
+        }
+        (self, encoder)
     }
 
     /// The fields that 200, 206 and 304 share (§15.4.5).
@@ -154,6 +168,7 @@ impl Representation {
         &self,
         selection: Selection,
         len: u64,
+        encoder: Option<Encoder>,
         body: impl FnOnce(Vec<Piece>) -> Body,
     ) -> Response {
         let mut response = Response::new(Body::empty());
@@ -177,13 +192,13 @@ impl Representation {
                 parts(&slices, len, &content_type, &boundary)
             }
         };
-        if self.coding == Coding::Identity {
+        if let Some(encoder) = encoder {
+            insert(response.headers_mut(), header::CONTENT_ENCODING, self.coding.token());
+            *response.body_mut() = encoder.encode(body(pieces));
+        } else {
             let length: u64 = pieces.iter().map(Piece::length).sum();
             response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             *response.body_mut() = body(pieces);
-        } else {
-            insert(response.headers_mut(), header::CONTENT_ENCODING, self.coding.token());
-            *response.body_mut() = self.coding.encode(body(pieces));
         }
         response
     }

@@ -99,7 +99,8 @@ pub async fn answer(
 ) -> Result<Response, Problem> {
     let wish = Wish::of(query, headers)?;
     let coding = Coding::preferred(headers);
-    let prepare = move || Prepared::new(app, &visit, folder, &wish);
+    let service = Arc::clone(&app);
+    let prepare = move || Prepared::new(service, &visit, folder, &wish);
     let Prepared { listing, first, total, next } =
         tokio::task::spawn_blocking(prepare).await.map_err(Problem::internal)??;
     let format = listing.format;
@@ -129,10 +130,10 @@ pub async fn answer(
             }
         }
     }
-    if coding != Coding::Identity && is_worth_coding {
+    if let Some(encoder) = is_worth_coding.then(|| app.encoders.take(coding)).flatten() {
         insert(headers, header::CONTENT_ENCODING, coding.token());
         let plain = std::mem::take(response.body_mut());
-        *response.body_mut() = coding.encode(plain);
+        *response.body_mut() = encoder.encode(plain);
     }
     Ok(response)
 }

@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
-use http::header;
+use http::{Uri, header};
 use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders};
 
 use crate::app::App;
@@ -29,6 +29,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/files", get(|| async { Redirect::temporary("files/") }))
         .route("/files/", tree())
         .route("/files/{*path}", tree())
+        .route("/share/{key}", get(add_slash))
         .route("/share/{key}/", tree())
         .route("/share/{key}/{*path}", tree())
         .route("/health", get(health::answer))
@@ -43,6 +44,12 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(cors())
         // Outermost, so that each request has its line.
         .layer(from_fn(access_log::log))
+}
+
+/// For an address that lost its slash on the way.
+async fn add_slash(uri: Uri) -> Redirect {
+    let name = uri.path().rsplit('/').next().unwrap_or_default();
+    Redirect::temporary(&format!("./{name}/"))
 }
 
 fn tree() -> MethodRouter<Arc<App>> {

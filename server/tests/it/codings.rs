@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use server::coding::Coding;
+
 use crate::support::{KEY, TestServer, pattern};
 
 fn text() -> Vec<u8> {
@@ -123,6 +125,19 @@ fn head_says_what_get_would() {
     for name in ["content-encoding", "etag", "vary", "content-type", "content-length"] {
         assert_eq!(head.field(name), get.field(name), "{name}");
     }
+}
+
+#[test]
+fn when_all_encoders_are_busy_the_file_comes_as_it_is() {
+    let server = volume();
+    let get = || server.get("/files/run/trips.csv", &[("Accept-Encoding", "gzip")]);
+    let busy: Vec<_> = std::iter::from_fn(|| server.app.encoders.take(Coding::Gzip)).collect();
+    assert!((1..100).contains(&busy.len()));
+    let plain = get();
+    assert_eq!(plain.field("content-encoding"), None);
+    assert!(!plain.etag().contains("gzip") && plain.body == text());
+    drop(busy);
+    assert_eq!(get().field("content-encoding").as_deref(), Some("gzip"));
 }
 
 #[test]

@@ -86,6 +86,8 @@ fn a_key_comes_in_four_ways() {
         status(&server, &format!("/share/{}/zurich/a.txt", KEY.replace('k', "%6b")), None),
         200
     );
+    let without_slash = server.request("GET", &format!("/share/{KEY}"), &[]);
+    assert_eq!(without_slash.field("location"), Some(format!("./{KEY}/")));
     assert_eq!(status(&server, &format!("/share/{BERLIN_KEY}/zurich/a.txt"), None), 403);
     assert_eq!(status(&server, "/share/unknown/zurich/a.txt", None), 401);
     assert_eq!(status(&server, "/share//zurich/a.txt", None), 401);

@@ -1,6 +1,8 @@
 //! The server tested as a server: real requests over a socket, on a volume of their own.
 #![allow(
     clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::string_slice,

@@ -309,7 +309,7 @@ fn no_request_makes_the_server_send_more_than_the_file() {
         ("tiny", &tiny_file, 100),
     ] {
         let response = server.get(&format!("/files/run/{path}.bin"), &[("Range", range)]);
-        assert_eq!((response.status, response.body.len()), (200, len), "{:.40}", range);
+        assert_eq!((response.status, response.body.len()), (200, len), "{range:.40}");
     }
 }
 

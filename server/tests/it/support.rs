@@ -30,11 +30,13 @@ pub const OLD_KEY: &str = "old-expired";
 pub struct TestServer {
     pub address: SocketAddr,
     pub folder: TempDir,
+    pub app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<bool>>,
 }
 
 /// What the server is started with.
+#[derive(Clone, Copy)]
 pub struct Setup {
     pub patience: Patience,
     pub extra_keys: &'static str,
@@ -55,7 +57,7 @@ impl TestServer {
     pub fn start_with(setup: Setup) -> TestServer {
         let folder = tempfile::tempdir().unwrap();
         write(&folder.path().join(".sounding/auth-keys.csv"), keys().as_bytes());
-        let (send_address, address) = std::sync::mpsc::channel();
+        let (send_started, started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let path = folder.path().to_owned();
         let thread = std::thread::spawn(move || {
@@ -67,15 +69,15 @@ impl TestServer {
                 let app = Arc::new(App::new(volume, Keys::parse_list(setup.extra_keys)));
                 let listener =
                     Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
-                send_address.send(listener.tcp_address().unwrap()).unwrap();
+                send_started.send((listener.tcp_address().unwrap(), Arc::clone(&app))).unwrap();
                 let stop = async {
                     stopped.await.unwrap_or_default();
                 };
                 serve(listener, router(app), setup.patience, stop).await
             })
         });
-        let address = address.recv_timeout(DEADLINE).unwrap();
-        TestServer { address, folder, stop: Some(stop), thread: Some(thread) }
+        let (address, app) = started.recv_timeout(DEADLINE).unwrap();
+        TestServer { address, folder, app, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Puts a file on the volume whose validators are strong at once: in place, and a minute old.
