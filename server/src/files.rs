@@ -10,7 +10,7 @@
 //! 8. the file is opened and its bytes set out ([`FileBody`]).
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -22,6 +22,8 @@ use volume::{Found, FoundFile};
 use crate::app::App;
 use crate::body::{FileBody, Piece};
 use crate::coding::{self, Coding, Encoder, Encoders};
+use crate::etag;
+use crate::fields;
 use crate::listing;
 use crate::media::MediaType;
 use crate::problem::{Problem, ReadError};
@@ -30,8 +32,6 @@ use crate::range::{self, Selection, Slice};
 use crate::validators::{Validators, Verdict, http_date};
 use crate::visit::Visit;
 
-/// How long the kernel's clock for files may stand still, at most.
-const CLOCK_STEP: Duration = Duration::from_millis(11);
 /// A file that a visitor uploaded may not run scripts with our origin's rights, nor load anything from elsewhere.
 const SANDBOX: &str =
     "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'";
@@ -90,7 +90,7 @@ async fn answer_file(
     });
     if query::value(query, "download").is_some() {
         let disposition = attachment(visit.path.file_name().unwrap_or_default());
-        insert(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
+        fields::set(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
     }
     Ok(response)
 }
@@ -114,7 +114,7 @@ impl Representation {
         file: &mut FoundFile,
         headers: &HeaderMap,
     ) -> std::io::Result<Representation> {
-        let etag = settled_etag(file).await?;
+        let etag = etag::settled(file).await?;
         let media_type = MediaType::of_name(visit.path.file_name().unwrap_or_default());
         let is_negotiated = media_type.is_compressible() && file.stat.len >= coding::SMALLEST;
         let coding = if is_negotiated && !headers.contains_key(header::RANGE) {
@@ -139,21 +139,21 @@ impl Representation {
 
     /// The fields that 200, 206 and 304 share (§15.4.5).
     fn headers(&self, headers: &mut HeaderMap) {
-        insert(headers, header::ETAG, &self.validators.etag);
-        insert(headers, header::LAST_MODIFIED, &http_date(self.validators.last_modified));
-        insert(headers, header::CACHE_CONTROL, "no-cache");
-        insert(headers, header::ACCEPT_RANGES, "bytes");
-        insert(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-        insert(
+        fields::set(headers, header::ETAG, &self.validators.etag);
+        fields::set(headers, header::LAST_MODIFIED, &http_date(self.validators.last_modified));
+        fields::set(headers, header::CACHE_CONTROL, "no-cache");
+        fields::set(headers, header::ACCEPT_RANGES, "bytes");
+        fields::set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        fields::set(
             headers,
             header::HeaderName::from_static("cross-origin-resource-policy"),
             "cross-origin",
         );
         if self.is_negotiated {
-            insert(headers, header::VARY, "Accept-Encoding");
+            fields::set(headers, header::VARY, "Accept-Encoding");
         }
         if self.media_type.is_active() {
-            insert(headers, header::CONTENT_SECURITY_POLICY, SANDBOX);
+            fields::set(headers, header::CONTENT_SECURITY_POLICY, SANDBOX);
         }
     }
 
@@ -174,26 +174,30 @@ impl Representation {
         let mut response = Response::new(Body::empty());
         let content_type = self.media_type.content_type();
         self.headers(response.headers_mut());
-        insert(response.headers_mut(), header::CONTENT_TYPE, &content_type);
+        fields::set(response.headers_mut(), header::CONTENT_TYPE, &content_type);
         let pieces = match selection {
             Selection::Whole | Selection::Unsatisfiable => {
                 (len > 0).then_some(Piece::File(Slice { start: 0, len })).into_iter().collect()
             }
             Selection::Slice(slice) => {
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                insert(response.headers_mut(), header::CONTENT_RANGE, &content_range(slice, len));
+                fields::set(
+                    response.headers_mut(),
+                    header::CONTENT_RANGE,
+                    &content_range(slice, len),
+                );
                 vec![Piece::File(slice)]
             }
             Selection::Several(slices) => {
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
                 let boundary = boundary();
                 let multipart = format!("multipart/byteranges; boundary={boundary}");
-                insert(response.headers_mut(), header::CONTENT_TYPE, &multipart);
+                fields::set(response.headers_mut(), header::CONTENT_TYPE, &multipart);
                 parts(&slices, len, &content_type, &boundary)
             }
         };
         if let Some(encoder) = encoder {
-            insert(response.headers_mut(), header::CONTENT_ENCODING, self.coding.token());
+            fields::set(response.headers_mut(), header::CONTENT_ENCODING, self.coding.token());
             *response.body_mut() = encoder.encode(body(pieces));
         } else {
             let length: u64 = pieces.iter().map(Piece::length).sum();
@@ -202,18 +206,6 @@ impl Representation {
         }
         response
     }
-}
-
-/// The file's own tag, strong also for a file that was written a moment ago.
-///
-/// Within one step of the kernel's clock a file can change twice under one stamp. So the step is waited for; a file
-/// that is being written all the while gets a tag that fits nothing later.
-async fn settled_etag(file: &mut FoundFile) -> std::io::Result<String> {
-    if !file.stat.is_settled() {
-        tokio::time::sleep(CLOCK_STEP).await;
-        file.stat_again()?;
-    }
-    Ok(listing::etag(&file.stat))
 }
 
 /// §8.8.2.1: never later than now.
@@ -262,16 +254,6 @@ fn attachment(name: &[u8]) -> String {
         "attachment; filename=\"{ascii}\"; filename*=UTF-8''{}",
         volume::escape(name.as_bytes())
     )
-}
-
-/// Inserts a value that holds nothing a header must not.
-pub fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    match HeaderValue::from_str(value) {
-        Ok(value) => {
-            headers.insert(name, value);
-        }
-        Err(error) => tracing::error!("the field `{name}` was left out: {error}"),
-    }
 }
 
 #[cfg(test)]

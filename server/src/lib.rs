@@ -10,6 +10,8 @@ pub mod auth;
 pub mod body;
 pub mod coding;
 pub mod config;
+pub mod etag;
+pub mod fields;
 pub mod files;
 pub mod guesses;
 pub mod health;

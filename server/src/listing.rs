@@ -10,8 +10,6 @@ mod text;
 
 use std::cmp::Reverse;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -25,7 +23,7 @@ use volume::{FoundFolder, RelPath, Stat};
 
 use crate::app::App;
 use crate::coding::{self, Coding};
-use crate::files::insert;
+use crate::fields;
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::visit::Visit;
@@ -112,26 +110,26 @@ pub async fn answer(
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    insert(headers, header::CACHE_CONTROL, "no-cache");
-    insert(headers, header::VARY, "Accept, Accept-Encoding");
-    insert(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    insert(headers, TOTAL_COUNT, &total.to_string());
+    fields::set(headers, header::CACHE_CONTROL, "no-cache");
+    fields::set(headers, header::VARY, "Accept, Accept-Encoding");
+    fields::set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    fields::set(headers, TOTAL_COUNT, &total.to_string());
     match format {
         Format::Html => {
-            insert(headers, header::CONTENT_TYPE, "text/html; charset=utf-8");
+            fields::set(headers, header::CONTENT_TYPE, "text/html; charset=utf-8");
             headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
             // The address may hold a key.
-            insert(headers, header::REFERRER_POLICY, "same-origin");
+            fields::set(headers, header::REFERRER_POLICY, "same-origin");
         }
         Format::Json => {
-            insert(headers, header::CONTENT_TYPE, "application/json");
+            fields::set(headers, header::CONTENT_TYPE, "application/json");
             if let Some(next) = next {
-                insert(headers, header::LINK, &format!("<{next}>; rel=\"next\""));
+                fields::set(headers, header::LINK, &format!("<{next}>; rel=\"next\""));
             }
         }
     }
     if let Some(encoder) = is_worth_coding.then(|| app.encoders.take(coding)).flatten() {
-        insert(headers, header::CONTENT_ENCODING, coding.token());
+        fields::set(headers, header::CONTENT_ENCODING, coding.token());
         let plain = std::mem::take(response.body_mut());
         *response.body_mut() = encoder.encode(plain);
     }
@@ -146,23 +144,9 @@ pub fn redirect(path: &RelPath, query: Option<&str>) -> Response {
     let mut response = Response::new(Body::empty());
     // Not for good: the name may be a file's tomorrow.
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    insert(response.headers_mut(), header::LOCATION, &format!("./{name}/{query}"));
-    insert(response.headers_mut(), header::CACHE_CONTROL, "no-cache");
+    fields::set(response.headers_mut(), header::LOCATION, &format!("./{name}/{query}"));
+    fields::set(response.headers_mut(), header::CACHE_CONTROL, "no-cache");
     response
-}
-
-/// A strong entity tag for this version of a file, with its quotes.
-///
-/// A file that changed within the present step of the kernel's clock may change once more under the same stamp: it
-/// gets a tag that is never given again.
-pub fn etag(stat: &Stat) -> String {
-    static UNSETTLED: AtomicU64 = AtomicU64::new(0);
-    if stat.is_settled() {
-        return format!("\"{}\"", stat.version());
-    }
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let count = UNSETTLED.fetch_add(1, Ordering::Relaxed);
-    format!("\"{}~{:x}.{count:x}\"", stat.version(), since_1970.as_nanos())
 }
 
 impl Wish {

@@ -5,7 +5,8 @@
 use serde::Serialize;
 use volume::names::Kind;
 
-use super::{Entry, etag, text};
+use super::{Entry, text};
+use crate::etag;
 
 /// What comes before the first entry.
 pub(super) const HEAD: &str = "[";
@@ -36,7 +37,7 @@ pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
         r#type: if is_file { "file" } else { "directory" },
         size: is_file.then_some(entry.stat.len),
         mtime: format!("{:.3}", entry.modified()),
-        etag: is_file.then(|| etag(&entry.stat)),
+        etag: is_file.then(|| etag::of(&entry.stat)),
         href,
     };
     match serde_json::to_string(&row) {

@@ -120,6 +120,52 @@ fn the_first_start_makes_a_key_and_a_curl_line_that_works() {
     assert_eq!((output.as_str(), std::fs::metadata(&keys).unwrap().ino()), ("", inode));
 }
 
+/// All files below a folder of a listing, as they come, by their path.
+fn fetch_all(base: &str, folder: &str, files: &mut Vec<(String, Vec<u8>)>) {
+    let fetch = |target: &str| {
+        let output =
+            Command::new("curl").args(["-sf", &format!("{base}{target}")]).output().unwrap();
+        assert!(output.status.success(), "{target}");
+        output.stdout
+    };
+    let listing = fetch(&format!("{folder}?format=json"));
+    for entry in serde_json::from_slice::<serde_json::Value>(&listing).unwrap().as_array().unwrap()
+    {
+        let target =
+            format!("{folder}{}", volume::escape(entry["name"].as_str().unwrap().as_bytes()));
+        if entry["type"] == "directory" {
+            fetch_all(base, &format!("{target}/"), files);
+        } else {
+            let content = fetch(&target);
+            assert_eq!(entry["size"].as_u64(), Some(content.len() as u64), "{target}");
+            files.push((target, content));
+        }
+    }
+}
+
+#[test]
+fn the_example_of_the_readme_is_served_whole() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/volume");
+    let folder = tempfile::tempdir().unwrap();
+    let volume = folder.path().join("volume");
+    // A copy: a key of a first start in the tree would be a newcomer's.
+    assert!(Command::new("cp").arg("-r").arg(&example).arg(&volume).status().unwrap().success());
+    write(&volume.join(".sounding/auth-keys.csv"), b"kmt,kmt-secret\n");
+    let program = Program::start(&volume, &[]);
+    let mut files = Vec::new();
+    fetch_all(&format!("{}/share/kmt-secret", program.address), "/", &mut files);
+    for (target, content) in &files {
+        let name = percent_encoding::percent_decode_str(&target[1..]).decode_utf8().unwrap();
+        assert!(std::fs::read(example.join(&*name)).unwrap() == *content, "{target}");
+    }
+    for extension in ["yaml", "csv", "csv.gz", "geojson", "png", "parquet"] {
+        assert!(
+            files.iter().any(|(target, _)| target.ends_with(extension)),
+            "no {extension} in the example"
+        );
+    }
+}
+
 #[test]
 fn no_key_is_made_where_the_environment_brings_one() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,13 @@
+//! Writing header fields.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Sets a field. A value that no field may have is left out and said in the log, never sent in part.
+pub fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => {
+            headers.insert(name, value);
+        }
+        Err(error) => tracing::error!("the field `{name}` was left out: {error}"),
+    }
+}
