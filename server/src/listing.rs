@@ -4,9 +4,8 @@
 //! on the blocking pool and only as fast as the client reads. A client that goes away ends it. Nothing of it is
 //! cached: a listing is as fresh as its request.
 
+mod html;
 mod json;
-pub mod page;
-mod text;
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -24,8 +23,10 @@ use volume::{FoundFolder, RelPath, Stat};
 use crate::app::App;
 use crate::coding::{self, Coding};
 use crate::fields;
+use crate::page;
 use crate::problem::{Problem, ReadError};
 use crate::query;
+use crate::text::visible;
 use crate::visit::Visit;
 
 /// Entries whose sizes and times are asked for, written and sent together.
@@ -244,7 +245,7 @@ impl Prepared {
             }
         }
         let head = match wish.format {
-            Format::Html => page::head(&visit.path, &Counts::of(&names, &shown), wish),
+            Format::Html => html::head(&visit.path, &Counts::of(&names, &shown), wish),
             Format::Json => json::HEAD.to_owned(),
         };
         let mut listing = Listing { app, names, shown, written: 0, format: wish.format, head };
@@ -259,7 +260,7 @@ impl Wish {
             self.filter.is_empty()
                 || names
                     .get(*index as usize)
-                    .is_some_and(|it| text::visible(it.bytes).to_lowercase().contains(&self.filter))
+                    .is_some_and(|it| visible(it.bytes).to_lowercase().contains(&self.filter))
         };
         // No folder holds four thousand million names.
         let len = u32::try_from(names.len()).unwrap_or(u32::MAX);
@@ -333,6 +334,9 @@ impl Listing {
     /// The next entries, as text. Blocks on the disk.
     fn next_page(&mut self) -> Bytes {
         let mut out = std::mem::take(&mut self.head);
+        if self.format == Format::Html && self.written > 0 {
+            out.push_str(html::NEXT_GROUP);
+        }
         let end = self.shown.len().min(self.written + PAGE);
         for index in self.shown.get(self.written..end).unwrap_or_default() {
             let Some(name) = self.names.get(*index as usize) else { continue };
@@ -340,14 +344,14 @@ impl Listing {
             let Some(stat) = self.names.stat(&self.app.volume, name) else { continue };
             let entry = Entry { name, stat };
             match self.format {
-                Format::Html => page::entry(&mut out, &entry),
+                Format::Html => html::entry(&mut out, &entry),
                 Format::Json => json::entry(&mut out, &entry),
             }
         }
         self.written = end;
         if self.is_done() {
             match self.format {
-                Format::Html => page::tail(&mut out),
+                Format::Html => html::tail(&mut out),
                 Format::Json => json::tail(&mut out),
             }
         }

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use volume::{FindError, Refusal, RelPath};
 
-use crate::listing::page;
+use crate::page;
 
 /// What begins each problem's `type`; what follows is stable.
 const TYPE_PREFIX: &str = "urn:sounding:problem:";

@@ -5,8 +5,8 @@
 use serde::Serialize;
 use volume::names::Kind;
 
-use super::{Entry, text};
-use crate::etag;
+use super::Entry;
+use crate::{etag, text};
 
 /// What comes before the first entry.
 pub(super) const HEAD: &str = "[";

@@ -1,44 +1,22 @@
 //! The page that people see, and that `SimWrapper`, rclone, wget and lftp read.
 //!
 //! `SimWrapper` reads it line by line: it wants the literal `<table>`, each entry on one line with
-//! `<td><a href="NAME">`, and no unordered list anywhere. Style and script stand in the page itself, and the policy
-//! that goes with it lets nothing else in.
+//! `<td><a href="NAME">`, and no unordered list anywhere.
 
 use std::fmt::Write;
-use std::sync::LazyLock;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
-use sha2::{Digest, Sha256};
 use volume::RelPath;
 use volume::names::Kind;
 
-use super::text::{escape_html, href, size, visible};
 use super::{By, Counts, Entry, Wish};
-
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
-
-/// `Content-Security-Policy` for our own pages: their own style and script, by hash, and nothing else.
-pub fn content_security_policy() -> HeaderValue {
-    static POLICY: LazyLock<String> = LazyLock::new(|| {
-        let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
-        format!(
-            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'",
-            hash(STYLE),
-            hash(SCRIPT)
-        )
-    });
-    HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-}
+use crate::page;
+use crate::text::{escape_html, href, size, visible};
 
 /// All before the first entry.
 pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish) -> String {
     let names: Vec<String> = path.names().map(visible).collect();
     let title = if names.is_empty() { "files".to_owned() } else { names.join("/") };
-    let mut out = top(&title);
+    let mut out = page::top(&title);
     out.push_str("<header>\n<nav aria-label=\"Folders\">");
     let up = names.len();
     crumb(&mut out, "files", up);
@@ -66,15 +44,6 @@ pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish) -> String {
     out
 }
 
-fn top(title: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
-        escape_html(title)
-    )
-}
-
 /// A folder on the way down, `up` levels above this one.
 fn crumb(out: &mut String, name: &str, up: usize) {
     let name = escape_html(name);
@@ -88,11 +57,18 @@ fn crumb(out: &mut String, name: &str, up: usize) {
 fn heading(name: &str, label: &str, sorted_by: &str, is_reversed: bool) -> String {
     let is_pressed = name == sorted_by;
     let value = if is_pressed && !is_reversed { format!("-{name}") } else { name.to_owned() };
-    let pressed = if is_pressed { " aria-pressed=\"true\"" } else { "" };
+    let pressed = match (is_pressed, is_reversed) {
+        (true, true) => " aria-pressed=\"true\" data-reversed",
+        (true, false) => " aria-pressed=\"true\"",
+        (false, _) => "",
+    };
     format!(
         "<th><button form=\"controls\" name=\"sort\" value=\"{value}\"{pressed}>{label}</button></th>"
     )
 }
+
+/// Between two pages of entries: groups of rows that a browser can leave out while they are not in sight.
+pub(super) const NEXT_GROUP: &str = "</tbody>\n<tbody>\n";
 
 /// One entry, on one line.
 pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
@@ -117,16 +93,7 @@ pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
 /// All behind the last entry.
 pub(super) fn tail(out: &mut String) {
     let _infallible =
-        write!(out, "</tbody>\n</table>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
-}
-
-/// A small page that says what went wrong.
-pub fn of_problem(status: u16, title: &str, detail: &str) -> String {
-    let (title, detail) = (escape_html(title), escape_html(detail));
-    format!(
-        "{}<main><h1>{status}: {title}</h1>\n<p>{detail}</p></main>\n</body>\n</html>\n",
-        top(&title)
-    )
+        write!(out, "</tbody>\n</table>\n<script>{}</script>\n</body>\n</html>\n", page::SCRIPT);
 }
 
 impl Counts {

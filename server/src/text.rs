@@ -6,7 +6,7 @@ use volume::names::{Kind, Name};
 
 /// With what can't be seen made visible: control characters, marks that turn the direction of writing, bytes that
 /// are no UTF-8.
-pub(super) fn visible(name: &[u8]) -> String {
+pub fn visible(name: &[u8]) -> String {
     let mut out = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         for it in chunk.valid().chars() {
@@ -29,7 +29,7 @@ fn is_invisible(it: char) -> bool {
 }
 
 /// As text in HTML, also within double quotes.
-pub(super) fn escape_html(text: &str) -> String {
+pub fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for it in text.chars() {
         match it {
@@ -44,13 +44,13 @@ pub(super) fn escape_html(text: &str) -> String {
 }
 
 /// A relative reference to an entry, which ends in `/` for a folder.
-pub(super) fn href(name: Name<'_>) -> String {
+pub fn href(name: Name<'_>) -> String {
     let slash = if name.kind == Kind::Folder { "/" } else { "" };
     format!("{}{slash}", volume::escape(name.bytes))
 }
 
 /// Bytes for people: three digits at most, in steps of 1024.
-pub(super) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -1,0 +1,49 @@
+//! What all our pages share: style, script, and the policy that lets nothing else in.
+//!
+//! Style and script stand in the page itself: nothing is loaded from elsewhere, and a page that was saved still works.
+
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+
+use crate::text::escape_html;
+
+const STYLE: &str = include_str!("page/page.css");
+/// What a listing's page ends with.
+pub const SCRIPT: &str = include_str!("page/page.js");
+
+/// `Content-Security-Policy` for our own pages: their own style and script, by hash, and nothing else.
+pub fn content_security_policy() -> HeaderValue {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
+        format!(
+            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; form-action 'self'; \
+             base-uri 'none'; frame-ancestors 'none'",
+            hash(STYLE),
+            hash(SCRIPT)
+        )
+    });
+    HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+/// Down to the body, which follows.
+pub fn top(title: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
+        escape_html(title)
+    )
+}
+
+/// A small page that says what went wrong.
+pub fn of_problem(status: u16, title: &str, detail: &str) -> String {
+    let (title, detail) = (escape_html(title), escape_html(detail));
+    format!(
+        "{}<main><h1>{status}: {title}</h1>\n<p>{detail}</p></main>\n</body>\n</html>\n",
+        top(&title)
+    )
+}

@@ -1,0 +1,104 @@
+
+// Filters and sorts in place what the server would do as well, and adds keys. The page works without.
+(() => {
+  const find = (selector) => document.querySelector(selector);
+  const form = find("#controls"), input = form.elements.filter, count = find("#count");
+  // Rows stand in groups, so that a browser can leave out what is not in sight.
+  const groups = [...document.querySelectorAll("tbody")];
+  const rows = [...document.querySelectorAll("tbody tr")], size = Math.ceil(rows.length / groups.length);
+  const total = count.textContent;
+  const names = rows.map((row) => row.cells[0].textContent.toLowerCase());
+  form.querySelector("button").hidden = true;
+
+  // Filter: as one types, one pass over the rows a frame at most.
+  let frame = 0;
+  const filter = () => {
+    const text = input.value.toLowerCase();
+    // The server has left out what its own filter does not match.
+    if (!text.includes(input.defaultValue)) return location.assign(location.pathname);
+    let shown = 0;
+    for (let i = 0; i < rows.length; i++) {
+      const matches = names[i].includes(text);
+      shown += matches;
+      if (rows[i].hidden === matches) rows[i].hidden = !matches;
+    }
+    count.textContent = text ? `${shown} of ${rows.length} shown` : total;
+  };
+  input.addEventListener("input", () => {
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(filter);
+  });
+
+  // Sort: folders stay first; names in natural order, as the server has them.
+  const natural = new Intl.Collator(undefined, { numeric: true }).compare;
+  const number = (row, column) => Number(row.cells[column].dataset.n ?? 0);
+  const heads = [...document.querySelectorAll("th button")];
+  const sort = (column, reversed) => {
+    const keyed = rows.map((row, i) => ({
+      row,
+      name: names[i],
+      folder: names[i].endsWith("/"),
+      key: column ? number(row, column) : names[i],
+    }));
+    const compare = column ? (a, b) => a.key - b.key : (a, b) => natural(a.key, b.key);
+    const turn = reversed ? -1 : 1;
+    keyed.sort((a, b) => b.folder - a.folder || turn * compare(a, b));
+    keyed.forEach(({ row, name }, i) => {
+      rows[i] = row;
+      names[i] = name;
+    });
+    groups.forEach((group, i) => group.replaceChildren(...rows.slice(i * size, (i + 1) * size)));
+  };
+  heads.forEach((head, column) => head.addEventListener("click", (event) => {
+    event.preventDefault();
+    const reversed = head.ariaPressed === "true" && !("reversed" in head.dataset);
+    for (const other of heads) {
+      other.ariaPressed = String(other === head);
+      delete other.dataset.reversed;
+    }
+    if (reversed) head.dataset.reversed = "";
+    sort(column, reversed);
+  }));
+  form.addEventListener("submit", (event) => event.preventDefault());
+
+  // Keys.
+  const go = (from, step) => {
+    for (let i = from; i in rows; i += step) {
+      if (!rows[i].hidden) return rows[i].cells[0].firstElementChild.focus();
+    }
+  };
+  const move = (step) => {
+    const here = rows.indexOf(document.activeElement.closest("tbody tr"));
+    go(here < 0 && step < 0 ? rows.length - 1 : here + step, step);
+  };
+  const up = () => find('nav a[href="../"]')?.click();
+  const keys = {
+    ArrowDown: () => move(1), j: () => move(1), ArrowUp: () => move(-1), k: () => move(-1),
+    Home: () => go(0, 1), End: () => go(rows.length - 1, -1),
+    ArrowLeft: up, h: up, Backspace: up, "/": () => input.focus(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.target === input) {
+      if (event.key === "Escape") {
+        input.value = "";
+        filter();
+        input.blur();
+      } else if (event.key === "ArrowDown" || event.key === "Enter") {
+        event.preventDefault();
+        go(0, 1);
+      }
+    } else if (Object.hasOwn(keys, event.key)) {
+      event.preventDefault();
+      keys[event.key]();
+    }
+  });
+  const hint = document.createElement("p");
+  hint.id = "keys";
+  for (const [key, what] of [["/", "filter"], ["\u2193", "next"], ["\u2191", "previous"], ["Enter", "open"], ["\u2190", "folder above"]]) {
+    const name = document.createElement("kbd");
+    name.textContent = key;
+    hint.append(name, ` ${what}  `);
+  }
+  document.body.append(hint);
+})();
