@@ -1,0 +1,167 @@
+//! The keys file: edits count at once, damage takes nothing away, what is written is written whole.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use volume::key_file::News;
+use volume::keys::{Keys, PlainKey, Scope};
+use volume::{KeyFile, Volume};
+
+type Damage<'a> = &'a dyn Fn(&Place);
+
+struct Place {
+    folder: tempfile::TempDir,
+    file: KeyFile,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = Arc::new(Volume::open(folder.path()).unwrap());
+        Place { file: KeyFile::new(volume, Keys::parse_list("env-key")), folder }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(".sounding/auth-keys.csv")
+    }
+
+    fn write(&self, text: &[u8]) {
+        fs::create_dir_all(self.path().parent().unwrap()).unwrap();
+        fs::write(self.path(), text).unwrap();
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.file.current().0.verify(&PlainKey::new(key.as_bytes())).is_some()
+    }
+}
+
+#[test]
+fn without_a_file_there_are_the_other_keys_only() {
+    let place = Place::new();
+    assert!(place.has("env-key") && !place.has(""));
+    assert_eq!(place.file.current().0.len(), 1);
+    assert!(place.file.trouble().is_none());
+    assert!(!place.path().exists());
+}
+
+#[test]
+fn each_edit_counts_at_the_next_look_however_fast_they_come() {
+    let place = Place::new();
+    for round in 0..500 {
+        let (new, old) = (format!("key-{round:03}"), format!("key-{:03}", (round + 999) % 1000));
+        let text = format!("kmt,{new}\n");
+        if round % 2 == 0 {
+            place.write(text.as_bytes());
+        } else {
+            let beside = place.folder.path().join(".sounding/beside");
+            fs::write(&beside, text).unwrap();
+            fs::rename(beside, place.path()).unwrap();
+        }
+        assert!(place.has(&new) && !place.has(&old) && place.has("env-key"), "round {round}");
+    }
+}
+
+#[test]
+fn an_untouched_file_is_no_news() {
+    let place = Place::new();
+    place.write(b"kmt,kmt-1\nbroken\n");
+    let (keys, news) = place.file.current();
+    assert!(matches!(news, Some(News::Loaded(_))));
+    assert_eq!(keys.notices.len(), 1);
+    // Once the file is settled it is not read again.
+    crate::support::wait_for("no news", || place.file.current().1.is_none().then_some(()));
+    assert!(place.file.current().1.is_none());
+}
+
+#[test]
+fn damage_takes_no_key_away_and_is_told_once() {
+    let damages: [(&str, Damage<'_>); 5] = [
+        ("cut off", &|it| it.write(b"kmt,kmt-1\nzoe,zo")),
+        ("emptied", &|it| it.write(b"")),
+        ("garbage", &|it| it.write(b"\x00\x01\xff\n\xff\xff,\xff\n")),
+        ("removed", &|it| fs::remove_file(it.path()).unwrap()),
+        ("a folder in its place", &|it| {
+            fs::remove_file(it.path()).unwrap();
+            fs::create_dir(it.path()).unwrap();
+        }),
+    ];
+    for (name, damage) in damages {
+        let place = Place::new();
+        let good = b"kmt,kmt-1\nzoe,zoe-1\n";
+        place.write(good);
+        assert!(place.has("kmt-1"));
+        damage(&place);
+        assert!(matches!(place.file.current().1, Some(News::Kept(_))), "{name}");
+        assert!(place.file.current().1.is_none(), "{name} is told once");
+        assert!(place.has("kmt-1") && place.has("zoe-1") && place.has("env-key"), "{name}");
+        assert!(place.file.trouble().is_some(), "{name}");
+        if place.path().is_dir() {
+            fs::remove_dir(place.path()).unwrap();
+        }
+        place.write(b"kmt,kmt-1\n");
+        assert!(place.has("kmt-1") && !place.has("zoe-1"), "{name}: mended");
+        assert!(place.file.trouble().is_none(), "{name}: mended");
+    }
+}
+
+#[test]
+fn what_is_new_in_a_doubtful_file_counts_at_once() {
+    let place = Place::new();
+    place.write(b"kmt,kmt-1\n");
+    assert!(place.has("kmt-1"));
+    place.write(b"zoe,zoe-1");
+    assert!(place.has("zoe-1") && place.has("kmt-1"));
+    place.write(b"kmt,kmt-1\nzoe,zoe-1\nmax,max-1");
+    assert!(place.has("max-1") && place.file.trouble().is_none(), "nothing is lost by it");
+}
+
+#[test]
+fn a_key_is_added_without_touching_what_stands_there() {
+    let place = Place::new();
+    let now = jiff::Timestamp::now();
+    let first = place.file.add("admin", Scope::Write, now).unwrap();
+    assert!(place.has(std::str::from_utf8(first.reveal()).unwrap()));
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(place.path()), mode(place.folder.path().join(".sounding"))), (0o600, 0o700));
+    let odd =
+        b"# comment\r\n\r\nkmt, kmt-1 ,read,,,,\"a, b\"\r\nbroken line\n\xff\xfe\n,,,\nzoe,zoe-1";
+    place.write(odd);
+    place.file.add("new", Scope::Read, now).unwrap();
+    let text = fs::read(place.path()).unwrap();
+    let (before, added) = text.split_at(odd.len());
+    assert_eq!(before, odd);
+    let added = std::str::from_utf8(added).unwrap();
+    assert!(
+        added.starts_with("\nnew,new-") && added.ends_with('\n') && added.contains(",read,,,20"),
+        "{added}"
+    );
+    assert!(place.has("zoe-1") && place.has("kmt-1"));
+    assert!(!place.folder.path().join(".sounding/auth-keys.csv.new").exists());
+}
+
+#[test]
+fn keys_added_at_the_same_time_are_all_there() {
+    let place = Place::new();
+    let now = jiff::Timestamp::now();
+    std::thread::scope(|scope| {
+        for user in ["ann", "bob", "cem"] {
+            let file = &place.file;
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    file.add(user, Scope::Read, now).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(place.file.current().0.len(), 61);
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let place = Place::new();
+    place.write(b"kmt,very-secret\n");
+    assert!(place.has("very-secret"));
+    assert!(!format!("{:?}", place.file).contains("secret"));
+}

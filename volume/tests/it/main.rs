@@ -1,0 +1,15 @@
+//! The volume tested on a real file system.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "helpers of tests are not `in tests` to the lints"
+)]
+
+mod find;
+mod key_file;
+mod names;
+mod stat;
+mod support;
