@@ -15,6 +15,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::auth::Peer;
@@ -57,7 +59,7 @@ pub async fn serve(
     patience: Patience,
     stop: impl Future<Output = ()>,
 ) -> bool {
-    let connections = GracefulShutdown::new();
+    let connections = Connections::default();
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -67,10 +69,10 @@ pub async fn serve(
         match accepted {
             Ok(Accepted::Tcp(stream, address)) => {
                 let peer = Peer { address: Some(address.ip()) };
-                spawn(stream, peer, router.clone(), patience, &connections);
+                connections.spawn(stream, peer, router.clone(), patience);
             }
             Ok(Accepted::Unix(stream)) => {
-                spawn(stream, Peer { address: None }, router.clone(), patience, &connections);
+                connections.spawn(stream, Peer { address: None }, router.clone(), patience);
             }
             // One that gave up while it waited is no reason to stop.
             Err(error) if error.raw_os_error().is_none_or(is_of_one_connection) => {}
@@ -81,7 +83,60 @@ pub async fn serve(
         }
     }
     drop(listener);
-    tokio::time::timeout(patience.grace, connections.shutdown()).await.is_ok()
+    connections.end(patience.grace).await
+}
+
+/// All that are open.
+#[derive(Default)]
+struct Connections {
+    /// Tells each to finish what it is doing and then to end.
+    graceful: GracefulShutdown,
+    /// Tells each to end now.
+    cut_off: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Connections {
+    /// Lets answers under way go on for a while, then ends them. Says whether all could be finished.
+    async fn end(self, grace: Duration) -> bool {
+        let is_finished = tokio::time::timeout(grace, self.graceful.shutdown()).await.is_ok();
+        self.cut_off.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        is_finished
+    }
+
+    fn spawn(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        router: Router,
+        patience: Patience,
+    ) {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let router = router.clone();
+            async move {
+                let Ok(response) = router.oneshot(request).await;
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience.header)
+            .max_buf_size(BUFFER)
+            .max_headers(MOST_FIELDS)
+            .serve_connection(TokioIo::new(Patient::new(stream, patience.stall)), service);
+        let connection = self.graceful.watch(connection);
+        let cut_off = self.cut_off.clone();
+        self.tasks.spawn(async move {
+            let ended = cut_off.run_until_cancelled(connection).await;
+            if let Some(Err(error)) = ended {
+                tracing::debug!(client = ?peer.address, "a connection ended early: {error}");
+            }
+        });
+    }
 }
 
 fn is_of_one_connection(code: i32) -> bool {
@@ -95,34 +150,4 @@ fn is_of_one_connection(code: i32) -> bool {
         Errno::NOTCONN,
     ];
     gone.iter().any(|it| it.raw_os_error() == code)
-}
-
-fn spawn(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Peer,
-    router: Router,
-    patience: Patience,
-    connections: &GracefulShutdown,
-) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
-        let router = router.clone();
-        async move {
-            let Ok(response) = router.oneshot(request).await;
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(patience.header)
-        .max_buf_size(BUFFER)
-        .max_headers(MOST_FIELDS)
-        .serve_connection(TokioIo::new(Patient::new(stream, patience.stall)), service);
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(client = ?peer.address, "a connection ended early: {error}");
-        }
-    });
 }

@@ -262,6 +262,20 @@ fn a_download_may_finish_within_the_grace_and_a_second_signal_ends_it() {
 }
 
 #[test]
+fn a_download_that_does_not_end_is_cut_off_after_the_grace() {
+    let folder = volume_with_key();
+    write(&folder.path().join("public/big.bin"), &vec![b'x'; 64 << 20]);
+    let program = Program::start(folder.path(), &["--grace", "1"]);
+    let address = program.address.strip_prefix("http://").unwrap().to_owned();
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    stream.write_all(b"GET /files/public/big.bin HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 1000]).unwrap();
+    let (status, _, log) = program.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(log.contains("cut off") && log.contains("ended=\"aborted\""), "{log}");
+}
+
+#[test]
 fn a_unix_socket_serves_and_goes_with_the_program() {
     let folder = volume_with_key();
     let socket = folder.path().join("run/server.sock");
