@@ -3,13 +3,18 @@
 //! Which one a client prefers, and the stream that makes it. A coded representation has an entity tag of its own
 //! and no known length. An encoder holds up to two megabytes, whatever the file's size, so only so many work at a time.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use async_compression::Level;
 use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder};
 use async_compression::{brotli, zstd};
 use axum::body::Body;
-use futures_util::TryStreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
 use http::{HeaderMap, header};
 use tokio::io::AsyncRead;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,15 +34,28 @@ const GZIP_LEVEL: i32 = 5;
 /// As many encoders work at a time.
 const MOST_ENCODERS: usize = 32;
 
+/// As many lengths of coded bodies are kept in mind.
+const MOST_LENGTHS: usize = 4096;
+
 /// The encoders of a service. Whoever comes when all are busy gets the file as it is.
 #[derive(Debug)]
-pub struct Encoders(Arc<Semaphore>);
+pub struct Encoders {
+    places: Arc<Semaphore>,
+    lengths: Arc<Lengths>,
+}
+
+/// How many bytes the bodies have had that went out whole, by entity tag.
+///
+/// Taken for one look-up or insertion, by bodies that end and by requests that name a coding's tag and a range.
+#[derive(Debug, Default)]
+struct Lengths(Mutex<HashMap<String, u64>>);
 
 /// One of them, for one body in one coding.
 #[derive(Debug)]
 pub struct Encoder {
     coding: Coding,
     place: OwnedSemaphorePermit,
+    lengths: Arc<Lengths>,
 }
 
 /// A content coding, or none.
@@ -54,11 +72,13 @@ pub enum Coding {
 }
 
 impl Coding {
+    /// In the order of our own liking.
+    const ON_THE_FLY: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
+
     /// What a client likes best; of what it likes equally, what serves it best.
     pub fn preferred(headers: &HeaderMap) -> Coding {
-        let offers = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
         let mut best = (Coding::Identity, 0);
-        for offer in offers {
+        for offer in Coding::ON_THE_FLY {
             let weight = weight(headers, offer.token());
             if weight > best.1 {
                 best = (offer, weight);
@@ -86,11 +106,19 @@ impl Coding {
             _ => format!("{}-{}\"", plain.trim_end_matches('"'), self.token()),
         }
     }
+
+    /// Whether an entity tag is that of a coding.
+    pub fn made(etag: &str) -> bool {
+        let opaque = etag.trim_end_matches('"');
+        Coding::ON_THE_FLY
+            .iter()
+            .any(|it| opaque.strip_suffix(it.token()).is_some_and(|it| it.ends_with('-')))
+    }
 }
 
 impl Default for Encoders {
     fn default() -> Encoders {
-        Encoders(Arc::new(Semaphore::new(MOST_ENCODERS)))
+        Encoders { places: Arc::new(Semaphore::new(MOST_ENCODERS)), lengths: Arc::default() }
     }
 }
 
@@ -100,43 +128,97 @@ impl Encoders {
         if coding == Coding::Identity {
             return None;
         }
-        let place = Arc::clone(&self.0).try_acquire_owned().ok()?;
-        Some(Encoder { coding, place })
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Encoder { coding, place, lengths: Arc::clone(&self.lengths) })
+    }
+
+    /// How many bytes the body with a tag has, if it went out whole of late.
+    pub fn length_of(&self, etag: &str) -> Option<u64> {
+        self.lengths.0.lock().unwrap_or_else(PoisonError::into_inner).get(etag).copied()
+    }
+}
+
+impl Lengths {
+    fn keep(&self, etag: String, length: u64) {
+        let mut lengths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is forgotten costs a range, and nothing worse.
+        if lengths.len() >= MOST_LENGTHS {
+            lengths.clear();
+        }
+        lengths.insert(etag, length);
     }
 }
 
 impl Encoder {
-    /// The body in this coding.
-    pub fn encode(self, body: Body) -> Body {
-        let Encoder { coding, place } = self;
+    /// The body in this coding. Under an entity tag its length is kept in mind.
+    pub fn encode(self, body: Body, etag: Option<&str>) -> Body {
+        let coding = self.coding;
         let plain = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
+        let etag = etag.map(str::to_owned);
         match coding {
-            Coding::Identity => stream(plain, place),
+            Coding::Identity => self.stream(plain, etag),
             Coding::Zstd => {
                 let window = zstd::CParameter::window_log(WINDOW_BITS);
                 let level = Level::Precise(ZSTD_LEVEL);
-                stream(ZstdEncoder::with_quality_and_params(plain, level, &[window]), place)
+                self.stream(ZstdEncoder::with_quality_and_params(plain, level, &[window]), etag)
             }
             Coding::Brotli => {
                 let params = brotli::EncoderParams::default();
                 let params = params
                     .quality(Level::Precise(BROTLI_LEVEL))
                     .window_size(WINDOW_BITS.cast_signed());
-                stream(BrotliEncoder::with_params(plain, params), place)
+                self.stream(BrotliEncoder::with_params(plain, params), etag)
             }
             Coding::Gzip => {
-                stream(GzipEncoder::with_quality(plain, Level::Precise(GZIP_LEVEL)), place)
+                self.stream(GzipEncoder::with_quality(plain, Level::Precise(GZIP_LEVEL)), etag)
             }
         }
     }
 }
 
-/// The encoder's place is taken for as long as the body is there.
-fn stream(reader: impl AsyncRead + Send + 'static, place: OwnedSemaphorePermit) -> Body {
-    let stream = ReaderStream::with_capacity(reader, CHUNK);
-    Body::from_stream(stream.inspect_ok(move |_| {
-        let _taken = &place;
-    }))
+impl Encoder {
+    fn stream(self, reader: impl AsyncRead + Send + 'static, etag: Option<String>) -> Body {
+        let stream = Box::pin(ReaderStream::with_capacity(reader, CHUNK));
+        Body::from_stream(Coded {
+            stream,
+            lengths: self.lengths,
+            etag,
+            length: 0,
+            _place: self.place,
+        })
+    }
+}
+
+/// A body in a coding, on its way.
+struct Coded<S> {
+    stream: Pin<Box<S>>,
+    lengths: Arc<Lengths>,
+    etag: Option<String>,
+    /// Bytes so far.
+    length: u64,
+    /// Given back with the body.
+    _place: OwnedSemaphorePermit,
+}
+
+impl<S: Stream<Item = io::Result<Bytes>>> Stream for Coded<S> {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        let next = ready!(self.stream.as_mut().poll_next(context));
+        match &next {
+            Some(Ok(bytes)) => self.length += bytes.len() as u64,
+            Some(Err(_)) => self.etag = None,
+            None => {
+                if let Some(etag) = self.etag.take() {
+                    self.lengths.keep(etag, self.length);
+                }
+            }
+        }
+        Poll::Ready(next)
+    }
 }
 
 /// How much a client likes a coding, in thousandths; 0 is not at all.
@@ -208,5 +290,6 @@ mod tests {
     fn each_coding_has_a_tag_of_its_own() {
         assert_eq!(Coding::Identity.etag("\"1-2\""), "\"1-2\"");
         assert_eq!(Coding::Brotli.etag("\"1-2\""), "\"1-2-br\"");
+        assert!(Coding::made("\"1-2-br\"") && !Coding::made("\"1-2\"") && !Coding::made("\"br\""));
     }
 }

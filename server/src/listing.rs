@@ -132,7 +132,7 @@ pub async fn answer(
     if let Some(encoder) = is_worth_coding.then(|| app.encoders.take(coding)).flatten() {
         fields::set(headers, header::CONTENT_ENCODING, coding.token());
         let plain = std::mem::take(response.body_mut());
-        *response.body_mut() = encoder.encode(plain);
+        *response.body_mut() = encoder.encode(plain, None);
     }
     Ok(response)
 }

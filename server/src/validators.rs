@@ -87,7 +87,7 @@ enum Comparison {
 }
 
 /// The entity tags of a list; a comma within quotes belongs to the tag. What is none is passed over.
-fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
+pub fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches([' ', '\t', ',']);

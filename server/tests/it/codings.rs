@@ -117,6 +117,41 @@ fn each_coding_has_its_own_tag_and_conditions_work_with_it() {
 }
 
 #[test]
+fn a_cache_that_reckons_on_a_coded_copy_gets_the_whole_file() {
+    let server = volume();
+    for coding in ["gzip", "br", "zstd"] {
+        let copy = server.get("/files/run/trips.csv", &[("Accept-Encoding", coding)]);
+        let get = |range: String| {
+            let tag = copy.etag();
+            let fields = [
+                ("Range", range.as_str()),
+                ("If-None-Match", &tag),
+                ("Accept-Encoding", "identity"),
+            ];
+            server.get("/files/run/trips.csv", &fields)
+        };
+        // What Chromium makes of a page's `bytes=-100` and `bytes=50-`: up to the end of the copy that it holds.
+        let end = copy.body.len();
+        for start in [end - 100, 50] {
+            let response = get(format!("bytes={start}-{}", end - 1));
+            assert_eq!((response.status, response.field("content-range")), (200, None), "{coding}");
+            assert!(response.body == text(), "{coding}");
+        }
+        // A page's own range stays one.
+        let response = get("bytes=100-199".to_owned());
+        assert_eq!(
+            (response.status, response.body.as_slice()),
+            (206, &text()[100..200]),
+            "{coding}"
+        );
+        assert_eq!(get("bytes=99999999-".to_owned()).status, 416);
+    }
+    // A copy of which nothing is known any more.
+    let fields = [("Range", "bytes=100-199"), ("If-None-Match", "\"forgotten-br\"")];
+    assert_eq!(server.get("/files/run/trips.csv", &fields).status, 200);
+}
+
+#[test]
 fn head_says_what_get_would() {
     let server = volume();
     let fields = [("Accept-Encoding", "br"), ("Authorization", KEY)];

@@ -131,6 +131,29 @@ fn the_table_of_conditions_holds() {
 }
 
 #[test]
+fn a_browsers_cache_that_refills_a_whole_copy_gets_the_whole_file() {
+    // What Chromium sends when a page fetches the whole file, of which the cache holds a stale copy in parts.
+    let server = volume();
+    let get = |fields: &[(&str, &str)]| {
+        let mut all = vec![("Range", "bytes=0-499")];
+        all.extend(fields);
+        server.get("/files/run/file.bin", &all)
+    };
+    let refill =
+        [("Sec-Fetch-Mode", "cors"), ("If-None-Match", "\"old\""), ("Accept-Encoding", "gzip, br")];
+    let whole = get(&refill);
+    assert_eq!(
+        (whole.status, whole.body.len(), whole.field("content-range")),
+        (200, 100_000, None)
+    );
+    // A page's own range, and everyone else's, stays a range.
+    let own = [refill[0], refill[1], ("Accept-Encoding", "identity")];
+    assert_eq!((get(&own).status, get(&own).body.len()), (206, 500));
+    assert_eq!(get(&refill[1..]).status, 206);
+    assert_eq!(get(&[refill[0], refill[2]]).status, 206);
+}
+
+#[test]
 fn a_connection_goes_on_after_304_and_412() {
     let server = volume();
     let mut connection = server.connect();

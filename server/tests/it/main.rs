@@ -14,6 +14,7 @@
 )]
 
 mod answers;
+mod clients;
 mod codings;
 mod conditions;
 mod keys;

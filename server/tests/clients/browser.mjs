@@ -1,0 +1,555 @@
+// Chromium as the web app's home: a page on another origin that reads the volume with `fetch`, and people who open
+// addresses in it. Prints a line for each step.
+//
+// node browser.mjs INSTALLED CHROMIUM BASE KEY FOLDER CHAPTER: BASE serves FOLDER, which is written to in between.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import http from 'node:http';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+const [installed, executablePath, base, key, folder, chapter] = process.argv.slice(2);
+const { chromium } = createRequire(`${installed}/`)('playwright-core');
+
+const args = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+/** Milliseconds that a look at the page may take to come true. */
+const DEADLINE = 10_000;
+
+/** What the other origin serves, by path: [content type, text]. */
+const others = { '/': ['text/html', '<!doctype html><title>an app</title><link rel="icon" href="data:,">'] };
+/** What it was asked for. */
+const asked = [];
+const app = http.createServer((request, response) => {
+  asked.push(request.url);
+  const [type, text] = others[request.url] ?? [];
+  response.writeHead(type ? 200 : 404, { 'Content-Type': type ?? 'text/plain' });
+  response.end(text);
+});
+
+/** A file on the volume, with its folders. */
+function put(path, content) {
+  fs.mkdirSync(dirname(join(folder, path)), { recursive: true });
+  fs.writeFileSync(join(folder, path), content);
+}
+
+function step(text) {
+  console.log(`${chapter}: ${text}`);
+}
+
+/** Waits until what `look` finds is what is expected. */
+async function eventually(look, expected, what) {
+  const end = Date.now() + DEADLINE;
+  for (;;) {
+    const actual = await look();
+    try {
+      assert.deepEqual(actual, expected, what);
+      return;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** Runs in the page. All of an answer that a page on another origin can see. */
+async function read({ url, ...init }) {
+  const answer = await fetch(url, init);
+  const body = await answer.arrayBuffer();
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', body));
+  const text = new TextDecoder('latin1').decode(body);
+  return {
+    status: answer.status,
+    url: answer.url,
+    fields: Object.fromEntries(answer.headers),
+    length: body.byteLength,
+    hash: [...hash].map((it) => it.toString(16).padStart(2, '0')).join(''),
+    versions: [...new Set(text.match(/v\d{4}(?=,)/g))],
+    text: body.byteLength < 20_000 ? new TextDecoder().decode(body) : null,
+  };
+}
+
+const chapters = { origins, cache, scripts, listing };
+
+// ---- An app on another origin ----
+
+async function origins(context, home) {
+  const page = await context.newPage();
+  await page.goto(home);
+  const get = (url, init = {}) => page.evaluate(read, { url: new URL(url, base).href, ...init });
+  const headers = { Authorization: key };
+  const content = 'a,b\n'.padEnd(30_000, '0123456789,line\n');
+  put('run/table.csv', content);
+  put('run/sub/K\u00f6ln & #1.txt', 'hello');
+  const packed = gzipSync(content);
+  put('run/table.csv.gz', packed);
+  for (let it = 0; it < 7; it++) put(`run/many/${it}.txt`, 'x');
+
+  const whole = await get('/files/run/table.csv', { headers });
+  assert.equal(whole.status, 200);
+  assert.equal(whole.hash, sha(content));
+  assert.ok(whole.fields['content-encoding'], 'text is compressed on the way');
+  for (const name of ['etag', 'accept-ranges', 'last-modified', 'date']) assert.ok(whole.fields[name], name);
+  step(`a whole file with a key: ${whole.length} bytes in ${whole.fields['content-encoding']}`);
+
+  const part = await get('/files/run/table.csv', { headers: { ...headers, Range: 'bytes=100-199' } });
+  assert.equal(part.status, 206);
+  assert.equal(part.text, content.slice(100, 200));
+  assert.equal(part.fields['content-range'], 'bytes 100-199/30000');
+  assert.equal(part.fields['content-length'], '100');
+  assert.equal(part.fields['accept-ranges'], 'bytes');
+  assert.match(part.fields.etag, /^"[^"]+"$/);
+  assert.ok(Date.parse(part.fields['last-modified']) <= Date.now());
+  step('a range with a key, and the fields that go with it');
+
+  const beyond = await get('/files/run/table.csv', { headers: { ...headers, Range: 'bytes=40000-' } });
+  assert.equal(beyond.status, 416);
+  assert.equal(beyond.fields['content-range'], 'bytes */30000');
+  step('a range outside the file');
+
+  const strange = { ...headers, 'Access-Control-Allow-Origin': '*', 'X-Anything': 'x', 'If-None-Match': '"x"' };
+  assert.equal((await get('/files/run/table.csv', { headers: strange })).status, 200);
+  assert.equal((await get('/files/run/table.csv', { headers: { Authorization: `Bearer ${key}` } })).status, 200);
+  assert.equal((await get(`/share/${key}/run/table.csv`)).hash, sha(content));
+  step('preflights let every field through');
+
+  const head = await get('/files/run/table.csv.gz', { headers, method: 'HEAD' });
+  assert.equal(head.fields['content-length'], String(packed.length));
+  const raw = await get('/files/run/table.csv.gz', { headers });
+  assert.equal(raw.hash, sha(packed));
+  assert.equal(raw.fields['content-encoding'], undefined);
+  step('a .gz file comes packed, as it is');
+
+  for (const [target, init, status] of [
+    ['/files/run/table.csv', {}, 401],
+    ['/files/run/table.csv', { headers: { Authorization: 'wrong-key' } }, 401],
+    ['/files/run/absent.csv', { headers }, 404],
+    ['/files/run/%00', { headers }, 400],
+    ['/nowhere', {}, 404],
+  ]) {
+    const answer = await get(target, init);
+    assert.equal(answer.status, status, target);
+    assert.equal(answer.fields['content-type'], 'application/problem+json', target);
+    const problem = JSON.parse(answer.text);
+    assert.equal(problem.status, status);
+    assert.ok(problem.type && problem.title && problem.detail, answer.text);
+  }
+  step('problems can be read');
+
+  const accept = { ...headers, Accept: 'application/json' };
+  const folder = await get('/files/run', { headers: accept });
+  assert.ok(folder.url.endsWith('/files/run/'), folder.url);
+  const entries = JSON.parse(folder.text);
+  assert.deepEqual(entries.map((it) => [it.name, it.type, it.size]), [
+    ['many', 'directory', undefined],
+    ['sub', 'directory', undefined],
+    ['table.csv', 'file', 30_000],
+    ['table.csv.gz', 'file', packed.length],
+  ]);
+  // One tag for a file, whether it is listed or fetched.
+  assert.equal(entries[2].etag, part.fields.etag);
+  assert.equal(folder.fields['x-total-count'], '4');
+  const names = [];
+  let pages = 0;
+  for (let url = `${base}/files/run/many/?format=json&limit=3`; url; pages++) {
+    const answer = await get(url, { headers });
+    assert.equal(answer.fields['x-total-count'], '7');
+    names.push(...JSON.parse(answer.text).map((it) => it.name));
+    const next = answer.fields.link?.match(/<([^>]*)>; rel="next"/)?.[1];
+    url = next && new URL(next, url).href;
+  }
+  assert.deepEqual([names.length, new Set(names).size, pages], [7, 7, 3]);
+  step('listings as JSON, a page at a time');
+
+  const named = await get(`/files/run/sub/${encodeURIComponent('K\u00f6ln & #1.txt')}`, { headers });
+  assert.equal(named.text, 'hello');
+  assert.equal((await get('/health')).status, 200);
+  step('awkward names, and health');
+}
+
+// ---- No mixture of versions ----
+
+function sha(content) {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+/** Text in which each line says which version it belongs to. All versions have the same length. */
+function version(number, length) {
+  const mark = `v${String(number).padStart(4, '0')}`;
+  const lines = [];
+  for (let size = 0; size < length; size += 40) {
+    lines.push(`${mark},line ${String(size).padStart(9, '0')},0123456789abc,\n`.padStart(40));
+  }
+  return Buffer.from(lines.join('').slice(0, length));
+}
+
+/** Random numbers that are the same in each run (mulberry32). */
+function random(seed) {
+  const next = () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let it = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    it = (it + Math.imul(it ^ (it >>> 7), 61 | it)) ^ it;
+    return ((it ^ (it >>> 14)) >>> 0) / 4294967296;
+  };
+  return (below) => Math.floor(next() * below);
+}
+
+/** In place or by rename, and sometimes with the date of the version before, as rsync and tar leave it. */
+function rewrite(path, content, byRename, keepsDate) {
+  const target = join(folder, path);
+  const before = fs.statSync(target);
+  if (byRename) {
+    fs.writeFileSync(`${target}.new`, content);
+    if (keepsDate) fs.utimesSync(`${target}.new`, before.atime, before.mtime);
+    fs.renameSync(`${target}.new`, target);
+  } else {
+    const file = fs.openSync(target, 'r+');
+    fs.writeSync(file, content);
+    fs.ftruncateSync(file, content.length);
+    fs.closeSync(file);
+    if (keepsDate) fs.utimesSync(target, before.atime, before.mtime);
+  }
+}
+
+/** Runs in the page: begins a fetch and leaves off, so that the cache keeps the beginning. */
+async function abandon({ url, ...init }) {
+  const controller = new AbortController();
+  const answer = await fetch(url, { ...init, signal: controller.signal });
+  await answer.body.getReader().read();
+  controller.abort();
+}
+
+async function cache(context, home) {
+  const page = await context.newPage();
+  await page.goto(home);
+  // What goes over the wire, which the page does not see.
+  const session = await context.newCDPSession(page);
+  await session.send('Network.enable');
+  const statuses = {};
+  const wire = [];
+  session.on('Network.requestWillBeSentExtraInfo', (it) => {
+    const fields = Object.entries(it.headers).filter(([name]) => /^(range|if-.*|cache-control|accept-encoding|:method)$/i.test(name));
+    wire.push(`> ${fields.map((it) => it.join(': ')).join(', ')}`);
+  });
+  session.on('Network.responseReceivedExtraInfo', (it) => {
+    statuses[it.statusCode] = (statuses[it.statusCode] ?? 0) + 1;
+    const fields = Object.entries(it.headers).filter(([name]) => /^(content-range|content-length|content-encoding|etag|vary)$/i.test(name));
+    wire.push(`< ${it.statusCode} ${fields.map((it) => it.join(': ')).join(', ')}`);
+  });
+  // The one is compressed on the way, the other is not and can be resumed by the cache.
+  for (const [name, length, seed] of [['table.csv', 1_500_000, 1], ['table.bin', 5_000_000, 2]]) {
+    for (const withKey of [true, false]) {
+      const path = `run/${seed}-${withKey}/${name}`;
+      const url = withKey ? `${base}/files/${path}` : `${base}/share/${key}/${path}`;
+      const began = Date.now();
+      const counts = await sequence(wire, page, path, url, withKey ? { Authorization: key } : {}, length, seed);
+      step(`${name} ${withKey ? 'with' : 'without'} a preflight: ${JSON.stringify(counts)} in ${Date.now() - began} ms`);
+    }
+  }
+  step(`over the wire: ${JSON.stringify(statuses)}`);
+  assert.ok(statuses[200] && statuses[206] && statuses[304], 'the cache took part');
+}
+
+async function sequence(wire, page, path, url, headers, length, seed) {
+  const pick = random(seed);
+  let number = 1;
+  let content = version(number, length);
+  put(path, content);
+  const history = [];
+  const counts = {};
+  let tag = '"none"';
+  let hasGrown = false;
+
+  function range() {
+    const all = content.length;
+    const first = pick(all);
+    const size = [1, 100, 5000, 400_000][pick(4)];
+    const last = Math.min(first + size, all) - 1;
+    return [
+      [`bytes=${first}-${last}`, first, last],
+      [`bytes=${first}-`, first, all - 1],
+      [`bytes=-${size}`, all - size, all - 1],
+      [`bytes=0-${last}`, 0, last],
+      ['bytes=0-', 0, all - 1],
+    ][pick(5)];
+  }
+  function check(what, answer, expected) {
+    const actual = [answer.status, answer.fields['content-range'] ?? '', answer.length, answer.hash];
+    const detail = `step ${history.length}, ${what}: versions ${answer.versions} where ${number} is on the disk; before: ${history.slice(-8).join('; ')}; on the wire:\n${wire.slice(-24).join('\n')}`;
+    assert.deepEqual(actual, [...expected.slice(0, 2), expected[2].length, sha(expected[2])], detail);
+    if (answer.fields.etag) tag = answer.fields.etag;
+  }
+  async function whole(mode) {
+    check(`whole ${mode}`, await page.evaluate(read, { url, headers, cache: mode }), [200, '', content]);
+  }
+  /**
+   * A part is what its Content-Range says of the one version on the disk. A server may answer with the whole file
+   * at any time. And Chromium asks for no more than its copy has: of a file that grew since, it may pass on
+   * another part than the page asked for, and says so in Content-Range.
+   */
+  function checkPart(what, answer, [first, last]) {
+    if (answer.status === 200) {
+      counts.wholeForPart = (counts.wholeForPart ?? 0) + 1;
+      return check(what, answer, [200, '', content]);
+    }
+    let field = `bytes ${first}-${last}/${content.length}`;
+    if (answer.fields['content-range'] !== field && hasGrown) {
+      counts.partOfOldLength = (counts.partOfOldLength ?? 0) + 1;
+      field = answer.fields['content-range'] ?? '';
+      const said = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(field)?.slice(1).map(Number) ?? [];
+      assert.equal(said[2], content.length, `${what}: ${field}`);
+      [first, last] = said;
+    }
+    check(what, answer, [206, field, content.subarray(first, last + 1)]);
+  }
+  async function ranged(mode) {
+    const [Range, ...part] = range();
+    checkPart(`${Range} ${mode}`, await page.evaluate(read, { url, headers: { ...headers, Range }, cache: mode }), part);
+  }
+  const modes = ['default', 'default', 'no-cache', 'reload'];
+  const steps = {
+    whole: () => whole(modes[pick(4)]),
+    ranged: () => ranged(modes[pick(4)]),
+    both: () => Promise.all([whole('default'), ranged('default'), ranged('default')]),
+    abandoned: () => page.evaluate(abandon, { url, headers }),
+    async head() {
+      const answer = await page.evaluate(read, { url, headers, method: 'HEAD', cache: modes[pick(4)] });
+      assert.equal(answer.status, 200);
+      assert.ok([undefined, String(content.length)].includes(answer.fields['content-length']));
+    },
+    async ifRange() {
+      const [Range, ...part] = range();
+      const fields = { ...headers, Range, 'If-Range': tag };
+      checkPart(`${Range} if ${tag}`, await page.evaluate(read, { url, headers: fields }), part);
+    },
+    rewrite() {
+      number += 1;
+      // Most often of the same length.
+      const grown = pick(3) === 0;
+      hasGrown ||= grown;
+      content = version(number, grown ? length + 40 * pick(10_000) : content.length);
+      const [byRename, keepsDate] = [pick(2) === 1, pick(3) === 0];
+      rewrite(path, content, byRename, keepsDate);
+      history.push(byRename ? 'by rename' : 'in place', keepsDate ? 'with the old date' : 'now', grown ? 'another length' : 'the same length');
+    },
+  };
+  const weights = 'whole whole ranged ranged ranged both abandoned head ifRange rewrite rewrite rewrite'.split(' ');
+  for (let it = 0; it < 70; it++) {
+    const name = weights[pick(weights.length)];
+    counts[name] = (counts[name] ?? 0) + 1;
+    history.push(name);
+    wire.push(`${it}: ${name}`);
+    await steps[name]();
+  }
+  return counts;
+}
+
+// ---- Uploaded files that bring scripts ----
+
+async function scripts(context, home) {
+  const run = `document.title = 'ran'; document.documentElement.setAttribute('data-ran', 'yes');
+    try { localStorage.ran = 'yes' } catch {} new Image().src = '${home}marker'; alert('ran');`;
+  const xhtml = 'xmlns="http://www.w3.org/1999/xhtml"';
+  const html = `<!doctype html><title>quiet</title><body onload="${run.replaceAll('"', '&quot;')}"><script>${run}</script>
+    <img src="x:" onerror="document.title = 'ran'"><a href="javascript:document.title='ran'">a</a>
+    <meta http-equiv="refresh" content="0;url=javascript:document.title='ran'">`;
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" onload="document.documentElement.setAttribute('data-ran', 'yes')"><title>quiet</title>
+    <script>document.documentElement.setAttribute('data-ran', 'yes')</script><circle r="40"/></svg>`;
+  const page1 = `<html ${xhtml}><head><title>quiet</title><script>document.documentElement.setAttribute('data-ran', 'yes')</script></head><body/></html>`;
+  const xml = `<?xml version="1.0"?><root><script ${xhtml}>document.documentElement.setAttribute('data-ran', 'yes')</script></root>`;
+  const xsl = `<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"><xsl:template match="/">${page1}</xsl:template></xsl:stylesheet>`;
+  const styled = `<?xml version="1.0"?><?xml-stylesheet type="text/xsl" href="evil.xsl"?><root/>`;
+  const files = {
+    'evil.html': html,
+    'evil.htm': html,
+    'evil.shtml': html,
+    'evil.HTML': html,
+    'evil.svg': svg,
+    'evil.xhtml': page1,
+    'evil.xht': page1,
+    'evil.xml': xml,
+    'styled.xml': styled,
+    'evil.xsl': xsl,
+    'evil.xslt': xsl,
+    'evil.rdf': xml,
+    'evil.atom': xml,
+    'evil.rss': xml,
+    'evil.mathml': xml,
+    'evil.gml': xml,
+    'evil.kml': xml,
+    'evil.osm': xml,
+    'evil.txt': html,
+    'evil.md': html,
+    'evil.csv': html,
+    'evil.json': html,
+    'evil.yaml': html,
+    'evil.png': html,
+    evil: html,
+    'evil.unheard-of': html,
+    'index.html': html,
+  };
+  const page = await context.newPage();
+  const dialogs = [];
+  page.on('dialog', (it) => {
+    dialogs.push(it.message());
+    return it.dismiss();
+  });
+  /** What is left behind by a script that ran. */
+  async function traces(url) {
+    const [before, alerts] = [asked.length, dialogs.length];
+    let status = 'a download';
+    try {
+      status = (await page.goto(url, { waitUntil: 'load' })).status();
+      // Long enough for a script that is let run, as the controls show; and for a redirect to an address of script.
+      await page.waitForTimeout(100);
+    } catch (error) {
+      if (!/Download is starting|ERR_ABORTED/.test(error.message)) throw error;
+      await page.goto('about:blank');
+    }
+    const [title, mark] = await page.evaluate(() => [document.title, document.documentElement?.getAttribute('data-ran')]);
+    const found = [title === 'ran' && title, mark, ...asked.slice(before).filter((it) => it === '/marker'), ...dialogs.slice(alerts)];
+    return { status, found: found.filter(Boolean) };
+  }
+  others['/evil.html'] = ['text/html', html];
+  others['/evil.svg'] = ['image/svg+xml', svg];
+  others['/evil.xml'] = ['text/xml', xml];
+  others['/evil.xhtml'] = ['application/xhtml+xml', page1];
+  for (const name of ['evil.html', 'evil.svg', 'evil.xml', 'evil.xhtml']) {
+    const { found } = await traces(home + name);
+    assert.notEqual(found.length, 0, `${name} runs where nothing forbids it, and that is seen`);
+    step(`where nothing forbids it, ${name} leaves ${found}`);
+  }
+  for (const [name, text] of Object.entries(files)) {
+    put(`public/up/${name}`, text);
+    for (const url of [`${base}/files/public/up/${name}`, `${base}/share/${key}/public/up/${name}`]) {
+      const { status, found } = await traces(url);
+      assert.deepEqual(found, [], `${url} ran`);
+      if (url.includes('/files/')) step(`${name}: ${status}, no trace`);
+    }
+  }
+  // Names and addresses are text too.
+  const name = `<img src=x: onerror="document.title='ran'">.txt`;
+  put(`public/up/${name}`, 'x');
+  put(`public/up/<script>document.title='ran'<\u2215script>/x.txt`, 'x');
+  for (const url of ['files/public/up/', `files/public/up/?filter=${encodeURIComponent('"><script>document.title=1</script>')}`, `files/public/${encodeURIComponent(name)}`, `files/private/${encodeURIComponent(name)}`, `${encodeURIComponent(name)}`]) {
+    const { status, found } = await traces(`${base}/${url}`);
+    assert.deepEqual(found, [], url);
+    assert.notEqual(await page.title(), '1');
+    step(`${decodeURIComponent(url)}: ${status}, no trace`);
+  }
+  await page.goto(`${base}/files/public/up/`);
+  assert.equal(await page.evaluate(() => localStorage.ran), undefined, 'the origin has no memory of a script');
+}
+
+// ---- A listing as people see it ----
+
+async function listing(context, home, browser) {
+  const sizes = {};
+  for (let it = 0; it < 30; it++) {
+    const name = `${it % 3 ? 'bus' : 'Tram & <b>'} ${it}.csv`;
+    sizes[name] = ((it * 7919) % 30) * 100 + 1;
+    put(`public/list/${name}`, 'x'.repeat(sizes[name]));
+  }
+  put('public/list/bus folder/x.txt', 'x');
+  put('public/list/other/x.txt', 'x');
+  const bySize = Object.keys(sizes).sort((a, b) => sizes[a] - sizes[b]);
+  const trams = Object.keys(sizes).filter((it) => it.startsWith('Tram'));
+  const complaints = [];
+
+  async function open(context) {
+    const page = await context.newPage();
+    await page.addInitScript(() => {
+      addEventListener('securitypolicyviolation', (it) => console.error(`policy: ${it.violatedDirective} ${it.blockedURI}`));
+    });
+    page.on('console', (it) => it.type() === 'log' || complaints.push(`${it.type()}: ${it.text()}`));
+    page.on('pageerror', (it) => complaints.push(String(it)));
+    return page;
+  }
+  const shown = (page) => () =>
+    page.evaluate(() =>
+      [...document.querySelectorAll('tbody tr')].filter((it) => it.checkVisibility()).map((it) => it.querySelector('a').textContent),
+    );
+  const files = (page) => async () => (await shown(page)()).filter((it) => !it.endsWith('/'));
+  const sorted = async (page) => JSON.stringify(await files(page)());
+
+  const page = await open(context);
+  for (const url of ['/files/public/list/', '/files/', `/share/${key}/`, '/files/public/list/?sort=-size&filter=bus']) {
+    await page.goto(base + url, { waitUntil: 'networkidle' });
+    assert.ok((await shown(page)()).length > 0, url);
+    assert.deepEqual(complaints, [], url);
+  }
+  step('no complaint in the console');
+
+  // Without scripts the form does it.
+  const plain = await browser.newContext({ javaScriptEnabled: false });
+  const quiet = await open(plain);
+  // The page's own script is off, so what is shown is looked up from outside.
+  const names = () => quiet.locator('tbody tr a').allTextContents();
+  await quiet.goto(`${base}/files/public/list/`);
+  await quiet.getByPlaceholder('Filter names').fill('TRAM & <');
+  await quiet.getByPlaceholder('Filter names').press('Enter');
+  await eventually(async () => (await names()).sort(), [...trams].sort(), 'filtered');
+  await quiet.goto(`${base}/files/public/list/`);
+  await quiet.getByRole('button', { name: 'Size' }).click();
+  await eventually(async () => (await names()).slice(2), bySize, 'by size');
+  await quiet.getByRole('button', { name: 'Size' }).click();
+  await eventually(async () => (await names()).slice(2), [...bySize].reverse(), 'by size, reversed');
+  await plain.close();
+  step('filters and sorts without scripts');
+
+  await page.goto(`${base}/files/public/list/`);
+  const script = await page.evaluate(() => document.querySelector('script')?.textContent.trim() ?? '');
+  if (script === '') return step('the page has no script yet: typing is not tried');
+  const filter = page.getByPlaceholder('Filter names');
+  await filter.pressSequentially('TRAM & <');
+  await eventually(async () => (await shown(page)()).sort(), [...trams].sort(), 'filtered while typing');
+  await filter.fill('');
+  await eventually(async () => (await shown(page)()).length, 32, 'all again');
+  const [up, down] = [JSON.stringify(bySize), JSON.stringify([...bySize].reverse())];
+  await page.getByRole('button', { name: 'Size' }).click();
+  await eventually(async () => [up, down].includes(await sorted(page)), true, 'by size');
+  const once = await sorted(page);
+  await page.getByRole('button', { name: 'Size' }).click();
+  await eventually(() => sorted(page), once === up ? down : up, 'by size, reversed');
+  assert.ok((await shown(page)()).slice(0, 2).every((it) => it.endsWith('/')), 'folders stay first');
+  assert.deepEqual(complaints, []);
+  step('filters and sorts while typing');
+}
+
+// ---- All of it ----
+
+await new Promise((resolve) => app.listen(0, '127.0.0.1', resolve));
+const profile = fs.mkdtempSync(join(os.tmpdir(), 'chromium-'));
+const home = `http://127.0.0.1:${app.address().port}/`;
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath,
+  args,
+  headless: true,
+  acceptDownloads: false,
+  // What a person types where the browser asks for it.
+  httpCredentials: ['listing', 'scripts'].includes(chapter) ? { username: '', password: key, origin: base } : undefined,
+});
+try {
+  const browser = { newContext: async (options) => {
+    const other = await chromium.launch({ executablePath, args, headless: true });
+    const context = await other.newContext(options);
+    context.close = () => other.close();
+    return context;
+  } };
+  await chapters[chapter](context, home, browser);
+  step('done');
+} finally {
+  await context.close();
+  app.close();
+  fs.rmSync(profile, { recursive: true, force: true });
+}
