@@ -21,6 +21,7 @@ use volume::{Found, FoundFile};
 
 use crate::app::App;
 use crate::body::{FileBody, Piece};
+use crate::browser_cache;
 use crate::coding::{self, Coding, Encoder, Encoders};
 use crate::etag;
 use crate::fields;
@@ -29,7 +30,7 @@ use crate::media::MediaType;
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::range::{self, Selection, Slice};
-use crate::validators::{Validators, Verdict, entity_tags, http_date};
+use crate::validators::{Validators, Verdict, http_date};
 use crate::visit::Visit;
 
 /// A file that a visitor uploaded may not run scripts with our origin's rights, nor load anything from elsewhere.
@@ -75,7 +76,7 @@ async fn answer_file(
     let (representation, encoder) = representation.with_encoder(&app.encoders);
     let len = file.stat.len;
     let selection = if representation.validators.range_applies(headers, SystemTime::now()) {
-        fitting(range::select(headers, len), headers, &app.encoders)
+        browser_cache::fitting(range::select(headers, len), headers, &app.encoders)
     } else {
         Selection::Whole
     };
@@ -93,33 +94,6 @@ async fn answer_file(
         fields::set(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
     }
     Ok(response)
-}
-
-/// What is selected, unless a browser's cache reckoned the range on a copy that does not fit the file: then all of it,
-/// which is always a right answer (RFC 9110 §14.2).
-///
-/// Chromium does so in two cases, and would pass the wrong part on to its page.
-/// - It holds a copy in a coding, and takes the length of that for the file's: whatever was asked for up to the end, it
-///   asks for up to there. A range that ends elsewhere is the page's own.
-/// - Its copy is stale, the page wants the whole file, and it asks for as much as the copy had: of a file that has grown,
-///   the beginning. A page's own `Range` goes out with `Accept-Encoding: identity` (Fetch §4.6), which tells the two apart.
-fn fitting(selection: Selection, headers: &HeaderMap, encoders: &Encoders) -> Selection {
-    let lasts: Vec<u64> = match &selection {
-        Selection::Whole | Selection::Unsatisfiable => return selection,
-        Selection::Slice(slice) => vec![slice.last()],
-        Selection::Several(slices) => slices.iter().map(Slice::last).collect(),
-    };
-    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
-    let fits_copy = |etag: &str| {
-        encoders.length_of(etag).is_some_and(|it| !lasts.contains(&it.saturating_sub(1)))
-    };
-    let fits = tags.flat_map(entity_tags).filter(|it| Coding::made(it)).all(fits_copy);
-    let had_copy = headers.contains_key(header::IF_NONE_MATCH)
-        || headers.contains_key(header::IF_MODIFIED_SINCE);
-    let is_for_whole = had_copy
-        && headers.contains_key("sec-fetch-mode")
-        && Coding::preferred(headers) != Coding::Identity;
-    if fits && !is_for_whole { selection } else { Selection::Whole }
 }
 
 /// A file in the form that a request gets it (RFC 9110 §3.2).

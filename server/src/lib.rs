@@ -8,6 +8,7 @@ pub mod access_log;
 pub mod app;
 pub mod auth;
 pub mod body;
+pub mod browser_cache;
 pub mod coding;
 pub mod config;
 pub mod etag;

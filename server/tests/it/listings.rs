@@ -132,7 +132,7 @@ fn the_page_has_the_shape_that_simwrapper_reads() {
     assert_eq!(response.field("content-type").as_deref(), Some("text/html; charset=utf-8"));
     assert_eq!(page.matches("<table>").count(), 1);
     for absent in
-        ["<ul", "<li", "SimpleWebServer", "lakeFS", "src=", "http://", "https://", "onclick"]
+        ["<ul", "<li>", "SimpleWebServer", "lakeFS", "src=", "http://", "https://", "onclick"]
     {
         assert!(!page.contains(absent), "{absent}");
     }

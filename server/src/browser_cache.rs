@@ -1,0 +1,37 @@
+//! Ranges that a browser's cache got wrong.
+//!
+//! A browser keeps a copy and asks whether it is still good (`Cache-Control: no-cache`). When its page wants a range, or
+//! the cache holds only parts, the cache writes the `Range` itself, and Chromium reckons it on its copy even where that
+//! does not fit the file. It would pass the wrong part on; all of the file is always a right answer (RFC 9110 §14.2).
+
+use http::{HeaderMap, header};
+
+use crate::coding::{Coding, Encoders};
+use crate::range::Selection;
+use crate::validators::entity_tags;
+
+/// What is selected, or all of the file if the range was reckoned on another copy.
+///
+/// Chromium does so in two cases:
+/// - It holds a copy in a coding, and takes the length of that for the file's: whatever was asked for up to the end, it
+///   asks for up to there. A range that ends elsewhere is the page's own.
+/// - Its copy is stale, the page wants the whole file, and it asks for as much as the copy had: of a file that has grown,
+///   the beginning. A page's own `Range` goes out with `Accept-Encoding: identity` (Fetch §4.6), which tells the two apart.
+pub fn fitting(selection: Selection, headers: &HeaderMap, encoders: &Encoders) -> Selection {
+    let slices = match &selection {
+        Selection::Whole | Selection::Unsatisfiable => return selection,
+        Selection::Slice(slice) => std::slice::from_ref(slice),
+        Selection::Several(slices) => slices.as_slice(),
+    };
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
+    let fits_copy = |etag: &str| {
+        encoders.length_of(etag).is_some_and(|it| slices.iter().all(|slice| slice.last() + 1 != it))
+    };
+    let fits = tags.flat_map(entity_tags).filter(|it| Coding::made(it)).all(fits_copy);
+    let had_copy = headers.contains_key(header::IF_NONE_MATCH)
+        || headers.contains_key(header::IF_MODIFIED_SINCE);
+    let is_for_whole = had_copy
+        && headers.contains_key("sec-fetch-mode")
+        && Coding::preferred(headers) != Coding::Identity;
+    if fits && !is_for_whole { selection } else { Selection::Whole }
+}
