@@ -19,6 +19,7 @@ pub mod health;
 pub mod listener;
 pub mod listing;
 pub mod media;
+pub mod openapi;
 pub mod page;
 pub mod patience;
 pub mod problem;

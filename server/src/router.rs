@@ -13,7 +13,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::{access_log, files, health, listing, problem};
+use crate::{access_log, files, health, listing, openapi, problem};
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
 const LONGEST_URI: usize = 16 * 1024;
@@ -33,6 +33,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/share/{key}/", tree())
         .route("/share/{key}/{*path}", tree())
         .route("/health", get(health::answer))
+        .route("/openapi.json", get(openapi::answer))
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .fallback(|| async { Problem::NotFound })
         .with_state(app)

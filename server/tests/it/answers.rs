@@ -203,6 +203,41 @@ fn errors_are_problems_and_pages_for_people() {
 }
 
 #[test]
+fn the_description_tells_of_what_is_there_and_of_nothing_else() {
+    let server = volume();
+    let response = server.request("GET", "/openapi.json", &[]);
+    assert_eq!(response.field("content-type").as_deref(), Some("application/json"));
+    let description = response.json();
+    assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        let target = path.replace("{path}", "run/trips.csv").replace("{key}", KEY);
+        for method in operations.as_object().unwrap().keys().filter(|it| *it != "parameters") {
+            let method = method.to_uppercase();
+            let response = server.request(&method, &target, &[("Authorization", KEY)]);
+            assert_eq!(response.status, 200, "{method} {target}");
+        }
+    }
+    // What a listing and a problem really have is described.
+    let schemas = &description["components"]["schemas"];
+    let entries = server.get("/files/run/?format=json", &[]).json();
+    for field in entries[0].as_object().unwrap().keys() {
+        assert!(
+            schemas["listing"]["items"]["properties"].get(field).is_some(),
+            "{field} of a listing"
+        );
+    }
+    let problem = server.get("/files/none", &[]).json();
+    for field in problem.as_object().unwrap().keys() {
+        assert!(schemas["problem"]["properties"].get(field).is_some(), "{field} of a problem");
+    }
+    let text = description.to_string();
+    for (index, _) in text.match_indices("\"$ref\":\"#/") {
+        let reference = text[index + 9..].split('"').next().unwrap();
+        assert!(description.pointer(reference).is_some(), "{reference} leads nowhere");
+    }
+}
+
+#[test]
 fn a_file_that_becomes_shorter_ends_the_connection_and_is_never_padded() {
     let server = TestServer::start();
     let content = vec![b'x'; 64 << 20];
