@@ -97,22 +97,19 @@ pub fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
     Some(PlainKey::new(password))
 }
 
-/// Finds out who is asking for a path, and lets them pass or not.
+/// Finds out who is asking for a path. Fails only where too many wrong keys came from the same client.
 ///
 /// A key that does not matter, because the path is public, is never counted as a guess.
-pub async fn admit(
+pub async fn identify(
     app: &App,
     client: IpAddr,
     key: Option<PlainKey>,
     path: &RelPath,
 ) -> Result<Caller, Problem> {
-    let Some(key) = key else {
-        return Caller::Anyone.may_read(path).map(|()| Caller::Anyone);
-    };
+    let Some(key) = key else { return Ok(Caller::Anyone) };
     let keys = app.keys();
-    let now = Timestamp::now();
     let caller = match keys.verify(&key) {
-        Some(key) if key.has_expired(now) => Caller::Former(Arc::clone(key)),
+        Some(key) if key.has_expired(Timestamp::now()) => Caller::Former(Arc::clone(key)),
         Some(key) => Caller::Holder(Arc::clone(key)),
         None => Caller::Stranger,
     };
@@ -131,7 +128,6 @@ pub async fn admit(
         Caller::Holder(it) => app.guesses.was_right(client, it.hashed),
         Caller::Former(_) | Caller::Anyone => {}
     }
-    caller.may_read(path)?;
     Ok(caller)
 }
 

@@ -38,10 +38,11 @@ impl FromRequestParts<Arc<App>> for Visit {
             None => auth::key_in(&parts.headers),
         };
         let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer { address: None });
-        let caller = auth::admit(app, peer.client(&parts.headers), key, &path).await?;
+        let caller = auth::identify(app, peer.client(&parts.headers), key, &path).await?;
         if let Some((user, log)) = caller.user().zip(parts.extensions.get::<LogUser>()) {
             log.set(user);
         }
+        caller.may_read(&path)?;
         Ok(Visit { path, names_folder, caller })
     }
 }

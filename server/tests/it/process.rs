@@ -38,7 +38,7 @@ impl Program {
         Program { child, stdout, stderr, address }
     }
 
-    /// The lines behind the first up to an empty output, which ends with the program.
+    /// The lines behind the first, up to one with this text in it.
     fn lines_until(&mut self, end: &str) -> String {
         let mut lines = String::new();
         while !lines.contains(end) {
@@ -83,7 +83,10 @@ fn shell(script: &str) -> String {
 
 fn volume_with_key() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join(".sounding/auth-keys.csv"), b"kmt,kmt-secret\n");
+    write(
+        &folder.path().join(".sounding/auth-keys.csv"),
+        b"kmt,kmt-secret\nzoe,zoe-secret,read,zurich\n",
+    );
     write(&folder.path().join("run/a.txt"), b"hello");
     folder
 }
@@ -195,11 +198,12 @@ fn each_request_has_one_line_and_no_line_has_a_key() {
     shell(&format!("curl -s {base}/share/kmt-secret"));
     shell(&format!("curl -s {base}/share/wrong-secret/run/%0a"));
     shell(&format!("curl -s -H 'Authorization: wrong-secret' {base}/files/run/a.txt"));
+    shell(&format!("curl -s -H 'Authorization: zoe-secret' {base}/files/run/a.txt"));
     let (status, output, log) = program.end();
     assert!(status.success() && output.is_empty());
     assert!(!log.contains("secret"), "{log}");
     let lines: Vec<&str> = log.lines().filter(|it| it.contains(" access: ")).collect();
-    assert_eq!(lines.len(), 7, "{log}");
+    assert_eq!(lines.len(), 8, "{log}");
     for expected in [
         "method=GET",
         "path=/files/run/a.txt",
@@ -215,6 +219,7 @@ fn each_request_has_one_line_and_no_line_has_a_key() {
     assert!(lines[2].contains("method=HEAD") && lines[2].contains("bytes=0"), "{}", lines[2]);
     assert!(lines[3].contains("path=/share/.../run/a.txt"), "{}", lines[3]);
     assert!(lines[6].contains("status=401") && lines[6].contains("user=-"), "{}", lines[6]);
+    assert!(lines[7].contains("status=403") && lines[7].contains("user=zoe"), "{}", lines[7]);
 }
 
 #[test]
