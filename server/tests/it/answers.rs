@@ -262,6 +262,25 @@ fn a_file_that_becomes_shorter_ends_the_connection_and_is_never_padded() {
 }
 
 #[test]
+fn a_file_that_is_not_in_memory_comes_from_the_disk() {
+    use rustix::fs::{Advice, fadvise, fsync};
+    let server = TestServer::start();
+    let content = crate::support::pattern(8 << 20);
+    server.put("run/cold.bin", &content);
+    let file = std::fs::File::open(server.path("run/cold.bin")).unwrap();
+    let evict = || {
+        fsync(&file).unwrap();
+        fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    };
+    evict();
+    assert!(server.get("/files/run/cold.bin", &[]).body == content);
+    evict();
+    let part = server.get("/files/run/cold.bin", &[("Range", "bytes=5000000-5999999,100-199")]);
+    assert_eq!(part.status, 206);
+    assert!(part.body.windows(1000).any(|it| it == &content[5_000_000..5_001_000]));
+}
+
+#[test]
 fn a_file_replaced_while_it_is_sent_arrives_as_it_was() {
     let server = TestServer::start();
     let old = vec![b'o'; 32 << 20];
