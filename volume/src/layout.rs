@@ -17,6 +17,21 @@ pub(crate) const KEYS_PLACE: &str = ".sounding/auth-keys.csv";
 /// What the name of the new keys file ends in until the rename that puts it in place.
 pub const NEW_KEYS_SUFFIX: &str = ".new";
 
+/// What is on its way in, in the service's folder, until one rename makes it visible.
+pub const STAGING_FOLDER: &str = "staging";
+
+/// What was deleted, in the service's folder, until it is emptied: a `FreeDesktop` trash, with the two folders below.
+pub const TRASH_FOLDER: &str = "trash";
+
+/// What was deleted itself, in the trash.
+pub const TRASHED_FILES: &str = "files";
+
+/// Where each thing in the trash came from and when, a file each.
+pub const TRASH_INFO: &str = "info";
+
+/// What the name of a file that says so ends in.
+pub const TRASH_INFO_SUFFIX: &str = ".trashinfo";
+
 /// Names that begin with a dot are hidden, but for these: `SimWrapper`'s project settings, well-known URIs
 /// (RFC 8615) and the metadata of Zarr arrays.
 pub const SERVED_DOT_NAMES: [&str; 6] =
@@ -40,8 +55,20 @@ mod tests {
     fn the_users_page_names_every_well_known_place() {
         let page = include_str!("../../volume-layout.md");
         let new_keys_file = format!("{KEYS_FILE}{NEW_KEYS_SUFFIX}");
-        let names =
-            [PUBLIC_FOLDER, SERVICE_FOLDER, KEYS_FILE, &new_keys_file, crate::keys::COLUMNS];
+        let staging = format!("{SERVICE_FOLDER}/{STAGING_FOLDER}");
+        let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
+        let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
+        let names = [
+            PUBLIC_FOLDER,
+            SERVICE_FOLDER,
+            KEYS_FILE,
+            &new_keys_file,
+            crate::keys::COLUMNS,
+            &staging,
+            &trashed,
+            &info,
+            TRASH_INFO_SUFFIX,
+        ];
         for name in names.iter().chain(&SERVED_DOT_NAMES) {
             assert!(page.contains(&format!("`{name}`")), "volume-layout.md does not say `{name}`");
         }

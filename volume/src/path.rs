@@ -124,6 +124,13 @@ impl RelPath {
         self.names().next_back()
     }
 
+    /// The folder that holds this; none for the root.
+    pub fn parent(&self) -> Option<RelPath> {
+        let name = self.file_name()?;
+        let end = self.bytes.len().saturating_sub(name.len() + 1);
+        Some(RelPath { bytes: self.bytes.get(..end).unwrap_or_default().to_vec() })
+    }
+
     /// Whether this path is `folder` or lies in it, name by name.
     pub fn is_within(&self, folder: &RelPath) -> bool {
         match self.bytes.strip_prefix(folder.bytes.as_slice()) {

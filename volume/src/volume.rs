@@ -176,12 +176,7 @@ impl Volume {
 
     /// Makes the service's own folder if it is missing, for its owner alone.
     pub(crate) fn service_folder(&self) -> io::Result<OwnedFd> {
-        match rustix::fs::mkdirat(self.root(), layout::SERVICE_FOLDER, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(self.root(), layout::SERVICE_FOLDER, flags, Mode::empty())?)
+        private_folder(self.root(), layout::SERVICE_FOLDER)
     }
 }
 
@@ -208,6 +203,16 @@ impl FoundFolder {
         let stat = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         (FileType::from_raw_mode(stat.st_mode) != FileType::Symlink).then(|| Stat::of(&stat))
     }
+}
+
+/// Opens a folder of the service's own; makes it if it is missing, for its owner alone.
+pub(crate) fn private_folder(parent: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
 }
 
 /// An `O_PATH` handle can't be read; its entry in `/proc` opens the same inode for reading.

@@ -11,5 +11,7 @@
 mod find;
 mod key_file;
 mod names;
+mod staging;
 mod stat;
 mod support;
+mod trash;

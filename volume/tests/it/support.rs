@@ -12,7 +12,7 @@ pub const CANARY: &str = "canary-that-never-sings";
 
 pub struct Place {
     /// Holds the volume's folder and, beside it, the outside.
-    folder: TempDir,
+    pub folder: TempDir,
     pub volume: Volume,
 }
 

@@ -1,0 +1,173 @@
+//! The folder in which a name is to appear or from which it is to go.
+//!
+//! Everything that changes the tree goes through here: folders are found and made beneath the root like anything
+//! else, and where a symbolic link led, the caller's right is asked for at the real place too.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::io::Errno;
+
+use crate::path::RelPath;
+use crate::stat::Stat;
+use crate::volume::{Effort, FindError, Found, FoundFolder, Volume};
+
+/// An open folder and a name in it.
+pub(crate) struct Place {
+    pub(crate) folder: FoundFolder,
+    pub(crate) name: Vec<u8>,
+}
+
+/// Why a place can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The root itself was named.
+    #[error("the volume's root can't be replaced or moved")]
+    IsRoot,
+    /// Something on the way is a file.
+    #[error("`{path}` is not a folder")]
+    NotAFolder {
+        /// What is not.
+        path: RelPath,
+    },
+    /// A link on the way leads to where the caller may not write.
+    #[error("a link leads to `{path}`, where you may not write")]
+    NotAllowed {
+        /// Where it leads.
+        path: RelPath,
+    },
+    /// A folder could not be looked up.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// A folder could not be made.
+    #[error("could not make the folder `{path}`")]
+    MakeFolder {
+        /// The folder.
+        path: RelPath,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What a name is now; the link itself, where it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum There {
+    Nothing,
+    Folder,
+    /// A file, or a link or anything else that a rename can replace like one.
+    File(Stat),
+}
+
+impl Volume {
+    /// The place of a path whose folder is there already.
+    pub(crate) fn place(
+        &self,
+        path: &RelPath,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Place, PlaceError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(PlaceError::IsRoot);
+        };
+        let folder = self.writable_folder(&parent, may_write)?;
+        Ok(Place { folder, name: name.to_vec() })
+    }
+
+    /// The place of a path; folders above it that are missing are made, and are durable.
+    pub(crate) fn make_place(
+        &self,
+        path: &RelPath,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Place, PlaceError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(PlaceError::IsRoot);
+        };
+        let folder = match self.writable_folder(&parent, may_write) {
+            Err(PlaceError::Find(FindError::Missing { .. })) => {
+                let above = self.make_place(&parent, may_write)?;
+                self.make_folder(&above, &parent)?;
+                self.writable_folder(&parent, may_write)?
+            }
+            result => result?,
+        };
+        Ok(Place { folder, name: name.to_vec() })
+    }
+
+    fn writable_folder(
+        &self,
+        path: &RelPath,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<FoundFolder, PlaceError> {
+        let folder = match self.find(path, Effort::MayBlock)? {
+            Found::Folder(folder) => folder,
+            Found::File(_) => return Err(PlaceError::NotAFolder { path: path.clone() }),
+        };
+        match &folder.real_path {
+            Some(real_path) if !may_write(real_path) => {
+                Err(PlaceError::NotAllowed { path: real_path.clone() })
+            }
+            _ => Ok(folder),
+        }
+    }
+
+    fn make_folder(&self, at: &Place, path: &RelPath) -> Result<(), PlaceError> {
+        let failed = |source| match source {
+            // Something that is no folder, or a link that leads nowhere, has the name.
+            Errno::EXIST | Errno::NOTDIR => PlaceError::NotAFolder { path: path.clone() },
+            errno => PlaceError::MakeFolder { path: path.clone(), source: errno.into() },
+        };
+        let everyone = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+        match rustix::fs::mkdirat(&at.folder.handle, at.name.as_slice(), everyone) {
+            Ok(()) => {}
+            // Another upload was quicker.
+            Err(Errno::EXIST) if at.there().is_ok_and(|it| it == There::Folder) => return Ok(()),
+            Err(errno) => return Err(failed(errno)),
+        }
+        let made = self.find(path, Effort::MayBlock)?;
+        if let Found::Folder(made) = made {
+            at.adopt(made.open().map_err(|it| io_errno(&it)).map_err(failed)?.as_fd())
+                .map_err(failed)?;
+        }
+        at.sync().map_err(|it| io_errno(&it)).map_err(failed)
+    }
+}
+
+impl Place {
+    pub(crate) fn there(&self) -> Result<There, Errno> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match rustix::fs::statat(&self.folder.handle, self.name.as_slice(), flags) {
+            Err(Errno::NOENT) => Ok(There::Nothing),
+            Err(errno) => Err(errno),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                Ok(There::Folder)
+            }
+            Ok(stat) => Ok(There::File(Stat::of(&stat))),
+        }
+    }
+
+    /// Gives what is made here the group of a set-group-ID folder, and the folder's owner where the service is root:
+    /// whoever may work in the folder can work with what comes into it.
+    pub(crate) fn adopt(&self, made: rustix::fd::BorrowedFd<'_>) -> Result<(), Errno> {
+        let folder = rustix::fs::fstat(&self.folder.handle)?;
+        let owner = rustix::process::geteuid().is_root().then_some(folder.st_uid);
+        let takes_group =
+            owner.is_some() || Mode::from_raw_mode(folder.st_mode).contains(Mode::SGID);
+        let group = takes_group.then_some(folder.st_gid);
+        let stat = rustix::fs::fstat(made)?;
+        let owner = owner.filter(|it| *it != stat.st_uid).map(rustix::fs::Uid::from_raw);
+        let group = group.filter(|it| *it != stat.st_gid).map(rustix::fs::Gid::from_raw);
+        if owner.is_none() && group.is_none() {
+            return Ok(());
+        }
+        rustix::fs::fchown(made, owner, group)
+    }
+
+    /// Makes durable which names are in the folder.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.folder.open()?)?)
+    }
+}
+
+fn io_errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}

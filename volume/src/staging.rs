@@ -1,0 +1,404 @@
+//! Files on their way in.
+//!
+//! Whatever the service brings in is written to `.sounding/staging`, made durable there, and becomes visible by one
+//! rename. Half a file has no name: a reader sees the old file or the new one, and one that had the old file open
+//! goes on reading it. What is dropped before it is published is gone.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{
+    AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec,
+};
+use rustix::io::Errno;
+
+use crate::layout;
+use crate::path::{Refusal, RelPath};
+use crate::place::{Place, There};
+use crate::resolve::proc_path;
+use crate::space::NoRoom;
+use crate::stat::Stat;
+use crate::volume::{Volume, private_folder};
+
+pub use crate::place::PlaceError;
+
+/// How long what a crash left in staging is kept.
+pub const KEPT: Duration = Duration::from_hours(7 * 24);
+/// After so many bytes without a reservation the space is looked at again.
+const LOOK_EVERY: u64 = 8 << 20;
+/// How many names `name (2).ext`, `name (3).ext`, … are tried.
+const MOST_COPIES: u32 = 10_000;
+
+/// A file that nobody sees yet. Removed when dropped.
+#[derive(Debug)]
+pub struct Staged {
+    volume: Arc<Volume>,
+    file: File,
+    name: Name,
+    written: u64,
+    /// Up to here the file system has promised room.
+    promised: u64,
+}
+
+/// The staged file's name, and its end when nobody publishes it.
+#[derive(Debug)]
+struct Name {
+    folder: OwnedFd,
+    text: String,
+    is_gone: bool,
+}
+
+/// What to do where something has the name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// Leave it, and say so.
+    Refuse,
+    /// Leave it, and take `name (2).ext` or the next that is free.
+    KeepBoth,
+    /// Take its place, if it is a file.
+    Always,
+    /// Take its place, if it is still this version of a file.
+    IfStill(Stat),
+}
+
+/// What has become visible.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Under which name; another than was asked for, where both were kept.
+    pub path: RelPath,
+    /// Whether something had the name before.
+    pub has_replaced: bool,
+}
+
+/// Why a file could not be staged.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The volume is too full.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// The system failed.
+    #[error("could not write to `.sounding/staging`")]
+    Io(#[source] io::Error),
+}
+
+/// Why a staged file did not become visible.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Something has the name already.
+    #[error("`{to}` already exists")]
+    Occupied {
+        /// The name.
+        to: RelPath,
+    },
+    /// A folder has the name already.
+    #[error("`{to}` is a folder")]
+    IsFolder {
+        /// The name.
+        to: RelPath,
+    },
+    /// Another version than the one to be replaced has the name, or nothing.
+    #[error("`{to}` has changed meanwhile")]
+    Changed {
+        /// The name.
+        to: RelPath,
+    },
+    /// There is no name left to keep both.
+    #[error("there is no free name beside `{to}`")]
+    NoName {
+        /// The name.
+        to: RelPath,
+        /// What is wrong with the one that was tried last.
+        source: Option<Refusal>,
+    },
+    /// Its folder can't be had.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The volume is too full, which some file systems say only now.
+    #[error("the volume has no room for `{to}`")]
+    NoRoom {
+        /// The name.
+        to: RelPath,
+    },
+    /// The bytes could not be made durable.
+    #[error("could not make `{to}` durable")]
+    Sync {
+        /// The name.
+        to: RelPath,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The rename failed.
+    #[error("could not put `{to}` in place")]
+    Rename {
+        /// The name.
+        to: RelPath,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Volume {
+    /// Begins a file. Room for `expected` bytes is asked for now, so that a full volume is told before the first.
+    pub fn stage(self: &Arc<Volume>, expected: Option<u64>) -> Result<Staged, StageError> {
+        self.make_room(expected.unwrap_or(0)).map_err(StageError::Io)??;
+        let folder = self.staging().map_err(StageError::Io)?;
+        let name = random_name().map_err(StageError::Io)?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        // The folder is private; the umask decides who may read it once it is published.
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+        let file = rustix::fs::openat(&folder, name.as_str(), flags, mode)
+            .map_err(|it| StageError::Io(it.into()))?;
+        let name = Name { folder, text: name, is_gone: false };
+        let volume = Arc::clone(self);
+        let mut staged = Staged { volume, file: File::from(file), name, written: 0, promised: 0 };
+        staged.reserve(expected.unwrap_or(0))?;
+        Ok(staged)
+    }
+
+    /// Removes what nobody has written to for `kept`: left by a crash. Says how many things that were.
+    pub fn sweep_staging(&self, kept: Duration) -> io::Result<usize> {
+        let folder = self.staging()?;
+        let mut swept = 0;
+        for entry in rustix::fs::Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if age(Timespec { tv_sec: stat.st_mtime, tv_nsec: 0 }) < kept {
+                continue;
+            }
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                let path = format!("{}/{}", proc_path(folder.as_fd()), name.to_string_lossy());
+                std::fs::remove_dir_all(path)?;
+            } else {
+                rustix::fs::unlinkat(&folder, name, AtFlags::empty())?;
+            }
+            swept += 1;
+        }
+        Ok(swept)
+    }
+
+    fn staging(&self) -> io::Result<OwnedFd> {
+        private_folder(self.service_folder()?.as_fd(), layout::STAGING_FOLDER)
+    }
+}
+
+impl Staged {
+    /// Writes all of it, behind what was written before.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
+        let end = self.written + bytes.len() as u64;
+        if end > self.promised {
+            self.volume.make_room(bytes.len() as u64).map_err(StageError::Io)??;
+            self.promised = end + LOOK_EVERY;
+        }
+        match self.file.write_all(bytes) {
+            Ok(()) => self.written = end,
+            Err(error) if is_full(&error) => return Err(no_room(bytes.len() as u64).into()),
+            Err(error) => return Err(StageError::Io(error)),
+        }
+        Ok(())
+    }
+
+    /// Bytes written so far.
+    pub fn len(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether nothing was written yet.
+    pub fn is_empty(&self) -> bool {
+        self.written == 0
+    }
+
+    /// Makes the file durable, and then visible at `to`. Folders above it that are missing are made.
+    ///
+    /// Where a symbolic link leads to another folder, `may_write` is asked whether the caller may write there.
+    pub fn publish(
+        mut self,
+        to: &RelPath,
+        replace: Replace,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Published, PublishError> {
+        let sync = |source: io::Error| {
+            let to = to.clone();
+            if is_full(&source) {
+                PublishError::NoRoom { to }
+            } else {
+                PublishError::Sync { to, source }
+            }
+        };
+        let mut place = self.volume.make_place(to, may_write)?;
+        place.adopt(self.file.as_fd()).map_err(|it| sync(it.into()))?;
+        self.file.sync_all().map_err(sync)?;
+        let published = self.rename(to, &mut place, replace)?;
+        place.sync().map_err(sync)?;
+        Ok(published)
+    }
+
+    fn reserve(&mut self, expected: u64) -> Result<(), StageError> {
+        if expected == 0 {
+            return Ok(());
+        }
+        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, expected) {
+            Ok(()) => self.promised = expected,
+            // The file system can't promise; then the space is looked at on the way.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => return Err(no_room(expected).into()),
+            Err(errno) => return Err(StageError::Io(errno.into())),
+        }
+        Ok(())
+    }
+
+    fn rename(
+        &mut self,
+        to: &RelPath,
+        place: &mut Place,
+        replace: Replace,
+    ) -> Result<Published, PublishError> {
+        let failed = |errno: Errno| PublishError::Rename { to: to.clone(), source: errno.into() };
+        let published = |has_replaced| Published { path: to.clone(), has_replaced };
+        match replace {
+            Replace::Refuse => match self.rename_to_free(place) {
+                Ok(()) => Ok(published(false)),
+                Err(Errno::EXIST) => Err(PublishError::Occupied { to: to.clone() }),
+                Err(errno) => Err(failed(errno)),
+            },
+            Replace::KeepBoth => self.rename_beside(to, place),
+            Replace::Always => {
+                let there = place.there().map_err(failed)?;
+                self.rename_over(to, place)?;
+                Ok(published(there != There::Nothing))
+            }
+            Replace::IfStill(expected) => {
+                // One at a time: of two that replace the same version, the second finds another one.
+                rustix::fs::flock(&self.name.folder, FlockOperation::LockExclusive)
+                    .map_err(failed)?;
+                if place.there().map_err(failed)? != There::File(expected) {
+                    return Err(PublishError::Changed { to: to.clone() });
+                }
+                self.rename_over(to, place)?;
+                Ok(published(true))
+            }
+        }
+    }
+
+    fn rename_over(&mut self, to: &RelPath, place: &Place) -> Result<(), PublishError> {
+        let (from, folder) = (&self.name, &place.folder.handle);
+        match rustix::fs::renameat(&from.folder, from.text.as_str(), folder, place.name.as_slice())
+        {
+            Ok(()) => {
+                self.name.is_gone = true;
+                Ok(())
+            }
+            Err(Errno::ISDIR | Errno::EXIST) => Err(PublishError::IsFolder { to: to.clone() }),
+            Err(errno) => Err(PublishError::Rename { to: to.clone(), source: errno.into() }),
+        }
+    }
+
+    fn rename_beside(
+        &mut self,
+        to: &RelPath,
+        place: &mut Place,
+    ) -> Result<Published, PublishError> {
+        let mut path = to.clone();
+        let folder = to.parent().unwrap_or_default();
+        for copy in 2..MOST_COPIES {
+            match self.rename_to_free(place) {
+                Ok(()) => return Ok(Published { path, has_replaced: false }),
+                Err(Errno::EXIST) => {}
+                Err(errno) => {
+                    return Err(PublishError::Rename { to: to.clone(), source: errno.into() });
+                }
+            }
+            place.name = numbered(to.file_name().unwrap_or_default(), copy);
+            path = folder
+                .join(&place.name)
+                .map_err(|it| PublishError::NoName { to: to.clone(), source: Some(it) })?;
+        }
+        Err(PublishError::NoName { to: to.clone(), source: None })
+    }
+
+    /// `EEXIST` where something has the name. The kernel decides, so two can't both win.
+    fn rename_to_free(&mut self, place: &Place) -> Result<(), Errno> {
+        let (from, folder) = (&self.name, &place.folder.handle);
+        let (old, new) = (from.text.as_str(), place.name.as_slice());
+        let flags = RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(&from.folder, old, folder, new, flags) {
+            Ok(()) => self.name.is_gone = true,
+            // The file system does not know how; a second name for it can't replace anything either.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                rustix::fs::linkat(&from.folder, old, folder, new, AtFlags::empty())?;
+            }
+            Err(errno) => return Err(errno),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        if !self.is_gone {
+            // What can't be removed now is swept later.
+            rustix::fs::unlinkat(&self.folder, self.text.as_str(), AtFlags::empty())
+                .unwrap_or_default();
+        }
+    }
+}
+
+/// `trips.csv.gz` becomes `trips (2).csv.gz`: what tells the type stays at the end.
+fn numbered(name: &[u8], copy: u32) -> Vec<u8> {
+    const CODINGS: [&[u8]; 6] = [b".gz", b".zst", b".bz2", b".xz", b".br", b".lz4"];
+    let last_dot = |text: &[u8]| text.iter().rposition(|it| *it == b'.').filter(|it| *it > 0);
+    let mut split = last_dot(name).unwrap_or(name.len());
+    let (stem, extension) = name.split_at(split);
+    if CODINGS.contains(&extension) {
+        split = last_dot(stem).unwrap_or(split);
+    }
+    let (stem, extension) = name.split_at(split);
+    [stem, format!(" ({copy})").as_bytes(), extension].concat()
+}
+
+fn random_name() -> io::Result<String> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(random)))
+}
+
+fn age(since: Timespec) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Duration::from_secs(u64::try_from(now.tv_sec - since.tv_sec).unwrap_or(0))
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
+fn no_room(needed: u64) -> NoRoom {
+    NoRoom { needed, room: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_copy_keeps_what_tells_its_type() {
+        let check = |name: &str, expected: &str| {
+            assert_eq!(String::from_utf8(numbered(name.as_bytes(), 2)).unwrap(), expected);
+        };
+        check("trips.csv", "trips (2).csv");
+        check("trips.csv.gz", "trips (2).csv.gz");
+        check("v6.4 trips.csv", "v6.4 trips (2).csv");
+        check("README", "README (2)");
+        check("x.gz", "x (2).gz");
+        check(".zarray", ".zarray (2)");
+    }
+}

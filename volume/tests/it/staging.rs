@@ -1,0 +1,233 @@
+//! Files on their way in: nobody sees half of one, and of two that come at once one wins.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, SystemTime};
+
+use volume::staging::{PlaceError, PublishError, Replace, StageError, Staged};
+use volume::{RelPath, Volume};
+
+use crate::support::{CANARY, Place, rel};
+
+fn anywhere(_: &RelPath) -> bool {
+    true
+}
+
+fn open(place: &Place) -> Arc<Volume> {
+    Arc::new(Volume::open(&place.path("")).unwrap())
+}
+
+fn staged(volume: &Arc<Volume>, content: &str) -> Staged {
+    let mut staged = volume.stage(Some(content.len() as u64)).unwrap();
+    staged.write(content.as_bytes()).unwrap();
+    staged
+}
+
+fn publish(volume: &Arc<Volume>, to: &str, replace: Replace) -> Result<String, PublishError> {
+    let published = staged(volume, "new").publish(&rel(to), replace, &anywhere)?;
+    Ok(published.path.to_url())
+}
+
+fn left_in_staging(place: &Place) -> usize {
+    fs::read_dir(place.path(".sounding/staging")).unwrap().count()
+}
+
+#[test]
+fn a_file_appears_whole_with_the_folders_above_it() {
+    let place = Place::new();
+    let volume = open(&place);
+    let mut staged = volume.stage(None).unwrap();
+    staged.write(b"half ").unwrap();
+    assert!(!place.path("berlin").exists());
+    staged.write(b"a file").unwrap();
+    let published = staged.publish(&rel("berlin/run 1/trips.csv"), Replace::Refuse, &anywhere);
+    assert!(!published.unwrap().has_replaced);
+    let path = place.path("berlin/run 1/trips.csv");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "half a file");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o666 & !umask(&place));
+    assert_eq!(fs::metadata(place.path(".sounding/staging")).unwrap().mode() & 0o777, 0o700);
+    assert_eq!(left_in_staging(&place), 0);
+}
+
+/// What any file made here gets.
+fn umask(place: &Place) -> u32 {
+    place.put("probe", "");
+    0o666 & !fs::metadata(place.path("probe")).unwrap().mode()
+}
+
+#[test]
+fn what_is_dropped_is_gone() {
+    let place = Place::new();
+    drop(staged(&open(&place), "never published"));
+    assert_eq!(left_in_staging(&place), 0);
+}
+
+#[test]
+fn the_caller_chooses_what_happens_to_what_is_there() {
+    let place = Place::new();
+    let volume = open(&place);
+    place.put("trips.csv.gz", "old");
+    let occupied = publish(&volume, "trips.csv.gz", Replace::Refuse);
+    assert!(matches!(occupied, Err(PublishError::Occupied { .. })), "{occupied:?}");
+    assert_eq!(
+        publish(&volume, "trips.csv.gz", Replace::KeepBoth).unwrap(),
+        "trips%20%282%29.csv.gz"
+    );
+    assert_eq!(
+        publish(&volume, "trips.csv.gz", Replace::KeepBoth).unwrap(),
+        "trips%20%283%29.csv.gz"
+    );
+    assert_eq!(fs::read_to_string(place.path("trips.csv.gz")).unwrap(), "old");
+    let mut reader = fs::File::open(place.path("trips.csv.gz")).unwrap();
+    assert_eq!(publish(&volume, "trips.csv.gz", Replace::Always).unwrap(), "trips.csv.gz");
+    assert_eq!(fs::read_to_string(place.path("trips.csv.gz")).unwrap(), "new");
+    let mut old = String::new();
+    reader.read_to_string(&mut old).unwrap();
+    assert_eq!(old, "old", "who had it open goes on reading it");
+    assert_eq!(left_in_staging(&place), 0);
+}
+
+#[test]
+fn only_the_version_that_was_meant_is_replaced() {
+    let place = Place::new();
+    let volume = open(&place);
+    place.put("a", "old");
+    let seen = place.file("a").stat;
+    publish(&volume, "a", Replace::IfStill(seen)).unwrap();
+    let second = publish(&volume, "a", Replace::IfStill(seen));
+    assert!(matches!(second, Err(PublishError::Changed { .. })), "{second:?}");
+    let missing = publish(&volume, "b", Replace::IfStill(seen));
+    assert!(matches!(missing, Err(PublishError::Changed { .. })), "{missing:?}");
+    assert!(!place.path("b").exists());
+}
+
+#[test]
+fn of_those_that_finish_at_once_one_wins() {
+    let race = |replace: Replace, place: &Place| {
+        let volume = open(place);
+        let barrier = Arc::new(Barrier::new(8));
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let (volume, barrier) = (Arc::clone(&volume), Arc::clone(&barrier));
+                std::thread::spawn(move || {
+                    let staged = staged(&volume, "new");
+                    barrier.wait();
+                    staged.publish(&rel("folder/a"), replace, &anywhere).is_ok()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|it| it.join().unwrap()).filter(|it| *it).count()
+    };
+    for _ in 0..20 {
+        let place = Place::new();
+        assert_eq!(race(Replace::Refuse, &place), 1);
+        let seen = place.file("folder/a").stat;
+        assert_eq!(race(Replace::IfStill(seen), &place), 1);
+        assert_eq!(race(Replace::KeepBoth, &place), 8);
+        assert_eq!(fs::read_dir(place.path("folder")).unwrap().count(), 9);
+    }
+}
+
+#[test]
+fn a_folder_is_never_replaced_by_a_file_nor_a_file_by_a_folder() {
+    let place = Place::new();
+    let volume = open(&place);
+    place.put("folder/a", "old");
+    let over_folder = publish(&volume, "folder", Replace::Always);
+    assert!(matches!(over_folder, Err(PublishError::IsFolder { .. })), "{over_folder:?}");
+    let below_file = publish(&volume, "folder/a/b", Replace::Always);
+    assert!(
+        matches!(below_file, Err(PublishError::Place(PlaceError::NotAFolder { .. }))),
+        "{below_file:?}"
+    );
+    let root = publish(&volume, "", Replace::Always);
+    assert!(matches!(root, Err(PublishError::Place(PlaceError::IsRoot))), "{root:?}");
+    assert_eq!(fs::read_to_string(place.path("folder/a")).unwrap(), "old");
+    assert_eq!(left_in_staging(&place), 0);
+}
+
+#[test]
+fn a_link_takes_no_upload_out_of_the_volume_nor_where_the_caller_may_not_write() {
+    crate::support::both_ways(|place| {
+        let volume = Arc::new(place.volume);
+        let publish = |to: &str, may_write: &dyn Fn(&RelPath) -> bool| {
+            staged(&volume, "new").publish(&rel(to), Replace::Always, may_write).map(|_| ())
+        };
+        let path = |it: &str| place.folder.path().join("volume").join(it);
+        fs::create_dir_all(path("secret")).unwrap();
+        let outside = place.folder.path().join("outside");
+        for (target, name) in [
+            ("../outside", "out"),
+            ("nowhere", "dangling"),
+            ("secret", "in"),
+            (".sounding", "hidden"),
+        ] {
+            std::os::unix::fs::symlink(target, path(name)).unwrap();
+        }
+        std::os::unix::fs::symlink("../outside/canary.txt", path("canary.txt")).unwrap();
+        for to in ["out/a", "dangling/a", "hidden/auth-keys.csv", "out/new/a"] {
+            publish(to, &anywhere).unwrap_err();
+        }
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        let not_secret = |it: &RelPath| !it.is_within(&rel("secret"));
+        let refused = publish("in/a", &not_secret);
+        assert!(
+            matches!(refused, Err(PublishError::Place(PlaceError::NotAllowed { .. }))),
+            "{refused:?}"
+        );
+        publish("in/a", &anywhere).unwrap();
+        assert!(path("secret/a").exists());
+        // A link under the very name is replaced, not followed.
+        publish("canary.txt", &anywhere).unwrap();
+        assert_eq!(fs::read_to_string(outside.join("canary.txt")).unwrap(), CANARY);
+        assert!(fs::symlink_metadata(path("canary.txt")).unwrap().is_file());
+    });
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_the_first_byte() {
+    let place = Place::new();
+    let volume = open(&place);
+    let space = volume.space().unwrap();
+    let refused = volume.stage(Some(space.room() + (1 << 30)));
+    assert!(matches!(refused, Err(StageError::NoRoom(_))), "{refused:?}");
+    drop(volume.stage(Some(1)).unwrap());
+    assert_eq!(left_in_staging(&place), 0);
+}
+
+#[test]
+fn what_a_crash_left_is_swept_after_a_week() {
+    let place = Place::new();
+    let volume = open(&place);
+    let on_its_way = staged(&volume, "new");
+    place.put(".sounding/staging/old", "x");
+    place.put(".sounding/staging/folder/a", "x");
+    let eight_days_ago = SystemTime::now() - Duration::from_hours(8 * 24);
+    for name in ["old", "folder"] {
+        let file = fs::File::open(place.path(".sounding/staging").join(name)).unwrap();
+        file.set_modified(eight_days_ago).unwrap();
+    }
+    assert_eq!(volume.sweep_staging(volume::staging::KEPT).unwrap(), 2);
+    assert_eq!(left_in_staging(&place), 1);
+    on_its_way.publish(&rel("a"), Replace::Refuse, &anywhere).unwrap();
+}
+
+#[test]
+fn a_shared_folder_s_group_gets_what_comes_in() {
+    let place = Place::new();
+    fs::create_dir(place.path("shared")).unwrap();
+    let folder = place.path("shared");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o2775)).unwrap();
+    // Only root can give a folder away.
+    let has_given = std::os::unix::fs::chown(&folder, Some(4321), Some(4322)).is_ok();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o2775)).unwrap();
+    publish(&open(&place), "shared/run/a", Replace::Refuse).unwrap();
+    let expected = fs::metadata(&folder).unwrap();
+    for made in ["shared/run", "shared/run/a"] {
+        let made = fs::metadata(place.path(made)).unwrap();
+        assert_eq!((made.uid(), made.gid()), (expected.uid(), expected.gid()));
+    }
+    assert_eq!(expected.gid() == 4322, has_given);
+}

@@ -1,0 +1,99 @@
+//! What was deleted: it can be had back, for a while.
+
+use std::fs;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use volume::RelPath;
+use volume::trash::{DiscardError, Wanted};
+
+use crate::support::{Place, rel};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn discard(place: &Place, path: &str, wanted: Wanted, when: &str) -> Result<(), DiscardError> {
+    place.volume.discard(&rel(path), wanted, "kmt", at(when), &|_: &RelPath| true)
+}
+
+fn trashed(place: &Place) -> Vec<String> {
+    let entries = fs::read_dir(place.path(".sounding/trash/files")).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_trash_knows_where_a_thing_came_from_and_when() {
+    let place = Place::new();
+    place.put("berlin/run 1/trips.csv", "one");
+    place.put("zurich/trips.csv", "two");
+    place.put("zurich/run/a/b", "three");
+    discard(&place, "berlin/run 1/trips.csv", Wanted::File, "2026-11-24T07:33:58Z").unwrap();
+    discard(&place, "zurich/trips.csv", Wanted::File, "2026-11-24T07:34:00Z").unwrap();
+    discard(&place, "zurich/run", Wanted::Folder, "2026-11-24T07:35:00Z").unwrap();
+    assert_eq!(trashed(&place), ["run", "trips.csv", "trips.csv.2"]);
+    let read = |it: &str| fs::read_to_string(place.path(".sounding/trash").join(it)).unwrap();
+    assert_eq!(
+        read("info/trips.csv.trashinfo"),
+        "[Trash Info]\nPath=berlin/run%201/trips.csv\nDeletionDate=2026-11-24T07:33:58\nX-Deleted-By=kmt\n"
+    );
+    assert_eq!(read("files/trips.csv.2"), "two");
+    assert_eq!(read("files/run/a/b"), "three");
+    assert!(!place.path("zurich/run").exists());
+}
+
+#[test]
+fn only_what_was_meant_is_deleted() {
+    let place = Place::new();
+    place.put("folder/a", "old");
+    let when = "2026-11-24T07:33:58Z";
+    let seen = place.file("folder/a").stat;
+    place.put("folder/a", "a new version");
+    assert!(matches!(
+        discard(&place, "folder/a", Wanted::Version(seen), when),
+        Err(DiscardError::Changed { .. })
+    ));
+    assert!(matches!(
+        discard(&place, "folder", Wanted::File, when),
+        Err(DiscardError::IsFolder { .. })
+    ));
+    for (path, wanted) in [
+        ("folder/a", Wanted::Folder),
+        ("b", Wanted::File),
+        ("no/b", Wanted::File),
+        ("folder/a/b", Wanted::File),
+    ] {
+        let missing = discard(&place, path, wanted, when);
+        assert!(matches!(missing, Err(DiscardError::Missing { .. })), "{path}: {missing:?}");
+    }
+    assert!(matches!(discard(&place, "", Wanted::Folder, when), Err(DiscardError::Place(_))));
+    assert!(place.path("folder/a").exists());
+}
+
+#[test]
+fn a_link_is_deleted_itself() {
+    let place = Place::new();
+    place.put("run/a", "kept");
+    place.link("run", "latest");
+    discard(&place, "latest", Wanted::File, "2026-11-24T07:33:58Z").unwrap();
+    assert!(place.path("run/a").exists());
+    place.volume.empty_trash(Duration::ZERO, at("2026-11-25T00:00:00Z")).unwrap();
+    assert!(place.path("run/a").exists());
+}
+
+#[test]
+fn the_trash_is_emptied_after_its_time() {
+    let place = Place::new();
+    for (name, when) in [("a", "2026-10-01T00:00:00Z"), ("b", "2026-11-01T00:00:00Z")] {
+        place.put(name, "x");
+        discard(&place, name, Wanted::File, when).unwrap();
+    }
+    let now = at("2026-11-24T00:00:00Z");
+    assert_eq!(place.volume.empty_trash(volume::trash::KEPT, now).unwrap(), 1);
+    assert_eq!(trashed(&place), ["b"]);
+    assert!(!place.path(".sounding/trash/info/a.trashinfo").exists());
+    assert!(place.path(".sounding/trash/info/b.trashinfo").exists());
+}
