@@ -1,9 +1,11 @@
 //! What every handler may use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use volume::key_file::News;
 use volume::keys::Keys;
+use volume::staging::Staged;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::coding::Encoders;
@@ -21,14 +23,16 @@ pub struct App {
     pub guesses: Guesses,
     /// What makes codings on the fly, as far as memory allows.
     pub encoders: Encoders,
+    /// How long the body of an upload may stand still.
+    pub stall: Duration,
 }
 
 impl App {
     /// A service over a volume, with keys besides those in the volume's file.
-    pub fn new(volume: Volume, extra_keys: Keys) -> App {
+    pub fn new(volume: Volume, extra_keys: Keys, stall: Duration) -> App {
         let volume = Arc::new(volume);
         let key_file = KeyFile::new(Arc::clone(&volume), extra_keys);
-        App { volume, key_file, guesses: Guesses::default(), encoders: Encoders::default() }
+        App { volume, key_file, guesses: Guesses::default(), encoders: Encoders::default(), stall }
     }
 
     /// The keys that are good now. What is new about them goes to the log, once.
@@ -54,12 +58,26 @@ impl App {
 
     /// What lies at a path. Waits for the disk on the blocking pool, and only where it must.
     pub async fn find(self: &Arc<App>, path: &RelPath) -> Result<Found, Problem> {
+        Ok(self.look(path).await?)
+    }
+
+    /// The same, for whom nothing there is an answer too.
+    pub async fn look(self: &Arc<App>, path: &RelPath) -> Result<Found, FindError> {
         match self.volume.find(path, Effort::CachedOnly) {
             Err(FindError::WouldBlock { .. }) => {}
-            result => return Ok(result?),
+            result => return result,
         }
-        let (volume, path) = (Arc::clone(&self.volume), path.clone());
-        let found = tokio::task::spawn_blocking(move || volume.find(&path, Effort::MayBlock)).await;
-        Ok(found.map_err(Problem::internal)??)
+        let (volume, wanted) = (Arc::clone(&self.volume), path.clone());
+        let found = tokio::task::spawn_blocking(move || volume.find(&wanted, Effort::MayBlock));
+        found.await.unwrap_or_else(|it| {
+            Err(FindError::Io { path: path.clone(), source: std::io::Error::other(it) })
+        })
+    }
+
+    /// Begins an upload.
+    pub async fn stage(self: &Arc<App>, expected: Option<u64>) -> Result<Staged, Problem> {
+        let volume = Arc::clone(&self.volume);
+        let staged = tokio::task::spawn_blocking(move || volume.stage(expected)).await;
+        Ok(staged.map_err(Problem::internal)??)
     }
 }

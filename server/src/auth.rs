@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use jiff::Timestamp;
 use volume::RelPath;
-use volume::keys::{Key, PlainKey};
+use volume::keys::{Key, PlainKey, Scope};
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -22,6 +22,15 @@ use crate::problem::Problem;
 pub struct Peer {
     /// The other end's address; none on a Unix socket.
     pub address: Option<IpAddr>,
+}
+
+/// What a caller wants with a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To have it.
+    Read,
+    /// To change it.
+    Write,
 }
 
 /// Whoever made a request.
@@ -53,6 +62,18 @@ impl Peer {
     }
 }
 
+impl Purpose {
+    /// What a method is for; safe ones only read (RFC 9110 §9.2.1).
+    pub fn of(method: &Method) -> Purpose {
+        if method.is_safe() { Purpose::Read } else { Purpose::Write }
+    }
+
+    /// Whether it needs no key on a path.
+    fn is_free(self, path: &RelPath) -> bool {
+        self == Purpose::Read && path.is_public()
+    }
+}
+
 impl Caller {
     /// Whether the path may be read.
     pub fn may_read(&self, path: &RelPath) -> Result<(), Problem> {
@@ -65,6 +86,26 @@ impl Caller {
             Caller::Former(_) => Err(Problem::ExpiredKey),
             Caller::Holder(key) if key.covers(path) => Ok(()),
             Caller::Holder(_) => Err(Problem::NotCovered),
+        }
+    }
+
+    /// Whether the path may be written: uploaded to, replaced, deleted.
+    pub fn may_write(&self, path: &RelPath) -> Result<(), Problem> {
+        match self {
+            Caller::Anyone => Err(Problem::NoKey),
+            Caller::Stranger => Err(Problem::UnknownKey),
+            Caller::Former(_) => Err(Problem::ExpiredKey),
+            Caller::Holder(key) if !key.covers(path) => Err(Problem::NotCovered),
+            Caller::Holder(key) if key.scope == Scope::Read => Err(Problem::ReadOnlyKey),
+            Caller::Holder(_) => Ok(()),
+        }
+    }
+
+    /// Whether the path may be had for a purpose.
+    pub fn may(&self, purpose: Purpose, path: &RelPath) -> Result<(), Problem> {
+        match purpose {
+            Purpose::Read => self.may_read(path),
+            Purpose::Write => self.may_write(path),
         }
     }
 
@@ -99,11 +140,12 @@ pub fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
 
 /// Finds out who is asking for a path. Fails only where too many wrong keys came from the same client.
 ///
-/// A key that does not matter, because the path is public, is never counted as a guess.
+/// A key that does not matter, because anyone may read the path, is never counted as a guess.
 pub async fn identify(
     app: &App,
     client: IpAddr,
     key: Option<PlainKey>,
+    purpose: Purpose,
     path: &RelPath,
 ) -> Result<Caller, Problem> {
     let Some(key) = key else { return Ok(Caller::Anyone) };
@@ -113,7 +155,7 @@ pub async fn identify(
         Some(key) => Caller::Holder(Arc::clone(key)),
         None => Caller::Stranger,
     };
-    if path.is_public() {
+    if purpose.is_free(path) {
         return Ok(caller);
     }
     if app.guesses.must_wait(client, key.hash(), Instant::now()) {

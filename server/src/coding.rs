@@ -72,6 +72,8 @@ pub enum Coding {
 }
 
 impl Coding {
+    /// Every one that a client may have got a file in.
+    pub const ALL: [Coding; 4] = [Coding::Identity, Coding::Zstd, Coding::Brotli, Coding::Gzip];
     /// In the order of our own liking.
     const ON_THE_FLY: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 

@@ -1,8 +1,8 @@
 //! The Sounding Board file service.
 //!
-//! Streams a volume's files with HTTP ranges behind keys, and lists its folders. It stands on the crate [`volume`] for
-//! everything on the disk and adds what HTTP needs. A request goes through the modules in this order: [`serve`],
-//! [`router`], [`visit`], [`files`].
+//! Streams a volume's files with HTTP ranges behind keys, lists its folders, and takes uploads in. It stands on the
+//! crate [`volume`] for everything on the disk and adds what HTTP needs. A request goes through the modules in this
+//! order: [`serve`], [`router`], [`visit`], then [`files`], [`put`] or [`delete`].
 
 pub mod access_log;
 pub mod app;
@@ -10,12 +10,17 @@ pub mod auth;
 pub mod body;
 pub mod browser_cache;
 pub mod coding;
+pub mod conditions;
 pub mod config;
+pub mod delete;
+pub mod digest;
 pub mod etag;
 pub mod fields;
 pub mod files;
 pub mod guesses;
 pub mod health;
+pub mod hygiene;
+pub mod linger;
 pub mod listener;
 pub mod listing;
 pub mod media;
@@ -23,11 +28,13 @@ pub mod openapi;
 pub mod page;
 pub mod patience;
 pub mod problem;
+pub mod put;
 pub mod query;
 pub mod range;
 pub mod router;
 pub mod serve;
 pub mod start;
 pub mod text;
+pub mod upload;
 pub mod validators;
 pub mod visit;

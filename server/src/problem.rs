@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -14,6 +15,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use volume::staging::{PlaceError, PublishError, StageError};
+use volume::trash::DiscardError;
 use volume::{FindError, Refusal, RelPath};
 
 use crate::page;
@@ -38,6 +41,8 @@ pub enum Problem {
     ExpiredKey,
     /// The request's key is good, but not here.
     NotCovered,
+    /// The request's key is good here, but only for reading.
+    ReadOnlyKey,
     /// Too many wrong keys came from this address.
     TooManyWrongKeys {
         /// Seconds until another one is looked at.
@@ -47,6 +52,27 @@ pub enum Problem {
     Unreadable,
     /// There is no such method here.
     MethodNotAllowed,
+    /// A field of the request's header can't be understood.
+    BadField(String),
+    /// The body is coded, and would have to be unpacked.
+    ContentCoding,
+    /// Something has the name already, and shall not be replaced.
+    Exists,
+    /// A folder has the name, where a file is meant.
+    IsFolder,
+    /// Something on the way is a file.
+    NotAFolder,
+    /// The volume is too full.
+    NoRoom,
+    /// What came is not what was sent.
+    DigestMismatch {
+        /// The digest's name.
+        algorithm: &'static str,
+    },
+    /// Nothing came for too long.
+    Stalled,
+    /// The body ended before its end.
+    BrokenOff(String),
     /// A condition in the request does not hold.
     PreconditionFailed,
     /// The file has no such bytes.
@@ -84,9 +110,19 @@ impl Problem {
     fn status(&self) -> StatusCode {
         match self {
             Problem::BadPath(Refusal::Hidden) | Problem::NotFound => StatusCode::NOT_FOUND,
-            Problem::BadPath(_) | Problem::BadQuery(_) => StatusCode::BAD_REQUEST,
+            Problem::BadPath(_)
+            | Problem::BadQuery(_)
+            | Problem::BadField(_)
+            | Problem::DigestMismatch { .. }
+            | Problem::BrokenOff(_) => StatusCode::BAD_REQUEST,
+            Problem::ContentCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Problem::Exists | Problem::IsFolder | Problem::NotAFolder => StatusCode::CONFLICT,
+            Problem::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            Problem::Stalled => StatusCode::REQUEST_TIMEOUT,
             Problem::NoKey | Problem::UnknownKey | Problem::ExpiredKey => StatusCode::UNAUTHORIZED,
-            Problem::NotCovered | Problem::Unreadable => StatusCode::FORBIDDEN,
+            Problem::NotCovered | Problem::ReadOnlyKey | Problem::Unreadable => {
+                StatusCode::FORBIDDEN
+            }
             Problem::TooManyWrongKeys { .. } => StatusCode::TOO_MANY_REQUESTS,
             Problem::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Problem::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -129,6 +165,13 @@ impl Problem {
                 "Not with this key",
                 "Your key is good, but for another folder of this volume.".to_owned(),
             ),
+            Problem::ReadOnlyKey => (
+                "key-only-reads",
+                "This key can only read",
+                "Your key is good here, but not for changing anything. Ask whoever gave it to you for one with the scope \
+                 `write`."
+                    .to_owned(),
+            ),
             Problem::TooManyWrongKeys { retry_after } => (
                 "too-many-wrong-keys",
                 "Too many wrong keys",
@@ -140,7 +183,56 @@ impl Problem {
                 "The file's permissions keep the service itself out. Ask the operator to mend them.".to_owned(),
             ),
             Problem::MethodNotAllowed => {
-                ("method-not-allowed", "Not that way", "This can only be read: use GET or HEAD.".to_owned())
+                (
+                    "method-not-allowed",
+                    "Not that way",
+                    "This can't be done here; the field `Allow` says what can.".to_owned(),
+                )
+            }
+            Problem::BadField(what) => ("bad-field", "Not understood", what.clone()),
+            Problem::ContentCoding => (
+                "content-coding",
+                "Not in a coding",
+                "Files are stored as they come: send it without `Content-Encoding`.".to_owned(),
+            ),
+            Problem::Exists => (
+                "exists",
+                "This exists already",
+                "Something has this name already and was left as it is. Choose another name, keep both \
+                 (`exists=keep-both`), or replace it (`exists=replace`)."
+                    .to_owned(),
+            ),
+            Problem::IsFolder => (
+                "is-folder",
+                "This is a folder",
+                "A file is meant, and a folder has this name or the path ends in `/`. To delete a folder, put a `/` behind its \
+                 name."
+                    .to_owned(),
+            ),
+            Problem::NotAFolder => (
+                "not-a-folder",
+                "Not a folder",
+                "Something on the way to this path is a file or leads nowhere, so nothing can lie in it.".to_owned(),
+            ),
+            Problem::NoRoom => (
+                "no-room",
+                "The volume is full",
+                "There is no room for this on the volume; nothing was changed. Delete something, or ask the operator for more."
+                    .to_owned(),
+            ),
+            Problem::DigestMismatch { algorithm } => (
+                "digest-mismatch",
+                "Not what was sent",
+                format!("What came has another {algorithm} digest than the request says; nothing was changed. Send it again."),
+            ),
+            Problem::Stalled => (
+                "stalled",
+                "Nothing came any more",
+                "The upload stood still for too long; nothing was changed. Send it again, or resumably by /uploads."
+                    .to_owned(),
+            ),
+            Problem::BrokenOff(what) => {
+                ("broken-off", "The upload broke off", format!("Nothing was changed ({what})."))
             }
             Problem::PreconditionFailed => (
                 "precondition-failed",
@@ -189,7 +281,6 @@ impl Problem {
             Problem::TooManyWrongKeys { retry_after } => {
                 add(header::RETRY_AFTER, &retry_after.to_string());
             }
-            Problem::MethodNotAllowed => add(header::ALLOW, "GET, HEAD, OPTIONS"),
             Problem::RangeNotSatisfiable { len } => {
                 add(header::CONTENT_RANGE, &format!("bytes */{len}"));
             }
@@ -229,10 +320,63 @@ pub struct ReadError {
     pub source: std::io::Error,
 }
 
+impl From<PlaceError> for Problem {
+    fn from(error: PlaceError) -> Problem {
+        match error {
+            PlaceError::IsRoot => Problem::IsFolder,
+            PlaceError::NotAFolder { .. } => Problem::NotAFolder,
+            PlaceError::NotAllowed { .. } => Problem::NotCovered,
+            PlaceError::Find(error) => Problem::from(error),
+            PlaceError::MakeFolder { ref source, .. } => match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::NoRoom,
+                ErrorKind::PermissionDenied => Problem::Unreadable,
+                _ => Problem::internal(error),
+            },
+        }
+    }
+}
+
+impl From<StageError> for Problem {
+    fn from(error: StageError) -> Problem {
+        match error {
+            StageError::NoRoom(_) => Problem::NoRoom,
+            StageError::Io(_) => Problem::internal(error),
+        }
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Problem {
+        match error {
+            PublishError::Occupied { .. } | PublishError::NoName { source: None, .. } => {
+                Problem::Exists
+            }
+            PublishError::IsFolder { .. } => Problem::IsFolder,
+            PublishError::Changed { .. } => Problem::PreconditionFailed,
+            PublishError::NoName { source: Some(refusal), .. } => Problem::BadPath(refusal),
+            PublishError::Place(error) => Problem::from(error),
+            PublishError::NoRoom { .. } => Problem::NoRoom,
+            PublishError::Sync { .. } | PublishError::Rename { .. } => Problem::internal(error),
+        }
+    }
+}
+
+impl From<DiscardError> for Problem {
+    fn from(error: DiscardError) -> Problem {
+        match error {
+            DiscardError::Missing { .. } => Problem::NotFound,
+            DiscardError::IsFolder { .. } => Problem::IsFolder,
+            DiscardError::Changed { .. } => Problem::PreconditionFailed,
+            DiscardError::Place(error) => Problem::from(error),
+            DiscardError::Io { .. } => Problem::internal(error),
+        }
+    }
+}
+
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Problem {
         match error.source.kind() {
-            std::io::ErrorKind::PermissionDenied => Problem::Unreadable,
+            ErrorKind::PermissionDenied => Problem::Unreadable,
             _ => Problem::internal(error),
         }
     }

@@ -13,7 +13,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::{access_log, files, health, listing, openapi, problem};
+use crate::{access_log, delete, digest, files, health, linger, listing, openapi, problem, put};
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
 const LONGEST_URI: usize = 16 * 1024;
@@ -43,6 +43,8 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn(problem::for_people))
         // Around problems too: an app on another origin must be able to read them.
         .layer(cors())
+        // Around all that may leave a body unread.
+        .layer(from_fn(linger::linger))
         // Outermost, so that each request has its line.
         .layer(from_fn(access_log::log))
 }
@@ -55,6 +57,8 @@ async fn add_slash(uri: Uri) -> Redirect {
 
 fn tree() -> MethodRouter<Arc<App>> {
     on(MethodFilter::GET.or(MethodFilter::HEAD), files::answer)
+        .put(put::answer)
+        .delete(delete::answer)
 }
 
 /// Open to every origin: keys are the protection, and they never ride on cookies.
@@ -71,6 +75,7 @@ fn cors() -> CorsLayer {
         header::LINK,
         header::LOCATION,
         header::RETRY_AFTER,
+        digest::REPR_DIGEST,
         listing::TOTAL_COUNT,
     ];
     CorsLayer::new()

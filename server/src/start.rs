@@ -12,6 +12,7 @@ use volume::{OpenVolumeError, Volume};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::hygiene;
 use crate::listener::{ListenError, Listener};
 use crate::router::router;
 use crate::serve::serve;
@@ -40,12 +41,14 @@ pub enum StartError {
 pub async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
     let stop = Stop::listen().map_err(StartError::Signals)?;
-    let app = Arc::new(App::new(Volume::open(&config.volume)?, config.extra_keys));
+    let app = App::new(Volume::open(&config.volume)?, config.extra_keys, config.patience.stall);
+    let app = Arc::new(app);
     let first_key = first_key(&app)?;
     let listener = Listener::bind(&config.listen).await?;
     // Nobody may be reading; that is no reason not to serve.
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
+    tokio::spawn(hygiene::keep(Arc::clone(&app.volume)));
     let is_finished = serve(listener, router(app), config.patience, stop.received()).await;
     if is_finished {
         tracing::info!("stopped");

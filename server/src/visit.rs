@@ -1,4 +1,4 @@
-//! A request at the edge: from its URL and header to a path that may be read.
+//! A request at the edge: from its URL and header to a path that may be read, or written.
 //!
 //! Two addresses lead to the tree, `/files/PATH` and `/share/KEY/PATH`; behind this module they are the same. Here
 //! the outside's text becomes a [`RelPath`] or a refusal, once; nobody checks again.
@@ -13,10 +13,10 @@ use volume::{Refusal, RelPath};
 
 use crate::access_log::LogUser;
 use crate::app::App;
-use crate::auth::{self, Caller, Peer};
+use crate::auth::{self, Caller, Peer, Purpose};
 use crate::problem::Problem;
 
-/// A path, and whoever asks for it and may read it.
+/// A path, and whoever asks for it and may have it: read it, or write it where the method changes something.
 #[derive(Debug)]
 pub struct Visit {
     /// What is asked for.
@@ -37,12 +37,13 @@ impl FromRequestParts<Arc<App>> for Visit {
             Some(key) => Some(PlainKey::new(&percent_decode_str(key).collect::<Vec<u8>>())),
             None => auth::key_in(&parts.headers),
         };
+        let purpose = Purpose::of(&parts.method);
         let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer { address: None });
-        let caller = auth::identify(app, peer.client(&parts.headers), key, &path).await?;
+        let caller = auth::identify(app, peer.client(&parts.headers), key, purpose, &path).await?;
         if let Some((user, log)) = caller.user().zip(parts.extensions.get::<LogUser>()) {
             log.set(user);
         }
-        caller.may_read(&path)?;
+        caller.may(purpose, &path)?;
         Ok(Visit { path, names_folder, caller })
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::FileType;
 use crate::layout;
 use crate::path::RelPath;
 use crate::stat::Stat;
-use crate::volume::{Effort, Found, FoundFolder, Volume};
+use crate::volume::{Effort, Found, FoundFile, FoundFolder, Volume};
 
 /// Whether a name is a folder's or a file's. Folders come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +139,14 @@ impl Names {
 }
 
 impl Found {
+    /// The file, if it is one.
+    pub fn into_file(self) -> Option<FoundFile> {
+        match self {
+            Found::File(file) => Some(file),
+            Found::Folder(_) => None,
+        }
+    }
+
     /// Where it really lies, if a symbolic link led there.
     pub fn real_path(&self) -> Option<&RelPath> {
         match self {

@@ -27,6 +27,7 @@ const FIELDS: &[&str] = &[
     "link",
     "location",
     "referrer-policy",
+    "repr-digest",
     "retry-after",
     "transfer-encoding",
     "vary",
@@ -68,6 +69,18 @@ fn answers_carry_only_fields_that_are_meant() {
             "/files/x",
             vec![("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")],
         ),
+        ("PUT", "/files/run/new.csv", vec![("Authorization", KEY), ("Content-Length", "0")]),
+        (
+            "PUT",
+            "/files/run/new.csv",
+            vec![
+                ("Authorization", KEY),
+                ("Content-Length", "0"),
+                ("Want-Repr-Digest", "sha-256=1"),
+                ("If-None-Match", "*"),
+            ],
+        ),
+        ("DELETE", "/files/run/new.csv", vec![("Authorization", KEY)]),
         ("GET", "/health", vec![]),
         ("GET", "/nothing", vec![]),
         ("GET", "/", vec![]),
@@ -164,6 +177,7 @@ fn every_answer_can_be_read_on_another_origin() {
             "last-modified",
             "x-total-count",
             "link",
+            "repr-digest",
         ] {
             assert!(exposed.contains(name), "{name} is not exposed");
         }
@@ -202,6 +216,9 @@ fn errors_are_problems_and_pages_for_people() {
     }
 }
 
+/// What is put is there to be read, until it is deleted.
+const METHODS: &[&str] = &["put", "get", "head", "post", "patch", "delete"];
+
 #[test]
 fn the_description_tells_of_what_is_there_and_of_nothing_else() {
     let server = volume();
@@ -211,11 +228,17 @@ fn the_description_tells_of_what_is_there_and_of_nothing_else() {
     assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
     for (path, operations) in description["paths"].as_object().unwrap() {
         let target = path.replace("{path}", "run/trips.csv").replace("{key}", KEY);
-        for method in operations.as_object().unwrap().keys().filter(|it| *it != "parameters") {
-            let method = method.to_uppercase();
-            let response = server.request(&method, &target, &[("Authorization", KEY)]);
-            assert_eq!(response.status, 200, "{method} {target}");
+        let operations = operations.as_object().unwrap();
+        for method in METHODS {
+            let Some(operation) = operations.get(*method) else { continue };
+            let fields = [("Authorization", KEY), ("Content-Length", "0")];
+            let response = server.request(&method.to_uppercase(), &target, &fields);
+            let status = response.status.to_string();
+            assert!(response.status < 300, "{method} {target}: {status}");
+            assert!(operation["responses"].get(status).is_some(), "{method} {target}");
         }
+        let mut described = operations.keys().map(String::as_str);
+        assert!(described.all(|it| it == "parameters" || METHODS.contains(&it)), "{path}");
     }
     // What a listing and a problem really have is described.
     let schemas = &description["components"]["schemas"];

@@ -24,3 +24,4 @@ mod paths;
 mod process;
 mod ranges;
 mod support;
+mod uploads;

@@ -66,7 +66,8 @@ impl TestServer {
             runtime.unwrap().block_on(async move {
                 let volume = Volume::open(&path).unwrap();
                 let volume = if setup.has_openat2 { volume } else { volume.without_openat2() };
-                let app = Arc::new(App::new(volume, Keys::parse_list(setup.extra_keys)));
+                let extra_keys = Keys::parse_list(setup.extra_keys);
+                let app = Arc::new(App::new(volume, extra_keys, setup.patience.stall));
                 let listener =
                     Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
                 send_started.send((listener.tcp_address().unwrap(), Arc::clone(&app))).unwrap();

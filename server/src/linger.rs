@@ -1,0 +1,70 @@
+//! Bodies that nobody reads to their end.
+//!
+//! A request may be refused before its body came. A client that is still sending would have its connection reset, and
+//! might never read why; so what is left of a body is read and thrown away for a while, while the answer goes out.
+//! RFC 9112 §9.6 describes the danger. A client that waits for `100 Continue` sends nothing, and is not asked to.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+
+/// How long a refused client may go on sending.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// Lets every request's body linger.
+pub async fn linger(request: Request, next: Next) -> Response {
+    let waits = request.headers().contains_key(header::EXPECT);
+    next.run(request.map(|body| Body::new(Lingering { body, is_silent: waits, is_done: false })))
+        .await
+}
+
+struct Lingering {
+    body: Body,
+    /// The client sends nothing until the body is asked for.
+    is_silent: bool,
+    is_done: bool,
+}
+
+impl HttpBody for Lingering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.is_silent = false;
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.is_done = !matches!(frame, Some(Ok(_)));
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        if self.is_silent || self.is_done || self.body.is_end_stream() {
+            return;
+        }
+        let mut rest = std::mem::take(&mut self.body);
+        let drain = async move { while let Some(Ok(_)) = rest.frame().await {} };
+        // Whether it came to its end makes no difference to anyone.
+        tokio::spawn(async { tokio::time::timeout(LONGEST, drain).await.unwrap_or_default() });
+    }
+}

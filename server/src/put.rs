@@ -1,0 +1,142 @@
+//! `PUT` of one file, step by step:
+//!
+//! 1. the URL has become a path that the caller may write ([`Visit`]);
+//! 2. what can't be done is refused before the body is asked for (`Expect: 100-continue`);
+//! 3. the request's conditions are weighed against what is there ([`conditions`]);
+//! 4. the body is staged, with its digests on the way ([`upload`]);
+//! 5. the file is published, if what is there is still what the conditions were weighed against.
+//!
+//! Whatever fails or breaks off before the last step leaves everything as it was.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode, Uri, header};
+use volume::staging::{PublishError, Published, Replace, Staged};
+use volume::{Effort, FindError, Found, FoundFile, RelPath};
+
+use crate::app::App;
+use crate::conditions;
+use crate::digest::{self, Digests};
+use crate::etag;
+use crate::fields;
+use crate::problem::{Problem, ReadError};
+use crate::query;
+use crate::upload;
+use crate::visit::Visit;
+
+/// Answers `PUT` on a path of the tree.
+pub async fn answer(
+    State(app): State<Arc<App>>,
+    visit: Visit,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    if visit.names_folder {
+        return Err(Problem::IsFolder);
+    }
+    refuse_parts_and_codings(&headers)?;
+    let digests = Digests::of(&headers)?;
+    let there = what_is_there(&app, &visit).await?;
+    let replace = replacement(there.as_ref(), &headers, uri.query())?;
+    let staged = app.stage(content_length(&headers)).await?;
+    let (staged, digests) = upload::receive(body, staged, digests, app.stall).await?;
+    digests.check()?;
+    let (published, file) =
+        publish(&app, &visit, staged, replace).await.map_err(|it| match it {
+            Problem::Exists if conditions::are_in(&headers) => Problem::PreconditionFailed,
+            other => other,
+        })?;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() =
+        if published.has_replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
+    let fields = response.headers_mut();
+    if let Some(mut file) = file {
+        let unreadable = |source| ReadError { path: published.path.clone(), source };
+        fields::set(fields, header::ETAG, &etag::settled(&mut file).await.map_err(unreadable)?);
+    }
+    if let Some(name) = published.path.file_name() {
+        // Relative, so that it holds behind any proxy; another name than the request's where both were kept.
+        fields::set(fields, header::LOCATION, &format!("./{}", volume::escape(name)));
+    }
+    if let Some(value) = digests.answer() {
+        fields::set(fields, digest::REPR_DIGEST, &value);
+    }
+    fields::set(fields, header::CACHE_CONTROL, "no-store");
+    Ok(response)
+}
+
+/// A part of a file (RFC 9110 §14.5), or one that would have to be unpacked, is not what the path would then hold.
+fn refuse_parts_and_codings(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(header::CONTENT_RANGE) {
+        return Err(Problem::BadField(
+            "`Content-Range`: a PUT brings a whole file. For parts there is /uploads.".to_owned(),
+        ));
+    }
+    let coding = headers.get(header::CONTENT_ENCODING);
+    if coding.is_some_and(|it| !it.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Problem::ContentCoding);
+    }
+    Ok(())
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The file that has the name now.
+async fn what_is_there(app: &Arc<App>, visit: &Visit) -> Result<Option<FoundFile>, Problem> {
+    match app.look(&visit.path).await {
+        Ok(Found::File(file)) => Ok(Some(file)),
+        Ok(Found::Folder(_)) => Err(Problem::IsFolder),
+        // Also what a rename can replace and nobody can read: a FIFO, a link that leads nowhere.
+        Err(FindError::Missing { .. } | FindError::NotServed { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the request wants done to it.
+fn replacement(
+    there: Option<&FoundFile>,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<Replace, Problem> {
+    if conditions::are_in(headers) {
+        if !conditions::allow_change(there, headers) {
+            return Err(Problem::PreconditionFailed);
+        }
+        return Ok(there.map_or(Replace::Refuse, |it| Replace::IfStill(it.stat)));
+    }
+    match query::value(query, "exists").as_deref() {
+        None | Some(b"replace") => Ok(Replace::Always),
+        Some(b"keep-both") => Ok(Replace::KeepBoth),
+        Some(b"refuse") if there.is_some() => Err(Problem::Exists),
+        Some(b"refuse") => Ok(Replace::Refuse),
+        Some(_) => {
+            Err(Problem::BadQuery("`exists` is `replace`, `keep-both` or `refuse`.".to_owned()))
+        }
+    }
+}
+
+/// Publishes, and finds what was published for its tag; none if it is gone already.
+async fn publish(
+    app: &Arc<App>,
+    visit: &Visit,
+    staged: Staged,
+    replace: Replace,
+) -> Result<(Published, Option<FoundFile>), Problem> {
+    let (volume, path, caller) =
+        (Arc::clone(&app.volume), visit.path.clone(), visit.caller.clone());
+    let publish = move || {
+        let may_write = |real_path: &RelPath| caller.may_write(real_path).is_ok();
+        let published = staged.publish(&path, replace, &may_write)?;
+        let found = volume.find(&published.path, Effort::MayBlock);
+        Ok((published, found.ok().and_then(Found::into_file)))
+    };
+    let published: Result<_, PublishError> =
+        tokio::task::spawn_blocking(publish).await.map_err(Problem::internal)?;
+    Ok(published?)
+}
