@@ -20,6 +20,12 @@ pub const NEW_KEYS_SUFFIX: &str = ".new";
 /// What is on its way in, in the service's folder, until one rename makes it visible.
 pub const STAGING_FOLDER: &str = "staging";
 
+/// What is known of uploads that may go on after a break, in the service's folder, a file each.
+pub const UPLOADS_FOLDER: &str = "uploads";
+
+/// What the name of such a file ends in.
+pub const UPLOAD_RECORD_SUFFIX: &str = ".json";
+
 /// What was deleted, in the service's folder, until it is emptied: a `FreeDesktop` trash, with the two folders below.
 pub const TRASH_FOLDER: &str = "trash";
 
@@ -56,6 +62,7 @@ mod tests {
         let page = include_str!("../../volume-layout.md");
         let new_keys_file = format!("{KEYS_FILE}{NEW_KEYS_SUFFIX}");
         let staging = format!("{SERVICE_FOLDER}/{STAGING_FOLDER}");
+        let upload = format!("{SERVICE_FOLDER}/{UPLOADS_FOLDER}/ID{UPLOAD_RECORD_SUFFIX}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
         let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
         let names = [
@@ -65,6 +72,7 @@ mod tests {
             &new_keys_file,
             crate::keys::COLUMNS,
             &staging,
+            &upload,
             &trashed,
             &info,
             TRASH_INFO_SUFFIX,

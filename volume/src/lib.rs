@@ -7,7 +7,7 @@
 //! In reading order: [`layout`] spells the well-known names; [`RelPath`] is the one way from outside text to a
 //! path; [`Volume`] finds files and folders beneath the root and nowhere else; [`Stat`] says which version of a
 //! file was found; [`names`] lists a folder; [`staging`] brings files in and makes each visible by one rename;
-//! [`trash`] takes them out, for a while; [`space`] keeps some of the disk free; [`keys`] says who may read and
+//! [`uploads`] lets them go on after a break; [`trash`] takes them out, for a while; [`space`] keeps some of the disk free; [`keys`] says who may read and
 //! write what, and [`KeyFile`] keeps that on disk.
 
 pub mod key_file;
@@ -21,6 +21,7 @@ pub mod space;
 pub mod staging;
 mod stat;
 pub mod trash;
+pub mod uploads;
 mod volume;
 
 pub use key_file::KeyFile;

@@ -8,6 +8,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::{Deserialize, Serialize};
 
 use crate::layout;
 
@@ -22,7 +23,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// A path relative to the volume's root, made of visible names. The root itself is the empty path.
 ///
 /// No name is empty, `.` or `..`, holds a `/` or NUL, or is hidden (see [`layout::is_hidden`]).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct RelPath {
     /// The names, joined by `/`.
     bytes: Vec<u8>,
@@ -175,6 +177,22 @@ fn unescape(segment: &[u8]) -> Result<Vec<u8>, Refusal> {
         name.push((high * 16 + low) as u8);
     }
     Ok(name)
+}
+
+/// As in a URL.
+impl From<RelPath> for String {
+    fn from(path: RelPath) -> String {
+        path.to_url()
+    }
+}
+
+/// As in a URL.
+impl TryFrom<String> for RelPath {
+    type Error = Refusal;
+
+    fn try_from(text: String) -> Result<RelPath, Refusal> {
+        RelPath::from_url(&text)
+    }
 }
 
 /// Percent-encoded: safe to print, whatever the names hold.

@@ -2,11 +2,13 @@
 //!
 //! Whatever the service brings in is written to `.sounding/staging`, made durable there, and becomes visible by one
 //! rename. Half a file has no name: a reader sees the old file or the new one, and one that had the old file open
-//! goes on reading it. What is dropped before it is published is gone.
+//! goes on reading it. What is dropped before it is published is gone, unless it is kept to go on with it later.
 
+use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use rustix::fs::{
     AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec,
 };
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::layout;
 use crate::path::{Refusal, RelPath};
@@ -32,7 +35,17 @@ const LOOK_EVERY: u64 = 8 << 20;
 /// How many names `name (2).ext`, `name (3).ext`, … are tried.
 const MOST_COPIES: u32 = 10_000;
 
-/// A file that nobody sees yet. Removed when dropped.
+/// The name of a staged file: random, so that nobody guesses it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct StagedId(u128);
+
+/// A text is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not 32 hexadecimal digits")]
+pub struct NoStagedId;
+
+/// A file that nobody sees yet. Removed when dropped, unless it is kept.
 #[derive(Debug)]
 pub struct Staged {
     volume: Arc<Volume>,
@@ -49,6 +62,7 @@ struct Name {
     folder: OwnedFd,
     text: String,
     is_gone: bool,
+    is_kept: bool,
 }
 
 /// What to do where something has the name already.
@@ -143,19 +157,55 @@ pub enum PublishError {
 impl Volume {
     /// Begins a file. Room for `expected` bytes is asked for now, so that a full volume is told before the first.
     pub fn stage(self: &Arc<Volume>, expected: Option<u64>) -> Result<Staged, StageError> {
-        self.make_room(expected.unwrap_or(0)).map_err(StageError::Io)??;
+        let id = StagedId::random().map_err(StageError::Io)?;
+        self.stage_as(id, expected.unwrap_or(0))
+    }
+
+    /// Begins a file that outlives the process: [`Volume::resume`] finds it by its name.
+    pub(crate) fn stage_kept(
+        self: &Arc<Volume>,
+        id: StagedId,
+        expected: u64,
+    ) -> Result<Staged, StageError> {
+        let mut staged = self.stage_as(id, expected)?;
+        staged.name.is_kept = true;
+        rustix::fs::fsync(&staged.name.folder).map_err(|it| StageError::Io(it.into()))?;
+        Ok(staged)
+    }
+
+    fn stage_as(self: &Arc<Volume>, id: StagedId, expected: u64) -> Result<Staged, StageError> {
+        self.make_room(expected).map_err(StageError::Io)??;
         let folder = self.staging().map_err(StageError::Io)?;
-        let name = random_name().map_err(StageError::Io)?;
+        let text = id.to_string();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         // The folder is private; the umask decides who may read it once it is published.
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-        let file = rustix::fs::openat(&folder, name.as_str(), flags, mode)
+        let file = rustix::fs::openat(&folder, text.as_str(), flags, mode)
             .map_err(|it| StageError::Io(it.into()))?;
-        let name = Name { folder, text: name, is_gone: false };
+        let name = Name { folder, text, is_gone: false, is_kept: false };
         let volume = Arc::clone(self);
         let mut staged = Staged { volume, file: File::from(file), name, written: 0, promised: 0 };
-        staged.reserve(expected.unwrap_or(0))?;
+        staged.reserve(expected)?;
         Ok(staged)
+    }
+
+    /// Goes on with a file that was kept, behind what was written so far; none if there is none of that name.
+    pub(crate) fn resume(self: &Arc<Volume>, id: StagedId) -> io::Result<Option<Staged>> {
+        let folder = self.staging()?;
+        let text = id.to_string();
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = match rustix::fs::openat(&folder, text.as_str(), flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        let written = file.seek(SeekFrom::End(0))?;
+        let stat = rustix::fs::fstat(&file)?;
+        // Room that was promised is taken already.
+        let promised = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+        let name = Name { folder, text, is_gone: false, is_kept: true };
+        let promised = promised.max(written);
+        Ok(Some(Staged { volume: Arc::clone(self), file, name, written, promised }))
     }
 
     /// Removes what nobody has written to for `kept`: left by a crash. Says how many things that were.
@@ -183,7 +233,7 @@ impl Volume {
         Ok(swept)
     }
 
-    fn staging(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn staging(&self) -> io::Result<OwnedFd> {
         private_folder(self.service_folder()?.as_fd(), layout::STAGING_FOLDER)
     }
 }
@@ -207,6 +257,47 @@ impl Staged {
     /// Bytes written so far.
     pub fn len(&self) -> u64 {
         self.written
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Makes durable what was written.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Takes back what was written behind a length.
+    pub(crate) fn truncate(&mut self, len: u64) -> io::Result<()> {
+        if len < self.written {
+            self.file.set_len(len)?;
+            self.written = self.file.seek(SeekFrom::Start(len))?;
+            // What was promised behind it may be gone with it.
+            self.promised = len;
+        }
+        Ok(())
+    }
+
+    /// Appends bytes of another file on the same file system, which the kernel copies. Says how many were copied.
+    pub(crate) fn append(&mut self, from: &File, at: u64, len: u64) -> Result<u64, StageError> {
+        if self.written + len > self.promised {
+            self.volume.make_room(len).map_err(StageError::Io)??;
+        }
+        let (mut at, mut to, mut left) = (at, self.written, len);
+        while left > 0 {
+            let part = usize::try_from(left).unwrap_or(usize::MAX);
+            let copied =
+                rustix::fs::copy_file_range(from, Some(&mut at), &self.file, Some(&mut to), part);
+            match copied {
+                Ok(0) => break,
+                Ok(copied) => left -= copied as u64,
+                Err(Errno::NOSPC | Errno::DQUOT) => return Err(no_room(left).into()),
+                Err(errno) => return Err(StageError::Io(errno.into())),
+            }
+        }
+        self.written = self.file.seek(SeekFrom::End(0)).map_err(StageError::Io)?;
+        Ok(len - left)
     }
 
     /// Whether nothing was written yet.
@@ -332,6 +423,7 @@ impl Staged {
             // The file system does not know how; a second name for it can't replace anything either.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 rustix::fs::linkat(&from.folder, old, folder, new, AtFlags::empty())?;
+                self.name.is_kept = false;
             }
             Err(errno) => return Err(errno),
         }
@@ -339,9 +431,61 @@ impl Staged {
     }
 }
 
+impl StageError {
+    /// A failed write: for want of room, or otherwise.
+    pub(crate) fn of(error: io::Error) -> StageError {
+        if is_full(&error) { no_room(0).into() } else { StageError::Io(error) }
+    }
+}
+
+impl StagedId {
+    /// A new one.
+    pub fn random() -> io::Result<StagedId> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        Ok(StagedId(u128::from_be_bytes(random)))
+    }
+}
+
+impl fmt::Display for StagedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for StagedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for StagedId {
+    type Err = NoStagedId;
+
+    fn from_str(text: &str) -> Result<StagedId, NoStagedId> {
+        let is_hex = text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| is_hex && text.len() == 32);
+        id.map(StagedId).ok_or(NoStagedId)
+    }
+}
+
+impl From<StagedId> for String {
+    fn from(id: StagedId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for StagedId {
+    type Error = NoStagedId;
+
+    fn try_from(text: String) -> Result<StagedId, NoStagedId> {
+        text.parse()
+    }
+}
+
 impl Drop for Name {
     fn drop(&mut self) {
-        if !self.is_gone {
+        if !self.is_gone && !self.is_kept {
             // What can't be removed now is swept later.
             rustix::fs::unlinkat(&self.folder, self.text.as_str(), AtFlags::empty())
                 .unwrap_or_default();
@@ -360,12 +504,6 @@ fn numbered(name: &[u8], copy: u32) -> Vec<u8> {
     }
     let (stem, extension) = name.split_at(split);
     [stem, format!(" ({copy})").as_bytes(), extension].concat()
-}
-
-fn random_name() -> io::Result<String> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(random)))
 }
 
 fn age(since: Timespec) -> Duration {

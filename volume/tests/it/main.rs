@@ -15,3 +15,4 @@ mod staging;
 mod stat;
 mod support;
 mod trash;
+mod uploads;
