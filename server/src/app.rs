@@ -11,6 +11,7 @@ use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 use crate::coding::Encoders;
 use crate::guesses::Guesses;
 use crate::problem::Problem;
+use crate::tus::holders::Holders;
 
 /// Shared by all connections, for as long as the server runs.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct App {
     pub guesses: Guesses,
     /// What makes codings on the fly, as far as memory allows.
     pub encoders: Encoders,
+    /// Who works on which resumable upload.
+    pub holders: Holders,
     /// How long the body of an upload may stand still.
     pub stall: Duration,
 }
@@ -32,7 +35,14 @@ impl App {
     pub fn new(volume: Volume, extra_keys: Keys, stall: Duration) -> App {
         let volume = Arc::new(volume);
         let key_file = KeyFile::new(Arc::clone(&volume), extra_keys);
-        App { volume, key_file, guesses: Guesses::default(), encoders: Encoders::default(), stall }
+        App {
+            volume,
+            key_file,
+            guesses: Guesses::default(),
+            encoders: Encoders::default(),
+            holders: Holders::default(),
+            stall,
+        }
     }
 
     /// The keys that are good now. What is new about them goes to the log, once.

@@ -101,6 +101,16 @@ impl Caller {
         }
     }
 
+    /// Whether there is any path that may be written.
+    pub fn may_write_somewhere(&self) -> Result<(), Problem> {
+        match self {
+            Caller::Holder(key) => self.may_write(&key.path),
+            Caller::Anyone | Caller::Stranger | Caller::Former(_) => {
+                self.may_write(&RelPath::root())
+            }
+        }
+    }
+
     /// Whether the path may be had for a purpose.
     pub fn may(&self, purpose: Purpose, path: &RelPath) -> Result<(), Problem> {
         match purpose {

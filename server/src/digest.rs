@@ -1,4 +1,4 @@
-//! Digests of what is uploaded (RFC 9530).
+//! Digests of what is uploaded: those of RFC 9530, and the checksums of tus.
 //!
 //! A `PUT` brings the whole representation with no coding, so `Repr-Digest` and `Content-Digest` are of the same
 //! bytes. SHA-256 and SHA-512 are checked; the weaker ones of the registry are passed over, as §6 asks. A digest
@@ -7,12 +7,17 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName};
+use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::problem::Problem;
 
 /// Of the whole file.
 pub const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+/// Of the bytes that a tus request brings.
+pub const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
+/// What `Upload-Checksum` may be made with.
+pub const CHECKSUMS: &str = "sha1,sha256";
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 const WANT_CONTENT_DIGEST: HeaderName = HeaderName::from_static("want-content-digest");
@@ -20,6 +25,7 @@ const WANT_CONTENT_DIGEST: HeaderName = HeaderName::from_static("want-content-di
 /// The digests that a request sends or wants, made as its body comes in.
 #[derive(Debug, Default)]
 pub struct Digests {
+    sha1: Option<Sha1>,
     sha256: Option<Sha256>,
     sha512: Option<Sha512>,
     sent: Vec<(Algorithm, Vec<u8>)>,
@@ -28,6 +34,8 @@ pub struct Digests {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
+    /// Only where tus clients send it: against broken lines, not against forgers.
+    Sha1,
     Sha256,
     Sha512,
 }
@@ -64,8 +72,38 @@ impl Digests {
         Ok(digests)
     }
 
+    /// What a tus request's header says (tus 1.0, *Checksum*).
+    pub fn of_chunk(headers: &HeaderMap) -> Result<Digests, Problem> {
+        let mut digests = Digests::default();
+        let Some(value) = headers.get(UPLOAD_CHECKSUM) else { return Ok(digests) };
+        let bad = |what: &str| Problem::BadField(format!("`Upload-Checksum`: {what}."));
+        let value = value.to_str().map_err(|_malformed| bad("it is no text"))?;
+        let (name, base64) = value.trim().split_once(' ').ok_or_else(|| bad("it has no value"))?;
+        let algorithm = match name {
+            "sha1" => Algorithm::Sha1,
+            "sha256" => Algorithm::Sha256,
+            _ => return Err(bad(&format!("only {CHECKSUMS} are known"))),
+        };
+        let sent = STANDARD.decode(base64.trim()).ok();
+        let sent = sent.filter(|it| it.len() == algorithm.length());
+        digests
+            .sent
+            .push((algorithm, sent.ok_or_else(|| bad("its value is no digest in base64"))?));
+        digests.sha1 = (algorithm == Algorithm::Sha1).then(Sha1::new);
+        digests.sha256 = (algorithm == Algorithm::Sha256).then(Sha256::new);
+        Ok(digests)
+    }
+
+    /// Whether there is anything to check.
+    pub fn are_sent(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
     /// Takes in what came.
     pub fn update(&mut self, bytes: &[u8]) {
+        if let Some(sha1) = &mut self.sha1 {
+            sha1.update(bytes);
+        }
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(bytes);
         }
@@ -78,6 +116,7 @@ impl Digests {
     pub fn check(&self) -> Result<(), Problem> {
         for (algorithm, sent) in &self.sent {
             let made = match algorithm {
+                Algorithm::Sha1 => self.sha1.clone().map(|it| it.finalize().to_vec()),
                 Algorithm::Sha256 => self.sha256.clone().map(|it| it.finalize().to_vec()),
                 Algorithm::Sha512 => self.sha512.clone().map(|it| it.finalize().to_vec()),
             };
@@ -106,6 +145,7 @@ impl Algorithm {
 
     fn name(self) -> &'static str {
         match self {
+            Algorithm::Sha1 => "sha-1",
             Algorithm::Sha256 => "sha-256",
             Algorithm::Sha512 => "sha-512",
         }
@@ -114,6 +154,7 @@ impl Algorithm {
     /// Bytes.
     fn length(self) -> usize {
         match self {
+            Algorithm::Sha1 => 20,
             Algorithm::Sha256 => 32,
             Algorithm::Sha512 => 64,
         }
@@ -166,6 +207,25 @@ mod tests {
         for value in ["sha-256", "sha-256=abc", "sha-256=:AAAA:", "sha-256=:!:", "sha-512=:AAAA:"] {
             assert!(digests(&[("repr-digest", value)]).is_err(), "{value}");
         }
+    }
+
+    #[test]
+    fn a_chunk_has_one_checksum() {
+        let check = |value: &str, body: &str, expected: Option<bool>| {
+            let headers = HeaderMap::from_iter([(UPLOAD_CHECKSUM, value.parse().unwrap())]);
+            let verdict = Digests::of_chunk(&headers).ok().map(|mut it| {
+                it.update(body.as_bytes());
+                it.check().is_ok()
+            });
+            assert_eq!(verdict, expected, "{value} of {body}");
+        };
+        check("sha1 qZk+NkcGgWq6PiVxeFDCbJzQ2J0=", "abc", Some(true));
+        check("sha1 qZk+NkcGgWq6PiVxeFDCbJzQ2J0=", "abd", Some(false));
+        check("sha256 ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", "abc", Some(true));
+        for value in ["sha1", "sha1 ", "sha1 AAAA", "md5 AAAA", "sha1 !"] {
+            check(value, "", None);
+        }
+        assert!(!Digests::of_chunk(&HeaderMap::new()).unwrap().are_sent());
     }
 
     #[test]

@@ -23,9 +23,14 @@ pub async fn keep(volume: Arc<Volume>) {
 }
 
 fn tidy(volume: &Volume) {
-    match volume.sweep_staging(staging::KEPT) {
+    match volume.sweep_uploads(Timestamp::now()) {
         Ok(0) => {}
         Ok(swept) => tracing::info!(swept, "removed uploads that nobody went on with for a week"),
+        Err(error) => tracing::error!("could not sweep .sounding/uploads: {error}"),
+    }
+    match volume.sweep_staging(staging::KEPT) {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(swept, "removed what was left in staging a week ago"),
         Err(error) => tracing::error!("could not sweep .sounding/staging: {error}"),
     }
     match volume.empty_trash(trash::KEPT, Timestamp::now()) {

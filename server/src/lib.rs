@@ -35,6 +35,7 @@ pub mod router;
 pub mod serve;
 pub mod start;
 pub mod text;
+pub mod tus;
 pub mod upload;
 pub mod validators;
 pub mod visit;

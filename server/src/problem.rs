@@ -17,9 +17,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use volume::staging::{PlaceError, PublishError, StageError};
 use volume::trash::DiscardError;
+use volume::uploads::FinishError;
 use volume::{FindError, Refusal, RelPath};
 
 use crate::page;
+use crate::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
 
 /// What begins each problem's `type`; what follows is stable.
 const TYPE_PREFIX: &str = "urn:sounding:problem:";
@@ -71,6 +73,25 @@ pub enum Problem {
     },
     /// Nothing came for too long.
     Stalled,
+    /// More came than was announced.
+    TooLong,
+    /// A newer request goes on with the same upload.
+    TakenOver,
+    /// The upload stands elsewhere than the client believes.
+    WrongOffset {
+        /// Bytes that have come.
+        offset: u64,
+    },
+    /// Bytes of a resumable upload are not those that were sent.
+    ChecksumMismatch,
+    /// The client speaks another version of tus, or none.
+    WrongTusVersion,
+    /// A request to go on with an upload does not say so.
+    WrongContentType,
+    /// A joined upload takes no bytes of its own.
+    FinalUpload,
+    /// A part is no part, is not complete, or is another user's.
+    BadPart(String),
     /// The body ended before its end.
     BrokenOff(String),
     /// A condition in the request does not hold.
@@ -113,19 +134,34 @@ impl Problem {
             Problem::BadPath(_)
             | Problem::BadQuery(_)
             | Problem::BadField(_)
+            | Problem::BadPart(_)
             | Problem::DigestMismatch { .. }
             | Problem::BrokenOff(_) => StatusCode::BAD_REQUEST,
-            Problem::ContentCoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Problem::Exists | Problem::IsFolder | Problem::NotAFolder => StatusCode::CONFLICT,
+            Problem::ContentCoding | Problem::WrongContentType => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Problem::Exists
+            | Problem::IsFolder
+            | Problem::NotAFolder
+            | Problem::WrongOffset { .. } => StatusCode::CONFLICT,
             Problem::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
             Problem::Stalled => StatusCode::REQUEST_TIMEOUT,
+            Problem::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::TakenOver => StatusCode::LOCKED,
+            // tus 1.0, *Checksum*.
+            Problem::ChecksumMismatch => {
+                StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
+            }
+            Problem::FinalUpload => StatusCode::FORBIDDEN,
             Problem::NoKey | Problem::UnknownKey | Problem::ExpiredKey => StatusCode::UNAUTHORIZED,
             Problem::NotCovered | Problem::ReadOnlyKey | Problem::Unreadable => {
                 StatusCode::FORBIDDEN
             }
             Problem::TooManyWrongKeys { .. } => StatusCode::TOO_MANY_REQUESTS,
             Problem::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Problem::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Problem::PreconditionFailed | Problem::WrongTusVersion => {
+                StatusCode::PRECONDITION_FAILED
+            }
             Problem::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Problem::UriTooLong => StatusCode::URI_TOO_LONG,
             Problem::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -228,9 +264,46 @@ impl Problem {
             Problem::Stalled => (
                 "stalled",
                 "Nothing came any more",
-                "The upload stood still for too long; nothing was changed. Send it again, or resumably by /uploads."
+                "The upload stood still for too long; what is stored under its name was not changed. Send it again, or go \
+                 on with it if it went to /uploads."
                     .to_owned(),
             ),
+            Problem::TooLong => {
+                ("too-long", "More than was announced", "More came than the upload's length; the rest was not taken.".to_owned())
+            }
+            Problem::TakenOver => (
+                "taken-over",
+                "Another request goes on with it",
+                "A newer request goes on with this upload, so this one was ended.".to_owned(),
+            ),
+            Problem::WrongOffset { offset } => (
+                "wrong-offset",
+                "Another offset",
+                format!("So far {offset} bytes have come; go on from there."),
+            ),
+            Problem::ChecksumMismatch => (
+                "checksum-mismatch",
+                "Not what was sent",
+                "What came has another checksum than `Upload-Checksum` says; it was not taken. Send it again.".to_owned(),
+            ),
+            Problem::WrongTusVersion => (
+                "tus-version",
+                "Another version of tus",
+                "Resumable uploads are those of tus 1.0.0: send `Tus-Resumable: 1.0.0`. For a file in one request there is \
+                 PUT."
+                    .to_owned(),
+            ),
+            Problem::WrongContentType => (
+                "content-type",
+                "Another content type",
+                "Bytes of an upload come with `Content-Type: application/offset+octet-stream`.".to_owned(),
+            ),
+            Problem::FinalUpload => (
+                "final-upload",
+                "Joined from parts",
+                "This upload is joined from its parts and takes no bytes of its own.".to_owned(),
+            ),
+            Problem::BadPart(what) => ("bad-part", "Not a part", what.clone()),
             Problem::BrokenOff(what) => {
                 ("broken-off", "The upload broke off", format!("Nothing was changed ({what})."))
             }
@@ -281,6 +354,8 @@ impl Problem {
             Problem::TooManyWrongKeys { retry_after } => {
                 add(header::RETRY_AFTER, &retry_after.to_string());
             }
+            Problem::WrongOffset { offset } => add(UPLOAD_OFFSET, &offset.to_string()),
+            Problem::WrongTusVersion => add(TUS_VERSION, tus::VERSION),
             Problem::RangeNotSatisfiable { len } => {
                 add(header::CONTENT_RANGE, &format!("bytes */{len}"));
             }
@@ -357,6 +432,15 @@ impl From<PublishError> for Problem {
             PublishError::Place(error) => Problem::from(error),
             PublishError::NoRoom { .. } => Problem::NoRoom,
             PublishError::Sync { .. } | PublishError::Rename { .. } => Problem::internal(error),
+        }
+    }
+}
+
+impl From<FinishError> for Problem {
+    fn from(error: FinishError) -> Problem {
+        match error {
+            FinishError::Publish(error) => Problem::from(error),
+            FinishError::Record { .. } => Problem::internal(error),
         }
     }
 }

@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri, header};
+use tokio_util::sync::CancellationToken;
 use volume::staging::{PublishError, Published, Replace, Staged};
 use volume::{Effort, FindError, Found, FoundFile, RelPath};
 
@@ -24,7 +25,7 @@ use crate::etag;
 use crate::fields;
 use crate::problem::{Problem, ReadError};
 use crate::query;
-use crate::upload;
+use crate::upload::{self, Limits, Sink};
 use crate::visit::Visit;
 
 /// Answers `PUT` on a path of the tree.
@@ -43,7 +44,10 @@ pub async fn answer(
     let there = what_is_there(&app, &visit).await?;
     let replace = replacement(there.as_ref(), &headers, uri.query())?;
     let staged = app.stage(content_length(&headers)).await?;
-    let (staged, digests) = upload::receive(body, staged, digests, app.stall).await?;
+    let limits = Limits { stall: app.stall, most: None, stop: CancellationToken::new() };
+    let (sink, ended) = upload::receive(body, Sink { staged, digests }, &limits).await?;
+    ended?;
+    let Sink { staged, digests } = sink;
     digests.check()?;
     let (published, file) =
         publish(&app, &visit, staged, replace).await.map_err(|it| match it {

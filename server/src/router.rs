@@ -7,13 +7,15 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::routing::{MethodFilter, MethodRouter, get, head, on, post};
 use http::{Uri, header};
 use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders};
 
 use crate::app::App;
 use crate::problem::Problem;
-use crate::{access_log, delete, digest, files, health, linger, listing, openapi, problem, put};
+use crate::{
+    access_log, delete, digest, files, health, linger, listing, openapi, problem, put, tus,
+};
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
 const LONGEST_URI: usize = 16 * 1024;
@@ -32,6 +34,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/share/{key}", get(add_slash))
         .route("/share/{key}/", tree())
         .route("/share/{key}/{*path}", tree())
+        .route("/uploads", post(tus::create))
+        .route("/uploads/", post(tus::create))
+        .route("/uploads/{id}", upload())
         .route("/health", get(health::answer))
         .route("/openapi.json", get(openapi::answer))
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
@@ -43,6 +48,8 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn(problem::for_people))
         // Around problems too: an app on another origin must be able to read them.
         .layer(cors())
+        // Around the layer that answers every `OPTIONS`.
+        .layer(from_fn(tus::announce))
         // Around all that may leave a body unread.
         .layer(from_fn(linger::linger))
         // Outermost, so that each request has its line.
@@ -61,13 +68,18 @@ fn tree() -> MethodRouter<Arc<App>> {
         .delete(delete::answer)
 }
 
+fn upload() -> MethodRouter<Arc<App>> {
+    head(tus::look).patch(tus::patch).delete(tus::delete).post(tus::overridden)
+}
+
 /// Open to every origin: keys are the protection, and they never ride on cookies.
 fn cors() -> CorsLayer {
-    let exposed = [
+    let mut exposed = vec![
         header::ACCEPT_RANGES,
         header::CONTENT_DISPOSITION,
         header::CONTENT_ENCODING,
         header::CONTENT_LENGTH,
+        header::CONTENT_LOCATION,
         header::CONTENT_RANGE,
         header::DATE,
         header::ETAG,
@@ -78,6 +90,7 @@ fn cors() -> CorsLayer {
         digest::REPR_DIGEST,
         listing::TOTAL_COUNT,
     ];
+    exposed.extend(tus::EXPOSED);
     CorsLayer::new()
         .allow_origin(Any)
         .allow_methods(AllowMethods::mirror_request())

@@ -16,6 +16,7 @@ use crate::hygiene;
 use crate::listener::{ListenError, Listener};
 use crate::router::router;
 use crate::serve::serve;
+use crate::tus;
 
 /// The user of the key that is made where there is none.
 const FIRST_USER: &str = "admin";
@@ -49,6 +50,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
     tokio::spawn(hygiene::keep(Arc::clone(&app.volume)));
+    tokio::spawn(tus::recover(Arc::clone(&app)));
     let is_finished = serve(listener, router(app), config.patience, stop.received()).await;
     if is_finished {
         tracing::info!("stopped");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use volume::staging::{StageError, Staged};
 
 use crate::digest::Digests;
@@ -18,53 +18,105 @@ use crate::problem::Problem;
 const BUFFER: usize = 512 * 1024;
 
 /// Where the bytes go.
-struct Sink {
-    staged: Staged,
-    digests: Digests,
+#[derive(Debug)]
+pub struct Sink {
+    /// The file.
+    pub staged: Staged,
+    /// What is reckoned on the way.
+    pub digests: Digests,
 }
 
-/// Writes a body to its end.
+/// What ends a body before its own end.
+#[derive(Debug)]
+pub struct Limits {
+    /// Nothing came for so long.
+    pub stall: Duration,
+    /// More came than so many bytes.
+    pub most: Option<u64>,
+    /// Somebody wants it ended.
+    pub stop: CancellationToken,
+}
+
+/// Writes a body to its end, or as far as it comes; says why it ended early. Fails only where the writing thread did.
 pub async fn receive(
     mut body: Body,
-    staged: Staged,
-    digests: Digests,
-    stall: Duration,
-) -> Result<(Staged, Digests), Problem> {
-    let mut sink = Sink { staged, digests };
-    let mut gathered = gather(&mut body, stall).await?;
-    while !gathered.is_empty() {
-        let writing: JoinHandle<Result<Sink, StageError>> =
-            tokio::task::spawn_blocking(move || sink.write(&gathered));
-        // What breaks off here leaves the writing to end by itself; what it staged is dropped with it.
-        gathered = gather(&mut body, stall).await?;
-        sink = writing.await.map_err(Problem::internal)??;
+    mut sink: Sink,
+    limits: &Limits,
+) -> Result<(Sink, Result<(), Problem>), Problem> {
+    let mut left = limits.most.unwrap_or(u64::MAX);
+    let mut gathered = gather(&mut body, limits, &mut left).await;
+    loop {
+        let Gathered { pieces, ended } = gathered;
+        if pieces.is_empty() {
+            return Ok((sink, ended.unwrap_or(Ok(()))));
+        }
+        let writing = tokio::task::spawn_blocking(move || {
+            let written = sink.write(&pieces);
+            (sink, written)
+        });
+        let next = match ended {
+            None => gather(&mut body, limits, &mut left).await,
+            Some(ended) => Gathered { pieces: Vec::new(), ended: Some(ended) },
+        };
+        let written;
+        (sink, written) = writing.await.map_err(Problem::internal)?;
+        if let Err(error) = written {
+            return Ok((sink, Err(error.into())));
+        }
+        gathered = next;
     }
-    Ok((sink.staged, sink.digests))
 }
 
 impl Sink {
-    fn write(mut self, pieces: &[Bytes]) -> Result<Sink, StageError> {
+    fn write(&mut self, pieces: &[Bytes]) -> Result<(), StageError> {
         for piece in pieces {
             self.digests.update(piece);
             self.staged.write(piece)?;
         }
-        Ok(self)
+        Ok(())
     }
 }
 
-/// The next bytes of a body, about a buffer of them; none at its end.
-async fn gather(body: &mut Body, stall: Duration) -> Result<Vec<Bytes>, Problem> {
+/// Some bytes of a body.
+struct Gathered {
+    pieces: Vec<Bytes>,
+    /// None where more are to come.
+    ended: Option<Result<(), Problem>>,
+}
+
+/// The next bytes of a body, about a buffer of them.
+async fn gather(body: &mut Body, limits: &Limits, left: &mut u64) -> Gathered {
     let (mut pieces, mut length) = (Vec::new(), 0);
     while length < BUFFER {
-        let frame = match tokio::time::timeout(stall, body.frame()).await {
-            Err(_) => return Err(Problem::Stalled),
-            Ok(None) => break,
-            Ok(Some(frame)) => frame.map_err(|it| Problem::BrokenOff(it.to_string()))?,
+        let piece = match next_piece(body, limits).await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return Gathered { pieces, ended: Some(Ok(())) },
+            Err(problem) => return Gathered { pieces, ended: Some(Err(problem)) },
         };
-        if let Ok(piece) = frame.into_data() {
-            length += piece.len();
-            pieces.push(piece);
-        }
+        let Some(rest) = left.checked_sub(piece.len() as u64) else {
+            return Gathered { pieces, ended: Some(Err(Problem::TooLong)) };
+        };
+        *left = rest;
+        length += piece.len();
+        pieces.push(piece);
     }
-    Ok(pieces)
+    Gathered { pieces, ended: None }
+}
+
+async fn next_piece(body: &mut Body, limits: &Limits) -> Result<Option<Bytes>, Problem> {
+    let next = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|it| Problem::BrokenOff(it.to_string()))?;
+            if let Some(piece) = frame.into_data().ok().filter(|it| !it.is_empty()) {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    };
+    let next = limits.stop.run_until_cancelled(tokio::time::timeout(limits.stall, next));
+    match next.await {
+        None => Err(Problem::TakenOver),
+        Some(Err(_)) => Err(Problem::Stalled),
+        Some(Ok(piece)) => piece,
+    }
 }

@@ -38,14 +38,26 @@ impl FromRequestParts<Arc<App>> for Visit {
             None => auth::key_in(&parts.headers),
         };
         let purpose = Purpose::of(&parts.method);
-        let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer { address: None });
-        let caller = auth::identify(app, peer.client(&parts.headers), key, purpose, &path).await?;
-        if let Some((user, log)) = caller.user().zip(parts.extensions.get::<LogUser>()) {
-            log.set(user);
-        }
+        let caller = caller(parts, app, key, purpose, &path).await?;
         caller.may(purpose, &path)?;
         Ok(Visit { path, names_folder, caller })
     }
+}
+
+/// Whoever makes a request, with their name for the log.
+pub async fn caller(
+    parts: &Parts,
+    app: &App,
+    key: Option<PlainKey>,
+    purpose: Purpose,
+    path: &RelPath,
+) -> Result<Caller, Problem> {
+    let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer { address: None });
+    let caller = auth::identify(app, peer.client(&parts.headers), key, purpose, path).await?;
+    if let Some((user, log)) = caller.user().zip(parts.extensions.get::<LogUser>()) {
+        log.set(user);
+    }
+    Ok(caller)
 }
 
 /// The parts of a URL's path, as they are written.

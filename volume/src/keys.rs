@@ -214,6 +214,11 @@ impl Keys {
         self.keys.get(usize::try_from(found).ok()?)
     }
 
+    /// Those of one user.
+    pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = &'a Key> {
+        self.keys.iter().map(Arc::as_ref).filter(move |it| it.user == user)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.keys.len()

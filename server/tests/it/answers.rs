@@ -17,6 +17,7 @@ const FIELDS: &[&str] = &[
     "content-disposition",
     "content-encoding",
     "content-length",
+    "content-location",
     "content-range",
     "content-security-policy",
     "content-type",
@@ -30,6 +31,15 @@ const FIELDS: &[&str] = &[
     "repr-digest",
     "retry-after",
     "transfer-encoding",
+    "tus-checksum-algorithm",
+    "tus-extension",
+    "tus-resumable",
+    "tus-version",
+    "upload-concat",
+    "upload-expires",
+    "upload-length",
+    "upload-metadata",
+    "upload-offset",
     "vary",
     "www-authenticate",
     "x-content-type-options",
@@ -81,6 +91,18 @@ fn answers_carry_only_fields_that_are_meant() {
             ],
         ),
         ("DELETE", "/files/run/new.csv", vec![("Authorization", KEY)]),
+        (
+            "POST",
+            "/uploads",
+            vec![
+                ("Authorization", KEY),
+                ("Tus-Resumable", "1.0.0"),
+                ("Upload-Length", "0"),
+                ("Upload-Metadata", "filename eC5jc3Y="),
+            ],
+        ),
+        ("POST", "/uploads", vec![]),
+        ("OPTIONS", "/uploads", vec![]),
         ("GET", "/health", vec![]),
         ("GET", "/nothing", vec![]),
         ("GET", "/", vec![]),
@@ -226,12 +248,22 @@ fn the_description_tells_of_what_is_there_and_of_nothing_else() {
     assert_eq!(response.field("content-type").as_deref(), Some("application/json"));
     let description = response.json();
     assert_eq!(description["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let upload = server.begin(3, "run/upload.csv", &[]);
     for (path, operations) in description["paths"].as_object().unwrap() {
         let target = path.replace("{path}", "run/trips.csv").replace("{key}", KEY);
+        let target = target.replace("/uploads/{id}", &upload);
         let operations = operations.as_object().unwrap();
         for method in METHODS {
             let Some(operation) = operations.get(*method) else { continue };
-            let fields = [("Authorization", KEY), ("Content-Length", "0")];
+            let fields = [
+                ("Authorization", KEY),
+                ("Content-Length", "0"),
+                ("Tus-Resumable", "1.0.0"),
+                ("Content-Type", "application/offset+octet-stream"),
+                ("Upload-Offset", "0"),
+                ("Upload-Length", "0"),
+                ("Upload-Metadata", "filename bmV3LmNzdg=="),
+            ];
             let response = server.request(&method.to_uppercase(), &target, &fields);
             let status = response.status.to_string();
             assert!(response.status < 300, "{method} {target}: {status}");

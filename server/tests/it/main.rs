@@ -24,4 +24,5 @@ mod paths;
 mod process;
 mod ranges;
 mod support;
+mod tus;
 mod uploads;

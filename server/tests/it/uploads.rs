@@ -34,23 +34,23 @@ impl TestServer {
         self.request("DELETE", target, &fields).status
     }
 
-    fn content(&self, path: &str) -> Option<String> {
+    pub fn content(&self, path: &str) -> Option<String> {
         fs::read_to_string(self.path(path)).ok()
     }
 
     /// Names in staging; whoever dropped something there may need a moment to tidy up.
-    fn staged(&self) -> usize {
+    pub fn staged(&self) -> usize {
         fs::read_dir(self.path(".sounding/staging")).map_or(0, Iterator::count)
     }
 
-    fn wait_until_nothing_is_staged(&self) {
+    pub fn wait_until_nothing_is_staged(&self) {
         wait_for("empty staging", || (self.staged() == 0).then_some(()));
     }
 }
 
 impl Connection {
     /// Says whether all could be sent.
-    fn send_body(
+    pub fn send_body(
         &mut self,
         method: &str,
         target: &str,
@@ -65,7 +65,7 @@ impl Connection {
     }
 }
 
-fn problem(response: &Response) -> String {
+pub fn problem(response: &Response) -> String {
     response.json()["type"].as_str().unwrap().rsplit(':').next().unwrap().to_owned()
 }
 

@@ -1,0 +1,97 @@
+//! Joining parts, and going on with what a stop of the service interrupted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use volume::RelPath;
+use volume::keys::Scope;
+use volume::uploads::{FinishError, Purpose, Upload};
+
+use super::blocking;
+use super::holders::Held;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Bytes joined at a time; between two times the service may end.
+const STEP: u64 = 64 << 20;
+/// The first answers go before.
+const AFTER_START: Duration = Duration::from_secs(2);
+
+/// Joins an upload's parts to the end and publishes the whole.
+pub(super) async fn join(
+    app: &App,
+    mut upload: Upload,
+    held: Held,
+    may_write: impl Fn(&RelPath) -> bool + Send + 'static,
+) -> Result<Upload, Problem> {
+    // Parts that are being joined take no more bytes.
+    let mut parts = Vec::new();
+    if let Purpose::Joined { parts: all, .. } = &upload.record.purpose {
+        for part in all {
+            parts.push(app.holders.take(part.id).await);
+        }
+    }
+    loop {
+        if held.stop.is_cancelled() {
+            return Err(Problem::TakenOver);
+        }
+        let is_done;
+        (upload, is_done) =
+            blocking(move || upload.join_more(STEP).map(|is_done| (upload, is_done))).await??;
+        if is_done {
+            return Ok(blocking(move || upload.finish(&may_write).map(|()| upload)).await??);
+        }
+    }
+}
+
+/// Finishes what was complete when the service was stopped: its client may not come back.
+///
+/// It is published only if the user who began it still has a key for that.
+pub async fn recover(app: Arc<App>) {
+    tokio::time::sleep(AFTER_START).await;
+    let volume = Arc::clone(&app.volume);
+    let ids = match blocking(move || volume.uploads()).await {
+        Ok(Ok(ids)) => ids,
+        Ok(Err(error)) => return tracing::error!("could not read .sounding/uploads: {error}"),
+        Err(_) => return,
+    };
+    for id in ids {
+        let Some(held) = app.holders.try_take(id) else { continue };
+        let volume = Arc::clone(&app.volume);
+        let upload = match blocking(move || volume.upload(id)).await {
+            Ok(Ok(Some(upload))) => upload,
+            Ok(Err(error)) => {
+                tracing::error!("could not read the record of an upload: {error}");
+                continue;
+            }
+            Ok(Ok(None)) | Err(_) => continue,
+        };
+        if upload.is_published() || upload.record.target().is_none() {
+            continue;
+        }
+        let (keys, user) = (app.keys(), upload.record.user.clone());
+        let may_write = move |path: &RelPath| {
+            let now = jiff::Timestamp::now();
+            let mut keys = keys.of_user(&user);
+            keys.any(|it| it.scope == Scope::Write && it.covers(path) && !it.has_expired(now))
+        };
+        if !upload.record.target().is_some_and(|it| may_write(&it.path)) {
+            continue;
+        }
+        let result = match upload.record.purpose {
+            Purpose::Joined { .. } => join(&app, upload, held, may_write).await.map(|_| ()),
+            _ => finish(upload, may_write).await,
+        };
+        if let Err(problem) = result {
+            tracing::warn!("the upload {id} is complete and could not be published: {problem:?}");
+        }
+    }
+}
+
+async fn finish(
+    mut upload: Upload,
+    may_write: impl Fn(&RelPath) -> bool + Send + 'static,
+) -> Result<(), Problem> {
+    let finished: Result<(), FinishError> = blocking(move || upload.finish(&may_write)).await?;
+    Ok(finished?)
+}

@@ -1,0 +1,151 @@
+//! What a client says of its upload: `Upload-Metadata` (tus 1.0, *Creation*), and the target that follows from it.
+//!
+//! Pure. Uppy, tus-js-client and tuspy send `filename`; those that bring folders send `relativePath` too, with the
+//! file's name at its end.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use volume::uploads::{Exists, Target};
+use volume::{Refusal, RelPath};
+
+use super::UPLOAD_METADATA;
+use crate::problem::Problem;
+use crate::query;
+
+/// Keys and their values, decoded.
+#[derive(Debug, Default)]
+pub(super) struct Metadata(Vec<(String, Vec<u8>)>);
+
+impl Metadata {
+    /// What a request's header says.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Metadata, Problem> {
+        let bad = |what: &str| Problem::BadField(format!("`Upload-Metadata`: {what}."));
+        let Some(value) = headers.get(UPLOAD_METADATA) else { return Ok(Metadata::default()) };
+        let text = value.to_str().map_err(|_malformed| bad("it is no text"))?;
+        let mut pairs = Vec::new();
+        for pair in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+            let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
+            let value = STANDARD
+                .decode(value.trim())
+                .map_err(|_malformed| bad(&format!("the value of `{key}` is not in base64")))?;
+            pairs.push((key.to_owned(), value));
+        }
+        Ok(Metadata(pairs))
+    }
+
+    /// Where the upload goes. `into` and `exists` of the URL's query go before what the metadata say.
+    pub(super) fn target(&self, query: Option<&str>) -> Result<Target, Problem> {
+        let mut path = match query::value(query, "into") {
+            None => RelPath::root(),
+            Some(folder) => RelPath::from_plain(trim(&folder))?,
+        };
+        let name = self.value("filename").or_else(|| self.value("name"));
+        match (self.value("relativePath"), name) {
+            (Some(relative), name) => {
+                // With a slash at its end it is the folder alone.
+                let is_folder = relative.ends_with(b"/");
+                for part in RelPath::from_plain(trim(relative))?.names() {
+                    path = path.join(part)?;
+                }
+                if is_folder {
+                    path = path.join(name.ok_or(Refusal::EmptyName)?)?;
+                }
+            }
+            (None, Some(name)) => path = path.join(name)?,
+            (None, None) => {
+                return Err(Problem::BadField(
+                    "`Upload-Metadata` says neither `filename` nor `relativePath`, so the upload has no name.".to_owned(),
+                ));
+            }
+        }
+        let exists = query::value(query, "exists");
+        let exists = match exists.as_deref().or_else(|| self.value("exists")) {
+            None | Some(b"refuse") => Exists::Refuse,
+            Some(b"keep-both") => Exists::KeepBoth,
+            Some(b"replace") => Exists::Replace,
+            Some(_) => {
+                return Err(Problem::BadQuery(
+                    "`exists` is `refuse`, `keep-both` or `replace`.".to_owned(),
+                ));
+            }
+        };
+        Ok(Target { path, exists })
+    }
+
+    /// A value that says something: a client in a browser may send the words that it prints for nothing.
+    fn value(&self, key: &str) -> Option<&[u8]> {
+        let (_, value) = self.0.iter().find(|(it, _)| it == key)?;
+        (!matches!(value.as_slice(), b"" | b"null" | b"undefined")).then_some(value)
+    }
+}
+
+/// A folder's path as browsers give it may begin with a slash, and as people give it end in one.
+fn trim(path: &[u8]) -> &[u8] {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    path.strip_suffix(b"/").unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(pairs: &[(&str, &str)], query: &str) -> Result<(String, Exists), Problem> {
+        let pairs: Vec<String> =
+            pairs.iter().map(|(key, value)| format!("{key} {}", STANDARD.encode(value))).collect();
+        let headers = HeaderMap::from_iter([(UPLOAD_METADATA, pairs.join(",").parse().unwrap())]);
+        let target = Metadata::of(&headers)?.target(Some(query))?;
+        Ok((target.path.to_url(), target.exists))
+    }
+
+    #[test]
+    fn name_and_path_choose_the_target() {
+        let check = |pairs: &[(&str, &str)], query: &str, expected: &str| {
+            let target = target(pairs, query).map(|(path, _)| path).ok();
+            assert_eq!(target.as_deref(), Some(expected), "{pairs:?} {query}");
+        };
+        check(&[("filename", "a b.csv")], "", "a%20b.csv");
+        check(&[("name", "a.csv"), ("filetype", "text/csv")], "", "a.csv");
+        check(&[("filename", "a.csv"), ("relativePath", "null")], "", "a.csv");
+        check(&[("filename", "a.csv"), ("relativePath", "")], "", "a.csv");
+        check(&[("filename", "a.csv"), ("relativePath", "run/x/a.csv")], "", "run/x/a.csv");
+        check(&[("filename", "a.csv"), ("relativePath", "/run/a.csv")], "", "run/a.csv");
+        check(&[("filename", "a.csv"), ("relativePath", "run/x/")], "", "run/x/a.csv");
+        check(&[("filename", "a.csv")], "into=berlin/run-7/", "berlin/run-7/a.csv");
+        check(&[("relativePath", "run/a.csv")], "into=berlin", "berlin/run/a.csv");
+        check(&[("filename", "ä.csv")], "into=k%C3%B6ln+1", "k%C3%B6ln%201/%C3%A4.csv");
+    }
+
+    #[test]
+    fn what_gives_no_path_is_refused() {
+        for (pairs, query) in [
+            (&[][..], ""),
+            (&[("filetype", "text/csv")], ""),
+            (&[("filename", "a/b.csv")], ""),
+            (&[("filename", "..")], ""),
+            (&[("filename", ".hidden")], ""),
+            (&[("relativePath", "../a.csv")], ""),
+            (&[("relativePath", "run//a.csv")], ""),
+            (&[("relativePath", "run/")], ""),
+            (&[("filename", "a.csv")], "into=.sounding"),
+            (&[("filename", "a.csv")], "into=../x"),
+            (&[("filename", "a.csv")], "exists=perhaps"),
+        ] {
+            assert!(target(pairs, query).is_err(), "{pairs:?} {query}");
+        }
+        let headers = HeaderMap::from_iter([(UPLOAD_METADATA, "filename !".parse().unwrap())]);
+        assert!(Metadata::of(&headers).is_err());
+    }
+
+    #[test]
+    fn what_is_there_stays_unless_the_client_says_otherwise() {
+        let exists = |pairs: &[(&str, &str)], query: &str| target(pairs, query).unwrap().1;
+        assert_eq!(exists(&[("filename", "a")], ""), Exists::Refuse);
+        assert_eq!(exists(&[("filename", "a"), ("exists", "replace")], ""), Exists::Replace);
+        assert_eq!(exists(&[("filename", "a"), ("exists", "null")], ""), Exists::Refuse);
+        assert_eq!(
+            exists(&[("filename", "a"), ("exists", "replace")], "exists=keep-both"),
+            Exists::KeepBoth
+        );
+    }
+}
