@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests with real clients need (server/tests/it/clients.rs): programs of the system by apt, and in
-# target/clients a Python environment with DuckDB and a Node package that drives Chromium. Quick when all is there.
+# Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs): programs of the system by apt, and in
+# target/clients a Python environment and Node packages. Quick when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -48,7 +48,7 @@ const AWKWARD: [&str; 23] = [
 ];
 
 /// A client's command, which is ended with all its children when it takes too long.
-struct Client {
+pub struct Client {
     command: Command,
     name: String,
 }
@@ -75,19 +75,20 @@ impl Client {
     }
 
     /// A script for Node, which finds its packages in `INSTALLED`.
-    fn node(script: &str, seconds: &str) -> Client {
+    pub fn node(script: &str, seconds: &str) -> Client {
         let mut client = Client::with_patience("node", seconds);
         client.command.arg(format!("{SCRIPTS}/{script}"));
         client
     }
 
-    fn python(script: &str) -> Client {
-        let mut client = Client::new(&format!("{INSTALLED}/venv/bin/python"));
+    pub fn python(script: &str, seconds: &str) -> Client {
+        let python = format!("{INSTALLED}/venv/bin/python");
+        let mut client = Client::with_patience(&python, seconds);
         client.command.arg(format!("{SCRIPTS}/{script}"));
         client
     }
 
-    fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Client {
+    pub fn args<S: AsRef<std::ffi::OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Client {
         self.command.args(args);
         self
     }
@@ -110,7 +111,7 @@ impl Client {
     }
 
     /// Runs it; it must succeed. What it wrote to its standard output.
-    fn run(mut self) -> Vec<u8> {
+    pub fn run(mut self) -> Vec<u8> {
         let output = self.outcome();
         assert!(output.status.success(), "{:?}: {}", self.command, said(&output));
         output.stdout
@@ -437,7 +438,9 @@ fn volume_of_tables() -> TempDir {
     write(&folder.path().join(".sounding/auth-keys.csv"), format!("kmt,{KEY}\n").as_bytes());
     let kept = PathBuf::from(INSTALLED).join("random.parquet");
     if !kept.exists() {
-        Client::python("duckdb_client.py").args(["make".as_ref(), kept.as_os_str()]).run();
+        Client::python("duckdb_client.py", PATIENCE)
+            .args(["make".as_ref(), kept.as_os_str()])
+            .run();
     }
     let run = folder.path().join("run");
     fs::create_dir(&run).unwrap();
@@ -474,8 +477,11 @@ fn duckdb_reads_one_column_of_a_large_file_by_ranges() {
                 Some(_) => format!("{}/files/run", program.address),
                 None => format!("{}/share/{KEY}/run", program.address),
             };
-            let said =
-                Client::python("duckdb_client.py").args([job, &base]).args(key).args([&run]).text();
+            let said = Client::python("duckdb_client.py", PATIENCE)
+                .args([job, &base])
+                .args(key)
+                .args([&run])
+                .text();
             let (status, _, log) = program.end();
             assert!(status.success(), "{log}");
             let (bytes, requests) = sent(&log);

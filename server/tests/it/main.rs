@@ -23,6 +23,7 @@ mod listings;
 mod paths;
 mod process;
 mod ranges;
+mod resume;
 mod support;
 mod tus;
 mod uploads;

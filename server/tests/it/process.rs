@@ -27,8 +27,20 @@ impl Program {
         Program::run(command)
     }
 
+    /// With no log, which nobody would read: for programs that run long.
+    pub fn start_quiet(volume: &Path, listen: &str) -> Program {
+        let mut command = command(volume);
+        command.args(["--listen", listen]).stderr(Stdio::null());
+        Program::spawn(command)
+    }
+
     pub fn run(mut command: Command) -> Program {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stderr(Stdio::piped());
+        Program::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Program {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = child.stderr.take();
         let mut line = String::new();
