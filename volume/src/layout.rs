@@ -26,6 +26,12 @@ pub const UPLOADS_FOLDER: &str = "uploads";
 /// What the name of such a file ends in.
 pub const UPLOAD_RECORD_SUFFIX: &str = ".json";
 
+/// What changed on the volume, and what was there last, in the service's folder: a database of `SQLite`.
+pub const JOURNAL_FILE: &str = "journal.sqlite";
+
+/// What a journal that can't be read any more is renamed to.
+pub const BROKEN_JOURNAL_FILE: &str = "journal.broken.sqlite";
+
 /// What was deleted, in the service's folder, until it is emptied: a `FreeDesktop` trash, with the two folders below.
 pub const TRASH_FOLDER: &str = "trash";
 
@@ -63,6 +69,7 @@ mod tests {
         let new_keys_file = format!("{KEYS_FILE}{NEW_KEYS_SUFFIX}");
         let staging = format!("{SERVICE_FOLDER}/{STAGING_FOLDER}");
         let upload = format!("{SERVICE_FOLDER}/{UPLOADS_FOLDER}/ID{UPLOAD_RECORD_SUFFIX}");
+        let journal = format!("{SERVICE_FOLDER}/{JOURNAL_FILE}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
         let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
         let names = [
@@ -73,6 +80,8 @@ mod tests {
             crate::keys::COLUMNS,
             &staging,
             &upload,
+            &journal,
+            BROKEN_JOURNAL_FILE,
             &trashed,
             &info,
             TRASH_INFO_SUFFIX,

@@ -7,22 +7,27 @@
 //! In reading order: [`layout`] spells the well-known names; [`RelPath`] is the one way from outside text to a
 //! path; [`Volume`] finds files and folders beneath the root and nowhere else; [`Stat`] says which version of a
 //! file was found; [`names`] lists a folder; [`staging`] brings files in and makes each visible by one rename;
-//! [`uploads`] lets them go on after a break; [`trash`] takes them out, for a while; [`space`] keeps some of the disk free; [`keys`] says who may read and
+//! [`uploads`] lets them go on after a break; [`trash`] takes them out, for a while; [`space`] keeps some of the disk free;
+//! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
 //! write what, and [`KeyFile`] keeps that on disk.
 
+pub mod journal;
 pub mod key_file;
 pub mod keys;
 pub mod layout;
 pub mod names;
+pub mod observer;
 mod path;
 mod place;
 mod resolve;
 pub mod space;
 pub mod staging;
 mod stat;
+mod suspects;
 pub mod trash;
 pub mod uploads;
 mod volume;
+mod watches;
 
 pub use key_file::KeyFile;
 pub use path::{Refusal, RelPath, escape};

@@ -151,6 +151,11 @@ impl RelPath {
         self.names().map(escape).collect::<Vec<_>>().join("/")
     }
 
+    /// The names, joined by `/`.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(crate) fn as_os_str(&self) -> &OsStr {
         OsStr::from_bytes(&self.bytes)
     }

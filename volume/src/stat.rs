@@ -10,8 +10,8 @@ pub struct Stat {
     /// Time of the last write, which `touch`, `cp -p` or `rsync -t` may have set to anything: nanoseconds since 1970.
     pub modified: i128,
     /// Time of the last change of any kind, which nobody can set: nanoseconds since 1970.
-    changed: i128,
-    inode: u64,
+    pub(crate) changed: i128,
+    pub(crate) inode: u64,
 }
 
 impl Stat {

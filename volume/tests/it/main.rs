@@ -11,6 +11,7 @@
 mod find;
 mod key_file;
 mod names;
+mod observer;
 mod staging;
 mod stat;
 mod support;

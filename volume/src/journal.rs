@@ -1,0 +1,583 @@
+//! What changed on the volume, in order, and what was there last.
+//!
+//! `.sounding/journal.sqlite` holds two things that only make sense together: the catalogue, which is the volume as it
+//! was last seen, and the changes that led there. Both are written in one transaction, so that a change is neither
+//! lost nor told twice, however the service ends. The number of changes kept is bounded; a [`Cursor`] that is older,
+//! or from another journal, is not served but said to be so.
+//!
+//! Writing is [`crate::observer`]'s alone. Any number of readers may read meanwhile.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+
+use crate::layout::{BROKEN_JOURNAL_FILE, JOURNAL_FILE};
+use crate::names::Kind;
+use crate::path::RelPath;
+use crate::resolve::proc_path;
+use crate::stat::Stat;
+use crate::volume::Volume;
+
+/// So many changes are kept at least,
+const KEPT: i64 = 300_000;
+/// and so many more before the oldest are let go.
+const SLACK: i64 = 30_000;
+/// The format of the file.
+const VERSION: i64 = 1;
+/// Others write for much less than this.
+const BUSY: Duration = Duration::from_secs(10);
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS folder (
+    id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, path BLOB NOT NULL UNIQUE, inode INTEGER NOT NULL, born INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS folder_by_parent ON folder (parent);
+CREATE INDEX IF NOT EXISTS folder_by_inode ON folder (inode);
+CREATE TABLE IF NOT EXISTS file (
+    folder INTEGER NOT NULL, name BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,
+    inode INTEGER NOT NULL, PRIMARY KEY (folder, name)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS file_by_inode ON file (inode);
+CREATE TABLE IF NOT EXISTS change (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, kind TEXT NOT NULL, path BLOB NOT NULL, origin BLOB,
+    type TEXT NOT NULL, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER
+);
+CREATE TABLE IF NOT EXISTS state (
+    base_seq INTEGER NOT NULL, base_time INTEGER NOT NULL, born INTEGER NOT NULL, is_scanned INTEGER NOT NULL
+);
+";
+
+/// A place in the order of changes. Good across restarts; one of another journal is recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The last change before it.
+    pub seq: u64,
+    /// When that was, in milliseconds since 1970: two journals hardly agree in both.
+    time: i64,
+}
+
+/// A text is no cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no cursor")]
+pub struct NoCursor;
+
+/// What happened to a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It arrived.
+    Added,
+    /// It has another content or other properties.
+    Modified,
+    /// It has another path.
+    Moved,
+    /// It is gone.
+    Removed,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its place in the order.
+    pub seq: u64,
+    /// When it was noticed.
+    pub time: Timestamp,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// To what.
+    pub path: RelPath,
+    /// Where it was before, if it was moved.
+    pub from: Option<RelPath>,
+    /// Whether it is, or was, a folder.
+    pub entry: Kind,
+    /// The file as it was then; none for folders and for what is gone.
+    pub stat: Option<Stat>,
+}
+
+/// Changes behind a cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Whether the cursor could not be served: the reader must look at everything anew.
+    pub is_fresh: bool,
+    /// In order.
+    pub changes: Vec<Change>,
+    /// Behind the last of them.
+    pub cursor: Cursor,
+    /// Whether there are no more for now.
+    pub is_end: bool,
+}
+
+/// The journal can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The database failed.
+    #[error("`.sounding/{JOURNAL_FILE}` failed")]
+    Database(#[from] rusqlite::Error),
+    /// The folder failed.
+    #[error("could not open `.sounding`")]
+    Io(#[from] io::Error),
+    /// It was written by a newer service.
+    #[error("`.sounding/{JOURNAL_FILE}` is of a newer version of the service")]
+    Newer,
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    db: Connection,
+    /// The database's path leads through it.
+    _folder: OwnedFd,
+}
+
+/// A file as the catalogue has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileRow {
+    size: i64,
+    mtime: i64,
+    ctime: i64,
+    pub(crate) inode: i64,
+}
+
+/// A file as the catalogue has it, with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownFile {
+    pub(crate) folder: i64,
+    pub(crate) folder_path: Vec<u8>,
+    pub(crate) name: Vec<u8>,
+    pub(crate) row: FileRow,
+}
+
+/// A folder as the catalogue has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FolderRow {
+    pub(crate) id: i64,
+    pub(crate) path: Vec<u8>,
+    pub(crate) inode: i64,
+    /// When the file system made it: an inode's number is used again, this with it hardly.
+    pub(crate) born: i64,
+}
+
+impl Journal {
+    /// Opens the journal of a volume; begins one where there is none. One that is broken is put aside.
+    pub fn open(volume: &Volume) -> Result<Journal, JournalError> {
+        let folder = volume.service_folder()?;
+        match Journal::open_in(&folder) {
+            Ok(db) => Ok(Journal { db, _folder: folder }),
+            Err(JournalError::Database(error)) if is_broken(&error) => {
+                rustix::fs::renameat(&folder, JOURNAL_FILE, &folder, BROKEN_JOURNAL_FILE)
+                    .map_err(io::Error::from)?;
+                for suffix in ["-wal", "-shm"] {
+                    let name = format!("{JOURNAL_FILE}{suffix}");
+                    let flags = rustix::fs::AtFlags::empty();
+                    rustix::fs::unlinkat(&folder, name.as_str(), flags).unwrap_or_default();
+                }
+                Ok(Journal { db: Journal::open_in(&folder)?, _folder: folder })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn open_in(folder: &OwnedFd) -> Result<Connection, JournalError> {
+        let db = Connection::open(format!("{}/{JOURNAL_FILE}", proc_path(folder.as_fd())))?;
+        db.busy_timeout(BUSY)?;
+        // A crash of the machine may lose the last changes, which are found anew; nothing else.
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version > VERSION {
+            return Err(JournalError::Newer);
+        }
+        if version < VERSION {
+            db.execute_batch("BEGIN IMMEDIATE")?;
+            db.execute_batch(SCHEMA)?;
+            let now = Timestamp::now().as_millisecond();
+            db.execute(
+                "INSERT INTO state SELECT 0, ?1, ?1, 0 WHERE NOT EXISTS (SELECT 1 FROM state)",
+                [now],
+            )?;
+            db.pragma_update(None, "user_version", VERSION)?;
+            db.execute_batch("COMMIT")?;
+        }
+        Ok(db)
+    }
+
+    /// Where the order of changes ends now.
+    pub fn now(&self) -> Result<Cursor, JournalError> {
+        let last = self
+            .db
+            .prepare_cached("SELECT seq, time FROM change ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |row| Ok(Cursor { seq: unsigned(row.get(0)?), time: row.get(1)? }))
+            .optional()?;
+        Ok(last.map_or_else(|| self.base(), Ok)?)
+    }
+
+    /// At most `limit` changes behind a cursor.
+    pub fn since(&self, cursor: Cursor, limit: usize) -> Result<Page, JournalError> {
+        if !self.knows(cursor)? {
+            let (cursor, changes) = (self.now()?, Vec::new());
+            return Ok(Page { is_fresh: true, changes, cursor, is_end: true });
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut statement = self.db.prepare_cached(
+            "SELECT seq, time, kind, path, origin, type, size, mtime, ctime, inode FROM change WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        )?;
+        let (mut changes, mut cursor, mut read) = (Vec::new(), cursor, 0);
+        let mut rows = statement.query(params![signed(cursor.seq), limit])?;
+        while let Some(row) = rows.next()? {
+            read += 1;
+            cursor = Cursor { seq: unsigned(row.get(0)?), time: row.get(1)? };
+            changes.extend(change(row)?);
+        }
+        Ok(Page { is_fresh: false, changes, cursor, is_end: read < limit })
+    }
+
+    /// Whether a cursor is of this journal, and nothing behind it was let go.
+    fn knows(&self, cursor: Cursor) -> rusqlite::Result<bool> {
+        if self.base()? == cursor {
+            return Ok(true);
+        }
+        let time: Option<i64> = self
+            .db
+            .prepare_cached("SELECT time FROM change WHERE seq = ?1")?
+            .query_row([signed(cursor.seq)], |row| row.get(0))
+            .optional()?;
+        Ok(time == Some(cursor.time))
+    }
+
+    fn base(&self) -> rusqlite::Result<Cursor> {
+        self.db
+            .prepare_cached("SELECT base_seq, base_time FROM state")?
+            .query_row([], |row| Ok(Cursor { seq: unsigned(row.get(0)?), time: row.get(1)? }))
+    }
+
+    /// When it began, in milliseconds since 1970, and whether all that was there then is in the catalogue.
+    pub(crate) fn beginning(&self) -> rusqlite::Result<(i64, bool)> {
+        self.db.query_row("SELECT born, is_scanned FROM state", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+
+    pub(crate) fn set_scanned(&self) -> rusqlite::Result<()> {
+        self.db.execute("UPDATE state SET is_scanned = 1", [])?;
+        Ok(())
+    }
+
+    pub(crate) fn begin(&self) -> rusqlite::Result<()> {
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(())
+    }
+
+    /// Makes what was written since `begin` count, all of it or nothing.
+    pub(crate) fn commit(&self) -> rusqlite::Result<()> {
+        self.db.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+
+    /// Writes a change down.
+    pub(crate) fn log(
+        &self,
+        kind: ChangeKind,
+        path: &[u8],
+        from: Option<&[u8]>,
+        entry: Kind,
+        row: Option<&FileRow>,
+    ) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "INSERT INTO change (time, kind, path, origin, type, size, mtime, ctime, inode) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute(params![
+                Timestamp::now().as_millisecond(),
+                kind.as_str(),
+                path,
+                from,
+                type_name(entry),
+                row.map(|it| it.size),
+                row.map(|it| it.mtime),
+                row.map(|it| it.ctime),
+                row.map(|it| it.inode),
+            ])?;
+        let seq = self.db.last_insert_rowid();
+        if seq % 1000 == 0 { self.let_go(seq) } else { Ok(()) }
+    }
+
+    /// Forgets the oldest changes where there are too many.
+    fn let_go(&self, last: i64) -> rusqlite::Result<()> {
+        let base = self.base()?;
+        if last - signed(base.seq) < KEPT + SLACK {
+            return Ok(());
+        }
+        let base = last - KEPT;
+        self.db.execute(
+            "UPDATE state SET base_seq = ?1, base_time = (SELECT time FROM change WHERE seq = ?1)",
+            [base],
+        )?;
+        self.db.execute("DELETE FROM change WHERE seq <= ?1", [base])?;
+        Ok(())
+    }
+
+    pub(crate) fn folder(&self, path: &[u8]) -> rusqlite::Result<Option<FolderRow>> {
+        self.db
+            .prepare_cached("SELECT id, path, inode, born FROM folder WHERE path = ?1")?
+            .query_row([path], folder_row)
+            .optional()
+    }
+
+    pub(crate) fn folders_by_inode(&self, inode: i64) -> rusqlite::Result<Vec<FolderRow>> {
+        self.db
+            .prepare_cached("SELECT id, path, inode, born FROM folder WHERE inode = ?1")?
+            .query_map([inode], folder_row)?
+            .collect()
+    }
+
+    pub(crate) fn folders_in(&self, parent: i64) -> rusqlite::Result<Vec<FolderRow>> {
+        self.db
+            .prepare_cached("SELECT id, path, inode, born FROM folder WHERE parent = ?1")?
+            .query_map([parent], folder_row)?
+            .collect()
+    }
+
+    /// A folder and all below it, the deepest last.
+    pub(crate) fn folders_below(&self, path: &[u8]) -> rusqlite::Result<Vec<FolderRow>> {
+        let (from, to) = ([path, b"/"].concat(), [path, b"0"].concat());
+        self.db
+            .prepare_cached(
+                "SELECT id, path, inode, born FROM folder WHERE path = ?1 OR (path > ?2 AND path < ?3) ORDER BY path",
+            )?
+            .query_map(params![path, from, to], folder_row)?
+            .collect()
+    }
+
+    pub(crate) fn folder_path(&self, id: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.db
+            .prepare_cached("SELECT path FROM folder WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()
+    }
+
+    pub(crate) fn add_folder(
+        &self,
+        parent: i64,
+        path: &[u8],
+        inode: i64,
+        born: i64,
+    ) -> rusqlite::Result<i64> {
+        self.db
+            .prepare_cached(
+                "INSERT INTO folder (parent, path, inode, born) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![parent, path, inode, born])?;
+        Ok(self.db.last_insert_rowid())
+    }
+
+    pub(crate) fn set_folder(&self, id: i64, inode: i64, born: i64) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("UPDATE folder SET inode = ?2, born = ?3 WHERE id = ?1")?
+            .execute(params![id, inode, born])?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_folder(&self, id: i64) -> rusqlite::Result<()> {
+        self.db.prepare_cached("DELETE FROM file WHERE folder = ?1")?.execute([id])?;
+        self.db.prepare_cached("DELETE FROM folder WHERE id = ?1")?.execute([id])?;
+        Ok(())
+    }
+
+    pub(crate) fn file(&self, folder: i64, name: &[u8]) -> rusqlite::Result<Option<FileRow>> {
+        self.db
+            .prepare_cached(
+                "SELECT size, mtime, ctime, inode FROM file WHERE folder = ?1 AND name = ?2",
+            )?
+            .query_row(params![folder, name], |row| file_row(row, 0))
+            .optional()
+    }
+
+    pub(crate) fn files_in(&self, folder: i64) -> rusqlite::Result<Vec<(Vec<u8>, FileRow)>> {
+        self.db
+            .prepare_cached("SELECT name, size, mtime, ctime, inode FROM file WHERE folder = ?1")?
+            .query_map([folder], |row| Ok((row.get(0)?, file_row(row, 1)?)))?
+            .collect()
+    }
+
+    /// Every file with an inode: a second name for the same file is another one.
+    pub(crate) fn files_by_inode(&self, inode: i64) -> rusqlite::Result<Vec<KnownFile>> {
+        self.db
+            .prepare_cached(
+                "SELECT folder.id, folder.path, name, size, mtime, ctime, file.inode \
+                 FROM file JOIN folder ON folder.id = file.folder WHERE file.inode = ?1",
+            )?
+            .query_map([inode], |row| {
+                Ok(KnownFile {
+                    folder: row.get(0)?,
+                    folder_path: row.get(1)?,
+                    name: row.get(2)?,
+                    row: file_row(row, 3)?,
+                })
+            })?
+            .collect()
+    }
+
+    pub(crate) fn put_file(&self, folder: i64, name: &[u8], row: &FileRow) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO file (folder, name, size, mtime, ctime, inode) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![folder, name, row.size, row.mtime, row.ctime, row.inode])?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_file(&self, folder: i64, name: &[u8]) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached("DELETE FROM file WHERE folder = ?1 AND name = ?2")?
+            .execute(params![folder, name])?;
+        Ok(())
+    }
+}
+
+impl FileRow {
+    pub(crate) fn of(stat: &Stat) -> FileRow {
+        let clamp =
+            |it: i128| i64::try_from(it).unwrap_or(if it < 0 { i64::MIN } else { i64::MAX });
+        FileRow {
+            size: signed(stat.len),
+            mtime: clamp(stat.modified),
+            ctime: clamp(stat.changed),
+            inode: stat.inode.cast_signed(),
+        }
+    }
+
+    /// Whether it may be the same file under another name: renaming changes only the change time.
+    pub(crate) fn is_same_content(&self, other: &FileRow) -> bool {
+        (self.size, self.mtime, self.inode) == (other.size, other.mtime, other.inode)
+    }
+
+    fn stat(&self) -> Stat {
+        Stat {
+            len: unsigned(self.size),
+            modified: self.mtime.into(),
+            changed: self.ctime.into(),
+            inode: self.inode.cast_unsigned(),
+        }
+    }
+}
+
+impl ChangeKind {
+    /// As the journal and the feed spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ChangeKind::Added => "added",
+            ChangeKind::Modified => "modified",
+            ChangeKind::Moved => "moved",
+            ChangeKind::Removed => "removed",
+        }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:x}", self.seq, self.time)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> Result<Cursor, NoCursor> {
+        let (seq, time) = text.split_once('-').ok_or(NoCursor)?;
+        let seq = seq.parse().ok().filter(|it| i64::try_from(*it).is_ok());
+        let time = i64::from_str_radix(time, 16).ok();
+        Ok(Cursor { seq: seq.ok_or(NoCursor)?, time: time.ok_or(NoCursor)? })
+    }
+}
+
+/// None for a row that a person has meddled with.
+fn change(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
+    let path = |bytes: Vec<u8>| RelPath::from_plain(&bytes).ok();
+    let kind = match row.get::<_, String>(2)?.as_str() {
+        "added" => ChangeKind::Added,
+        "modified" => ChangeKind::Modified,
+        "moved" => ChangeKind::Moved,
+        "removed" => ChangeKind::Removed,
+        _ => return Ok(None),
+    };
+    let entry =
+        if row.get::<_, String>(5)? == type_name(Kind::Folder) { Kind::Folder } else { Kind::File };
+    let stat = match row.get::<_, Option<i64>>(6)? {
+        Some(_) => Some(file_row(row, 6)?.stat()),
+        None => None,
+    };
+    let time = Timestamp::from_millisecond(row.get(1)?).unwrap_or_default();
+    let from = row.get::<_, Option<Vec<u8>>>(4)?.and_then(path);
+    let Some(path) = path(row.get(3)?) else { return Ok(None) };
+    Ok(Some(Change { seq: unsigned(row.get(0)?), time, kind, path, from, entry, stat }))
+}
+
+fn file_row(row: &Row<'_>, first: usize) -> rusqlite::Result<FileRow> {
+    Ok(FileRow {
+        size: row.get(first)?,
+        mtime: row.get(first + 1)?,
+        ctime: row.get(first + 2)?,
+        inode: row.get(first + 3)?,
+    })
+}
+
+fn folder_row(row: &Row<'_>) -> rusqlite::Result<FolderRow> {
+    Ok(FolderRow { id: row.get(0)?, path: row.get(1)?, inode: row.get(2)?, born: row.get(3)? })
+}
+
+/// As the feed spells it.
+fn type_name(entry: Kind) -> &'static str {
+    match entry {
+        Kind::File => "file",
+        Kind::Folder => "directory",
+    }
+}
+
+fn is_broken(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// The database knows signed numbers only; none of ours is that large.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_changes_are_let_go_and_a_cursor_before_them_is_known_to_be_too_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = Volume::open(folder.path()).unwrap();
+        let journal = Journal::open(&volume).unwrap();
+        let begin = journal.now().unwrap();
+        let log = |count: i64| {
+            journal.begin().unwrap();
+            for _ in 0..count {
+                journal.log(ChangeKind::Added, b"a.csv", None, Kind::File, None).unwrap();
+            }
+            journal.commit().unwrap();
+            journal.now().unwrap()
+        };
+        let middle = log(40_000);
+        assert!(!journal.since(begin, 1).unwrap().is_fresh);
+        let end = log(KEPT);
+        assert!(journal.since(begin, 1).unwrap().is_fresh);
+        let page = journal.since(middle, usize::MAX).unwrap();
+        assert!(!page.is_fresh && page.cursor == end);
+        assert_eq!(page.changes.len(), usize::try_from(KEPT).unwrap());
+        let rows: i64 =
+            journal.db.query_row("SELECT count(*) FROM change", [], |row| row.get(0)).unwrap();
+        assert!((KEPT..=KEPT + SLACK).contains(&rows), "{rows}");
+    }
+}

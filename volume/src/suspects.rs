@@ -1,0 +1,195 @@
+//! Paths that may have changed, and when to look at each.
+//!
+//! Pure: knows times and paths, no disk. A file that is being written is looked at when it has been still for a
+//! while; one that its writer has closed, as soon as what usually follows (times, modes) is over.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::{Duration, Instant};
+
+use crate::path::RelPath;
+
+/// After a file was closed or renamed into place.
+const SETTLING: Duration = Duration::from_millis(50);
+/// After a file was written, where nobody has closed it.
+pub(crate) const STILL: Duration = Duration::from_secs(3);
+/// After a name was gone: what was moved is found at its new name first.
+const MOVING: Duration = Duration::from_millis(200);
+
+/// What is believed of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suspicion {
+    /// It is complete.
+    Arrived,
+    /// Somebody may still be writing it.
+    Written,
+    /// It is gone.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Suspects {
+    by_path: HashMap<RelPath, Suspect>,
+    /// At least one entry a path, none later than it is due.
+    queue: BinaryHeap<Reverse<(Instant, RelPath)>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    suspicion: Suspicion,
+    due: Instant,
+    /// The earliest of its entries in the queue.
+    queued: Instant,
+}
+
+impl Suspects {
+    /// Somebody closed it, wrote to it or removed it.
+    pub(crate) fn note(&mut self, path: RelPath, suspicion: Suspicion, now: Instant) {
+        let wait = match suspicion {
+            Suspicion::Arrived => SETTLING,
+            Suspicion::Written => STILL,
+            Suspicion::Gone => MOVING,
+        };
+        self.set(path, suspicion, now + wait);
+    }
+
+    /// Its properties changed: that ends no writing, but a closed file has more to come.
+    pub(crate) fn touch(&mut self, path: RelPath, now: Instant) {
+        match self.by_path.get(&path).map(|it| it.suspicion) {
+            Some(Suspicion::Written) => {}
+            Some(Suspicion::Arrived | Suspicion::Gone) | None => {
+                self.note(path, Suspicion::Arrived, now);
+            }
+        }
+    }
+
+    /// A walk found it, and it was changed not long ago. Whoever watched it closely knows better.
+    pub(crate) fn find(&mut self, path: RelPath, still_at: Instant) {
+        if !self.by_path.contains_key(&path) {
+            self.set(path, Suspicion::Written, still_at);
+        }
+    }
+
+    /// When there is something to look at.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.queue.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Something to look at now.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(RelPath, Suspicion)> {
+        while self.next_due().is_some_and(|it| it <= now) {
+            let Reverse((queued, path)) = self.queue.pop()?;
+            let Some(suspect) = self.by_path.get_mut(&path) else { continue };
+            if suspect.due <= now {
+                let suspicion = suspect.suspicion;
+                self.by_path.remove(&path);
+                return Some((path, suspicion));
+            }
+            if suspect.queued == queued {
+                suspect.queued = suspect.due;
+                self.queue.push(Reverse((suspect.due, path)));
+            }
+        }
+        None
+    }
+
+    fn set(&mut self, path: RelPath, suspicion: Suspicion, due: Instant) {
+        let Some(suspect) = self.by_path.get_mut(&path) else {
+            self.queue.push(Reverse((due, path.clone())));
+            self.by_path.insert(path, Suspect { suspicion, due, queued: due });
+            return;
+        };
+        suspect.suspicion = suspicion;
+        suspect.due = due;
+        if due < suspect.queued {
+            suspect.queued = due;
+            self.queue.push(Reverse((due, path)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> RelPath {
+        RelPath::from_plain(name.as_bytes()).unwrap()
+    }
+
+    struct Clock {
+        suspects: Suspects,
+        start: Instant,
+    }
+
+    impl Clock {
+        fn new() -> Clock {
+            Clock { suspects: Suspects::default(), start: Instant::now() }
+        }
+
+        fn at(&self, milliseconds: u64) -> Instant {
+            self.start + Duration::from_millis(milliseconds)
+        }
+
+        /// What is due, in order.
+        fn due(&mut self, milliseconds: u64) -> Vec<(String, Suspicion)> {
+            let now = self.at(milliseconds);
+            std::iter::from_fn(|| self.suspects.take_due(now))
+                .map(|(path, suspicion)| (path.to_url(), suspicion))
+                .collect()
+        }
+    }
+
+    #[test]
+    fn a_file_is_looked_at_once_when_its_writer_has_closed_it() {
+        let mut clock = Clock::new();
+        for time in (0..10_000).step_by(10) {
+            let now = clock.at(time);
+            clock.suspects.note(path("a"), Suspicion::Written, now);
+            assert!(clock.due(time).is_empty(), "at {time}");
+        }
+        let now = clock.at(10_000);
+        clock.suspects.note(path("a"), Suspicion::Arrived, now);
+        assert!(clock.due(10_049).is_empty());
+        let now = clock.at(10_049);
+        clock.suspects.touch(path("a"), now);
+        assert!(clock.due(10_098).is_empty());
+        assert_eq!(clock.due(10_099), [("a".to_owned(), Suspicion::Arrived)]);
+        assert!(clock.due(100_000).is_empty());
+        assert_eq!((clock.suspects.by_path.len(), clock.suspects.next_due()), (0, None));
+    }
+
+    #[test]
+    fn a_file_that_nobody_closes_is_looked_at_when_it_is_still() {
+        let mut clock = Clock::new();
+        let now = clock.at(0);
+        clock.suspects.note(path("a"), Suspicion::Written, now);
+        let now = clock.at(2_000);
+        clock.suspects.note(path("a"), Suspicion::Written, now);
+        clock.suspects.touch(path("a"), now);
+        assert!(clock.due(4_999).is_empty());
+        assert_eq!(clock.due(5_000), [("a".to_owned(), Suspicion::Written)]);
+    }
+
+    #[test]
+    fn what_a_walk_finds_waits_until_it_is_still_but_does_not_hold_up_what_was_closed() {
+        let mut clock = Clock::new();
+        let (now, still) = (clock.at(0), clock.at(3_000));
+        clock.suspects.note(path("closed"), Suspicion::Arrived, now);
+        for name in ["closed", "found"] {
+            clock.suspects.find(path(name), still);
+        }
+        assert_eq!(clock.due(60), [("closed".to_owned(), Suspicion::Arrived)]);
+        assert_eq!(clock.due(3_000), [("found".to_owned(), Suspicion::Written)]);
+    }
+
+    #[test]
+    fn the_queue_holds_no_more_than_the_paths_need() {
+        let mut clock = Clock::new();
+        for time in 0..100_000 {
+            let now = clock.at(time);
+            clock.suspects.note(path("a"), Suspicion::Written, now);
+            clock.due(time);
+        }
+        assert!(clock.suspects.queue.len() <= 2, "{}", clock.suspects.queue.len());
+    }
+}

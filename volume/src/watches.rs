@@ -1,0 +1,119 @@
+//! Watches on folders, by inotify: hints that something may have changed.
+//!
+//! One watch a folder, set by the observer as it walks: nothing is watched that was not looked at after its watch
+//! stood. A hint may be late, doubled or lost; whoever gets one looks at the disk.
+
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use notify::event::{
+    AccessKind, AccessMode, CreateKind, EventKind, MetadataKind, ModifyKind, RenameMode,
+};
+use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::path::RelPath;
+use crate::resolve::proc_path;
+use crate::volume::Volume;
+
+/// What a hint is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// A writer has closed it, it was renamed into place, or its properties changed.
+    Arrived(RelPath),
+    /// A folder was made.
+    NewFolder(RelPath),
+    /// It is being written.
+    Written(RelPath),
+    /// Its properties changed, which a writer may do before or after it closes.
+    Touched(RelPath),
+    /// It is not there any more.
+    Gone(RelPath),
+    /// Hints were lost.
+    Lost,
+}
+
+/// A folder could not be watched.
+#[derive(Debug)]
+pub(crate) enum WatchError {
+    /// The user has no watches left (`fs.inotify.max_user_watches`).
+    NoneLeft,
+    /// The folder is gone.
+    Gone,
+    /// There is no inotify, or it failed.
+    Other(String),
+}
+
+/// All watches. Ends them when dropped.
+pub(crate) struct Watches {
+    watcher: RecommendedWatcher,
+    root: PathBuf,
+    /// The root's path leads through it.
+    _volume: Arc<Volume>,
+}
+
+impl Watches {
+    /// `tell` is called on a thread of its own.
+    pub(crate) fn new(
+        volume: &Arc<Volume>,
+        mut tell: impl FnMut(Hint) + Send + 'static,
+    ) -> Result<Watches, WatchError> {
+        let root = PathBuf::from(proc_path(volume.root().as_fd()));
+        let base = root.clone();
+        let handler = move |event: notify::Result<Event>| match event {
+            Ok(event) if event.need_rescan() => tell(Hint::Lost),
+            Ok(event) => {
+                if let Some(hint) = hint(&base, &event) {
+                    tell(hint);
+                }
+            }
+            // What was missed is not known.
+            Err(_) => tell(Hint::Lost),
+        };
+        let config = Config::default().with_follow_symlinks(false);
+        let watcher = RecommendedWatcher::new(handler, config).map_err(|it| WatchError::of(&it))?;
+        Ok(Watches { watcher, root, _volume: Arc::clone(volume) })
+    }
+
+    pub(crate) fn add(&mut self, folder: &RelPath) -> Result<(), WatchError> {
+        let path = self.path(folder);
+        self.watcher.watch(&path, RecursiveMode::NonRecursive).map_err(|it| WatchError::of(&it))
+    }
+
+    /// One that is not there is none to remove.
+    pub(crate) fn remove(&mut self, folder: &RelPath) {
+        let path = self.path(folder);
+        self.watcher.unwatch(&path).unwrap_or_default();
+    }
+
+    fn path(&self, folder: &RelPath) -> PathBuf {
+        if folder.is_root() { self.root.join(".") } else { self.root.join(folder.as_os_str()) }
+    }
+}
+
+impl WatchError {
+    fn of(error: &notify::Error) -> WatchError {
+        match error.kind {
+            notify::ErrorKind::MaxFilesWatch => WatchError::NoneLeft,
+            notify::ErrorKind::PathNotFound | notify::ErrorKind::WatchNotFound => WatchError::Gone,
+            _ => WatchError::Other(error.to_string()),
+        }
+    }
+}
+
+fn hint(root: &Path, event: &Event) -> Option<Hint> {
+    let hint: fn(RelPath) -> Hint = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+        | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Arrived,
+        EventKind::Create(CreateKind::Folder) => Hint::NewFolder,
+        EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => Hint::Written,
+        EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)) => Hint::Touched,
+        EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Hint::Gone,
+        // Reading, and what is told twice.
+        _ => return None,
+    };
+    let path = event.paths.first()?.strip_prefix(root).ok()?;
+    let path = RelPath::from_plain(path.as_os_str().as_bytes()).ok()?;
+    (!path.is_root()).then(|| hint(path))
+}
