@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use volume::key_file::News;
 use volume::keys::Keys;
 use volume::staging::Staged;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::coding::Encoders;
+use crate::feed::Feed;
 use crate::guesses::Guesses;
 use crate::problem::Problem;
 use crate::tus::holders::Holders;
@@ -26,6 +28,10 @@ pub struct App {
     pub encoders: Encoders,
     /// Who works on which resumable upload.
     pub holders: Holders,
+    /// What changes on the volume.
+    pub feed: Feed,
+    /// Cancelled when the service ends: those who wait for changes are let go.
+    pub ending: CancellationToken,
     /// How long the body of an upload may stand still.
     pub stall: Duration,
 }
@@ -36,6 +42,8 @@ impl App {
         let volume = Arc::new(volume);
         let key_file = KeyFile::new(Arc::clone(&volume), extra_keys);
         App {
+            feed: Feed::new(Arc::clone(&volume)),
+            ending: CancellationToken::new(),
             volume,
             key_file,
             guesses: Guesses::default(),

@@ -101,6 +101,15 @@ impl Caller {
         }
     }
 
+    /// Whether there may be something to see in a folder, or below it.
+    pub fn may_follow(&self, folder: &RelPath) -> Result<(), Problem> {
+        match self {
+            Caller::Anyone if folder.is_root() => Ok(()),
+            Caller::Holder(key) if key.path.is_within(folder) => Ok(()),
+            _ => self.may_read(folder),
+        }
+    }
+
     /// Whether there is any path that may be written.
     pub fn may_write_somewhere(&self) -> Result<(), Problem> {
         match self {

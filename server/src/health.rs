@@ -31,6 +31,7 @@ pub async fn answer(State(app): State<Arc<App>>) -> Response {
     for notice in &keys.notices {
         warnings.push(format!("auth-keys.csv, line {}: {}", notice.line, notice.what));
     }
+    warnings.extend(app.feed.warning());
     if app.volume.walks() {
         warnings.push("this kernel has no openat2: look-ups are slower".to_owned());
     }

@@ -15,6 +15,7 @@ pub mod config;
 pub mod delete;
 pub mod digest;
 pub mod etag;
+pub mod feed;
 pub mod fields;
 pub mod files;
 pub mod guesses;

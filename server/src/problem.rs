@@ -86,6 +86,8 @@ pub enum Problem {
     ChecksumMismatch,
     /// The client speaks another version of tus, or none.
     WrongTusVersion,
+    /// The change feed can't be had.
+    NoFeed(Arc<dyn Error + Send + Sync>),
     /// A request to go on with an upload does not say so.
     WrongContentType,
     /// A joined upload takes no bytes of its own.
@@ -145,6 +147,7 @@ impl Problem {
             | Problem::NotAFolder
             | Problem::WrongOffset { .. } => StatusCode::CONFLICT,
             Problem::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            Problem::NoFeed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Problem::Stalled => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::TakenOver => StatusCode::LOCKED,
@@ -292,6 +295,11 @@ impl Problem {
                 "Resumable uploads are those of tus 1.0.0: send `Tus-Resumable: 1.0.0`. For a file in one request there is \
                  PUT."
                     .to_owned(),
+            ),
+            Problem::NoFeed(_) => (
+                "no-feed",
+                "No change feed",
+                "What changes can't be told for now. Files are served all the same.".to_owned(),
             ),
             Problem::WrongContentType => (
                 "content-type",
@@ -476,7 +484,7 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         self.add_fields(headers);
         response.extensions_mut().insert(told);
-        if let Problem::Internal(cause) = self {
+        if let Problem::Internal(cause) | Problem::NoFeed(cause) = self {
             response.extensions_mut().insert(Cause(cause));
         }
         response

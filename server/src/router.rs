@@ -12,6 +12,7 @@ use http::{Uri, header};
 use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders};
 
 use crate::app::App;
+use crate::feed::{changes, events};
 use crate::problem::Problem;
 use crate::{
     access_log, delete, digest, files, health, linger, listing, openapi, problem, put, tus,
@@ -37,6 +38,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/uploads", post(tus::create))
         .route("/uploads/", post(tus::create))
         .route("/uploads/{id}", upload())
+        .route("/changes", get(changes::answer))
+        .route("/events", get(events::answer))
         .route("/health", get(health::answer))
         .route("/openapi.json", get(openapi::answer))
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })

@@ -49,9 +49,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     // Nobody may be reading; that is no reason not to serve.
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
+    app.feed.observe();
     tokio::spawn(hygiene::keep(Arc::clone(&app.volume)));
     tokio::spawn(tus::recover(Arc::clone(&app)));
-    let is_finished = serve(listener, router(app), config.patience, stop.received()).await;
+    let ending = app.ending.clone();
+    let stop = async move {
+        stop.received().await;
+        ending.cancel();
+    };
+    let is_finished = serve(listener, router(app), config.patience, stop).await;
     if is_finished {
         tracing::info!("stopped");
     } else {

@@ -466,6 +466,13 @@ impl FileRow {
     }
 }
 
+impl Change {
+    /// The place behind it.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { seq: self.seq, time: self.time.as_millisecond() }
+    }
+}
+
 impl ChangeKind {
     /// As the journal and the feed spell it.
     pub fn as_str(self) -> &'static str {

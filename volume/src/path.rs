@@ -151,6 +151,11 @@ impl RelPath {
         self.names().map(escape).collect::<Vec<_>>().join("/")
     }
 
+    /// As plain text, which [`RelPath::from_plain`] takes; bytes, because names need be no UTF-8.
+    pub fn to_plain(&self) -> Vec<u8> {
+        self.bytes.clone()
+    }
+
     /// The names, joined by `/`.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes

@@ -42,6 +42,7 @@ const FIELDS: &[&str] = &[
     "upload-offset",
     "vary",
     "www-authenticate",
+    "x-accel-buffering",
     "x-content-type-options",
     "x-total-count",
 ];
@@ -103,6 +104,8 @@ fn answers_carry_only_fields_that_are_meant() {
         ),
         ("POST", "/uploads", vec![]),
         ("OPTIONS", "/uploads", vec![]),
+        ("GET", "/changes", vec![("Authorization", KEY)]),
+        ("GET", "/events?quiet=0", vec![("Authorization", KEY)]),
         ("GET", "/health", vec![]),
         ("GET", "/nothing", vec![]),
         ("GET", "/", vec![]),

@@ -17,6 +17,7 @@ mod answers;
 mod clients;
 mod codings;
 mod conditions;
+mod feed;
 mod keys;
 mod limits;
 mod listings;

@@ -71,8 +71,11 @@ impl TestServer {
                 let listener =
                     Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
                 send_started.send((listener.tcp_address().unwrap(), Arc::clone(&app))).unwrap();
-                let stop = async {
+                app.feed.observe();
+                let ending = app.ending.clone();
+                let stop = async move {
                     stopped.await.unwrap_or_default();
+                    ending.cancel();
                 };
                 serve(listener, router(app), setup.patience, stop).await
             })
@@ -258,6 +261,17 @@ impl Connection {
         // A connection that was reset has no further line.
         self.stream.read_until(b'\n', &mut line).unwrap_or(0);
         String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()
+    }
+
+    /// What comes before the last, empty chunk.
+    pub fn receive_rest(&mut self) -> String {
+        let mut rest = String::new();
+        loop {
+            match self.line().as_str() {
+                "0" => return rest,
+                line => rest.push_str(line),
+            }
+        }
     }
 
     /// Whether the server has closed the connection; waits for it.

@@ -16,7 +16,7 @@ use crate::support::{
 
 impl TestServer {
     /// `PUT` with the key that may write everything.
-    fn upload(&self, target: &str, body: &[u8], fields: &[(&str, &str)]) -> Response {
+    pub fn upload(&self, target: &str, body: &[u8], fields: &[(&str, &str)]) -> Response {
         let mut fields = fields.to_vec();
         fields.push(("Authorization", KEY));
         self.upload_with(target, body, &fields)

@@ -1,0 +1,179 @@
+//! What changed on the volume, for those who wait for it: the journal, as far as a key goes.
+//!
+//! [`changes`] answers once, at once or when there is something; [`events`] goes on. Both stand on [`Following`], which
+//! knows where a reader is and what they may see.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use tokio::sync::watch;
+use volume::journal::{Cursor, Journal, JournalError, Page};
+use volume::observer::{News, Observer};
+use volume::{RelPath, Volume};
+
+use crate::app::App;
+use crate::auth::{self, Caller, Purpose};
+use crate::problem::Problem;
+use crate::{query, visit};
+
+pub mod changes;
+pub mod events;
+mod fold;
+mod row;
+
+use fold::Fold;
+use row::Row;
+
+/// Changes read from the journal at a time.
+const BATCH: usize = 1000;
+
+/// The journal, and word of what comes into it.
+#[derive(Debug)]
+pub struct Feed {
+    volume: Arc<Volume>,
+    /// Opened by the first who reads, so that a start does not wait for it.
+    journal: Arc<Mutex<Option<Journal>>>,
+    /// The place of the last change.
+    last: watch::Sender<u64>,
+    observer: Mutex<Option<Observer>>,
+}
+
+/// A reader: where they are, and what they may see.
+#[derive(Debug)]
+pub struct Following {
+    app: Arc<App>,
+    caller: Caller,
+    /// Only what lies in this folder.
+    folder: RelPath,
+    is_folded: bool,
+    /// None before they said where to begin.
+    cursor: Option<Cursor>,
+}
+
+/// Some changes that a reader sees.
+struct Batch {
+    is_fresh: bool,
+    rows: Vec<Row>,
+    cursor: Cursor,
+}
+
+impl Feed {
+    /// Over a volume that nobody observes yet.
+    pub fn new(volume: Arc<Volume>) -> Feed {
+        let (journal, observer) = (Arc::default(), Mutex::default());
+        Feed { volume, journal, last: watch::Sender::new(0), observer }
+    }
+
+    /// Begins to observe the volume; what is amiss goes to the log.
+    pub fn observe(&self) {
+        let last = self.last.clone();
+        let tell = move |news| match news {
+            News::Changed(seq) => {
+                last.send_replace(seq);
+            }
+            News::Walked { folders, took } => {
+                tracing::info!(folders, millis = took.as_millis(), "the volume has been walked");
+            }
+            News::Warning(what) => tracing::warn!("{what}"),
+            News::AllIsWell => tracing::info!("changes are noticed again"),
+        };
+        let observer = Observer::start(Arc::clone(&self.volume), tell);
+        *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+    }
+
+    /// What is amiss with it, for the operator.
+    pub fn warning(&self) -> Option<String> {
+        self.observer.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.warning()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (volume, journal) = (Arc::clone(&self.volume), Arc::clone(&self.journal));
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
+            let opened = match journal.take() {
+                Some(opened) => opened,
+                None => Journal::open(&volume)?,
+            };
+            let result = read(&opened)?;
+            // One that failed is opened anew by the next.
+            *journal = Some(opened);
+            Ok(result)
+        });
+        let read: Result<T, JournalError> = reading.await.map_err(Problem::internal)?;
+        read.map_err(|it| Problem::NoFeed(Arc::new(it)))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Following {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Following, Problem> {
+        let query = parts.uri.query();
+        let folder = match query::value(query, "path") {
+            None => RelPath::root(),
+            Some(path) => RelPath::from_plain(path.strip_suffix(b"/").unwrap_or(&path))?,
+        };
+        let is_folded = match query::value(query, "fold").as_deref() {
+            None => false,
+            Some(b"folder") => true,
+            Some(_) => {
+                return Err(Problem::BadQuery("`fold` is `folder`, or left out.".to_owned()));
+            }
+        };
+        let since = query::value(query, "since");
+        let cursor = since.as_deref().filter(|it| !it.is_empty()).map(parse_cursor).transpose()?;
+        let key = auth::key_in(&parts.headers);
+        let caller = visit::caller(parts, app, key, Purpose::Read, &folder).await?;
+        caller.may_follow(&folder)?;
+        Ok(Following { app: Arc::clone(app), caller, folder, is_folded, cursor })
+    }
+}
+
+impl Following {
+    /// What is there behind the cursor, at most so many; moves the cursor behind it.
+    async fn next(&mut self, limit: usize) -> Result<Batch, Problem> {
+        let mut cursor = match self.cursor {
+            Some(cursor) => cursor,
+            None => self.app.feed.read(Journal::now).await?,
+        };
+        let mut fold = self.is_folded.then(Fold::default);
+        let mut rows = Vec::new();
+        let mut is_fresh = false;
+        'pages: loop {
+            let page: Page = self.app.feed.read(move |it| it.since(cursor, BATCH)).await?;
+            is_fresh |= page.is_fresh;
+            for change in &page.changes {
+                let may_see = |path: &RelPath| {
+                    path.is_within(&self.folder) && self.caller.may_read(path).is_ok()
+                };
+                let is_full = |rows: usize| rows >= limit;
+                if let Some(seen) = row::Seen::of(change, may_see) {
+                    match &mut fold {
+                        // Only one that begins a new row can be too many.
+                        Some(fold) if is_full(fold.len()) && !fold.takes(&seen) => break 'pages,
+                        Some(fold) => fold.add(seen),
+                        None if is_full(rows.len()) => break 'pages,
+                        None => rows.push(Row::of(&seen)),
+                    }
+                }
+                cursor = change.cursor();
+            }
+            cursor = page.cursor;
+            if page.is_end {
+                break;
+            }
+        }
+        self.cursor = Some(cursor);
+        let rows = fold.map_or(rows, Fold::into_rows);
+        Ok(Batch { is_fresh, rows, cursor })
+    }
+}
+
+fn parse_cursor(text: &[u8]) -> Result<Cursor, Problem> {
+    let bad = || Problem::BadQuery("`since` is no cursor that was given out here.".to_owned());
+    std::str::from_utf8(text).ok().and_then(|it| it.parse().ok()).ok_or_else(bad)
+}

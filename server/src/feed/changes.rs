@@ -1,0 +1,93 @@
+//! `GET /changes`: what changed behind a cursor, at once or as soon as there is something.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Uri, header};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{Batch, Following, Row};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::query;
+
+/// Rows in an answer, unless the client says otherwise; and the most it may ask for.
+const ROWS: usize = 1000;
+const MOST_ROWS: usize = 10_000;
+/// The longest that a client may wait. Proxies give up after a minute or so.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// A folder that arrives is told as one when nothing came for so long,
+const QUIET: Duration = Duration::from_secs(3);
+/// or after so long at the latest.
+const LONGEST_FOLD: Duration = Duration::from_mins(1);
+
+#[derive(Serialize)]
+struct Answer {
+    cursor: String,
+    /// Whether the client's cursor could not be served: it must list anew.
+    fresh: bool,
+    changes: Vec<Row>,
+}
+
+/// Answers.
+pub async fn answer(
+    State(app): State<Arc<App>>,
+    mut following: Following,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let limit = number(&uri, "limit", ROWS)?.clamp(1, MOST_ROWS);
+    let wait = Duration::from_secs(number(&uri, "wait", 0)?);
+    let until = Instant::now() + wait.min(LONGEST_WAIT);
+    let mut news = app.feed.last.subscribe();
+    let batch = loop {
+        news.borrow_and_update();
+        let begin = following.cursor;
+        let batch = following.next(limit).await?;
+        if batch.is_fresh || !batch.rows.is_empty() {
+            if following.is_folded && !wait.is_zero() {
+                settle(&app, &mut news).await;
+                following.cursor = begin.or(following.cursor);
+                break following.next(limit).await?;
+            }
+            break batch;
+        }
+        let is_over = tokio::select! {
+            changed = news.changed() => changed.is_err(),
+            () = tokio::time::sleep_until(until) => true,
+            () = app.ending.cancelled() => true,
+        };
+        if is_over {
+            break batch;
+        }
+    };
+    Ok(respond(batch))
+}
+
+fn respond(batch: Batch) -> Response {
+    let Batch { is_fresh, rows, cursor } = batch;
+    let answer = Answer { cursor: cursor.to_string(), fresh: is_fresh, changes: rows };
+    let mut response = Json(answer).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Waits until nothing has come for a while: then a folder that arrives is whole.
+pub(super) async fn settle(app: &App, news: &mut tokio::sync::watch::Receiver<u64>) {
+    let quiet =
+        async { while let Ok(Ok(())) = tokio::time::timeout(QUIET, news.changed()).await {} };
+    tokio::select! {
+        () = quiet => {}
+        () = tokio::time::sleep(LONGEST_FOLD) => {}
+        () = app.ending.cancelled() => {}
+    }
+}
+
+fn number<T: std::str::FromStr>(uri: &Uri, name: &str, default: T) -> Result<T, Problem> {
+    let Some(value) = query::value(uri.query(), name) else { return Ok(default) };
+    let number = std::str::from_utf8(&value).ok().and_then(|it| it.parse().ok());
+    number.ok_or_else(|| Problem::BadQuery(format!("`{name}` is a whole number.")))
+}

@@ -1,0 +1,141 @@
+//! `GET /events`: changes as they come, as server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//!
+//! An open stream keeps a machine awake that sleeps when nobody needs it. So a stream in which nothing happens ends
+//! after a while, and says when to come back; a browser that does gets what it missed by `Last-Event-ID`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Batch, Following, changes, parse_cursor};
+use crate::app::App;
+use crate::problem::Problem;
+use crate::query;
+
+/// Between two comments that say that the line stands.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// After so long without a change the stream ends, unless the client says otherwise; and the most it may ask for.
+const QUIET: Duration = Duration::from_mins(5);
+const LONGEST_QUIET: Duration = Duration::from_hours(1);
+/// When a browser comes back after the line broke, in milliseconds,
+const RETRY: u32 = 3_000;
+/// and after a quiet end: its page may do so earlier, when somebody looks at it.
+const RETRY_AFTER_QUIET: u32 = 3_600_000;
+/// Rows of one turn.
+const ROWS: usize = 1000;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Tells nginx not to hold events back.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+struct Events {
+    app: Arc<App>,
+    following: Following,
+    news: watch::Receiver<u64>,
+    quiet: Duration,
+    quiet_at: Instant,
+    has_begun: bool,
+    is_over: bool,
+}
+
+/// Answers.
+pub async fn answer(
+    State(app): State<Arc<App>>,
+    mut following: Following,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if let Some(id) = headers.get(LAST_EVENT_ID).filter(|it| !it.is_empty()) {
+        following.cursor = Some(parse_cursor(id.as_bytes())?);
+    }
+    let quiet = match query::value(uri.query(), "quiet") {
+        None => QUIET,
+        Some(seconds) => {
+            let seconds = std::str::from_utf8(&seconds).ok().and_then(|it| it.parse().ok());
+            let bad = || Problem::BadQuery("`quiet` is a number of seconds.".to_owned());
+            Duration::from_secs(seconds.ok_or_else(bad)?).min(LONGEST_QUIET)
+        }
+    };
+    let news = app.feed.last.subscribe();
+    let quiet_at = Instant::now() + quiet;
+    let mut events =
+        Events { app, following, news, quiet, quiet_at, has_begun: false, is_over: false };
+    // What can't be had is said with a status, not in a stream that begins well.
+    let first = events.next().await?;
+    let rest = stream::unfold(events, async |mut events| {
+        if events.is_over {
+            return None;
+        }
+        let next = events.next().await;
+        Some((next.map_err(|_told| std::io::Error::other("the journal can't be read")), events))
+    });
+    let body = futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest);
+    let mut response = Response::new(Body::from_stream(body));
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    fields.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+impl Events {
+    /// The next lines: events, a heartbeat, or the end.
+    async fn next(&mut self) -> Result<Bytes, Problem> {
+        let heartbeat = Instant::now() + HEARTBEAT;
+        loop {
+            self.news.borrow_and_update();
+            let begin = self.following.cursor;
+            let mut batch = self.following.next(ROWS).await?;
+            if self.following.is_folded && !batch.rows.is_empty() && begin.is_some() {
+                changes::settle(&self.app, &mut self.news).await;
+                self.following.cursor = begin;
+                batch = self.following.next(ROWS).await?;
+            }
+            if batch.is_fresh || !batch.rows.is_empty() || !self.has_begun {
+                self.quiet_at = Instant::now() + self.quiet;
+                return Ok(self.write(&batch));
+            }
+            let end = tokio::select! {
+                _ = self.news.changed() => continue,
+                () = tokio::time::sleep_until(heartbeat.min(self.quiet_at)) => RETRY_AFTER_QUIET,
+                () = self.app.ending.cancelled() => RETRY,
+            };
+            if self.app.ending.is_cancelled() || Instant::now() >= self.quiet_at {
+                self.is_over = true;
+                let id = batch.cursor;
+                return Ok(format!("retry: {end}\nevent: sleep\nid: {id}\ndata: {{}}\n\n").into());
+            }
+            return Ok(Bytes::from_static(b":\n\n"));
+        }
+    }
+
+    fn write(&mut self, batch: &Batch) -> Bytes {
+        let mut out = String::new();
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let _infallible = write!(out, "retry: {RETRY}\n\n");
+        }
+        if batch.is_fresh {
+            out.push_str("event: fresh\ndata: {}\n\n");
+        }
+        for row in &batch.rows {
+            match serde_json::to_string(row) {
+                Ok(row) => {
+                    let _infallible = write!(out, "event: change\ndata: {row}\n\n");
+                }
+                Err(error) => tracing::error!("a change could not be written as JSON: {error}"),
+            }
+        }
+        // With no data, so that it is an event to nobody; but from here a browser goes on.
+        let _infallible = write!(out, "id: {}\n\n", batch.cursor);
+        out.into()
+    }
+}
