@@ -18,6 +18,9 @@ need lftp lftp
 need rclone rclone
 need brotli brotli
 need zstd zstd
+need rsync rsync
+need zip zip
+need unzip unzip
 need node nodejs
 need npm npm
 need python3 python3

@@ -37,7 +37,7 @@ impl TestServer {
             let target = format!("/changes?wait=5&since={cursor}{query}");
             let answer = self.request("GET", &target, &[("Authorization", key)]).json();
             assert_eq!(answer["fresh"], false, "{answer}");
-            cursor = answer["cursor"].as_str().unwrap().to_owned();
+            answer["cursor"].as_str().unwrap().clone_into(&mut cursor);
             lines.extend(answer["changes"].as_array().unwrap().iter().map(line));
         }
         (lines, cursor)

@@ -14,6 +14,7 @@
 )]
 
 mod answers;
+mod arrivals;
 mod clients;
 mod codings;
 mod conditions;

@@ -186,6 +186,11 @@ pub struct Response {
 }
 
 impl Connection {
+    /// To a server that runs as a program of its own.
+    pub fn to(address: &str) -> Connection {
+        Connection::new(TcpStream::connect(address.trim_start_matches("http://")).unwrap())
+    }
+
     fn new(stream: TcpStream) -> Connection {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
