@@ -460,7 +460,10 @@ impl From<DiscardError> for Problem {
             DiscardError::IsFolder { .. } => Problem::IsFolder,
             DiscardError::Changed { .. } => Problem::PreconditionFailed,
             DiscardError::Place(error) => Problem::from(error),
-            DiscardError::Io { .. } => Problem::internal(error),
+            DiscardError::Io { ref source, .. } => match source.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::NoRoom,
+                _ => Problem::internal(error),
+            },
         }
     }
 }

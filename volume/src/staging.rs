@@ -511,7 +511,8 @@ fn age(since: Timespec) -> Duration {
     Duration::from_secs(u64::try_from(now.tv_sec - since.tv_sec).unwrap_or(0))
 }
 
-fn is_full(error: &io::Error) -> bool {
+/// Whether it was for want of room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind;
     matches!(
         error.kind(),

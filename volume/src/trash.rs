@@ -5,8 +5,9 @@
 //! can read it, and other programs can restore from it.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use crate::layout::{TRASH_FOLDER, TRASH_INFO, TRASH_INFO_SUFFIX, TRASHED_FILES};
 use crate::path::RelPath;
 use crate::place::{PlaceError, There};
 use crate::resolve::proc_path;
+use crate::staging::is_full;
 use crate::stat::Stat;
 use crate::volume::{Volume, private_folder};
 
@@ -154,10 +156,7 @@ impl Volume {
 
     /// Removes what has been longest in the trash; says whether there was anything.
     pub(crate) fn empty_oldest_trash(&self) -> io::Result<bool> {
-        let trash = self.trash()?;
-        let Some((_, name)) = trash.by_age()?.into_iter().next() else { return Ok(false) };
-        trash.remove(&name)?;
-        Ok(true)
+        self.trash()?.remove_oldest()
     }
 
     fn trash(&self) -> io::Result<Trash> {
@@ -184,9 +183,7 @@ impl Trash {
                 Err(Errno::EXIST) => continue,
                 Err(errno) => return Err(errno.into()),
                 Ok(file) => {
-                    let mut file = File::from(file);
-                    let written = file.write_all(record).and_then(|()| file.sync_all());
-                    if let Err(error) = written {
+                    if let Err(error) = self.write_record(&File::from(file), record) {
                         self.remove_record(&name)?;
                         return Err(error);
                     }
@@ -196,6 +193,27 @@ impl Trash {
             return Ok(name);
         }
         Err(io::Error::other("the trash has too many things of that name"))
+    }
+
+    /// On a disk that is full to the last byte older trash goes for it; where there is none, the record stays empty:
+    /// whoever deletes to make room must be able to.
+    fn write_record(&self, file: &File, record: &[u8]) -> io::Result<()> {
+        loop {
+            match file.write_all_at(record, 0).and_then(|()| file.sync_all()) {
+                Err(error) if is_full(&error) => {
+                    if !self.remove_oldest()? {
+                        return file.set_len(0);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn remove_oldest(&self) -> io::Result<bool> {
+        let Some((_, name)) = self.by_age()?.into_iter().next() else { return Ok(false) };
+        self.remove(&name)?;
+        Ok(true)
     }
 
     /// What is in it, the oldest first. A thing without a record that can be read counts as the oldest.

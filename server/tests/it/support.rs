@@ -191,6 +191,11 @@ impl Connection {
         Connection::new(TcpStream::connect(address.trim_start_matches("http://")).unwrap())
     }
 
+    /// To one that may be gone.
+    pub fn try_to(address: &str) -> Option<Connection> {
+        TcpStream::connect(address.trim_start_matches("http://")).ok().map(Connection::new)
+    }
+
     fn new(stream: TcpStream) -> Connection {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
@@ -198,16 +203,28 @@ impl Connection {
     }
 
     pub fn send(&mut self, method: &str, target: &str, fields: &[(&str, &str)]) {
+        self.send_raw(Connection::head(method, target, fields).as_bytes());
+    }
+
+    pub fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
         let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in fields {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         request.push_str("\r\n");
-        self.send_raw(request.as_bytes());
+        request
     }
 
     pub fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// An answer that came whole, from a server that may be gone.
+    pub fn try_receive(&mut self, method: &str) -> Option<Response> {
+        self.stream.fill_buf().ok().filter(|it| !it.is_empty())?;
+        // An answer's header comes in one piece.
+        let response = self.receive(method);
+        response.is_complete.then_some(response)
     }
 
     pub fn receive(&mut self, method: &str) -> Response {

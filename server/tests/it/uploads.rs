@@ -63,6 +63,22 @@ impl Connection {
         self.send(method, target, &fields);
         self.stream.get_mut().write_all(body).is_ok()
     }
+
+    /// To a server that may be gone.
+    pub fn try_send_body(
+        &mut self,
+        method: &str,
+        target: &str,
+        body: &[u8],
+        fields: &[(&str, &str)],
+    ) -> Option<()> {
+        let length = body.len().to_string();
+        let mut fields = fields.to_vec();
+        fields.push(("Content-Length", &length));
+        let head = Connection::head(method, target, &fields);
+        self.stream.get_mut().write_all(head.as_bytes()).ok()?;
+        self.stream.get_mut().write_all(body).ok()
+    }
 }
 
 pub fn problem(response: &Response) -> String {
