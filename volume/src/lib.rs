@@ -6,7 +6,8 @@
 //!
 //! In reading order: [`layout`] spells the well-known names; [`RelPath`] is the one way from outside text to a
 //! path; [`Volume`] finds files and folders beneath the root and nowhere else; [`Stat`] says which version of a
-//! file was found; [`names`] lists a folder; [`staging`] brings files in and makes each visible by one rename;
+//! file was found; [`names`] lists a folder; [`staging`] brings files in and makes each visible by one rename,
+//! [`staged_folder`] whole folders;
 //! [`uploads`] lets them go on after a break; [`trash`] takes them out, for a while; [`space`] keeps some of the disk free;
 //! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
 //! write what, and [`KeyFile`] keeps that on disk.
@@ -21,6 +22,7 @@ mod path;
 mod place;
 mod resolve;
 pub mod space;
+pub mod staged_folder;
 pub mod staging;
 mod stat;
 mod suspects;

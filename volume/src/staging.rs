@@ -330,6 +330,11 @@ impl Staged {
         Ok(published)
     }
 
+    /// Gives it its name in a folder that is staged itself, and is made durable as a whole.
+    pub(crate) fn put_into(mut self, place: &Place, to: &RelPath) -> Result<(), PublishError> {
+        self.rename_over(to, place)
+    }
+
     fn reserve(&mut self, expected: u64) -> Result<(), StageError> {
         if expected == 0 {
             return Ok(());

@@ -77,7 +77,7 @@ pub enum DiscardError {
 }
 
 /// The trash's two folders.
-struct Trash {
+pub(crate) struct Trash {
     files: OwnedFd,
     info: OwnedFd,
 }
@@ -116,27 +116,14 @@ impl Volume {
             }
         }
         let trash = self.trash().map_err(failed)?;
-        let record = format!(
-            "[Trash Info]\nPath={path}\nDeletionDate={}\nX-Deleted-By={}\n",
-            now.strftime(DATE),
-            user.replace(['\n', '\r'], " "),
-        );
-        let name = trash.take_name(&place.name, record.as_bytes()).map_err(failed)?;
-        let moved = rustix::fs::renameat_with(
-            &place.folder.handle,
-            place.name.as_slice(),
-            &trash.files,
-            name.as_slice(),
-            RenameFlags::NOREPLACE,
-        );
-        if let Err(errno) = moved {
-            trash.remove_record(&name).map_err(failed)?;
+        let name = trash.record(&place.name, path, user, now).map_err(failed)?;
+        if let Err(errno) = trash.take(&place.folder.handle, &place.name, &name) {
+            trash.forget(&name).map_err(failed)?;
             return Err(match errno {
                 Errno::NOENT => DiscardError::Missing { path: path.clone() },
                 errno => failed(errno.into()),
             });
         }
-        rustix::fs::fsync(&trash.files).map_err(|it| failed(it.into()))?;
         place.sync().map_err(failed)
     }
 
@@ -159,7 +146,7 @@ impl Volume {
         self.trash()?.remove_oldest()
     }
 
-    fn trash(&self) -> io::Result<Trash> {
+    pub(crate) fn trash(&self) -> io::Result<Trash> {
         let trash = private_folder(self.service_folder()?.as_fd(), TRASH_FOLDER)?;
         Ok(Trash {
             files: private_folder(trash.as_fd(), TRASHED_FILES)?,
@@ -169,6 +156,39 @@ impl Volume {
 }
 
 impl Trash {
+    /// Writes down where a thing of a name comes from; returns the name that it has in the trash.
+    pub(crate) fn record(
+        &self,
+        name: &[u8],
+        path: &RelPath,
+        user: &str,
+        now: Timestamp,
+    ) -> io::Result<Vec<u8>> {
+        let record = format!(
+            "[Trash Info]\nPath={path}\nDeletionDate={}\nX-Deleted-By={}\n",
+            now.strftime(DATE),
+            user.replace(['\n', '\r'], " "),
+        );
+        self.take_name(name, record.as_bytes())
+    }
+
+    /// Moves a recorded thing into the trash, durably.
+    pub(crate) fn take(
+        &self,
+        folder: impl AsFd,
+        name: &[u8],
+        recorded: &[u8],
+    ) -> Result<(), Errno> {
+        let flags = RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(folder, name, &self.files, recorded, flags)?;
+        rustix::fs::fsync(&self.files)
+    }
+
+    /// Takes a record back.
+    pub(crate) fn forget(&self, recorded: &[u8]) -> io::Result<()> {
+        self.remove_record(recorded)
+    }
+
     /// Takes a name that is free by writing its record, as the specification wants it: the record's file decides.
     fn take_name(&self, wanted: &[u8], record: &[u8]) -> io::Result<Vec<u8>> {
         let wanted = wanted.get(..LONGEST_NAME).unwrap_or(wanted);
@@ -259,7 +279,7 @@ fn record_name(name: &[u8]) -> Vec<u8> {
 }
 
 /// A file, or a folder with all that is in it; follows no link.
-fn remove_all(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+pub(crate) fn remove_all(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {

@@ -170,6 +170,11 @@ impl Volume {
         }
     }
 
+    /// A folder looked at as a volume of its own.
+    pub(crate) fn at(&self, root: OwnedFd) -> Volume {
+        Volume { root, way: self.way }
+    }
+
     pub(crate) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }

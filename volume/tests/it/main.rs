@@ -12,6 +12,7 @@ mod find;
 mod key_file;
 mod names;
 mod observer;
+mod staged_folder;
 mod staging;
 mod stat;
 mod support;
