@@ -255,6 +255,8 @@ fn the_description_tells_of_what_is_there_and_of_nothing_else() {
     for (path, operations) in description["paths"].as_object().unwrap() {
         let target = path.replace("{path}", "run/trips.csv").replace("{key}", KEY);
         let target = target.replace("/uploads/{id}", &upload);
+        // A stream that does not last.
+        let target = target.replace("/events", "/events?quiet=0");
         let operations = operations.as_object().unwrap();
         for method in METHODS {
             let Some(operation) = operations.get(*method) else { continue };
@@ -287,6 +289,12 @@ fn the_description_tells_of_what_is_there_and_of_nothing_else() {
     let problem = server.get("/files/none", &[]).json();
     for field in problem.as_object().unwrap().keys() {
         assert!(schemas["problem"]["properties"].get(field).is_some(), "{field} of a problem");
+    }
+    let cursor = server.cursor();
+    server.put("run/change.csv", b"content");
+    let changes = server.get(&format!("/changes?since={cursor}&wait=20"), &[]).json();
+    for field in changes["changes"][0].as_object().unwrap().keys() {
+        assert!(schemas["change"]["properties"].get(field).is_some(), "{field} of a change");
     }
     let text = description.to_string();
     for (index, _) in text.match_indices("\"$ref\":\"#/") {
