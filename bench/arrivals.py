@@ -163,7 +163,7 @@ def files(program):
                     pass
         with Server(program, root) as server:
             server.has_walked.wait(600)
-            took, cpu, memory = server.walked["millis"] / 1000, server.cpu_seconds(), server.resident_mib()
+            took, cpu, memory = int(server.walked["millis"]) / 1000, server.cpu_seconds(), server.resident_mib()
             print(f"the first walk of a million files: {took:.1f} s, {cpu:.1f} s of CPU, {memory:.0f} MiB")
         size = os.path.getsize(f"{root}/.sounding/journal.sqlite") / 2**20
         print(f"the journal has {size:.0f} MiB")
@@ -174,7 +174,7 @@ def files(program):
         say("start to the first answer, a million known", starts)
         with Server(program, root) as server:
             server.has_walked.wait(600)
-            took, cpu, memory = server.walked["millis"] / 1000, server.cpu_seconds(), server.resident_mib()
+            took, cpu, memory = int(server.walked["millis"]) / 1000, server.cpu_seconds(), server.resident_mib()
             print(f"the walk at a start that finds nothing new: {took:.1f} s, {cpu:.1f} s of CPU, {memory:.0f} MiB")
 
 

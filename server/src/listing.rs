@@ -78,6 +78,8 @@ struct Listing {
     /// How many of them are written.
     written: usize,
     format: Format,
+    /// Whether the page has an upload area.
+    takes_uploads: bool,
     /// What comes before the first entry.
     head: String,
 }
@@ -102,7 +104,7 @@ pub async fn answer(
     let prepare = move || Prepared::new(service, &visit, folder, &wish);
     let Prepared { listing, first, total, next } =
         tokio::task::spawn_blocking(prepare).await.map_err(Problem::internal)??;
-    let format = listing.format;
+    let (format, takes_uploads) = (listing.format, listing.takes_uploads);
     let is_worth_coding = listing.shown.len() >= WORTH_CODING;
     let body = if listing.is_done() {
         Body::from(first)
@@ -118,7 +120,12 @@ pub async fn answer(
     match format {
         Format::Html => {
             fields::set(headers, header::CONTENT_TYPE, "text/html; charset=utf-8");
-            headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
+            let policy = if takes_uploads {
+                page::content_security_policy_with_uploads()
+            } else {
+                page::content_security_policy()
+            };
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
             // The address may hold a key.
             fields::set(headers, header::REFERRER_POLICY, "same-origin");
         }
@@ -228,6 +235,9 @@ impl Prepared {
         wish: &Wish,
     ) -> Result<Prepared, Problem> {
         let may_read = |path: &RelPath| visit.caller.may_read(path).is_ok();
+        let place = folder.real_path.as_ref().unwrap_or(&visit.path);
+        let takes_uploads =
+            [&visit.path, place].iter().all(|it| visit.caller.may_write(it).is_ok());
         let names = Names::read(&app.volume, folder, &visit.path, may_read)
             .map_err(|source| ReadError { path: visit.path.clone(), source })?;
         let mut shown = wish.select(&names);
@@ -245,10 +255,13 @@ impl Prepared {
             }
         }
         let head = match wish.format {
-            Format::Html => html::head(&visit.path, &Counts::of(&names, &shown), wish),
+            Format::Html => {
+                html::head(&visit.path, &Counts::of(&names, &shown), wish, takes_uploads)
+            }
             Format::Json => json::HEAD.to_owned(),
         };
-        let mut listing = Listing { app, names, shown, written: 0, format: wish.format, head };
+        let format = wish.format;
+        let mut listing = Listing { app, names, shown, written: 0, format, takes_uploads, head };
         let first = listing.next_page();
         Ok(Prepared { listing, first, total, next })
     }
@@ -351,7 +364,7 @@ impl Listing {
         self.written = end;
         if self.is_done() {
             match self.format {
-                Format::Html => html::tail(&mut out),
+                Format::Html => html::tail(&mut out, self.takes_uploads),
                 Format::Json => json::tail(&mut out),
             }
         }

@@ -15,18 +15,34 @@ const STYLE: &str = include_str!("page/page.css");
 /// What a listing's page ends with.
 pub const SCRIPT: &str = include_str!("page/page.js");
 
+/// What it ends with besides, for those who may upload.
+pub const UPLOAD_SCRIPT: &str = include_str!("page/upload.js");
+
 /// `Content-Security-Policy` for our own pages: their own style and script, by hash, and nothing else.
 pub fn content_security_policy() -> HeaderValue {
-    static POLICY: LazyLock<String> = LazyLock::new(|| {
-        let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
-        format!(
-            "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'",
-            hash(STYLE),
-            hash(SCRIPT)
-        )
-    });
-    HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+    static POLICY: LazyLock<String> = LazyLock::new(|| policy("'none'", &[SCRIPT]));
+    header(&POLICY)
+}
+
+/// The same for a page with an upload area, which speaks to its own server.
+pub fn content_security_policy_with_uploads() -> HeaderValue {
+    static POLICY: LazyLock<String> = LazyLock::new(|| policy("'self'", &[SCRIPT, UPLOAD_SCRIPT]));
+    header(&POLICY)
+}
+
+fn policy(connect: &str, scripts: &[&str]) -> String {
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+    let scripts: Vec<String> = scripts.iter().map(|it| hash(it)).collect();
+    format!(
+        "default-src 'none'; connect-src {connect}; style-src {}; script-src {}; img-src data:; form-action 'self'; \
+         base-uri 'none'; frame-ancestors 'none'",
+        hash(STYLE),
+        scripts.join(" ")
+    )
+}
+
+fn header(policy: &str) -> HeaderValue {
+    HeaderValue::from_str(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
 /// Down to the body, which follows.

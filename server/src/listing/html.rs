@@ -13,7 +13,7 @@ use crate::page;
 use crate::text::{escape_html, href, size, visible};
 
 /// All before the first entry.
-pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish) -> String {
+pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish, takes_uploads: bool) -> String {
     let names: Vec<String> = path.names().map(visible).collect();
     let title = if names.is_empty() { "files".to_owned() } else { names.join("/") };
     let mut out = page::top(&title);
@@ -30,18 +30,37 @@ pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish) -> String {
         By::Size => "size",
         By::Date => "date",
     };
+    let upload = if takes_uploads { upload_area(path) } else { String::new() };
     let _infallible = write!(
         out,
         "</nav>\n<form id=\"controls\">\n\
          <input type=\"search\" name=\"filter\" value=\"{filter}\" placeholder=\"Filter names\" \
          aria-label=\"Filter names\" autocomplete=\"off\">\n<button>Filter</button>\n</form>\n</header>\n\
-         <p id=\"count\">{}</p>\n<table>\n<thead>\n<tr>{}{}{}</tr>\n</thead>\n<tbody>\n",
+         {upload}<p id=\"count\">{}</p>\n<table>\n<thead>\n<tr>{}{}{}</tr>\n</thead>\n<tbody>\n",
         counts.in_words(),
         heading("name", "Name", sort, wish.sort.is_reversed),
         heading("size", "Size", sort, wish.sort.is_reversed),
         heading("date", "Date (UTC)", sort, wish.sort.is_reversed),
     );
     out
+}
+
+/// Where to drop files and folders. Shown by its script: without one nothing can be dropped.
+fn upload_area(path: &RelPath) -> String {
+    format!(
+        "<section id=\"upload\" aria-label=\"Upload\" data-depth=\"{}\" data-into=\"{}\" hidden>\n\
+         <p>Drop files or folders here, or choose \
+         <label class=\"button\">files<input type=\"file\" multiple></label> \
+         <label class=\"button\">a folder<input type=\"file\" webkitdirectory></label>. \
+         <label>What is there already <select><option value=\"refuse\">stays</option>\
+         <option value=\"keep-both\">stays, beside the new</option>\
+         <option value=\"replace\">is replaced</option></select></label>\n\
+         <button id=\"cancel\" type=\"button\" hidden>Cancel all</button></p>\n\
+         <progress id=\"all\" aria-label=\"All uploads\" hidden></progress>\n\
+         <p role=\"status\"></p>\n<div id=\"transfers\"></div>\n</section>\n",
+        path.names().count(),
+        escape_html(&path.to_url()),
+    )
 }
 
 /// A folder on the way down, `up` levels above this one.
@@ -91,9 +110,12 @@ pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
 }
 
 /// All behind the last entry.
-pub(super) fn tail(out: &mut String) {
-    let _infallible =
-        write!(out, "</tbody>\n</table>\n<script>{}</script>\n</body>\n</html>\n", page::SCRIPT);
+pub(super) fn tail(out: &mut String, takes_uploads: bool) {
+    let _infallible = write!(out, "</tbody>\n</table>\n<script>{}</script>\n", page::SCRIPT);
+    if takes_uploads {
+        let _infallible = writeln!(out, "<script>{}</script>", page::UPLOAD_SCRIPT);
+    }
+    out.push_str("</body>\n</html>\n");
 }
 
 impl Counts {

@@ -79,7 +79,7 @@ async function read({ url, ...init }) {
   };
 }
 
-const chapters = { origins, cache, scripts, listing };
+const chapters = { origins, cache, scripts, listing, uploads };
 
 // ---- An app on another origin ----
 
@@ -526,6 +526,98 @@ async function listing(context, home, browser) {
   step('filters and sorts while typing');
 }
 
+// ---- Uploads from a listing ----
+
+async function uploads(context) {
+  const complaints = [];
+  const open = async (target) => {
+    const page = await context.newPage();
+    page.on('console', (it) => it.type() === 'error' && !/status of 4(01|09)/.test(it.text()) && complaints.push(it.text()));
+    page.on('pageerror', (it) => complaints.push(String(it)));
+    await page.goto(base + target);
+    return page;
+  };
+  const content = (path) => () => (fs.existsSync(join(folder, path)) ? fs.readFileSync(join(folder, path), 'utf8') : null);
+  const file = (name, text) => ({ name, mimeType: 'text/csv', buffer: Buffer.from(text) });
+  const chosen = (page) => page.locator('#upload input[multiple]');
+  put('run/old.csv', 'old');
+
+  let page = await open('/files/run/');
+  await chosen(page).setInputFiles([file('neu \u00e4 & #1.csv', 'new')]);
+  await eventually(content('run/neu \u00e4 & #1.csv'), 'new', 'a chosen file');
+  await page.getByRole('link', { name: 'neu \u00e4 & #1.csv' }).waitFor();
+  step('a chosen file, and the listing shows it');
+
+  await chosen(page).setInputFiles([file('old.csv', 'changed'), file('more.csv', 'more')]);
+  await page.getByText('1 were there already').waitFor();
+  await eventually(content('run/more.csv'), 'more', 'the other');
+  assert.equal(content('run/old.csv')(), 'old');
+  await page.getByRole('combobox').selectOption('replace');
+  await chosen(page).setInputFiles([file('old.csv', 'changed')]);
+  await eventually(content('run/old.csv'), 'changed', 'replaced');
+  step('what is there stays, unless it is to be replaced');
+
+  const source = fs.mkdtempSync(join(os.tmpdir(), 'source-'));
+  const run = join(source, 'Lauf 7');
+  for (let it = 0; it < 150; it++) {
+    fs.mkdirSync(join(run, `ITERS/it.${it % 3}`), { recursive: true });
+    fs.writeFileSync(join(run, `ITERS/it.${it % 3}/${it}.csv`), `file ${it}`);
+  }
+  fs.writeFileSync(join(run, '.DS_Store'), 'hidden');
+  page = await open('/files/run/');
+  await page.locator('#upload input[webkitdirectory]').setInputFiles(run);
+  for (const it of [0, 77, 149]) {
+    await eventually(content(`run/Lauf 7/ITERS/it.${it % 3}/${it}.csv`), `file ${it}`, 'a file in folders');
+  }
+  await page.getByRole('link', { name: 'Lauf 7/' }).waitFor();
+  const came = fs.readdirSync(join(folder, 'run/Lauf 7'), { recursive: true }).filter((it) => it.endsWith('.csv'));
+  assert.equal(came.length, 150);
+  assert.ok(!fs.existsSync(join(folder, 'run/Lauf 7/.DS_Store')));
+  step('a folder of 150 files');
+
+  page = await open(`/share/${key}/run/`);
+  const drop = await page.evaluateHandle(() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(['dropped'], 'dropped.csv'));
+    return transfer;
+  });
+  await page.dispatchEvent('#upload', 'drop', { dataTransfer: drop });
+  await eventually(content('run/dropped.csv'), 'dropped', 'a dropped file');
+  step('a dropped file, with the key in the address');
+
+  // Half-way the page is closed. Another one goes on when the same file is chosen again.
+  const big = join(source, 'big.bin');
+  fs.writeFileSync(big, version(1, 40_000_000));
+  page = await open('/files/run/');
+  const session = await context.newCDPSession(page);
+  await session.send('Network.enable');
+  const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 4_000_000 };
+  await session.send('Network.emulateNetworkConditions', slow);
+  await chosen(page).setInputFiles(big);
+  const staged = () => fs.readdirSync(join(folder, '.sounding/staging')).map((it) => fs.statSync(join(folder, '.sounding/staging', it)).size);
+  await eventually(() => staged().some((it) => it > 5_000_000), true, 'some of it came');
+  await page.close();
+  page = await open('/files/run/');
+  const offsets = [];
+  page.on('request', (it) => it.method() === 'PATCH' && offsets.push(Number(it.headers()['upload-offset'])));
+  await chosen(page).setInputFiles(big);
+  await eventually(() => fs.existsSync(join(folder, 'run/big.bin')), true, 'all of it came');
+  assert.equal(sha(fs.readFileSync(join(folder, 'run/big.bin'))), sha(fs.readFileSync(big)));
+  assert.ok(offsets[0] > 5_000_000, `it went on at ${offsets}`);
+  await eventually(() => staged().length, 0, 'nothing is left in staging');
+  step(`an upload goes on at ${offsets[0]} after its page was closed`);
+
+  // The server is out of reach for a while.
+  await context.setOffline(true);
+  await chosen(page).setInputFiles([file('later.csv', 'later')]);
+  await page.getByText('trying again').waitFor();
+  await context.setOffline(false);
+  await eventually(content('run/later.csv'), 'later', 'it came later');
+  step('an upload waits for the line');
+  assert.deepEqual(complaints.filter((it) => !/ERR_(INTERNET_DISCONNECTED|ABORTED)/.test(it)), []);
+  fs.rmSync(source, { recursive: true, force: true });
+}
+
 // ---- All of it ----
 
 await new Promise((resolve) => app.listen(0, '127.0.0.1', resolve));
@@ -537,7 +629,7 @@ const context = await chromium.launchPersistentContext(profile, {
   headless: true,
   acceptDownloads: false,
   // What a person types where the browser asks for it.
-  httpCredentials: ['listing', 'scripts'].includes(chapter) ? { username: '', password: key, origin: base } : undefined,
+  httpCredentials: ['listing', 'scripts', 'uploads'].includes(chapter) ? { username: '', password: key, origin: base } : undefined,
 });
 try {
   const browser = { newContext: async (options) => {

@@ -530,3 +530,8 @@ fn a_browser_runs_no_script_of_an_uploaded_file() {
 fn a_browser_shows_a_listing_that_can_be_filtered_and_sorted() {
     browser("listing");
 }
+
+#[test]
+fn a_browser_uploads_files_and_folders_and_goes_on_after_a_break() {
+    browser("uploads");
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::support::{KEY, TestServer, write};
+use crate::support::{BERLIN_KEY, KEY, TestServer, write};
 
 fn volume() -> TestServer {
     let server = TestServer::start();
@@ -225,4 +225,37 @@ fn a_huge_folder_is_listed_whole_and_holds_no_other_request_up() {
     let expected: Vec<String> = (0..20_000).map(|it| format!("link_{it}.csv")).collect();
     assert!(entries == expected, "{} entries", entries.len());
     assert_eq!(shown(&server.get("/files/huge/", &[]).text()).len(), 20_000);
+}
+
+#[test]
+fn whoever_may_write_gets_an_upload_area() {
+    let server = TestServer::start();
+    server.put("berlin/a.csv", b"x");
+    server.put("public/b.csv", b"x");
+    std::os::unix::fs::symlink("../berlin", server.path("public/link")).unwrap();
+    let page = |target: &str, key: Option<&str>| {
+        let mut fields = vec![("Accept", "text/html")];
+        fields.extend(key.map(|it| ("Authorization", it)));
+        let response = server.request("GET", target, &fields);
+        assert_eq!(response.status, 200, "{target}");
+        let policy = response.field("content-security-policy").unwrap();
+        let has_area = response.text().contains("<section id=\"upload\"");
+        assert_eq!(policy.contains("connect-src 'self'"), has_area, "{policy}");
+        // What programs read of it stays as it was.
+        assert_eq!(response.text().matches("<table>").count(), 1);
+        assert!(!response.text().contains("<ul"));
+        let links = response.text().matches("<td><a href=").count();
+        assert_eq!(
+            response.text().matches("<a href=\"").count() - links,
+            target.matches('/').count() - 2
+        );
+        has_area
+    };
+    assert!(page("/files/", Some(KEY)) && page("/files/berlin/", Some(KEY)));
+    assert!(page("/files/public/", Some(KEY)));
+    assert!(!page("/files/berlin/", Some(BERLIN_KEY)));
+    assert!(!page("/files/public/", None) && !page("/files/public/", Some(BERLIN_KEY)));
+    let keys = format!("kmt,{KEY},write\nlea,lea-1,write,public\n");
+    std::fs::write(server.path(".sounding/auth-keys.csv"), keys).unwrap();
+    assert!(page("/files/public/", Some("lea-1")));
 }
