@@ -73,7 +73,8 @@ impl Feed {
                 last.send_replace(seq);
             }
             News::Walked { folders, took } => {
-                tracing::info!(folders, millis = took.as_millis(), "the volume has been walked");
+                let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(folders, millis, "the volume has been walked");
             }
             News::Warning(what) => tracing::warn!("{what}"),
             News::AllIsWell => tracing::info!("changes are noticed again"),
