@@ -50,7 +50,7 @@ fn upload_area(path: &RelPath) -> String {
     format!(
         "<section id=\"upload\" aria-label=\"Upload\" data-depth=\"{}\" data-into=\"{}\" hidden>\n\
          <p>Drop files or folders here, or choose \
-         <label class=\"button\">files<input type=\"file\" multiple></label> \
+         <label class=\"button\">files<input type=\"file\" multiple></label> or \
          <label class=\"button\">a folder<input type=\"file\" webkitdirectory></label>. \
          <label>What is there already <select><option value=\"refuse\">stays</option>\
          <option value=\"keep-both\">stays, beside the new</option>\

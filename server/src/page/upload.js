@@ -19,10 +19,12 @@
   const running = new Set();
   const total = { files: 0, bytes: 0, done: 0, doneBytes: 0, there: 0, failed: 0, hidden: 0 };
 
+  // As the listing writes it.
   const size = (bytes) => {
+    const units = ["B", "KB", "MB", "GB", "TB"];
     let unit = 0;
-    for (; bytes >= 1000 && unit < 4; unit++) bytes /= 1000;
-    return `${unit && bytes < 10 ? bytes.toFixed(1) : Math.round(bytes)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
+    for (; bytes >= (unit ? 999.5 : 1024) && unit < 4; unit++) bytes /= 1024;
+    return `${unit && bytes < 9.95 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
   };
 
   const say = () => {

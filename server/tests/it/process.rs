@@ -73,7 +73,9 @@ impl Program {
         let status = self.child.wait().unwrap();
         let (mut output, mut log) = (String::new(), String::new());
         self.stdout.read_to_string(&mut output).unwrap();
-        self.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        if let Some(mut stderr) = self.stderr.take() {
+            stderr.read_to_string(&mut log).unwrap();
+        }
         (status, output, log)
     }
 }
