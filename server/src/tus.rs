@@ -34,7 +34,7 @@ use crate::upload::{self, Limits, Sink};
 use crate::visit;
 
 pub mod holders;
-mod join;
+pub mod join;
 mod metadata;
 
 pub use join::recover;
