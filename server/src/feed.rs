@@ -32,8 +32,9 @@ const BATCH: usize = 1000;
 #[derive(Debug)]
 pub struct Feed {
     volume: Arc<Volume>,
-    /// Opened by the first who reads, so that a start does not wait for it.
-    journal: Arc<Mutex<Option<Journal>>>,
+    /// Opened by the first who reads, so that a start does not wait for it. One reads at a time, and the others wait
+    /// without a thread: a change wakes all of them at once.
+    journal: Arc<tokio::sync::Mutex<Option<Journal>>>,
     /// The place of the last change.
     last: watch::Sender<u64>,
     observer: Mutex<Option<Observer>>,
@@ -92,9 +93,9 @@ impl Feed {
         &self,
         read: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, Problem> {
-        let (volume, journal) = (Arc::clone(&self.volume), Arc::clone(&self.journal));
+        let volume = Arc::clone(&self.volume);
+        let mut journal = Arc::clone(&self.journal).lock_owned().await;
         let reading = tokio::task::spawn_blocking(move || {
-            let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
             let opened = match journal.take() {
                 Some(opened) => opened,
                 None => Journal::open(&volume)?,

@@ -22,7 +22,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use jiff::Timestamp;
 use volume::staging::StagedId;
-use volume::uploads::{self, Exists, Part, Purpose, Record, Target, Upload};
+use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
 use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
@@ -448,8 +448,8 @@ async fn find(app: &App, uploader: &Uploader, id: &str) -> Result<Upload, Proble
 fn describe_end(fields: &mut HeaderMap, upload: &Upload) {
     if let Some(path) = &upload.record.published {
         fields::set(fields, header::CONTENT_LOCATION, &format!("/files/{}", path.to_url()));
-    } else {
-        let end = std::time::SystemTime::now() + uploads::KEPT;
+    }
+    if let Some(end) = upload.expires() {
         fields::set(fields, UPLOAD_EXPIRES, &httpdate::fmt_http_date(end));
     }
 }

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -295,6 +295,15 @@ impl Upload {
     pub fn is_published(&self) -> bool {
         self.record.published.is_some()
             || (self.staged.is_none() && matches!(self.record.purpose, Purpose::File(_)))
+    }
+
+    /// When it is swept, if nobody goes on with it; none for one that has become a file.
+    pub fn expires(&self) -> Option<SystemTime> {
+        let last_written = match &self.staged {
+            Some(staged) => staged.file().metadata().and_then(|it| it.modified()),
+            None => Ok(SystemTime::now()),
+        };
+        last_written.ok().filter(|_| !self.is_published()).map(|it| it + KEPT)
     }
 
     /// The staged file, to write to it; [`Upload::put_back`] returns it.

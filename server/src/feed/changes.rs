@@ -48,7 +48,7 @@ pub async fn answer(
         let begin = following.cursor;
         let batch = following.next(limit).await?;
         if batch.is_fresh || !batch.rows.is_empty() {
-            if following.is_folded && !wait.is_zero() {
+            if following.is_folded && !wait.is_zero() && !batch.is_fresh {
                 settle(&app, &mut news).await;
                 following.cursor = begin.or(following.cursor);
                 break following.next(limit).await?;

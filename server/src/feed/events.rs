@@ -95,7 +95,7 @@ impl Events {
             self.news.borrow_and_update();
             let begin = self.following.cursor;
             let mut batch = self.following.next(ROWS).await?;
-            if self.following.is_folded && !batch.rows.is_empty() && begin.is_some() {
+            if self.following.is_folded && !batch.rows.is_empty() {
                 changes::settle(&self.app, &mut self.news).await;
                 self.following.cursor = begin;
                 batch = self.following.next(ROWS).await?;
