@@ -199,7 +199,7 @@ fn no_key_is_made_where_the_environment_brings_one() {
     let (_, output, log) = program.end();
     assert_eq!(output, "");
     assert!(log.contains("user=kmt") && !log.contains("secret"), "{log}");
-    assert!(!folder.path().join(".sounding").exists());
+    assert!(!folder.path().join(".sounding/auth-keys.csv").exists());
 }
 
 #[test]
