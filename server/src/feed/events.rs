@@ -128,8 +128,12 @@ impl Events {
         }
         for row in &batch.rows {
             match serde_json::to_string(row) {
-                Ok(row) => {
-                    let _infallible = write!(out, "event: change\ndata: {row}\n\n");
+                Ok(json) => {
+                    let _infallible = write!(out, "event: change\ndata: {json}\n");
+                    if let Some(cursor) = row.cursor {
+                        let _infallible = writeln!(out, "id: {cursor}");
+                    }
+                    out.push('\n');
                 }
                 Err(error) => tracing::error!("a change could not be written as JSON: {error}"),
             }

@@ -67,6 +67,8 @@ impl Fold {
     pub(super) fn into_rows(self) -> Vec<Row> {
         let mut rows: Vec<Row> = self.groups.into_iter().filter_map(Group::into_row).collect();
         rows.sort_by_key(|it| it.seq);
+        // Another row may stand for changes before and behind it.
+        rows.iter_mut().for_each(|it| it.cursor = None);
         rows
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use volume::journal::{Change, ChangeKind};
+use volume::journal::{Change, ChangeKind, Cursor};
 use volume::names::Kind;
 use volume::{RelPath, Stat};
 
@@ -11,6 +11,7 @@ use crate::etag;
 /// A change, translated for a reader: what is moved into their sight is added, what is moved out of it is removed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen<'a> {
+    pub(super) cursor: Cursor,
     pub(super) seq: u64,
     pub(super) time: Timestamp,
     pub(super) kind: ChangeKind,
@@ -23,6 +24,9 @@ pub(super) struct Seen<'a> {
 /// A change as JSON.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
+    /// Where a reader goes on who has read this row and none behind it; none for a folded one.
+    #[serde(skip)]
+    pub(super) cursor: Option<Cursor>,
     pub(super) seq: u64,
     pub(super) time: String,
     pub(super) kind: &'static str,
@@ -58,7 +62,8 @@ impl<'a> Seen<'a> {
         };
         let stat = change.stat.as_ref().filter(|_| kind != ChangeKind::Removed);
         let Change { seq, time, entry, .. } = *change;
-        Some(Seen { seq, time, kind, path, from, entry, stat })
+        let cursor = change.cursor();
+        Some(Seen { cursor, seq, time, kind, path, from, entry, stat })
     }
 }
 
@@ -68,6 +73,7 @@ impl Row {
             |it: &Stat| Timestamp::from_nanosecond(it.modified).map(|it| format!("{it:.3}")).ok();
         let (path, href) = text(seen.path);
         Row {
+            cursor: Some(seen.cursor),
             seq: seen.seq,
             time: format!("{:.3}", seen.time),
             kind: seen.kind.as_str(),
