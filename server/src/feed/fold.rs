@@ -68,7 +68,9 @@ impl Fold {
         let mut rows: Vec<Row> = self.groups.into_iter().filter_map(Group::into_row).collect();
         rows.sort_by_key(|it| it.seq);
         // Another row may stand for changes before and behind it.
-        rows.iter_mut().for_each(|it| it.cursor = None);
+        for row in &mut rows {
+            row.cursor = None;
+        }
         rows
     }
 
