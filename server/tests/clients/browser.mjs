@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import { dirname, join } from 'node:path';
@@ -528,13 +529,39 @@ async function listing(context, home, browser) {
 
 // ---- Uploads from a listing ----
 
+/** A line to the server on which a connection brings no more than some megabytes, as long as it stalls. */
+async function stallingLine() {
+  const { hostname, port } = new URL(base);
+  const line = { stalls: true, hanging: [] };
+  const proxy = net.createServer((client) => {
+    const server = net.connect(Number(port), hostname);
+    let bytes = 0;
+    server.pipe(client);
+    client.on('data', (chunk) => {
+      server.write(chunk);
+      bytes += chunk.length;
+      if (!line.stalls || bytes < 8_000_000) return;
+      client.pause();
+      line.hanging.push(client);
+    });
+    for (const [one, other] of [[client, server], [server, client]]) {
+      one.on('error', () => {});
+      one.on('close', () => other.destroy());
+    }
+  });
+  await new Promise((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  proxy.unref();
+  line.base = `http://127.0.0.1:${proxy.address().port}`;
+  return line;
+}
+
 async function uploads(context) {
   const complaints = [];
-  const open = async (target) => {
+  const open = async (target, from = base) => {
     const page = await context.newPage();
     page.on('console', (it) => it.type() === 'error' && !/status of 4(01|09)/.test(it.text()) && complaints.push(it.text()));
     page.on('pageerror', (it) => complaints.push(String(it)));
-    await page.goto(base + target);
+    await page.goto(from + target);
     return page;
   };
   const content = (path) => () => (fs.existsSync(join(folder, path)) ? fs.readFileSync(join(folder, path), 'utf8') : null);
@@ -588,16 +615,14 @@ async function uploads(context) {
   // Half-way the page is closed. Another one goes on when the same file is chosen again.
   const big = join(source, 'big.bin');
   fs.writeFileSync(big, version(1, 40_000_000));
-  page = await open('/files/run/');
-  const session = await context.newCDPSession(page);
-  await session.send('Network.enable');
-  const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 4_000_000 };
-  await session.send('Network.emulateNetworkConditions', slow);
+  const line = await stallingLine();
+  page = await open(`/share/${key}/run/`, line.base);
   await chosen(page).setInputFiles(big);
   const staged = () => fs.readdirSync(join(folder, '.sounding/staging')).map((it) => fs.statSync(join(folder, '.sounding/staging', it)).size);
   await eventually(() => staged().some((it) => it > 5_000_000), true, 'some of it came');
   await page.close();
-  page = await open('/files/run/');
+  line.stalls = false;
+  page = await open(`/share/${key}/run/`, line.base);
   const offsets = [];
   page.on('request', (it) => it.method() === 'PATCH' && offsets.push(Number(it.headers()['upload-offset'])));
   await chosen(page).setInputFiles(big);
@@ -606,6 +631,8 @@ async function uploads(context) {
   assert.ok(offsets[0] > 5_000_000, `it went on at ${offsets}`);
   await eventually(() => staged().length, 0, 'nothing is left in staging');
   step(`an upload goes on at ${offsets[0]} after its page was closed`);
+  // One that is paused does not notice its end.
+  for (const it of line.hanging) it.destroy();
 
   // The server is out of reach for a while.
   await context.setOffline(true);
