@@ -180,10 +180,13 @@ def files(program):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", choices=["latency", "burst", "folders", "files"])
+    parser.add_argument("what", nargs="*", help="latency, burst, folders or files")
     parser.add_argument("--server", default="target/release/sounding-server")
     options = parser.parse_args()
     jobs = {"latency": latency, "burst": burst, "folders": folders, "files": files}
+    for name in options.what:
+        if name not in jobs:
+            parser.error(f"there is no {name}")
     for name in options.what or jobs:
         jobs[name](options.server)
 
