@@ -17,7 +17,6 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use volume::staging::{PlaceError, PublishError, StageError};
 use volume::trash::DiscardError;
-use volume::uploads::FinishError;
 use volume::{FindError, Refusal, RelPath};
 
 use crate::page;
@@ -128,6 +127,14 @@ impl Problem {
     /// A failure of ours.
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Problem {
         Problem::Internal(Arc::new(cause))
+    }
+
+    /// A failure of the disk: it is full, or it is ours to mend.
+    pub fn of_disk(cause: std::io::Error) -> Problem {
+        match cause.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::NoRoom,
+            _ => Problem::internal(cause),
+        }
     }
 
     fn status(&self) -> StatusCode {
@@ -440,15 +447,6 @@ impl From<PublishError> for Problem {
             PublishError::Place(error) => Problem::from(error),
             PublishError::NoRoom { .. } => Problem::NoRoom,
             PublishError::Sync { .. } | PublishError::Rename { .. } => Problem::internal(error),
-        }
-    }
-}
-
-impl From<FinishError> for Problem {
-    fn from(error: FinishError) -> Problem {
-        match error {
-            FinishError::Publish(error) => Problem::from(error),
-            FinishError::Record { .. } => Problem::internal(error),
         }
     }
 }

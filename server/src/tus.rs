@@ -407,7 +407,7 @@ async fn append(
     if is_checked {
         upload = blocking(move || upload.begin_check().map(|()| upload))
             .await?
-            .map_err(Problem::internal)?;
+            .map_err(Problem::of_disk)?;
     }
     let Some(staged) = upload.take_staged() else { return Err(Problem::NotFound) };
     let limits = Limits { stall: app.stall, most: Some(left), stop: held.stop.clone() };
@@ -418,7 +418,7 @@ async fn append(
     let upload = blocking(move || {
         if is_checked { upload.end_check(is_good) } else { upload.sync() }.map(|()| upload)
     });
-    let upload = upload.await?.map_err(Problem::internal)?;
+    let upload = upload.await?.map_err(Problem::of_disk)?;
     ended?;
     checked?;
     finish(upload, uploader).await
@@ -431,7 +431,7 @@ async fn finish(mut upload: Upload, uploader: &Uploader) -> Result<Upload, Probl
         upload.sync()?;
         Ok::<_, std::io::Error>(upload.finish(&may_write).map(|()| upload))
     });
-    Ok(finished.await?.map_err(Problem::internal)??)
+    Ok(finished.await?.map_err(Problem::of_disk)??)
 }
 
 /// An upload that the caller may have.

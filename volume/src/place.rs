@@ -66,9 +66,7 @@ impl Volume {
         path: &RelPath,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Place, PlaceError> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(PlaceError::IsRoot);
-        };
+        let (parent, name) = split(path)?;
         let folder = self.writable_folder(&parent, may_write)?;
         Ok(Place { folder, name: name.to_vec() })
     }
@@ -79,9 +77,7 @@ impl Volume {
         path: &RelPath,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Place, PlaceError> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(PlaceError::IsRoot);
-        };
+        let (parent, name) = split(path)?;
         let folder = match self.writable_folder(&parent, may_write) {
             Err(PlaceError::Find(FindError::Missing { .. })) => {
                 let above = self.make_place(&parent, may_write)?;
@@ -166,6 +162,11 @@ impl Place {
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(self.folder.open()?)?)
     }
+}
+
+/// The folder and the name that a path is made of.
+fn split(path: &RelPath) -> Result<(RelPath, &[u8]), PlaceError> {
+    path.parent().zip(path.file_name()).ok_or(PlaceError::IsRoot)
 }
 
 fn io_errno(error: &io::Error) -> Errno {

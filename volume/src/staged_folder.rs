@@ -148,6 +148,7 @@ impl StagedFolder {
         self.is_gone = true;
         let taken = trash.take(&self.staging, self.name.as_bytes(), &record);
         taken.map_err(|it| failed(it.into()))?;
+        trash.sync().map_err(failed)?;
         Ok(Published { path: to.clone(), has_replaced: true })
     }
 

@@ -124,7 +124,7 @@ impl Volume {
                 errno => failed(errno.into()),
             });
         }
-        place.sync().map_err(failed)
+        trash.sync().and_then(|()| place.sync()).map_err(failed)
     }
 
     /// Empties the trash of what has been in it for `kept`. Says how many things that were.
@@ -172,7 +172,7 @@ impl Trash {
         self.take_name(name, record.as_bytes())
     }
 
-    /// Moves a recorded thing into the trash, durably.
+    /// Moves a recorded thing into the trash.
     pub(crate) fn take(
         &self,
         folder: impl AsFd,
@@ -180,8 +180,12 @@ impl Trash {
         recorded: &[u8],
     ) -> Result<(), Errno> {
         let flags = RenameFlags::NOREPLACE;
-        rustix::fs::renameat_with(folder, name, &self.files, recorded, flags)?;
-        rustix::fs::fsync(&self.files)
+        rustix::fs::renameat_with(folder, name, &self.files, recorded, flags)
+    }
+
+    /// Makes durable what was moved into it.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.files)?)
     }
 
     /// Takes a record back.

@@ -117,22 +117,6 @@ pub struct Upload {
     staged: Option<Staged>,
 }
 
-/// Why an upload was not published.
-#[derive(Debug, thiserror::Error)]
-pub enum FinishError {
-    /// It did not become visible.
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// It did, and its record can't say so.
-    #[error("could not write the record of the upload {id}")]
-    Record {
-        /// The upload.
-        id: StagedId,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
 impl Record {
     /// Of an upload that begins now.
     pub fn new(
@@ -338,7 +322,7 @@ impl Upload {
     }
 
     /// Makes a complete upload a file, if it is to be one and is none yet.
-    pub fn finish(&mut self, may_write: &dyn Fn(&RelPath) -> bool) -> Result<(), FinishError> {
+    pub fn finish(&mut self, may_write: &dyn Fn(&RelPath) -> bool) -> Result<(), PublishError> {
         let Some(target) = self.record.target().cloned().filter(|_| self.is_complete()) else {
             return Ok(());
         };
@@ -348,10 +332,12 @@ impl Upload {
             Err(error) => {
                 // What came is kept, for another try.
                 self.staged = self.volume.resume(self.id).ok().flatten();
-                return Err(error.into());
+                return Err(error);
             }
         }
-        self.write_record().map_err(|source| FinishError::Record { id: self.id, source })
+        // It is published, whatever becomes of the record: that its staged file is gone says the same.
+        self.write_record().unwrap_or_default();
+        Ok(())
     }
 
     /// Joins about so many bytes of the parts; says whether that was all. Each part goes when it is in the whole, so

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use volume::RelPath;
 use volume::keys::Scope;
-use volume::uploads::{FinishError, Purpose, Upload};
+use volume::staging::PublishError;
+use volume::uploads::{Purpose, Upload};
 
 use super::blocking;
 use super::holders::Held;
@@ -92,6 +93,6 @@ async fn finish(
     mut upload: Upload,
     may_write: impl Fn(&RelPath) -> bool + Send + 'static,
 ) -> Result<(), Problem> {
-    let finished: Result<(), FinishError> = blocking(move || upload.finish(&may_write)).await?;
+    let finished: Result<(), PublishError> = blocking(move || upload.finish(&may_write)).await?;
     Ok(finished?)
 }

@@ -140,6 +140,7 @@ fn after_a_kill_at_any_moment_no_file_is_partial_and_the_feed_goes_on() {
                     scope.spawn(move || upload_until_killed(address, random, is_over))
                 })
                 .collect();
+            // The moment of the kill, which the seed chooses; nothing is waited for.
             std::thread::sleep(pause);
             program.signal(Signal::KILL);
             is_over.store(true, Ordering::SeqCst);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
 use volume::staging::{PublishError, StagedId};
-use volume::uploads::{Exists, FinishError, Part, Purpose, Record, Target, Upload};
+use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
 use volume::{RelPath, Volume};
 
 use crate::support::{Place, rel};
@@ -94,10 +94,7 @@ fn a_name_that_was_taken_meanwhile_is_left_and_the_upload_kept() {
     append(&mut upload, "new");
     place.put("run/a.csv", "old");
     let refused = upload.finish(&anywhere);
-    assert!(
-        matches!(refused, Err(FinishError::Publish(PublishError::Occupied { .. }))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(PublishError::Occupied { .. })), "{refused:?}");
     let mut upload = again(&volume, upload.id);
     assert!(upload.is_complete() && !upload.is_published());
     fs::remove_file(place.path("run/a.csv")).unwrap();
