@@ -9,11 +9,14 @@ use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use crate::keys::{COLUMNS, Keys, PlainKey, Scope};
+use crate::key_sheet::{KeySheet, NewKey, SheetError, SheetVersion};
+use crate::keys::{Keys, PlainKey, Scope};
 use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_KEYS_SUFFIX};
+use crate::path::RelPath;
 use crate::stat::Stat;
 use crate::volume::Volume;
 
@@ -74,6 +77,20 @@ pub enum AddKeyError {
     /// The system has no randomness.
     #[error("could not make a random key")]
     Random(#[source] getrandom::Error),
+    /// The key could not be written.
+    #[error(transparent)]
+    Edit(#[from] EditKeysError),
+}
+
+/// Why the keys file was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditKeysError {
+    /// It is not what was shown any more.
+    #[error("the keys file was changed by somebody else meanwhile: look at it again")]
+    Changed,
+    /// What was asked for can't be written.
+    #[error(transparent)]
+    Sheet(#[from] SheetError),
     /// The file could not be read or written.
     #[error("could not write `.sounding/auth-keys.csv` on the volume")]
     Write(#[source] io::Error),
@@ -114,7 +131,7 @@ impl KeyFile {
 
     fn read_again(&self, state: &mut State) -> Option<News> {
         let was_in_trouble = state.trouble.take();
-        let what = match self.read() {
+        let what = match self.volume.read_keys() {
             Err(error) => format!("it could not be read ({error})"),
             Ok(text) => {
                 let keys = Keys::parse(&text);
@@ -143,11 +160,56 @@ impl KeyFile {
         is_news.then_some(News::Kept(trouble))
     }
 
+    /// Makes a new key, adds it to the file, and hands it out this one time.
+    pub fn add(
+        &self,
+        user: &str,
+        scope: Scope,
+        created: Timestamp,
+    ) -> Result<PlainKey, AddKeyError> {
+        let key = PlainKey::generate(user).map_err(AddKeyError::Random)?;
+        let (expires, note) = (String::new(), String::new());
+        let new = NewKey { user: user.to_owned(), scope, path: RelPath::root(), expires, note };
+        self.volume.edit_keys(None, |sheet| sheet.add(&new, &key, created))?;
+        Ok(key)
+    }
+}
+
+impl Volume {
+    /// The keys file as it stands, for people; empty where there is none.
+    pub fn key_sheet(&self) -> io::Result<KeySheet> {
+        Ok(KeySheet::parse(&self.read_keys()?))
+    }
+
+    /// Changes the keys file, if it still is the version that was shown to whoever changes it.
+    ///
+    /// One at a time, whichever process. The whole file is written beside the old one, made durable and renamed over
+    /// it: a reader sees the old or the new file. What is not changed stays, byte for byte.
+    pub fn edit_keys<T>(
+        &self,
+        shown: Option<SheetVersion>,
+        edit: impl FnOnce(&mut KeySheet) -> Result<T, SheetError>,
+    ) -> Result<T, EditKeysError> {
+        let folder = self.service_folder().map_err(EditKeysError::Write)?;
+        rustix::fs::flock(&folder, FlockOperation::LockExclusive)
+            .map_err(|it| EditKeysError::Write(it.into()))?;
+        let mut sheet = self.key_sheet().map_err(EditKeysError::Write)?;
+        let before = sheet.version();
+        if shown.is_some_and(|it| it != before) {
+            return Err(EditKeysError::Changed);
+        }
+        let result = edit(&mut sheet)?;
+        if sheet.version() != before {
+            replace(&folder, &sheet.to_bytes()).map_err(EditKeysError::Write)?;
+        }
+        Ok(result)
+    }
+
     /// The file's text; empty where there is no file.
-    fn read(&self) -> io::Result<Vec<u8>> {
+    fn read_keys(&self) -> io::Result<Vec<u8>> {
         // A FIFO under this name must not hold the service up.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match rustix::fs::openat(self.volume.root(), KEYS_PLACE, flags, Mode::empty()) {
+        let file = match rustix::fs::openat(self.root(), KEYS_PLACE, flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::NOENT) => return Ok(Vec::new()),
             Err(errno) => return Err(errno.into()),
@@ -158,37 +220,6 @@ impl KeyFile {
             return Err(io::Error::other("it is larger than 16 MiB"));
         }
         Ok(text)
-    }
-
-    /// Makes a new key, adds it to the file, and hands it out this one time.
-    ///
-    /// The whole file is written beside the old one, made durable and renamed over it: a reader sees the old or
-    /// the new file. What stands in it already stays, byte for byte.
-    pub fn add(
-        &self,
-        user: &str,
-        scope: Scope,
-        created: jiff::Timestamp,
-    ) -> Result<PlainKey, AddKeyError> {
-        let key = PlainKey::generate(user).map_err(AddKeyError::Random)?;
-        let folder = self.volume.service_folder().map_err(AddKeyError::Write)?;
-        rustix::fs::flock(&folder, FlockOperation::LockExclusive)
-            .map_err(|it| AddKeyError::Write(it.into()))?;
-        let mut text = self.read().map_err(AddKeyError::Write)?;
-        if text.is_empty() {
-            text.extend(format!("# {COLUMNS}\n").bytes());
-        } else if !text.ends_with(b"\n") {
-            text.push(b'\n');
-        }
-        let scope = match scope {
-            Scope::Read => "read",
-            Scope::Write => "write",
-        };
-        text.extend(format!("{user},").bytes());
-        text.extend(key.reveal());
-        text.extend(format!(",{scope},,,{},\n", created.strftime("%Y-%m-%d")).bytes());
-        replace(&folder, &text).map_err(AddKeyError::Write)?;
-        Ok(key)
     }
 }
 
@@ -236,6 +267,12 @@ fn replace(folder: &std::os::fd::OwnedFd, text: &[u8]) -> io::Result<()> {
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let owner_only = Mode::RUSR | Mode::WUSR;
     let mut file = File::from(rustix::fs::openat(folder, new_name.as_str(), flags, owner_only)?);
+    if rustix::process::geteuid().is_root() {
+        // Root edits for a service that may run as somebody else.
+        let stat = rustix::fs::fstat(folder)?;
+        let (user, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        rustix::fs::fchown(&file, Some(user), Some(group))?;
+    }
     file.write_all(text)?;
     file.sync_all()?;
     rustix::fs::renameat(folder, new_name.as_str(), folder, KEYS_FILE)?;

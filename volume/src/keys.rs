@@ -26,6 +26,8 @@ pub const COLUMNS: &str = "username,apikey,scope,path,expires,created,note";
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 32 of 62 letters are 190 bits.
 const RANDOM_LETTERS: usize = 32;
+/// A key of fewer bytes could be guessed.
+const SHORT: usize = 20;
 /// The name of the user of a key that gives none.
 const NAMELESS: &str = "user";
 
@@ -105,6 +107,25 @@ impl PlainKey {
         &self.0
     }
 
+    /// What may be shown of it: `kmt-..p0Aa` for a key of the service's own making, `(9 chars)..23` for another.
+    pub fn mask(&self, user: &str) -> String {
+        let text = String::from_utf8_lossy(&self.0);
+        let count = text.chars().count();
+        let last = |shown: usize| text.chars().skip(count - shown).collect::<String>();
+        let own = text.strip_prefix(user).and_then(|it| it.strip_prefix('-'));
+        match (own, count) {
+            (Some(random), _) if random.len() >= SHORT => format!("{user}-..{}", last(4)),
+            (_, SHORT..) => format!("({count} chars)..{}", last(4)),
+            (_, 6..) => format!("({count} chars)..{}", last(2)),
+            _ => format!("({count} chars)"),
+        }
+    }
+
+    /// Whether it could be guessed.
+    pub fn is_short(&self) -> bool {
+        self.0.len() < SHORT
+    }
+
     /// As it is kept and compared.
     pub fn hash(&self) -> HashedKey {
         HashedKey(Sha256::digest(&self.0).into())
@@ -122,6 +143,12 @@ impl HashedKey {
             *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
         }
         Some(HashedKey(hash))
+    }
+
+    /// As 64 hexadecimal digits.
+    pub(crate) fn to_hex(self) -> String {
+        let digits = self.0.iter().flat_map(|it| [it >> 4, it & 15]);
+        digits.filter_map(|it| char::from_digit(it.into(), 16)).collect()
     }
 
     /// Eight hexadecimal digits that name the key without giving it away.
@@ -244,13 +271,15 @@ impl Keys {
     }
 }
 
-enum Line {
+/// What a line of the keys file says.
+pub(crate) enum Line {
     Blank,
     Header,
     Key(Key),
 }
 
-fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str> {
+/// `first`: whether it may be a header.
+pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str> {
     // A comment may hold anything, also bytes that are no text.
     let is_comment = line.trim_ascii_start().starts_with(b"#");
     let Ok(line) = std::str::from_utf8(line) else {
@@ -270,10 +299,7 @@ fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str> {
         return Err("it has a NUL byte in it");
     }
     let columns = Columns::of(line);
-    if first
-        && columns.user.eq_ignore_ascii_case("username")
-        && columns.key.eq_ignore_ascii_case("apikey")
-    {
+    if first && columns.are_names() {
         return Ok(Line::Header);
     }
     if columns.key.is_empty() {
@@ -283,20 +309,40 @@ fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str> {
     columns.into_key(hashed)
 }
 
-/// A line's columns as they are written.
-struct Columns<'a> {
-    user: &'a str,
-    key: &'a str,
-    scope: &'a str,
-    path: &'a str,
-    expires: &'a str,
+/// A line's columns as they are written, without the space around them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Columns<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) key: &'a str,
+    pub(crate) scope: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) expires: &'a str,
+    pub(crate) created: &'a str,
+    /// All that is left, commas and all.
+    pub(crate) note: &'a str,
 }
 
+/// How many columns there are.
+pub(crate) const COLUMN_COUNT: usize = 7;
+
 impl<'a> Columns<'a> {
-    fn of(line: &'a str) -> Columns<'a> {
-        let mut columns = line.split(',').map(str::trim);
+    pub(crate) fn of(line: &'a str) -> Columns<'a> {
+        let mut columns = line.splitn(COLUMN_COUNT, ',').map(str::trim);
         let mut next = || columns.next().unwrap_or_default();
-        Columns { user: next(), key: next(), scope: next(), path: next(), expires: next() }
+        Columns {
+            user: next(),
+            key: next(),
+            scope: next(),
+            path: next(),
+            expires: next(),
+            created: next(),
+            note: next(),
+        }
+    }
+
+    /// Whether these are the names of the columns.
+    pub(crate) fn are_names(&self) -> bool {
+        self.user.eq_ignore_ascii_case("username") && self.key.eq_ignore_ascii_case("apikey")
     }
 
     fn into_key(self, hashed: HashedKey) -> Result<Line, &'static str> {
@@ -322,7 +368,7 @@ impl<'a> Columns<'a> {
 }
 
 /// An RFC 3339 date-time, or a full date, which lasts until the end of that day in UTC.
-fn end_of(text: &str) -> Option<Timestamp> {
+pub(crate) fn end_of(text: &str) -> Option<Timestamp> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Some(timestamp);
     }

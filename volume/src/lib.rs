@@ -10,10 +10,11 @@
 //! [`staged_folder`] whole folders;
 //! [`uploads`] lets them go on after a break; [`trash`] takes them out, for a while; [`space`] keeps some of the disk free;
 //! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
-//! write what, and [`KeyFile`] keeps that on disk.
+//! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it.
 
 pub mod journal;
 pub mod key_file;
+pub mod key_sheet;
 pub mod keys;
 pub mod layout;
 pub mod names;

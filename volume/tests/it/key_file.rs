@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use volume::key_file::News;
+use volume::key_file::{EditKeysError, News};
 use volume::keys::{Keys, PlainKey, Scope};
 use volume::{KeyFile, Volume};
 
@@ -134,7 +134,7 @@ fn a_key_is_added_without_touching_what_stands_there() {
     assert_eq!(before, odd);
     let added = std::str::from_utf8(added).unwrap();
     assert!(
-        added.starts_with("\nnew,new-") && added.ends_with('\n') && added.contains(",read,,,20"),
+        added.starts_with("\r\nnew,new-") && added.ends_with('\n') && added.contains(",read,,,20"),
         "{added}"
     );
     assert!(place.has("zoe-1") && place.has("kmt-1"));
@@ -164,4 +164,19 @@ fn debug_shows_no_key() {
     place.write(b"kmt,very-secret\n");
     assert!(place.has("very-secret"));
     assert!(!format!("{:?}", place.file).contains("secret"));
+}
+
+#[test]
+fn an_edit_of_what_is_not_there_any_more_is_refused() {
+    let place = Place::new();
+    place.write(b"kmt,kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n");
+    let volume = Volume::open(place.folder.path()).unwrap();
+    let shown = volume.key_sheet().unwrap().version();
+    place.write(b"zoe,zoe-1\nkmt,kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n");
+    let refusal = volume.edit_keys(Some(shown), |sheet| sheet.revoke(1));
+    assert!(matches!(refusal, Err(EditKeysError::Changed)), "{refusal:?}");
+    assert!(place.has("zoe-1"));
+    let shown = volume.key_sheet().unwrap().version();
+    volume.edit_keys(Some(shown), |sheet| sheet.revoke(1)).unwrap();
+    assert!(!place.has("zoe-1") && place.has("kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG"));
 }

@@ -10,6 +10,7 @@
 
 mod find;
 mod key_file;
+mod key_sheet;
 mod names;
 mod observer;
 mod staged_folder;

@@ -1,0 +1,681 @@
+//! The keys file as it stands, line by line: for people who look at it and change it.
+//!
+//! Pure, and lossless: a line that is not changed keeps its bytes, with its spaces, its line end and the columns
+//! nobody here knows. [`Keys`](crate::keys::Keys) says what the text is worth to a request; this says what it looks
+//! like to a person, what is wrong with it, and how that is mended.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::keys::{
+    COLUMN_COUNT, COLUMNS, Columns, Key, Line, PlainKey, SEALED_MARK, Scope, end_of, parse_line,
+};
+use crate::path::RelPath;
+
+/// What stands in front of the first line where an editor of another system wrote the file.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// What is put in front of a row that is switched off.
+const OFF_MARK: &str = "# ";
+/// A day, in UTC.
+const DATE: &str = "%Y-%m-%d";
+
+/// The text of a keys file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeySheet {
+    has_byte_order_mark: bool,
+    /// Each with its line end.
+    lines: Vec<Vec<u8>>,
+}
+
+/// Which text a sheet is: two that differ in a byte differ in this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SheetVersion([u8; 32]);
+
+/// A line of a sheet that is a key, was one or looks as if it should be one.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The line's number, from 1.
+    pub line: usize,
+    /// Whether it is good.
+    pub state: State,
+    /// Whether only the key's SHA-256 is written.
+    pub is_sealed: bool,
+    /// Whose key it is, as written.
+    pub user: String,
+    /// What may be shown of the key.
+    pub masked: String,
+    /// When it was made, as written.
+    pub created: String,
+    /// Its end, as written.
+    pub expires: String,
+    /// What somebody noted.
+    pub note: String,
+    /// The key, where the line can be understood.
+    pub key: Option<Key>,
+    /// What is wrong with it.
+    pub faults: Vec<Fault>,
+}
+
+/// Whether a row's key is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is.
+    On,
+    /// It was switched off: a comment to every reader.
+    Off,
+    /// It can't be understood, or is no key: passed over.
+    PassedOver,
+}
+
+/// What is wrong with a row. Each has one [mend](KeySheet::mend).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The names of the columns, which the old reader takes for a key.
+    Header,
+    /// A byte order mark stands in front, which the old reader takes for a part of the user's name.
+    ByteOrderMark,
+    /// Spaces stand around the key, which the old reader takes for a part of it.
+    Spaces,
+    /// The key is empty: the old reader lets in whoever sends an empty one.
+    Empty,
+    /// There is no second column.
+    NoKey,
+    /// The key could be guessed.
+    Short,
+    /// The same key stands further down, and that line counts.
+    Duplicate {
+        /// Where, from 1.
+        again: usize,
+    },
+    /// Its end has come; the old reader does not know of ends.
+    Expired,
+    /// It can't be understood.
+    Unclear(&'static str),
+}
+
+/// How a fault goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mend {
+    /// [`KeySheet::mend`] does it; no key that is good stops being good.
+    Rewrite,
+    /// The key has to be [rotated](KeySheet::rotate), which its owner has to learn of.
+    Rotate,
+}
+
+/// A column that can be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// `read` or `write`.
+    Scope,
+    /// The folder it covers.
+    Path,
+    /// A date or a moment.
+    Expires,
+    /// Any text.
+    Note,
+}
+
+/// A key to be added.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// Whose.
+    pub user: String,
+    /// What it allows.
+    pub scope: Scope,
+    /// The folder it covers.
+    pub path: RelPath,
+    /// Its end, as [`Column::Expires`] has it; empty for none.
+    pub expires: String,
+    /// Any text.
+    pub note: String,
+}
+
+/// What becomes of the old key when there is a new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OldKey {
+    /// The new key takes its place.
+    EndsNow,
+    /// It ends on a date or at a moment.
+    EndsAt(String),
+    /// It stays until somebody revokes it.
+    Stays,
+}
+
+/// Why a sheet was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SheetError {
+    /// There is no key on that line.
+    #[error("there is no key on line {line}")]
+    NoRow {
+        /// The line's number, from 1.
+        line: usize,
+    },
+    /// A user's name can't be written.
+    #[error("a user's name is made of letters, digits, `.` and `_`")]
+    User,
+    /// A text can't be written.
+    #[error("a {column} can have no line break or other control character in it")]
+    Control {
+        /// Where.
+        column: &'static str,
+    },
+    /// A scope is none.
+    #[error("a scope is `read` or `write`")]
+    Scope,
+    /// A path names no folder that is served.
+    #[error(
+        "`{text}` names no folder that is served, or has a comma in it, which the file can't hold"
+    )]
+    Path {
+        /// As given.
+        text: String,
+    },
+    /// An end is no date.
+    #[error("`{text}` is no date like 2026-11-27 or 2026-11-27T12:00:00Z")]
+    Expires {
+        /// As given.
+        text: String,
+    },
+    /// A key can't be sealed.
+    #[error("{why}")]
+    Seal {
+        /// In plain words, with what to do.
+        why: &'static str,
+    },
+    /// The key is on already, or off.
+    #[error("the key is {state} already")]
+    Already {
+        /// `on` or `off`.
+        state: &'static str,
+    },
+}
+
+impl KeySheet {
+    /// Reads a text. Any text is a sheet.
+    pub fn parse(text: &[u8]) -> KeySheet {
+        let without_mark = text.strip_prefix(BYTE_ORDER_MARK);
+        let lines = without_mark.unwrap_or(text).split_inclusive(|it| *it == b'\n');
+        KeySheet {
+            has_byte_order_mark: without_mark.is_some(),
+            lines: lines.map(<[u8]>::to_vec).collect(),
+        }
+    }
+
+    /// The text.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mark = if self.has_byte_order_mark { BYTE_ORDER_MARK } else { b"" };
+        [mark, &self.lines.concat()].concat()
+    }
+
+    /// Which text this is.
+    pub fn version(&self) -> SheetVersion {
+        SheetVersion(Sha256::digest(self.to_bytes()).into())
+    }
+
+    /// Every line that is a key, was one or should be one, in the order of the file.
+    pub fn rows(&self, now: Timestamp) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let mut first = true;
+        for (index, line) in self.lines.iter().enumerate() {
+            let may_be_header = first;
+            first &= is_blank(line);
+            rows.extend(row(index + 1, line, may_be_header, now));
+        }
+        if self.has_byte_order_mark
+            && let Some(row) = rows.first_mut()
+            && row.line == 1
+            && row.state != State::Off
+        {
+            row.faults.push(Fault::ByteOrderMark);
+        }
+        // Of equal keys the last counts, for both readers.
+        for index in 0..rows.len() {
+            let Some((row, later)) = rows.get_mut(index..).and_then(<[Row]>::split_first_mut)
+            else {
+                continue;
+            };
+            let same = |it: &&mut Row| {
+                it.state == State::On
+                    && row.key.as_ref().map(|it| it.hashed) == it.key.as_ref().map(|it| it.hashed)
+            };
+            if row.state == State::On
+                && row.key.is_some()
+                && let Some(again) = later.iter_mut().find(same)
+            {
+                row.faults.push(Fault::Duplicate { again: again.line });
+            }
+        }
+        rows
+    }
+
+    /// How many keys are good.
+    pub fn good(&self, now: Timestamp) -> usize {
+        let is_good = |row: &Row| {
+            row.state == State::On && row.key.as_ref().is_some_and(|it| !it.has_expired(now))
+        };
+        self.rows(now).iter().filter(|it| is_good(it)).count()
+    }
+
+    /// Writes a key behind all others.
+    pub fn add(
+        &mut self,
+        new: &NewKey,
+        key: &PlainKey,
+        created: Timestamp,
+    ) -> Result<(), SheetError> {
+        check_user(&new.user)?;
+        let scope = scope_text(new.scope);
+        let path = check(Column::Path, &String::from_utf8_lossy(new.path.as_bytes()))?;
+        let expires = check(Column::Expires, &new.expires)?;
+        let note = check(Column::Note, &new.note)?;
+        let created = created.strftime(DATE);
+        if self.lines.is_empty() {
+            self.lines.push(format!("# {COLUMNS}\n").into_bytes());
+        }
+        let mut line = format!("{},", new.user).into_bytes();
+        line.extend(key.reveal());
+        line.extend(format!(",{scope},{path},{expires},{created}").bytes());
+        if !note.is_empty() {
+            line.extend(format!(",{note}").bytes());
+        }
+        self.insert(self.lines.len(), line);
+        Ok(())
+    }
+
+    /// Writes a new key for one that is there; it gets the same scope, path, end and note.
+    ///
+    /// Where the old one was sealed, the new one is too.
+    pub fn rotate(
+        &mut self,
+        line: usize,
+        key: &PlainKey,
+        old: &OldKey,
+        created: Timestamp,
+    ) -> Result<(), SheetError> {
+        let (_, text) = self.row_text(line)?;
+        let (prefix, columns) = split_prefix(text);
+        let is_sealed = prefix.ends_with(SEALED_MARK);
+        let written = if is_sealed {
+            key.hash().to_hex()
+        } else {
+            String::from_utf8_lossy(key.reveal()).into_owned()
+        };
+        let fresh = with_column(columns, 1, &written);
+        let fresh = with_column(&fresh, 5, &created.strftime(DATE).to_string());
+        let fresh = format!("{}{fresh}", if is_sealed { SEALED_MARK } else { "" }).into_bytes();
+        match old {
+            OldKey::EndsNow => {
+                self.replace(line, fresh);
+                return Ok(());
+            }
+            OldKey::EndsAt(end) => self.set(line, Column::Expires, end)?,
+            OldKey::Stays => {}
+        }
+        self.insert(line, fresh);
+        Ok(())
+    }
+
+    /// Changes one column of a row and leaves the others as they are.
+    pub fn set(&mut self, line: usize, column: Column, text: &str) -> Result<(), SheetError> {
+        let text = check(column, text)?;
+        let (_, old) = self.row_text(line)?;
+        let (prefix, columns) = split_prefix(old);
+        let new = format!("{prefix}{}", with_column(columns, column.index(), &text));
+        self.replace(line, new.into_bytes());
+        Ok(())
+    }
+
+    /// Switches a key off: its row becomes a comment.
+    pub fn switch_off(&mut self, line: usize) -> Result<(), SheetError> {
+        let (row, text) = self.row_text(line)?;
+        if row.state == State::Off {
+            return Err(SheetError::Already { state: "off" });
+        }
+        let new = format!("{OFF_MARK}{text}").into_bytes();
+        self.replace(line, new);
+        Ok(())
+    }
+
+    /// Switches a key on again.
+    pub fn switch_on(&mut self, line: usize) -> Result<(), SheetError> {
+        let (row, text) = self.row_text(line)?;
+        let Some(columns) = switched_off(text).filter(|_| row.state == State::Off) else {
+            return Err(SheetError::Already { state: "on" });
+        };
+        let new = columns.as_bytes().to_vec();
+        self.replace(line, new);
+        Ok(())
+    }
+
+    /// Removes a row.
+    pub fn revoke(&mut self, line: usize) -> Result<(), SheetError> {
+        self.row_at(line)?;
+        self.lines.remove(line - 1);
+        Ok(())
+    }
+
+    /// Writes a key's SHA-256 in its place: whoever reads the file does not learn it, and the old reader does not
+    /// accept it any more.
+    pub fn seal(&mut self, line: usize) -> Result<(), SheetError> {
+        let (row, text) = self.row_text(line)?;
+        let refused = |why| Err(SheetError::Seal { why });
+        if row.is_sealed {
+            return refused("the key is sealed already");
+        }
+        let Some(key) = row.key.as_ref().filter(|_| row.state == State::On) else {
+            return refused("only a key that is on can be sealed: switch it on or mend it first");
+        };
+        if row.faults.contains(&Fault::Short) {
+            return refused("a short key can be guessed from its hash as well: rotate it first");
+        }
+        let new = format!("{SEALED_MARK}{}", with_column(text, 1, &key.hashed.to_hex()));
+        self.replace(line, new.into_bytes());
+        Ok(())
+    }
+
+    /// Mends what is wrong with a row.
+    pub fn mend(&mut self, line: usize, fault: Fault) -> Result<(), SheetError> {
+        if fault == Fault::ByteOrderMark {
+            self.has_byte_order_mark = false;
+            return Ok(());
+        }
+        let (_, text) = self.row_text(line)?;
+        let new = match fault {
+            // Without spaces it is to the old reader what it is to us already.
+            Fault::Spaces => {
+                let (prefix, columns) = split_prefix(text);
+                let key = Columns::of(columns).key.to_owned();
+                format!("{prefix}{}", with_column(columns, 1, &key))
+            }
+            // A comment to both.
+            _ => format!("{OFF_MARK}{text}"),
+        };
+        self.replace(line, new.into_bytes());
+        Ok(())
+    }
+
+    fn row_at(&self, line: usize) -> Result<Row, SheetError> {
+        let found = self.rows(Timestamp::now()).into_iter().find(|it| it.line == line);
+        found.ok_or(SheetError::NoRow { line })
+    }
+
+    /// A row, and its text without the space around it.
+    fn row_text(&self, line: usize) -> Result<(Row, &str), SheetError> {
+        let row = self.row_at(line)?;
+        let bytes = self.lines.get(line - 1).map(Vec::as_slice).unwrap_or_default();
+        let text = std::str::from_utf8(bytes).map_err(|_not_text| SheetError::NoRow { line })?;
+        Ok((row, text.trim()))
+    }
+
+    /// A line keeps its own line end.
+    fn replace(&mut self, line: usize, mut new: Vec<u8>) {
+        if let Some(old) = self.lines.get_mut(line - 1) {
+            let end =
+                old.iter().rposition(|it| !matches!(it, b'\r' | b'\n')).map_or(0, |it| it + 1);
+            new.extend(old.get(end..).unwrap_or_default());
+            *old = new;
+        }
+    }
+
+    /// A new line ends like the others.
+    fn insert(&mut self, at: usize, mut line: Vec<u8>) {
+        let is_crlf = self.lines.first().is_some_and(|it| it.ends_with(b"\r\n"));
+        let end: &[u8] = if is_crlf { b"\r\n" } else { b"\n" };
+        if let Some(before) = at.checked_sub(1).and_then(|it| self.lines.get_mut(it))
+            && !before.ends_with(b"\n")
+        {
+            before.extend(end);
+        }
+        line.extend(end);
+        self.lines.insert(at, line);
+    }
+}
+
+impl fmt::Debug for KeySheet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeySheet({} lines)", self.lines.len())
+    }
+}
+
+impl Row {
+    /// Eight hexadecimal digits that name the key, as the log does; none where there is no key.
+    pub fn id(&self) -> Option<String> {
+        self.key.as_ref().map(|it| it.hashed.id())
+    }
+}
+
+impl Fault {
+    /// How it goes.
+    pub fn mend(self) -> Mend {
+        if self == Fault::Short { Mend::Rotate } else { Mend::Rewrite }
+    }
+
+    /// What its mend does, in a few words.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Fault::Short => "rotate it: a new key is long and random",
+            Fault::ByteOrderMark => "take the mark away",
+            Fault::Spaces => "take the spaces away",
+            Fault::Header => "make a comment of it",
+            Fault::Duplicate { .. } | Fault::Expired => "switch this line off",
+            Fault::Empty | Fault::NoKey | Fault::Unclear(_) => {
+                "switch the line off; its text stays"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Header => "header line: the old reader takes `apikey` for a key",
+            Fault::ByteOrderMark => {
+                "byte order mark: the old reader takes it for a part of the user's name"
+            }
+            Fault::Spaces => "spaces around the key: the old reader takes them for a part of it",
+            Fault::Empty => "empty key: the old reader lets in whoever sends no key",
+            Fault::NoKey => "no key: a line is USER,KEY",
+            Fault::Short => "short: it could be guessed",
+            Fault::Duplicate { again } => {
+                return write!(f, "the same key stands on line {again}, and that line counts");
+            }
+            Fault::Expired => "its end has come, but the old reader still accepts it",
+            Fault::Unclear(why) => return write!(f, "passed over: {why}"),
+        })
+    }
+}
+
+impl Column {
+    fn index(self) -> usize {
+        match self {
+            Column::Scope => 2,
+            Column::Path => 3,
+            Column::Expires => 4,
+            Column::Note => COLUMN_COUNT - 1,
+        }
+    }
+}
+
+impl Scope {
+    /// As the keys file has it.
+    pub fn text(self) -> &'static str {
+        scope_text(self)
+    }
+}
+
+fn scope_text(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Read => "read",
+        Scope::Write => "write",
+    }
+}
+
+fn check_user(user: &str) -> Result<(), SheetError> {
+    let is_plain = |it: char| it.is_alphanumeric() || matches!(it, '.' | '_');
+    if user.is_empty() || !user.chars().all(is_plain) { Err(SheetError::User) } else { Ok(()) }
+}
+
+/// What is written for a text; an error where it would be read as something else.
+fn check(column: Column, text: &str) -> Result<String, SheetError> {
+    let text = text.trim();
+    match column {
+        Column::Scope if matches!(text, "read" | "write") => {}
+        Column::Scope => return Err(SheetError::Scope),
+        Column::Path => {
+            let path = text.strip_prefix('/').unwrap_or(text);
+            let path = path.strip_suffix('/').unwrap_or(path);
+            let refused = || SheetError::Path { text: text.to_owned() };
+            let lossy = path.contains([',', '\u{fffd}']) || path.trim() != path;
+            if lossy || path.contains(char::is_control) {
+                return Err(refused());
+            }
+            RelPath::from_plain(path.as_bytes()).map_err(|_refusal| refused())?;
+            return Ok(path.to_owned());
+        }
+        Column::Expires if text.is_empty() || end_of(text).is_some() => {}
+        Column::Expires => return Err(SheetError::Expires { text: text.to_owned() }),
+        Column::Note if text.contains(char::is_control) => {
+            return Err(SheetError::Control { column: "note" });
+        }
+        Column::Note => {}
+    }
+    Ok(text.to_owned())
+}
+
+/// Whether a header may still follow.
+fn is_blank(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.is_empty() || (line.starts_with(b"#") && !line.starts_with(SEALED_MARK.as_bytes()))
+}
+
+/// What a line says to a person; none for a comment.
+fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Option<Row> {
+    let Ok(text) = std::str::from_utf8(line) else {
+        let is_comment = line.trim_ascii_start().starts_with(b"#");
+        return (!is_comment)
+            .then(|| Row::passed_over(number, "", Fault::Unclear("it is not UTF-8 text")));
+    };
+    let text = text.trim();
+    let off = switched_off(text);
+    let is_comment = text.starts_with('#') && !text.starts_with(SEALED_MARK);
+    if text.is_empty() || (is_comment && off.is_none()) {
+        return None;
+    }
+    let text = off.unwrap_or(text);
+    let (prefix, columns) = split_prefix(text);
+    let is_sealed = !prefix.is_empty();
+    let written = Columns::of(columns);
+    if may_be_header && off.is_none() && written.are_names() {
+        return Some(Row::passed_over(number, written.user, Fault::Header));
+    }
+    let parsed = parse_line(text.as_bytes(), false);
+    let (key, fault) = match parsed {
+        Ok(Line::Key(key)) => (Some(key), None),
+        Ok(Line::Blank | Line::Header) => return None,
+        Err(_) if !columns.contains(',') => (None, Some(Fault::NoKey)),
+        Err(_) if written.key.is_empty() => (None, Some(Fault::Empty)),
+        Err(why) => (None, Some(Fault::Unclear(why))),
+    };
+    let plain = PlainKey::new(written.key.as_bytes());
+    let masked = match (&key, is_sealed) {
+        (Some(key), true) => format!("sealed {}", key.hashed.id()),
+        _ if written.key.is_empty() => String::new(),
+        _ => plain.mask(written.user),
+    };
+    let state = match (off, &key) {
+        (Some(_), _) => State::Off,
+        (None, Some(_)) => State::On,
+        (None, None) => State::PassedOver,
+    };
+    let mut faults: Vec<Fault> = fault.into_iter().collect();
+    if let Some(key) = &key
+        && state == State::On
+    {
+        let as_written = columns.split(',').nth(1).unwrap_or_default();
+        let candidates = [
+            // Anywhere else it is a key, to both readers.
+            (written.are_names(), Fault::Header),
+            // The old reader cuts the space at the end of the line, and only that.
+            (!is_sealed && as_written != written.key, Fault::Spaces),
+            (!is_sealed && !written.are_names() && plain.is_short(), Fault::Short),
+            (key.has_expired(now), Fault::Expired),
+        ];
+        faults.extend(candidates.into_iter().filter(|it| it.0).map(|it| it.1));
+    }
+    Some(Row {
+        line: number,
+        state,
+        is_sealed,
+        user: written.user.to_owned(),
+        masked,
+        created: written.created.to_owned(),
+        expires: written.expires.to_owned(),
+        note: written.note.to_owned(),
+        key,
+        faults,
+    })
+}
+
+impl Row {
+    fn passed_over(line: usize, user: &str, fault: Fault) -> Row {
+        Row {
+            line,
+            state: State::PassedOver,
+            is_sealed: false,
+            user: user.to_owned(),
+            masked: String::new(),
+            created: String::new(),
+            expires: String::new(),
+            note: String::new(),
+            key: None,
+            faults: vec![fault],
+        }
+    }
+}
+
+/// The row that a comment was before it was switched off; none for a comment that was always one.
+fn switched_off(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix('#').filter(|_| !text.starts_with(SEALED_MARK))?;
+    let rest = rest.strip_prefix(' ').unwrap_or(rest).trim();
+    let (_, columns) = split_prefix(rest);
+    let mut written = columns.split(',');
+    let is_word = |it: &str| !it.is_empty() && !it.contains([' ', '\t']);
+    let looks_like_key = is_word(written.next()?.trim()) && is_word(written.next()?.trim());
+    let is_key = matches!(parse_line(rest.as_bytes(), false), Ok(Line::Key(_)));
+    (looks_like_key && is_key && !Columns::of(columns).are_names()).then_some(rest)
+}
+
+/// The mark of a sealed key or of one that is off, and the columns behind.
+fn split_prefix(text: &str) -> (&str, &str) {
+    let off = switched_off_mark(text);
+    let (mark, rest) = text.split_at_checked(off).unwrap_or(("", text));
+    let sealed = if rest.starts_with(SEALED_MARK) { SEALED_MARK.len() } else { 0 };
+    text.split_at_checked(mark.len() + sealed).unwrap_or(("", text))
+}
+
+/// Bytes of what makes a comment of a row.
+fn switched_off_mark(text: &str) -> usize {
+    if text.starts_with(SEALED_MARK) || !text.starts_with('#') {
+        return 0;
+    }
+    if text.starts_with(OFF_MARK) { OFF_MARK.len() } else { 1 }
+}
+
+/// A row's columns with one of them changed.
+fn with_column(columns: &str, index: usize, text: &str) -> String {
+    let mut all: Vec<&str> = columns.splitn(COLUMN_COUNT, ',').collect();
+    while all.len() <= index {
+        all.push("");
+    }
+    if let Some(column) = all.get_mut(index) {
+        *column = text;
+    }
+    let joined = all.join(",");
+    // Columns that are empty at the end were never meant.
+    if index == COLUMN_COUNT - 1 && text.is_empty() {
+        return joined.trim_end_matches(',').to_owned();
+    }
+    joined
+}

@@ -1,0 +1,278 @@
+//! The keys file under the hands of people: nothing is lost, and the reader it replaces agrees.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use volume::RelPath;
+use volume::key_sheet::{Column, Fault, KeySheet, NewKey, OldKey, SheetError, State};
+use volume::keys::{Keys, PlainKey, Scope};
+
+/// The reader that is replaced, rule by rule: it strips the line, skips it if it begins with `#`, splits it at the
+/// commas, and where there are two or more columns the second is the key, as it stands.
+fn old_reader(text: &[u8]) -> HashMap<String, String> {
+    let mut lookup = HashMap::new();
+    for line in String::from_utf8_lossy(text).lines().map(str::trim) {
+        let items: Vec<&str> = line.split(',').collect();
+        if let ([user, key, ..], false) = (items.as_slice(), line.starts_with('#')) {
+            lookup.insert((*key).to_owned(), (*user).to_owned());
+        }
+    }
+    lookup
+}
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+fn key(text: &str) -> PlainKey {
+    PlainKey::new(text.as_bytes())
+}
+
+fn new_key(user: &str) -> NewKey {
+    let (expires, note) = ("2027-01-31".to_owned(), "for a, b".to_owned());
+    let path = RelPath::from_plain(b"berlin/v6").unwrap();
+    NewKey { user: user.to_owned(), scope: Scope::Write, path, expires, note }
+}
+
+const LONG: &str = "kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
+const OTHER: &str = "zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
+
+fn text(sheet: &KeySheet) -> String {
+    String::from_utf8(sheet.to_bytes()).unwrap()
+}
+
+#[test]
+fn a_new_key_is_written_as_both_readers_understand_it() {
+    let mut sheet = KeySheet::parse(b"");
+    sheet.add(&new_key("kmt"), &key(LONG), now()).unwrap();
+    let written = sheet.to_bytes();
+    assert_eq!(
+        text(&sheet),
+        format!(
+            "# username,apikey,scope,path,expires,created,note\n\
+             kmt,{LONG},write,berlin/v6,2027-01-31,2026-11-24,for a, b\n"
+        )
+    );
+    assert_eq!(old_reader(&written), HashMap::from([(LONG.to_owned(), "kmt".to_owned())]));
+    let keys = Keys::parse(&written);
+    assert_eq!(keys.verify(&key(LONG)).unwrap().scope, Scope::Write);
+    let rows = sheet.rows(now());
+    assert_eq!((rows.len(), rows[0].note.as_str()), (1, "for a, b"));
+    assert_eq!((rows[0].masked.as_str(), rows[0].faults.as_slice()), ("kmt-..6AfG", &[][..]));
+}
+
+#[test]
+fn a_key_switched_off_and_on_again_leaves_no_trace() {
+    let before = format!("# who may read\r\nkmt, {LONG} ,read,,,2026-01-20,a, b\r\nzoe,{OTHER}");
+    let mut sheet = KeySheet::parse(before.as_bytes());
+    sheet.switch_off(2).unwrap();
+    sheet.switch_off(3).unwrap();
+    assert!(old_reader(&sheet.to_bytes()).is_empty());
+    assert!(Keys::parse(&sheet.to_bytes()).is_empty());
+    let states: Vec<State> = sheet.rows(now()).iter().map(|it| it.state).collect();
+    assert_eq!(states, [State::Off, State::Off]);
+    assert_eq!(sheet.switch_off(2), Err(SheetError::Already { state: "off" }));
+    sheet.switch_on(2).unwrap();
+    sheet.switch_on(3).unwrap();
+    assert_eq!(text(&sheet), before);
+    assert_eq!(sheet.switch_on(2), Err(SheetError::Already { state: "on" }));
+    assert_eq!(sheet.switch_on(1), Err(SheetError::NoRow { line: 1 }));
+}
+
+#[test]
+fn rotation_keeps_scope_path_and_note_and_may_overlap() {
+    let before = format!("kmt,{LONG},write,berlin,,2026-01-20,cluster\nzoe,{OTHER}\n");
+    let fresh = "kmt-0000000000000000000000000000p0Aa";
+    let rotated = |old: &OldKey| {
+        let mut sheet = KeySheet::parse(before.as_bytes());
+        sheet.rotate(1, &key(fresh), old, now()).unwrap();
+        text(&sheet)
+    };
+    let new_row = format!("kmt,{fresh},write,berlin,,2026-11-24,cluster\n");
+    let zoe = format!("zoe,{OTHER}\n");
+    assert_eq!(rotated(&OldKey::EndsNow), format!("{new_row}{zoe}"));
+    assert_eq!(
+        rotated(&OldKey::Stays),
+        format!("kmt,{LONG},write,berlin,,2026-01-20,cluster\n{new_row}{zoe}")
+    );
+    let overlapping = rotated(&OldKey::EndsAt("2026-12-01".to_owned()));
+    assert_eq!(
+        overlapping,
+        format!("kmt,{LONG},write,berlin,2026-12-01,2026-01-20,cluster\n{new_row}{zoe}")
+    );
+    assert_eq!(old_reader(overlapping.as_bytes()).len(), 3);
+}
+
+#[test]
+fn a_sealed_key_is_unknown_to_the_old_reader_and_rotates_into_a_sealed_one() {
+    let mut sheet = KeySheet::parse(format!("kmt,{LONG},write,berlin\n").as_bytes());
+    sheet.seal(1).unwrap();
+    assert!(old_reader(&sheet.to_bytes()).is_empty());
+    assert!(!text(&sheet).contains(LONG));
+    assert_eq!(Keys::parse(&sheet.to_bytes()).verify(&key(LONG)).unwrap().user, "kmt");
+    assert!(matches!(sheet.seal(1), Err(SheetError::Seal { .. })));
+    sheet.rotate(1, &key(OTHER), &OldKey::Stays, now()).unwrap();
+    assert!(!text(&sheet).contains(OTHER));
+    let keys = Keys::parse(&sheet.to_bytes());
+    assert!(keys.verify(&key(LONG)).is_some() && keys.verify(&key(OTHER)).is_some());
+    sheet.switch_off(2).unwrap();
+    assert!(Keys::parse(&sheet.to_bytes()).verify(&key(OTHER)).is_none());
+    sheet.switch_on(2).unwrap();
+    assert!(Keys::parse(&sheet.to_bytes()).verify(&key(OTHER)).is_some());
+}
+
+#[test]
+fn only_a_key_that_cannot_be_guessed_is_sealed() {
+    let mut sheet = KeySheet::parse(b"a,short\n");
+    assert!(matches!(sheet.seal(1), Err(SheetError::Seal { .. })));
+}
+
+#[test]
+fn a_column_is_changed_and_the_others_stay() {
+    let mut sheet = KeySheet::parse(format!("kmt, {LONG}  \nzoe,{OTHER},read,,,,x,y\n").as_bytes());
+    sheet.set(1, Column::Expires, "2026-12-31").unwrap();
+    sheet.set(2, Column::Note, "z, z").unwrap();
+    sheet.set(2, Column::Scope, "write").unwrap();
+    sheet.set(2, Column::Path, "/a b/").unwrap();
+    assert_eq!(text(&sheet), format!("kmt, {LONG},,,2026-12-31\nzoe,{OTHER},write,a b,,,z, z\n"));
+}
+
+#[test]
+fn what_would_be_read_as_something_else_is_not_written() {
+    let before = format!("kmt,{LONG}\n");
+    let mut sheet = KeySheet::parse(before.as_bytes());
+    let refused = [
+        (Column::Scope, "admin"),
+        (Column::Path, "a,b"),
+        (Column::Path, "../x"),
+        (Column::Path, ".sounding"),
+        (Column::Expires, "tomorrow"),
+        (Column::Note, "a\nb,c"),
+    ];
+    for (column, value) in refused {
+        assert!(sheet.set(1, column, value).is_err(), "{column:?} {value}");
+    }
+    for user in ["", "a,b", "#a", "a b", "a\n", "ci-bot"] {
+        let refusal = sheet.add(&new_key(user), &key(OTHER), now());
+        assert_eq!(refusal, Err(SheetError::User), "{user:?}");
+    }
+    assert_eq!(text(&sheet), before);
+}
+
+#[test]
+fn each_fault_is_found_and_its_mend_ends_it() {
+    let check = |line: &str, wanted: Fault| {
+        let before = format!("zoe,{OTHER}\n{line}\n");
+        let mut sheet = KeySheet::parse(before.as_bytes());
+        let row = sheet.rows(now()).into_iter().find(|it| it.line == 2).unwrap();
+        assert_eq!(row.faults, [wanted], "{line:?}");
+        if wanted != Fault::Short {
+            sheet.mend(2, wanted).unwrap();
+        }
+        let left =
+            sheet.rows(now()).into_iter().filter(|it| it.line == 2 && wanted != Fault::Short);
+        assert!(left.flat_map(|it| it.faults).next().is_none(), "{line:?}");
+        assert!(Keys::parse(&sheet.to_bytes()).verify(&key(OTHER)).is_some());
+    };
+    check("username,apikey", Fault::Header);
+    check(&format!("kmt, {LONG} ,read"), Fault::Spaces);
+    check("kmt,", Fault::Empty);
+    check("kmt", Fault::NoKey);
+    check("kmt,mrieser23", Fault::Short);
+    check(&format!("kmt,{LONG},read,,2026-11-01"), Fault::Expired);
+    check(&format!("kmt,{LONG},admin"), Fault::Unclear("its scope is neither `read` nor `write`"));
+    let first = KeySheet::parse(b"username,apikey,scope\n");
+    assert_eq!(first.rows(now())[0].faults, [Fault::Header]);
+    assert_eq!(first.rows(now())[0].state, State::PassedOver);
+}
+
+#[test]
+fn a_byte_order_mark_is_mended_alone() {
+    let mut sheet = KeySheet::parse(format!("\u{feff}zoe,{OTHER}\n").as_bytes());
+    assert_eq!(sheet.rows(now())[0].faults, [Fault::ByteOrderMark]);
+    sheet.mend(1, Fault::ByteOrderMark).unwrap();
+    assert_eq!(text(&sheet), format!("zoe,{OTHER}\n"));
+}
+
+#[test]
+fn of_equal_keys_the_line_that_does_not_count_is_the_faulty_one() {
+    let mut sheet = KeySheet::parse(format!("a,{LONG},write\nb,{LONG}\n").as_bytes());
+    let rows = sheet.rows(now());
+    assert_eq!(rows[0].faults, [Fault::Duplicate { again: 2 }]);
+    assert!(rows[1].faults.is_empty());
+    sheet.mend(1, rows[0].faults[0]).unwrap();
+    assert_eq!(old_reader(&sheet.to_bytes())[LONG], "b");
+}
+
+#[test]
+fn comments_are_no_keys() {
+    let sheet = KeySheet::parse(
+        b"# username,apikey,scope,path,expires,created,note\n# ask Anna, then Bob\n#\n\n# one\n",
+    );
+    assert!(sheet.rows(now()).is_empty());
+}
+
+#[test]
+fn a_mask_gives_little_away() {
+    let check = |text: &str, masked: &str| assert_eq!(key(text).mask("kmt"), masked);
+    check(LONG, "kmt-..6AfG");
+    check("mrieser23", "(9 chars)..23");
+    check("abc", "(3 chars)");
+    check("kmt-abc", "(7 chars)..bc");
+    check("0123456789abcdefghijklmn", "(24 chars)..klmn");
+}
+
+fn any_line() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        "[a-z]{1,4},[ ]?[a-z0-9-]{0,30}[ ]?(,(read|write|x)?(,[a-z/.]{0,5})?)?"
+            .prop_map(String::into_bytes),
+        "# ?[a-z, ]{0,20}".prop_map(String::into_bytes),
+        prop::collection::vec(any::<u8>(), 0..20),
+        Just(format!("kmt,{LONG},write").into_bytes()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_edit_touches_another_line_and_the_old_reader_sees_only_that_edit(
+        lines in prop::collection::vec(any_line(), 0..6), crlf: bool, edit in 0..6, pick: usize
+    ) {
+        let before = lines.join(if crlf { &b"\r\n"[..] } else { &b"\n"[..] });
+        let mut sheet = KeySheet::parse(&before);
+        prop_assert_eq!(sheet.to_bytes(), before.clone());
+        let rows = sheet.rows(now());
+        let was = old_reader(&before);
+        if rows.is_empty() || edit == 0 {
+            sheet.add(&new_key("fresh"), &key(OTHER), now()).unwrap();
+            let mut wanted = was;
+            wanted.insert(OTHER.to_owned(), "fresh".to_owned());
+            prop_assert_eq!(old_reader(&sheet.to_bytes()), wanted);
+            return Ok(());
+        }
+        let row = &rows[pick % rows.len()];
+        let others = |sheet: &KeySheet| -> Vec<Vec<u8>> {
+            let text = sheet.to_bytes();
+            let lines = text.split_inclusive(|it| *it == b'\n').map(<[u8]>::to_vec).enumerate();
+            lines.filter(|(index, _)| index + 1 != row.line).map(|(_, it)| it).collect()
+        };
+        let kept = others(&sheet);
+        let result = match edit {
+            1 => sheet.switch_off(row.line),
+            2 => sheet.switch_on(row.line),
+            3 => sheet.set(row.line, Column::Note, "n"),
+            4 => sheet.seal(row.line),
+            _ => row.faults.first().map_or(Ok(()), |it| sheet.mend(row.line, *it)),
+        };
+        if result.is_err() {
+            prop_assert_eq!(sheet.to_bytes(), before);
+        } else if row.faults.first() != Some(&Fault::ByteOrderMark) {
+            prop_assert_eq!(others(&sheet), kept);
+        }
+        let found = sheet.rows(now()).into_iter().find(|it| it.line == row.line);
+        if result.is_ok() && edit == 3 {
+            prop_assert_eq!(old_reader(&sheet.to_bytes()), was);
+            prop_assert_eq!(found.map(|it| it.note), Some("n".to_owned()));
+        }
+    }
+}
