@@ -106,7 +106,7 @@ impl Volume {
         }
     }
 
-    fn make_folder(&self, at: &Place, path: &RelPath) -> Result<(), PlaceError> {
+    pub(crate) fn make_folder(&self, at: &Place, path: &RelPath) -> Result<(), PlaceError> {
         let failed = |source| match source {
             // Something that is no folder, or a link that leads nowhere, has the name.
             Errno::EXIST | Errno::NOTDIR => PlaceError::NotAFolder { path: path.clone() },

@@ -499,7 +499,7 @@ impl Drop for Name {
 }
 
 /// `trips.csv.gz` becomes `trips (2).csv.gz`: what tells the type stays at the end.
-fn numbered(name: &[u8], copy: u32) -> Vec<u8> {
+pub(crate) fn numbered(name: &[u8], copy: u32) -> Vec<u8> {
     const CODINGS: [&[u8]; 6] = [b".gz", b".zst", b".bz2", b".xz", b".br", b".lz4"];
     let last_dot = |text: &[u8]| text.iter().rposition(|it| *it == b'.').filter(|it| *it > 0);
     let mut split = last_dot(name).unwrap_or(name.len());

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::layout::{TRASH_FOLDER, TRASH_INFO, TRASH_INFO_SUFFIX, TRASHED_FILES};
+use crate::names::Kind;
 use crate::path::RelPath;
 use crate::place::{PlaceError, There};
 use crate::resolve::proc_path;
@@ -76,6 +77,49 @@ pub enum DiscardError {
     },
 }
 
+/// Something in the trash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trashed {
+    /// Its name there, which is its own and no other's.
+    pub name: Vec<u8>,
+    /// Where it came from; none where its record can't be read, or names no path.
+    pub path: Option<RelPath>,
+    /// When it was deleted; none where its record can't be read.
+    pub deleted: Option<Timestamp>,
+    /// Who did it, as far as that is known.
+    pub user: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Bytes, of a file.
+    pub len: u64,
+}
+
+/// Why something could not be had back from the trash.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// It is not there.
+    #[error("there is no `{}` in the trash", String::from_utf8_lossy(name))]
+    NotThere {
+        /// The name in the trash.
+        name: Vec<u8>,
+    },
+    /// Nobody knows where it came from.
+    #[error("where it came from is not known: say where it shall go")]
+    NoPath,
+    /// Something has the name meanwhile.
+    #[error("`{to}` already exists")]
+    Occupied {
+        /// Where it came from.
+        to: RelPath,
+    },
+    /// Its folder can't be had.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The system failed.
+    #[error("could not take it out of the trash")]
+    Io(#[source] io::Error),
+}
+
 /// The trash's two folders.
 pub(crate) struct Trash {
     files: OwnedFd,
@@ -86,7 +130,7 @@ impl Volume {
     /// Moves a file or folder to the trash. The record of where it came from is durable first.
     ///
     /// A symbolic link goes itself; what it leads to stays. Where a link above it leads to another folder,
-    /// `may_write` is asked whether the caller may write there.
+    /// `may_write` is asked whether the caller may write there. Returns the name it has in the trash.
     pub fn discard(
         &self,
         path: &RelPath,
@@ -94,7 +138,7 @@ impl Volume {
         user: &str,
         now: Timestamp,
         may_write: &dyn Fn(&RelPath) -> bool,
-    ) -> Result<(), DiscardError> {
+    ) -> Result<Vec<u8>, DiscardError> {
         let failed = |source: io::Error| DiscardError::Io { path: path.clone(), source };
         let place = self.place(path, may_write).map_err(|it| match it {
             PlaceError::NotAFolder { .. } | PlaceError::Find(crate::FindError::Missing { .. }) => {
@@ -124,7 +168,48 @@ impl Volume {
                 errno => failed(errno.into()),
             });
         }
-        trash.sync().and_then(|()| place.sync()).map_err(failed)
+        trash.sync().and_then(|()| place.sync()).map_err(failed)?;
+        Ok(name)
+    }
+
+    /// What is in the trash, the youngest first.
+    pub fn trashed(&self) -> io::Result<Vec<Trashed>> {
+        let trash = self.trash()?;
+        let names = trash.by_age()?.into_iter().rev();
+        // What goes meanwhile is not in it any more.
+        Ok(names.filter_map(|(_, name)| trash.look(name)).collect())
+    }
+
+    /// Puts something back to where it came from, or to another place. Never in the place of something else.
+    pub fn restore(&self, name: &[u8], to: Option<&RelPath>) -> Result<RelPath, RestoreError> {
+        let trash = self.trash().map_err(RestoreError::Io)?;
+        let not_there = || RestoreError::NotThere { name: name.to_vec() };
+        if name.contains(&b'/') || matches!(name, b"" | b"." | b"..") {
+            return Err(not_there());
+        }
+        let trashed = trash.look(name.to_vec()).ok_or_else(not_there)?;
+        let to = to.cloned().or(trashed.path).ok_or(RestoreError::NoPath)?;
+        let place = self.make_place(&to, &|_| true)?;
+        let (folder, flags) = (&place.folder.handle, RenameFlags::NOREPLACE);
+        match rustix::fs::renameat_with(&trash.files, name, folder, place.name.as_slice(), flags) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Err(RestoreError::Occupied { to }),
+            Err(Errno::NOENT) => return Err(not_there()),
+            Err(errno) => return Err(RestoreError::Io(errno.into())),
+        }
+        place.sync().and_then(|()| trash.sync()).map_err(RestoreError::Io)?;
+        trash.forget(name).map_err(RestoreError::Io)?;
+        Ok(to)
+    }
+
+    /// Removes one thing from the trash, for good. Says whether it was there.
+    pub fn remove_trashed(&self, name: &[u8]) -> io::Result<bool> {
+        let trash = self.trash()?;
+        let is_there = !name.contains(&b'/') && trash.look(name.to_vec()).is_some();
+        if is_there {
+            trash.remove(name)?;
+        }
+        Ok(is_there)
     }
 
     /// Empties the trash of what has been in it for `kept`. Says how many things that were.
@@ -255,14 +340,39 @@ impl Trash {
         Ok(things)
     }
 
+    fn look(&self, name: Vec<u8>) -> Option<Trashed> {
+        if matches!(name.as_slice(), b"" | b"." | b"..") {
+            return None;
+        }
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let stat = rustix::fs::statat(&self.files, name.as_slice(), flags).ok()?;
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let record = self.read_record(&name).unwrap_or_default();
+        let value = |key: &str| record.lines().find_map(|it| it.strip_prefix(key));
+        Some(Trashed {
+            path: value("Path=").and_then(|it| RelPath::from_url(it).ok()),
+            deleted: value("DeletionDate=").and_then(date),
+            user: value("X-Deleted-By=").unwrap_or_default().to_owned(),
+            kind: if is_folder { Kind::Folder } else { Kind::File },
+            len: if is_folder { 0 } else { Stat::of(&stat).len },
+            name,
+        })
+    }
+
     fn deleted(&self, name: &[u8]) -> Option<Timestamp> {
+        self.read_record(name)?
+            .lines()
+            .find_map(|it| it.strip_prefix("DeletionDate="))
+            .and_then(date)
+    }
+
+    fn read_record(&self, name: &[u8]) -> Option<String> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file =
             rustix::fs::openat(&self.info, record_name(name).as_slice(), flags, Mode::empty());
         let mut record = String::new();
         File::from(file.ok()?).take(16 << 10).read_to_string(&mut record).ok()?;
-        let date = record.lines().find_map(|it| it.strip_prefix("DeletionDate="))?;
-        format!("{date}Z").parse().ok()
+        Some(record)
     }
 
     fn remove(&self, name: &[u8]) -> io::Result<()> {
@@ -276,6 +386,10 @@ impl Trash {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    format!("{text}Z").parse().ok()
 }
 
 fn record_name(name: &[u8]) -> Vec<u8> {

@@ -18,4 +18,5 @@ mod staging;
 mod stat;
 mod support;
 mod trash;
+mod tree;
 mod uploads;

@@ -13,7 +13,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn discard(place: &Place, path: &str, wanted: Wanted, when: &str) -> Result<(), DiscardError> {
+fn discard(place: &Place, path: &str, wanted: Wanted, when: &str) -> Result<Vec<u8>, DiscardError> {
     place.volume.discard(&rel(path), wanted, "kmt", at(when), &|_: &RelPath| true)
 }
 

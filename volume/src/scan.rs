@@ -1,0 +1,212 @@
+//! Walks over all that lies below a folder: what matches, and what takes the room.
+//!
+//! Both may take long, so both tell what they have so far and can be stopped at any time.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::layout;
+use crate::names::Kind;
+use crate::path::RelPath;
+use crate::resolve::proc_path;
+use crate::tree::Tell;
+use crate::volume::{FoundFolder, Volume};
+
+/// How often a walk tells what it has so far.
+const EVERY: Duration = Duration::from_millis(200);
+/// How many entries pass between two looks at the clock.
+const LOOK_EVERY: u64 = 256;
+
+/// Something that was come across.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// Where.
+    pub path: RelPath,
+    /// What it is. A link counts as a file: a walk does not follow it.
+    pub kind: Kind,
+}
+
+/// How far a search is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Searching {
+    /// What was found since the last time.
+    pub hits: Vec<Hit>,
+    /// How many files and folders were looked at.
+    pub seen: u64,
+    /// How many folders could not be read.
+    pub unreadable: u64,
+    /// Whether this is all.
+    pub is_done: bool,
+}
+
+/// What takes how much room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// What lies in the folder itself, the largest first, the service's own folder and hidden names among it.
+    pub entries: Vec<Used>,
+    /// How many files and folders could not be looked at.
+    pub unreadable: u64,
+    /// Whether this is all.
+    pub is_done: bool,
+}
+
+/// One entry of a folder, with all that is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
+    /// Length of all files, in bytes.
+    pub len: u64,
+    /// Bytes taken of the disk. A file with several names counts once.
+    pub disk: u64,
+    /// How many files.
+    pub files: u64,
+}
+
+impl Usage {
+    /// Bytes taken of the disk, of all entries.
+    pub fn disk(&self) -> u64 {
+        self.entries.iter().map(|it| it.disk).sum()
+    }
+}
+
+impl Volume {
+    /// Looks for files and folders below a folder whose path `wanted` accepts. Hidden names are passed over, links
+    /// not followed.
+    pub fn search(
+        &self,
+        folder: &FoundFolder,
+        path: &RelPath,
+        wanted: &dyn Fn(&RelPath) -> bool,
+        tell: Tell<'_, Searching>,
+    ) {
+        let root = proc_path(folder.handle.as_fd());
+        let is_visible =
+            |it: &DirEntry| it.depth() == 0 || !layout::is_hidden(it.file_name().as_bytes());
+        let walk = WalkDir::new(&root).min_depth(1).follow_root_links(true);
+        let mut now = Searching::default();
+        let mut told = Instant::now();
+        for entry in walk.into_iter().filter_entry(is_visible) {
+            now.seen += 1;
+            match entry {
+                Err(_) => now.unreadable += 1,
+                Ok(entry) => {
+                    let below = entry.path().strip_prefix(&root).unwrap_or(Path::new(""));
+                    if let Some(path) = below_path(path, below)
+                        && wanted(&path)
+                    {
+                        now.hits.push(Hit { path, kind: kind_of(&entry) });
+                    }
+                }
+            }
+            if now.seen.is_multiple_of(LOOK_EVERY) && told.elapsed() >= EVERY {
+                if tell(&now).is_break() {
+                    return;
+                }
+                now.hits.clear();
+                told = Instant::now();
+            }
+        }
+        now.is_done = true;
+        if tell(&now) == ControlFlow::Break(()) {
+            // There is nothing left to stop.
+        }
+    }
+
+    /// Adds up what each entry of a folder takes, with all that is in it. Follows no link.
+    pub fn usage(&self, folder: &FoundFolder, tell: Tell<'_, Usage>) {
+        let root = proc_path(folder.handle.as_fd());
+        let mut sum = Sum::default();
+        let mut told = Instant::now();
+        let walk = WalkDir::new(&root).min_depth(1).follow_root_links(true);
+        for (count, entry) in (1..).zip(walk) {
+            if entry.map_err(io::Error::from).and_then(|it| sum.add(&it, &root)).is_err() {
+                sum.unreadable += 1;
+            }
+            if u64::is_multiple_of(count, LOOK_EVERY) && told.elapsed() >= EVERY {
+                if tell(&sum.usage(false)).is_break() {
+                    return;
+                }
+                told = Instant::now();
+            }
+        }
+        if tell(&sum.usage(true)) == ControlFlow::Break(()) {
+            // There is nothing left to stop.
+        }
+    }
+}
+
+impl FoundFolder {
+    /// How many visible names it has.
+    pub fn count(&self) -> io::Result<usize> {
+        let mut count = 0;
+        for entry in rustix::fs::Dir::new(self.open()?)? {
+            let name = entry?;
+            let name = name.file_name().to_bytes();
+            // `.` and `..` are hidden like every name that begins with a dot.
+            count += usize::from(!layout::is_hidden(name));
+        }
+        Ok(count)
+    }
+}
+
+#[derive(Default)]
+struct Sum {
+    entries: HashMap<Vec<u8>, Used>,
+    /// Of files with several names: device and inode.
+    counted: HashSet<(u64, u64)>,
+    unreadable: u64,
+}
+
+impl Sum {
+    fn add(&mut self, entry: &DirEntry, root: &str) -> io::Result<()> {
+        let metadata = entry.metadata()?;
+        let below = entry.path().strip_prefix(root).unwrap_or(Path::new(""));
+        let Some(name) = below.components().next() else { return Ok(()) };
+        let name = name.as_os_str().as_bytes();
+        if !self.entries.contains_key(name) {
+            let kind = kind_of(entry);
+            let used = Used { name: name.to_vec(), kind, len: 0, disk: 0, files: 0 };
+            self.entries.insert(name.to_vec(), used);
+        }
+        let Some(used) = self.entries.get_mut(name) else { return Ok(()) };
+        let is_again = !metadata.is_dir()
+            && metadata.nlink() > 1
+            && !self.counted.insert((metadata.dev(), metadata.ino()));
+        if !is_again {
+            used.disk += metadata.blocks() * 512;
+        }
+        if !metadata.is_dir() {
+            used.len += metadata.len();
+            used.files += 1;
+        }
+        Ok(())
+    }
+
+    fn usage(&self, is_done: bool) -> Usage {
+        let mut entries: Vec<Used> = self.entries.values().cloned().collect();
+        entries.sort_by(|a, b| b.disk.cmp(&a.disk).then_with(|| a.name.cmp(&b.name)));
+        Usage { entries, unreadable: self.unreadable, is_done }
+    }
+}
+
+fn kind_of(entry: &DirEntry) -> Kind {
+    if entry.file_type().is_dir() { Kind::Folder } else { Kind::File }
+}
+
+/// A folder's path with the names below it behind.
+fn below_path(folder: &RelPath, below: &Path) -> Option<RelPath> {
+    below
+        .components()
+        .try_fold(folder.clone(), |path, it| path.join(it.as_os_str().as_bytes()).ok())
+}

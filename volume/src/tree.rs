@@ -1,0 +1,341 @@
+//! Changes to the tree that bring nothing in from outside: moves, copies and new folders.
+//!
+//! Each appears at once and whole, by one rename, and never takes the place of something that is there unless that
+//! was asked for; then what was there goes to the trash.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustix::fs::RenameFlags;
+use rustix::io::Errno;
+
+use crate::names::{Kind, Names};
+use crate::path::{Refusal, RelPath};
+use crate::place::{Place, PlaceError, There};
+use crate::staging::{PublishError, Replace, StageError, Staged, numbered};
+use crate::trash::{DiscardError, Wanted};
+use crate::uploads::Exists;
+use crate::volume::{Effort, FindError, Found, FoundFile, FoundFolder, Volume};
+
+/// How many names `name (2)`, `name (3)`, … are tried.
+const MOST_COPIES: u32 = 10_000;
+/// Bytes between two looks at whether a copy is still wanted.
+const STEP: u64 = 8 << 20;
+
+/// How far a copy is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copying {
+    /// Files that are complete.
+    pub files: u64,
+    /// Bytes so far.
+    pub bytes: u64,
+}
+
+/// What a copy brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Under which name; another than was asked for, where both were kept.
+    pub path: RelPath,
+    /// How much it is.
+    pub size: Copying,
+    /// Links to folders, which are not copied: they could lead in a circle.
+    pub links_left_out: u64,
+}
+
+/// Asked now and then: go on, or stop and leave no trace.
+pub type Tell<'a, T> = &'a mut dyn FnMut(&T) -> ControlFlow<()>;
+
+/// Why the tree was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// Nothing is there.
+    #[error("there is nothing at `{path}`")]
+    Missing {
+        /// Where.
+        path: RelPath,
+    },
+    /// Something has the name already.
+    #[error("`{to}` already exists")]
+    Occupied {
+        /// The name.
+        to: RelPath,
+    },
+    /// A folder can't be put into itself.
+    #[error("`{path}` can't be put into itself")]
+    IntoItself {
+        /// The folder.
+        path: RelPath,
+    },
+    /// There is no name left to keep both.
+    #[error("there is no free name beside `{to}`")]
+    NoName {
+        /// The name.
+        to: RelPath,
+        /// What is wrong with the one that was tried last.
+        source: Option<Refusal>,
+    },
+    /// It was not wanted any more; nothing is left of it.
+    #[error("stopped; nothing was changed")]
+    Stopped,
+    /// A folder on the way can't be had.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// What is to be copied can't be found.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// What is to be replaced can't be moved to the trash.
+    #[error(transparent)]
+    Discard(#[from] DiscardError),
+    /// The copy can't be written.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// The copy can't be put in place.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The system failed.
+    #[error("could not change `{path}`")]
+    Io {
+        /// What.
+        path: RelPath,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Volume {
+    /// Moves or renames a file, a folder or a link, by one rename. Returns where it is now.
+    ///
+    /// Folders above the new place are made where they are missing. `user` is whom the trash names, where something is
+    /// replaced.
+    pub fn move_to(
+        &self,
+        from: &RelPath,
+        to: &RelPath,
+        exists: Exists,
+        user: &str,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<RelPath, TreeError> {
+        let failed = |errno: Errno| TreeError::Io { path: from.clone(), source: errno.into() };
+        let source = self.place(from, may_write)?;
+        let there = source.there().map_err(failed)?;
+        if there == There::Nothing {
+            return Err(TreeError::Missing { path: from.clone() });
+        }
+        let is_folder = there == There::Folder;
+        if is_folder && to != from && to.is_within(from) {
+            return Err(TreeError::IntoItself { path: from.clone() });
+        }
+        if from == to {
+            return Err(TreeError::Occupied { to: to.clone() });
+        }
+        let mut place = self.make_place(to, may_write)?;
+        if exists == Exists::Replace {
+            self.clear(to, &place, user, may_write)?;
+        }
+        let name = place.name.clone();
+        for copy in 2..MOST_COPIES {
+            match source.rename_to_free(&place) {
+                Ok(()) => {
+                    place
+                        .sync()
+                        .and_then(|()| source.sync())
+                        .map_err(|it| TreeError::Io { path: from.clone(), source: it })?;
+                    return beside(to, &place.name);
+                }
+                Err(Errno::EXIST) if exists == Exists::KeepBoth => {
+                    place.name = name_beside(&name, is_folder, copy);
+                }
+                Err(Errno::EXIST) => return Err(TreeError::Occupied { to: to.clone() }),
+                Err(errno) => return Err(failed(errno)),
+            }
+        }
+        Err(TreeError::NoName { to: to.clone(), source: None })
+    }
+
+    /// Makes a folder. Those above it are made too, where they are missing.
+    pub fn new_folder(
+        &self,
+        path: &RelPath,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<(), TreeError> {
+        let place = self.make_place(path, may_write)?;
+        let there = place.there();
+        match there.map_err(|it| TreeError::Io { path: path.clone(), source: it.into() })? {
+            There::Nothing => Ok(self.make_folder(&place, path)?),
+            There::Folder | There::File(_) => Err(TreeError::Occupied { to: path.clone() }),
+        }
+    }
+
+    /// Copies a file or a folder. A link to a file is copied as that file; hidden names are left out.
+    ///
+    /// Nobody sees the copy before it is complete. `tell` is asked every few megabytes.
+    pub fn copy_to(
+        self: &Arc<Volume>,
+        from: &RelPath,
+        to: &RelPath,
+        exists: Exists,
+        user: &str,
+        may_write: &dyn Fn(&RelPath) -> bool,
+        tell: Tell<'_, Copying>,
+    ) -> Result<Copied, TreeError> {
+        if from == to && exists != Exists::KeepBoth {
+            return Err(TreeError::Occupied { to: to.clone() });
+        }
+        let mut copy = Copy { volume: self, tell, size: Copying::default(), links_left_out: 0 };
+        let published = match self.find(from, Effort::MayBlock)? {
+            Found::File(file) => {
+                let staged = copy.file(from, &file)?;
+                let replace = match exists {
+                    Exists::Refuse => Replace::Refuse,
+                    Exists::KeepBoth => Replace::KeepBoth,
+                    Exists::Replace => {
+                        let place = self.make_place(to, may_write)?;
+                        self.clear(to, &place, user, may_write)?;
+                        Replace::Refuse
+                    }
+                };
+                staged.publish(to, replace, may_write)?
+            }
+            Found::Folder(_) if to != from && to.is_within(from) => {
+                return Err(TreeError::IntoItself { path: from.clone() });
+            }
+            Found::Folder(folder) => {
+                let staged = self.stage_folder()?;
+                copy.folder(from, folder, &RelPath::root(), &mut |it| match it {
+                    Part::Folder(at) => staged.make_folder(at),
+                    Part::File(at, file) => staged.put(file, at),
+                })?;
+                staged.publish(to, exists, user, may_write)?
+            }
+        };
+        Ok(Copied { path: published.path, size: copy.size, links_left_out: copy.links_left_out })
+    }
+
+    /// Moves what has a name to the trash, if anything has it.
+    fn clear(
+        &self,
+        to: &RelPath,
+        place: &Place,
+        user: &str,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<(), TreeError> {
+        let there = place.there();
+        let wanted =
+            match there.map_err(|it| TreeError::Io { path: to.clone(), source: it.into() })? {
+                There::Nothing => return Ok(()),
+                There::Folder => Wanted::Folder,
+                There::File(_) => Wanted::File,
+            };
+        self.discard(to, wanted, user, Timestamp::now(), may_write)?;
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Gives what is here another place; `EEXIST` where that is taken.
+    pub(crate) fn rename_to_free(&self, to: &Place) -> Result<(), Errno> {
+        let (from, into) = (&self.folder.handle, &to.folder.handle);
+        let flags = RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(from, self.name.as_slice(), into, to.name.as_slice(), flags)
+    }
+}
+
+/// What a folder's copy is made of, folders before what is in them.
+enum Part<'a> {
+    Folder(&'a RelPath),
+    File(&'a RelPath, Staged),
+}
+
+struct Copy<'a, 't> {
+    volume: &'a Arc<Volume>,
+    tell: Tell<'t, Copying>,
+    size: Copying,
+    links_left_out: u64,
+}
+
+impl Copy<'_, '_> {
+    fn folder(
+        &mut self,
+        from: &RelPath,
+        folder: FoundFolder,
+        at: &RelPath,
+        put: &mut dyn FnMut(Part<'_>) -> Result<(), PublishError>,
+    ) -> Result<(), TreeError> {
+        let failed = |source| TreeError::Io { path: from.clone(), source };
+        let no_name = |it| TreeError::NoName { to: from.clone(), source: Some(it) };
+        let names = Names::read(self.volume, folder, from, |_| true).map_err(failed)?;
+        put(Part::Folder(at))?;
+        for name in (0..names.len()).filter_map(|it| names.get(it)) {
+            if name.kind == Kind::Folder && name.is_link {
+                self.links_left_out += 1;
+                continue;
+            }
+            let from = from.join(name.bytes).map_err(no_name)?;
+            let at = at.join(name.bytes).map_err(no_name)?;
+            match self.volume.find(&from, Effort::MayBlock) {
+                // It went away while the folder was copied, and so it is not in the copy.
+                Err(FindError::Missing { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(Found::Folder(folder)) => self.folder(&from, folder, &at, put)?,
+                Ok(Found::File(file)) => {
+                    let staged = self.file(&from, &file)?;
+                    put(Part::File(&at, staged))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, from: &RelPath, found: &FoundFile) -> Result<Staged, TreeError> {
+        let failed = |source| TreeError::Io { path: from.clone(), source };
+        let file = found.open().map_err(failed)?;
+        let mut staged = self.volume.stage(Some(found.stat.len))?;
+        loop {
+            if (self.tell)(&self.size).is_break() {
+                return Err(TreeError::Stopped);
+            }
+            let copied = append(&mut staged, &file, STEP).map_err(|it| match it {
+                Appending::Read(source) => failed(source),
+                Appending::Write(error) => error.into(),
+            })?;
+            self.size.bytes += copied;
+            if copied == 0 {
+                self.size.files += 1;
+                return Ok(staged);
+            }
+        }
+    }
+}
+
+enum Appending {
+    Read(io::Error),
+    Write(StageError),
+}
+
+/// The next bytes of a file, copied by the kernel where it can: within one file system.
+fn append(staged: &mut Staged, from: &File, len: u64) -> Result<u64, Appending> {
+    let at = staged.len();
+    match staged.append(from, at, len) {
+        Err(StageError::Io(error)) if error.kind() == io::ErrorKind::CrossesDevices => {}
+        result => return result.map_err(Appending::Write),
+    }
+    let mut buffer = vec![0; 1 << 20];
+    let read = from.read_at(&mut buffer, at).map_err(Appending::Read)?;
+    staged.write(buffer.get(..read).unwrap_or_default()).map_err(Appending::Write)?;
+    Ok(read as u64)
+}
+
+/// A folder's name is numbered at its end: the dot in `output-v6.4` begins no type.
+fn name_beside(name: &[u8], is_folder: bool, copy: u32) -> Vec<u8> {
+    if is_folder { [name, format!(" ({copy})").as_bytes()].concat() } else { numbered(name, copy) }
+}
+
+/// The path of another name in the same folder.
+fn beside(path: &RelPath, name: &[u8]) -> Result<RelPath, TreeError> {
+    let folder = path.parent().unwrap_or_default();
+    folder.join(name).map_err(|it| TreeError::NoName { to: path.clone(), source: Some(it) })
+}
