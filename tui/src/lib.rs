@@ -1,0 +1,3 @@
+//! The operators' console, and the same without a screen.
+
+pub mod text;

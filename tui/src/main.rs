@@ -1,0 +1,3 @@
+//! `sounding`: the operators' console as a program.
+
+fn main() {}

@@ -1,0 +1,300 @@
+//! Names, sizes and times as people read them. Pure.
+//!
+//! A name on the disk is any bytes. What is shown of it never holds a control character, and two names that differ
+//! never look the same: what could hide, move the cursor or turn the line around is written out as an escape.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+/// A name as it is shown: `\n`, `\x1b`, `\xE9` for bytes that are no text, `\u{202e}` for what would not be seen.
+pub fn escape(name: &[u8]) -> String {
+    let mut shown = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        let mut before = None;
+        for it in chunk.valid().chars() {
+            push(&mut shown, before, it);
+            before = Some(it);
+        }
+        for byte in chunk.invalid() {
+            push_formatted(&mut shown, format_args!("\\x{byte:02X}"));
+        }
+    }
+    shown
+}
+
+fn push(shown: &mut String, before: Option<char>, it: char) {
+    use unicode_width::UnicodeWidthChar;
+    match it {
+        '\\' => shown.push_str("\\\\"),
+        '\n' => shown.push_str("\\n"),
+        '\r' => shown.push_str("\\r"),
+        '\t' => shown.push_str("\\t"),
+        _ if it.is_ascii_control() => {
+            push_formatted(shown, format_args!("\\x{:02x}", u32::from(it)))
+        }
+        // What takes no room is a mark on the letter before, as in `u\u{308}`, or it hides.
+        _ if it.width() == Some(0) => {
+            let is_mark = before.is_some_and(|it| it.width() > Some(0)) && is_combining(it);
+            if is_mark {
+                shown.push(it);
+            } else {
+                push_formatted(shown, format_args!("\\u{{{:x}}}", u32::from(it)));
+            }
+        }
+        _ if it.is_control() || is_odd_space(it) || it.width().is_none() => {
+            push_formatted(shown, format_args!("\\u{{{:x}}}", u32::from(it)));
+        }
+        _ => shown.push(it),
+    }
+}
+
+/// Accents as programs write them behind a letter.
+fn is_combining(it: char) -> bool {
+    matches!(it, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
+}
+
+/// White space that would pass for a space or for none.
+fn is_odd_space(it: char) -> bool {
+    it != ' ' && it.is_whitespace()
+}
+
+fn push_formatted(shown: &mut String, what: std::fmt::Arguments<'_>) {
+    // A string takes everything.
+    shown.write_fmt(what).unwrap_or_default();
+}
+
+/// The name that [`escape`] shows so; none where an escape can't be read.
+pub fn unescape(shown: &str) -> Option<Vec<u8>> {
+    let mut name = Vec::with_capacity(shown.len());
+    let mut rest = shown.chars();
+    while let Some(it) = rest.next() {
+        if it != '\\' {
+            name.extend_from_slice(it.encode_utf8(&mut [0; 4]).as_bytes());
+            continue;
+        }
+        match rest.next()? {
+            '\\' => name.push(b'\\'),
+            'n' => name.push(b'\n'),
+            'r' => name.push(b'\r'),
+            't' => name.push(b'\t'),
+            'x' => {
+                let digits: String = rest.by_ref().take(2).collect();
+                name.push(u8::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 2)?);
+            }
+            'u' => {
+                let digits = rest.as_str().strip_prefix('{')?.split_once('}')?.0;
+                let it = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+                name.extend_from_slice(it.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = rest.as_str().get(digits.len() + 2..)?.chars();
+            }
+            _ => return None,
+        }
+    }
+    Some(name)
+}
+
+/// Columns that a text takes on a screen.
+pub fn width(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
+/// A text cut to a width; what was cut is told by `~` at its end.
+pub fn cut(text: &str, room: usize) -> String {
+    use unicode_segmentation::UnicodeSegmentation;
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 0;
+    for grapheme in text.graphemes(true) {
+        let wide = width(grapheme);
+        if used + wide + 1 > room {
+            break;
+        }
+        used += wide;
+        kept.push_str(grapheme);
+    }
+    if room > 0 {
+        kept.push('~');
+    }
+    kept
+}
+
+/// Bytes as in `1.2 GB`: a kilobyte is a thousand bytes.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let (mut whole, mut unit) = (count, "B");
+    let mut tenths = 0;
+    for next in UNITS {
+        if whole < 1000 {
+            break;
+        }
+        (tenths, whole, unit) = (whole % 1000 / 100, whole / 1000, next);
+    }
+    format!("{whole}.{tenths} {unit}")
+}
+
+/// A count with its thousands apart: `61,204`.
+pub fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut apart = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            apart.push(',');
+        }
+        apart.push(digit);
+    }
+    apart
+}
+
+/// A number of things, in the singular where it is one.
+pub fn things(many: u64, one: &str, more: &str) -> String {
+    if many == 1 { format!("1 {one}") } else { format!("{} {more}", count(many)) }
+}
+
+/// A day as in `2 Nov`, with its year where that is another one.
+pub fn day(when: Timestamp, now: Timestamp) -> String {
+    let [when, now] = [when, now].map(|it| Offset::UTC.to_datetime(it));
+    let format = if when.year() == now.year() { "%-d %b" } else { "%-d %b %Y" };
+    when.strftime(format).to_string()
+}
+
+/// A day and a time of it, as in `2 Nov 09:14`.
+pub fn moment(when: Timestamp, now: Timestamp) -> String {
+    format!("{} {}", day(when, now), clock(when))
+}
+
+/// A time of day as in `09:14`, in UTC.
+pub fn clock(when: Timestamp) -> String {
+    when.strftime("%H:%M").to_string()
+}
+
+/// How long ago something was: `2 min ago`, `yesterday`, `9 Aug`.
+pub fn ago(when: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(when).as_secs();
+    match seconds {
+        ..60 => "just now".to_owned(),
+        60..3600 => format!("{} min ago", seconds / 60),
+        3600..86_400 => format!("{} h ago", seconds / 3600),
+        86_400..172_800 => "yesterday".to_owned(),
+        _ => day(when, now),
+    }
+}
+
+/// How long something takes: `42 s`, `8 min`, `1 h 14 min`, `3 days`.
+pub fn duration(length: Duration) -> String {
+    let seconds = length.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => things(seconds / 86_400, "day", "days"),
+    }
+}
+
+/// An error and what caused it, in one line, no cause twice.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Nanoseconds since 1970, as a file's times are given, in whole milliseconds.
+pub fn timestamp(nanoseconds: i128) -> Timestamp {
+    let milliseconds = i64::try_from(nanoseconds.div_euclid(1_000_000)).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_could_do_harm_on_a_screen_is_written_out() {
+        let check = |name: &[u8], shown: &str| assert_eq!(escape(name), shown);
+        check(b"trips.csv", "trips.csv");
+        check("m\u{fc}nchen 東京".as_bytes(), "m\u{fc}nchen 東京");
+        check("mu\u{308}nchen".as_bytes(), "mu\u{308}nchen");
+        check(b"a\x1b[2Jb", "a\\x1b[2Jb");
+        check(b"a\nb\tc\rd", "a\\nb\\tc\\rd");
+        check(b"m\xfcnchen", "m\\xFCnchen");
+        check("a\u{202e}b".as_bytes(), "a\\u{202e}b");
+        check("\u{308}x".as_bytes(), "\\u{308}x");
+        check("a\u{200b}b\u{fe0f}\u{feff}".as_bytes(), "a\\u{200b}b\\u{fe0f}\\u{feff}");
+        check("a\u{85}b\u{2028}c\u{a0}d".as_bytes(), "a\\u{85}b\\u{2028}c\\u{a0}d");
+        check(b"a\\nb", "a\\\\nb");
+    }
+
+    #[test]
+    fn sizes_and_counts_are_short() {
+        let check = |count: u64, text: &str| assert_eq!(bytes(count), text);
+        check(0, "0 B");
+        check(999, "999 B");
+        check(1000, "1.0 KB");
+        check(999_999, "999.9 KB");
+        check(6_800_000_000, "6.8 GB");
+        check(u64::MAX, "18.4 EB");
+        assert_eq!(count(61_204), "61,204");
+        assert_eq!(count(999), "999");
+        assert_eq!(things(1, "file", "files"), "1 file");
+    }
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let now = "2026-11-24T14:02:00Z".parse().unwrap();
+        let check = |when: &str, text: &str| assert_eq!(ago(when.parse().unwrap(), now), text);
+        check("2026-11-24T14:01:30Z", "just now");
+        check("2026-11-24T14:00:00Z", "2 min ago");
+        check("2026-11-24T10:00:00Z", "4 h ago");
+        check("2026-11-23T10:00:00Z", "yesterday");
+        check("2026-08-09T10:00:00Z", "9 Aug");
+        check("2024-08-09T10:00:00Z", "9 Aug 2024");
+        check("2026-11-25T00:00:00Z", "just now");
+        assert_eq!(duration(Duration::from_secs(4440)), "1 h 14 min");
+    }
+
+    #[test]
+    fn a_cut_text_has_room() {
+        assert_eq!(cut("trips.csv", 9), "trips.csv");
+        assert_eq!(cut("trips.csv", 5), "trip~");
+        assert_eq!(cut("東京都", 4), "東~");
+        assert_eq!(cut("abc", 0), "");
+    }
+
+    proptest! {
+        #[test]
+        fn an_escaped_name_can_be_read_back_and_harms_no_screen(
+            name in prop::collection::vec(any::<u8>(), 0..40)
+        ) {
+            let shown = escape(&name);
+            prop_assert!(!shown.contains(char::is_control));
+            prop_assert_eq!(unescape(&shown), Some(name));
+        }
+
+        #[test]
+        fn so_can_names_of_odd_letters(name in "\\PC{0,12}|[\\u{200b}-\\u{206f}a\\\\u{}x]{0,12}") {
+            prop_assert_eq!(unescape(&escape(name.as_bytes())), Some(name.into_bytes()));
+        }
+
+        #[test]
+        fn a_cut_text_never_takes_more_room(text in "\\PC{0,20}", room in 0_usize..12) {
+            prop_assert!(width(&cut(&text, room)) <= room);
+        }
+    }
+}
