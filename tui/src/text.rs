@@ -33,7 +33,7 @@ fn push(shown: &mut String, before: Option<char>, it: char) {
         '\r' => shown.push_str("\\r"),
         '\t' => shown.push_str("\\t"),
         _ if it.is_ascii_control() => {
-            push_formatted(shown, format_args!("\\x{:02x}", u32::from(it)))
+            push_formatted(shown, format_args!("\\x{:02x}", u32::from(it)));
         }
         // What takes no room is a mark on the letter before, as in `u\u{308}`, or it hides.
         _ if it.width() == Some(0) => {

@@ -152,6 +152,12 @@ pub enum SheetError {
         /// The line's number, from 1.
         line: usize,
     },
+    /// The line has no key to change anything of.
+    #[error("line {line} has no key: switch it off, or write one")]
+    NoKey {
+        /// The line's number, from 1.
+        line: usize,
+    },
     /// A user's name can't be written.
     #[error("a user's name is made of letters, digits, `.` and `_`")]
     User,
@@ -223,12 +229,12 @@ impl KeySheet {
             first &= is_blank(line);
             rows.extend(row(index + 1, line, may_be_header, now));
         }
-        if self.has_byte_order_mark
-            && let Some(row) = rows.first_mut()
-            && row.line == 1
-            && row.state != State::Off
-        {
-            row.faults.push(Fault::ByteOrderMark);
+        if self.has_byte_order_mark {
+            // In front of a comment it makes a key of that too, to the old reader.
+            match rows.first_mut().filter(|it| it.line == 1) {
+                Some(row) => row.faults.push(Fault::ByteOrderMark),
+                None => rows.insert(0, Row::passed_over(1, "", Fault::ByteOrderMark)),
+            }
         }
         // Of equal keys the last counts, for both readers.
         for index in 0..rows.len() {
@@ -322,6 +328,10 @@ impl KeySheet {
         let text = check(column, text)?;
         let (_, old) = self.row_text(line)?;
         let (prefix, columns) = split_prefix(old);
+        if Columns::of(columns).key.is_empty() {
+            // One more comma would make an empty key of it, to the old reader.
+            return Err(SheetError::NoKey { line });
+        }
         let new = format!("{prefix}{}", with_column(columns, column.index(), &text));
         self.replace(line, new.into_bytes());
         Ok(())

@@ -196,6 +196,16 @@ fn a_byte_order_mark_is_mended_alone() {
 }
 
 #[test]
+fn a_byte_order_mark_is_found_in_front_of_a_comment_too() {
+    let mut sheet = KeySheet::parse("\u{feff}# username,apikey\n".as_bytes());
+    assert_eq!(old_reader(&sheet.to_bytes()).len(), 1);
+    let row = &sheet.rows(now())[0];
+    assert_eq!((row.line, row.faults.as_slice()), (1, &[Fault::ByteOrderMark][..]));
+    sheet.mend(1, Fault::ByteOrderMark).unwrap();
+    assert!(old_reader(&sheet.to_bytes()).is_empty() && sheet.rows(now()).is_empty());
+}
+
+#[test]
 fn of_equal_keys_the_line_that_does_not_count_is_the_faulty_one() {
     let mut sheet = KeySheet::parse(format!("a,{LONG},write\nb,{LONG}\n").as_bytes());
     let rows = sheet.rows(now());

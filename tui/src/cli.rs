@@ -1,0 +1,375 @@
+//! The command line: what can be asked for, in the words that the console's palette takes too.
+//!
+//! Completions and the man page are made from these definitions.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// As it is written.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sounding",
+    version,
+    about = "The operators' console of a data volume.",
+    long_about = LONG_ABOUT,
+    after_long_help = EXAMPLES,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = false
+)]
+pub struct Cli {
+    /// Where the volume is, and who is asked about it.
+    #[command(flatten)]
+    pub desk: DeskArgs,
+
+    /// How the screen looks.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+
+    /// What to do without a screen; nothing opens the screen.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What all commands go by.
+#[derive(Clone, Debug, Args)]
+pub struct DeskArgs {
+    /// The volume: the folder whose tree is served.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SOUNDING_VOLUME",
+        default_value = "./data"
+    )]
+    pub volume: PathBuf,
+
+    /// The running server's admin socket. By default it is looked for in /run/sounding and in the user's runtime folder.
+    #[arg(long, global = true, value_name = "PATH", env = "SOUNDING_ADMIN")]
+    pub admin: Option<PathBuf>,
+
+    /// Where the server is reached from outside, for addresses that are shown, such as `https://my-app.fly.dev`
+    #[arg(long, global = true, value_name = "URL", env = "SOUNDING_URL")]
+    pub url: Option<String>,
+}
+
+/// How the screen looks; what is not said here is as it was left.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ScreenArgs {
+    /// Colours for a dark or a light background, or none (`mono`).
+    #[arg(long, value_name = "THEME", value_enum)]
+    pub theme: Option<ThemeName>,
+
+    /// No colours: the same as --theme mono.
+    #[arg(long)]
+    pub mono: bool,
+
+    /// Lines and marks of ASCII characters only.
+    #[arg(long)]
+    pub ascii: bool,
+
+    /// Look, and change nothing.
+    #[arg(long)]
+    pub read_only: bool,
+}
+
+/// Colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ThemeName {
+    /// For a dark background.
+    Dark,
+    /// For a light background.
+    Light,
+    /// None: bold and reversed only.
+    Mono,
+}
+
+/// What can be done without a screen.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List a folder.
+    Ls {
+        /// The folder, from the volume's root.
+        #[arg(default_value = "/")]
+        path: OsString,
+        /// Kind, size and time in front of each name.
+        #[arg(short, long)]
+        long: bool,
+        /// The order.
+        #[arg(long, value_enum, default_value_t = Sort::Name)]
+        sort: Sort,
+        /// The other way round.
+        #[arg(short, long)]
+        reverse: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what takes the room in a folder, the largest first.
+    Du {
+        /// The folder.
+        #[arg(default_value = "/")]
+        path: OsString,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find files and folders by a part of their name, or by `*` and `?`.
+    Find {
+        /// A part of the name, in any case; with `*` or `?` the whole name.
+        pattern: String,
+        /// The folder to look in, with all below it.
+        #[arg(default_value = "/")]
+        path: OsString,
+        /// As JSON, a line each.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write files to standard output.
+    Cat {
+        /// The files.
+        #[arg(required = true)]
+        paths: Vec<OsString>,
+    },
+    /// Say what a file or a folder is, what its address is and who can read it.
+    Info {
+        /// The file or folder.
+        path: OsString,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a folder, and those above it.
+    Mkdir {
+        /// The folder.
+        path: OsString,
+    },
+    /// Move or rename: to a new name, or into a folder that is there.
+    Mv(TransferArgs),
+    /// Copy: to a new name, or into a folder that is there.
+    Cp(TransferArgs),
+    /// Move to the trash.
+    Rm {
+        /// What.
+        #[arg(required = true)]
+        paths: Vec<OsString>,
+    },
+    /// What was deleted: list it, have it back, empty it.
+    Trash {
+        /// What to do with it; nothing lists it.
+        #[command(subcommand)]
+        command: Option<TrashCommand>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Who may read and upload.
+    Keys {
+        /// What to do with them; nothing lists them.
+        #[command(subcommand)]
+        command: Option<KeysCommand>,
+        /// As JSON.
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Make an address at which anyone can read a file or folder, for a while.
+    Share {
+        /// The file or folder.
+        path: OsString,
+        /// Until when: `30d`, a date, or `never`.
+        #[arg(long, value_name = "WHEN", default_value = "30d")]
+        expires: String,
+        /// Whom it is for.
+        #[arg(long, default_value = "")]
+        note: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write shell completions to standard output: `source <(sounding completions bash)`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man page to standard output: `sounding man | man -l -`.
+    Man,
+}
+
+/// From where to where.
+#[derive(Debug, Args)]
+pub struct TransferArgs {
+    /// What, and where to.
+    #[arg(required = true, num_args = 2.., value_names = ["FROM", "TO"])]
+    pub paths: Vec<OsString>,
+    /// Where the name is taken, take `name (2)`.
+    #[arg(long, conflicts_with = "replace")]
+    pub keep_both: bool,
+    /// Where the name is taken, move what has it to the trash.
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// Of the trash.
+#[derive(Debug, Subcommand)]
+pub enum TrashCommand {
+    /// List it, the youngest first.
+    List,
+    /// Put something back to where it came from.
+    Restore {
+        /// Its name in the trash, as `sounding trash` lists it.
+        name: OsString,
+        /// Put it here instead.
+        #[arg(long, value_name = "PATH")]
+        to: Option<OsString>,
+    },
+    /// Delete something in the trash for good.
+    Remove {
+        /// Its name in the trash.
+        name: OsString,
+        /// Yes, for good.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Delete all of the trash for good.
+    Empty {
+        /// Only what has been in it for so long: `7d`.
+        #[arg(long, value_name = "AGE")]
+        older_than: Option<String>,
+        /// Yes, for good.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Of the keys. KEY is a user's name, where that has one key only, the id that the list shows, or `line:N`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List them. No key is shown.
+    List,
+    /// Make a key, and write it to standard output, this one time.
+    Add {
+        /// Whose: letters, digits, `.` and `_`.
+        user: String,
+        /// It may upload, move and delete too.
+        #[arg(long)]
+        write: bool,
+        /// The folder it covers.
+        #[arg(long, value_name = "FOLDER", default_value = "/")]
+        path: OsString,
+        /// Its end: `90d`, a date, or `never`.
+        #[arg(long, value_name = "WHEN", default_value = "never")]
+        expires: String,
+        /// Whom or what it is for.
+        #[arg(long, default_value = "")]
+        note: String,
+        /// Take the key from standard input instead of making one.
+        #[arg(long)]
+        key_stdin: bool,
+    },
+    /// Make a new key for an old one, with its scope, path and note.
+    Rotate {
+        /// Which.
+        key: String,
+        /// How long the old one goes on being good: `7d`, `0` or `never` (you revoke it yourself).
+        #[arg(long, value_name = "AGE", default_value = "7d")]
+        overlap: String,
+    },
+    /// Remove a key for good.
+    Revoke {
+        /// Which.
+        key: String,
+        /// Also if it is the last that is good.
+        #[arg(long)]
+        last: bool,
+    },
+    /// Switch a key off; its line stays as a comment.
+    Off {
+        /// Which.
+        key: String,
+    },
+    /// Switch a key on again.
+    On {
+        /// Which.
+        key: String,
+    },
+    /// Change a key's note.
+    Note {
+        /// Which.
+        key: String,
+        /// The note.
+        text: String,
+    },
+    /// Change what a key is good for.
+    Set {
+        /// Which.
+        key: String,
+        /// `read` or `write`.
+        #[arg(long)]
+        scope: Option<String>,
+        /// The folder it covers.
+        #[arg(long, value_name = "FOLDER")]
+        path: Option<String>,
+        /// Its end: `90d`, a date, or `never`.
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
+    },
+    /// Say what is wrong with the keys file. Status 3 where something is.
+    Check {
+        /// Mend what can be mended without a new key.
+        #[arg(long)]
+        mend: bool,
+    },
+    /// Keep only the hash of a key. The old Python server does not know it any more then.
+    Seal {
+        /// Which.
+        key: String,
+    },
+}
+
+/// The order of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// By name, numbers in it as numbers.
+    #[default]
+    Name,
+    /// The largest first.
+    Size,
+    /// The youngest first.
+    Date,
+    /// By what the name ends in.
+    Kind,
+}
+
+const LONG_ABOUT: &str = "\
+The operators' console of a data volume: browse its files, manage its keys, see what the server does.
+
+Alone it opens the screen, which works over the slowest ssh line: fly ssh console --pty -C sounding. With a command
+it does the same without one, for scripts and screen readers. Both work on the volume itself, whether or not the
+server runs. Paths begin at the volume's root.";
+
+const EXAMPLES: &str = "\
+Examples:
+  sounding                                        the screen, on ./data
+  sounding --volume /data ls -l berlin            a folder, with sizes and times
+  sounding find trips berlin                      what has `trips` in its name below `berlin`
+  sounding keys add kmt --write --path berlin     a key for kmt, shown this once
+  sounding share berlin/report.html --expires 7d  an address to pass on
+  sounding doctor                                 is all well?
+
+Status: 0 done; 1 failed, the reason is on standard error; 2 not understood, or no terminal for the screen;
+3 `keys check` or `doctor` found something.
+
+If the screen is odd after the line was lost, type `reset`.";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,319 @@
+//! The tree: what is in a folder, what a file is, and moves, copies and deletions.
+
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use volume::names::{Kind, Names};
+use volume::scan::{Searching, Usage};
+use volume::trash::Wanted;
+use volume::tree::{Copied, Copying};
+use volume::uploads::Exists;
+use volume::{Effort, Found, FoundFile, FoundFolder, RelPath, Stat};
+
+use super::{Desk, Failure, WHO, anywhere, shown};
+use crate::cli::Sort;
+
+/// A file or folder of a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Its name as text; bytes that are no text are replaced in it.
+    pub name: String,
+    /// Percent-encoded, which any name can be told by.
+    pub url: String,
+    /// `file` or `directory`, as the server's listings have it.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Bytes, of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The last write, RFC 3339.
+    pub mtime: Option<Timestamp>,
+    /// The name itself.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
+}
+
+impl Desk {
+    /// A file or a folder.
+    pub fn find(&self, path: &RelPath) -> Result<Found, Failure> {
+        self.volume.find(path, Effort::MayBlock).map_err(|error| match error {
+            volume::FindError::Missing { .. } => {
+                Failure::new(format!("there is nothing at `{}`", shown(path)))
+            }
+            error => error.into(),
+        })
+    }
+
+    /// A folder.
+    pub fn folder(&self, path: &RelPath) -> Result<FoundFolder, Failure> {
+        match self.find(path)? {
+            Found::Folder(folder) => Ok(folder),
+            Found::File(_) => {
+                Err(Failure::new(format!("`{}` is a file, not a folder", shown(path))))
+            }
+        }
+    }
+
+    /// A file.
+    pub fn file(&self, path: &RelPath) -> Result<FoundFile, Failure> {
+        match self.find(path)? {
+            Found::File(file) => Ok(file),
+            Found::Folder(_) => {
+                Err(Failure::new(format!("`{}` is a folder, not a file", shown(path))))
+            }
+        }
+    }
+
+    /// The names in a folder.
+    pub fn names(&self, path: &RelPath) -> Result<Names, Failure> {
+        let folder = self.folder(path)?;
+        Ok(Names::read(&self.volume, folder, path, anywhere)?)
+    }
+
+    /// A folder's list in an order; of a file only itself.
+    pub fn list(&self, path: &RelPath, sort: Sort, reverse: bool) -> Result<Vec<Entry>, Failure> {
+        if let Found::File(file) = self.find(path)? {
+            let name = path.file_name().unwrap_or_default();
+            return Ok(vec![Entry::new(name, Kind::File, Some(file.stat))]);
+        }
+        let names = self.names(path)?;
+        let stats: Vec<Option<Stat>> = (0..names.len())
+            .map(|it| names.get(it).and_then(|it| names.stat(&self.volume, it)))
+            .collect();
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        sort_by(&mut order, &names, &stats, sort, reverse);
+        let entry = |index: usize| {
+            let name = names.get(index)?;
+            Some(Entry::new(name.bytes, name.kind, stats.get(index).copied().flatten()))
+        };
+        Ok(order.into_iter().filter_map(entry).collect())
+    }
+
+    /// Looks for names below a folder.
+    pub fn search(
+        &self,
+        pattern: &str,
+        path: &RelPath,
+        tell: &mut dyn FnMut(&Searching) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        let folder = self.folder(path)?;
+        let pattern = Pattern::new(pattern);
+        let wanted = |it: &RelPath| it.file_name().is_some_and(|it| pattern.matches(it));
+        self.volume.search(&folder, path, &wanted, tell);
+        Ok(())
+    }
+
+    /// What takes the room in a folder.
+    pub fn usage(
+        &self,
+        path: &RelPath,
+        tell: &mut dyn FnMut(&Usage) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        self.volume.usage(&self.folder(path)?, tell);
+        Ok(())
+    }
+
+    /// Makes a folder.
+    pub fn new_folder(&self, path: &RelPath) -> Result<(), Failure> {
+        Ok(self.volume.new_folder(path, &anywhere)?)
+    }
+
+    /// Where something goes when it is moved or copied to `to`: into it, where it is a folder.
+    pub fn target(&self, from: &RelPath, to: &RelPath) -> Result<RelPath, Failure> {
+        let is_folder = matches!(self.volume.find(to, Effort::MayBlock), Ok(Found::Folder(_)));
+        match from.file_name() {
+            Some(name) if is_folder => Ok(to.join(name)?),
+            _ => Ok(to.clone()),
+        }
+    }
+
+    /// Moves or renames.
+    pub fn move_to(
+        &self,
+        from: &RelPath,
+        to: &RelPath,
+        exists: Exists,
+    ) -> Result<RelPath, Failure> {
+        Ok(self.volume.move_to(from, to, exists, WHO, &anywhere)?)
+    }
+
+    /// Copies.
+    pub fn copy_to(
+        &self,
+        from: &RelPath,
+        to: &RelPath,
+        exists: Exists,
+        tell: &mut dyn FnMut(&Copying) -> ControlFlow<()>,
+    ) -> Result<Copied, Failure> {
+        Ok(self.volume.copy_to(from, to, exists, WHO, &anywhere, tell)?)
+    }
+
+    /// Moves to the trash. Returns the name it has there.
+    pub fn discard(&self, path: &RelPath) -> Result<Vec<u8>, Failure> {
+        let wanted = match self.volume.find(path, Effort::MayBlock) {
+            Ok(Found::Folder(_)) => Wanted::Folder,
+            _ => Wanted::File,
+        };
+        Ok(self.volume.discard(path, wanted, WHO, Timestamp::now(), &anywhere)?)
+    }
+}
+
+impl Entry {
+    /// Of a name and what is known of it.
+    pub fn new(name: &[u8], kind: Kind, stat: Option<Stat>) -> Entry {
+        Entry {
+            name: String::from_utf8_lossy(name).into_owned(),
+            url: volume::escape(name),
+            kind: kind_text(kind),
+            size: stat.filter(|_| kind == Kind::File).map(|it| it.len),
+            mtime: stat.map(|it| crate::text::timestamp(it.modified)),
+            bytes: name.to_vec(),
+        }
+    }
+}
+
+/// `file` or `directory`.
+pub fn kind_text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Folder => "directory",
+        Kind::File => "file",
+    }
+}
+
+/// Puts positions of names in an order, folders first in all of them.
+pub fn sort_by(
+    order: &mut [usize],
+    names: &Names,
+    stats: &[Option<Stat>],
+    sort: Sort,
+    reverse: bool,
+) {
+    let kind = |it: usize| names.get(it).map(|it| it.kind);
+    let stat = |it: usize| stats.get(it).copied().flatten();
+    // Positions are in natural order already, which decides between equals.
+    match sort {
+        Sort::Name => order.sort_unstable(),
+        Sort::Size => order.sort_by_cached_key(|it| {
+            (kind(*it), std::cmp::Reverse(stat(*it).map_or(0, |it| it.len)), *it)
+        }),
+        Sort::Date => order.sort_by_cached_key(|it| {
+            (kind(*it), std::cmp::Reverse(stat(*it).map_or(i128::MIN, |it| it.modified)), *it)
+        }),
+        Sort::Kind => order.sort_by_cached_key(|it| {
+            let name = names.get(*it).map(|it| it.bytes).unwrap_or_default();
+            (kind(*it), suffix(name).to_ascii_lowercase(), *it)
+        }),
+    }
+    if reverse {
+        let folders = order.partition_point(|it| kind(*it) == Some(Kind::Folder));
+        let (folders, files) = order.split_at_mut(folders);
+        folders.reverse();
+        files.reverse();
+    }
+}
+
+/// What tells a file's type: `csv.gz` of `trips.csv.gz`.
+pub fn suffix(name: &[u8]) -> &[u8] {
+    let Some(last) = name.iter().rposition(|it| *it == b'.').filter(|it| *it > 0) else {
+        return b"";
+    };
+    let (stem, end) = name.split_at(last);
+    let packed = [&b".gz"[..], b".zst", b".bz2", b".xz"].contains(&end);
+    let before = stem.iter().rposition(|it| *it == b'.').filter(|it| packed && *it > 0);
+    name.get(before.unwrap_or(last) + 1..).unwrap_or_default()
+}
+
+/// What somebody looks for.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: Vec<u8>,
+    is_glob: bool,
+}
+
+impl Pattern {
+    /// A part of a name in any case; with `*` or `?` the whole name.
+    pub fn new(text: &str) -> Pattern {
+        Pattern { text: text.to_lowercase().into_bytes(), is_glob: text.contains(['*', '?']) }
+    }
+
+    /// Whether a name is meant.
+    pub fn matches(&self, name: &[u8]) -> bool {
+        let name = match std::str::from_utf8(name) {
+            Ok(text) => text.to_lowercase().into_bytes(),
+            Err(_) => name.to_ascii_lowercase(),
+        };
+        if self.is_glob {
+            return glob(&self.text, &name);
+        }
+        self.text.is_empty() || name.windows(self.text.len()).any(|it| it == self.text)
+    }
+}
+
+/// `*` is any bytes, `?` one letter. Takes at most the product of both lengths in steps.
+fn glob(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut in_name) = (0, 0);
+    // Behind the last `*`: where it goes on if it takes one byte more.
+    let mut retry: Option<(usize, usize)> = None;
+    while in_name < name.len() {
+        match (pattern.get(at), name.get(in_name)) {
+            (Some(b'*'), _) => {
+                retry = Some((at + 1, in_name));
+                at += 1;
+            }
+            (Some(b'?'), _) => {
+                at += 1;
+                in_name += 1;
+                // The rest of a letter of several bytes.
+                while name.get(in_name).is_some_and(|it| it & 0xc0 == 0x80) {
+                    in_name += 1;
+                }
+            }
+            (Some(wanted), Some(there)) if wanted == there => {
+                at += 1;
+                in_name += 1;
+            }
+            _ => match retry {
+                None => return false,
+                Some((behind, taken)) => {
+                    (at, in_name) = (behind, taken + 1);
+                    retry = Some((behind, taken + 1));
+                }
+            },
+        }
+    }
+    pattern.get(at..).unwrap_or_default().iter().all(|it| *it == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_parts_or_whole_names() {
+        let check = |pattern: &str, name: &str, matches: bool| {
+            assert_eq!(Pattern::new(pattern).matches(name.as_bytes()), matches, "{pattern} {name}");
+        };
+        check("trips", "output_Trips.csv.gz", true);
+        check("tripz", "output_trips.csv.gz", false);
+        check("*.csv.gz", "output_trips.csv.gz", true);
+        check("*.csv", "output_trips.csv.gz", false);
+        check("it.?", "it.3", true);
+        check("it.?", "it.10", false);
+        check("m?nchen", "m\u{fc}nchen", true);
+        check("*a*b*c*", "xxaxxbxxcxx", true);
+        check("*a*b*c*", "xxaxxcxxbxx", false);
+        check("", "x", true);
+    }
+
+    #[test]
+    fn what_tells_the_type_includes_the_packing() {
+        let check =
+            |name: &str, wanted: &str| assert_eq!(suffix(name.as_bytes()), wanted.as_bytes());
+        check("trips.csv.gz", "csv.gz");
+        check("trips.csv", "csv");
+        check("README", "");
+        check(".zarray", "");
+        check("x.gz", "gz");
+    }
+}

@@ -1,0 +1,302 @@
+//! The keys: who may read and upload.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use volume::RelPath;
+use volume::key_sheet::{Column, Fault, KeySheet, Mend, NewKey, OldKey, Row, SheetVersion, State};
+use volume::keys::{PlainKey, Scope};
+
+use super::{Desk, Failure, parse_age, parse_end, shown};
+
+/// A key as a list shows it. Never the key itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyEntry {
+    /// The line it stands on, from 1.
+    pub line: usize,
+    /// What the log calls it.
+    pub id: Option<String>,
+    /// Whose.
+    pub username: String,
+    /// What may be shown of it.
+    pub apikey: String,
+    /// `on`, `off`, `expired` or `passed over`.
+    pub state: &'static str,
+    /// Whether only its hash is kept.
+    pub sealed: bool,
+    /// `read` or `write`.
+    pub scope: Option<&'static str>,
+    /// The folder it covers.
+    pub path: Option<RelPath>,
+    /// Its end, as written.
+    pub expires: String,
+    /// The day it was made, as written.
+    pub created: String,
+    /// Any text.
+    pub note: String,
+    /// What is wrong with it.
+    pub warnings: Vec<String>,
+}
+
+/// A key that was made. Shows itself once.
+#[derive(Debug, Serialize)]
+pub struct MadeKey {
+    /// Whose.
+    pub username: String,
+    /// The key.
+    pub apikey: String,
+    /// `read` or `write`.
+    pub scope: &'static str,
+    /// The folder it covers.
+    pub path: RelPath,
+    /// Its end.
+    pub expires: String,
+    /// The day it was made.
+    pub created: String,
+    /// Any text.
+    pub note: String,
+}
+
+/// The keys file as it was at one moment.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Which text it was; an edit names it.
+    pub version: SheetVersion,
+    /// Its rows.
+    pub rows: Vec<Row>,
+    /// How many are good.
+    pub good: usize,
+}
+
+/// A change to one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyEdit {
+    /// Comment it out.
+    Off,
+    /// And back.
+    On,
+    /// Remove it.
+    Revoke,
+    /// Keep its hash only.
+    Seal,
+    /// Change a column.
+    Set(Column, String),
+    /// Mend what is wrong with it.
+    Mend(Fault),
+}
+
+impl Desk {
+    /// The keys as they are now.
+    pub fn keys(&self) -> Result<Keys, Failure> {
+        let now = Timestamp::now();
+        let sheet = self.volume.key_sheet()?;
+        Ok(Keys { version: sheet.version(), rows: sheet.rows(now), good: sheet.good(now) })
+    }
+
+    /// Makes a key. `plain`: this one instead of a random one.
+    pub fn add_key(
+        &self,
+        shown: Option<SheetVersion>,
+        new: &NewKey,
+        plain: Option<PlainKey>,
+    ) -> Result<MadeKey, Failure> {
+        let now = Timestamp::now();
+        let key = match plain {
+            Some(key) => key,
+            None => PlainKey::generate(&new.user)?,
+        };
+        self.volume.edit_keys(shown, |sheet| sheet.add(new, &key, now))?;
+        Ok(MadeKey::new(new, &key, now))
+    }
+
+    /// Makes a new key for an old one.
+    pub fn rotate_key(
+        &self,
+        shown: Option<SheetVersion>,
+        row: &Row,
+        old: &OldKey,
+    ) -> Result<MadeKey, Failure> {
+        let now = Timestamp::now();
+        let key = PlainKey::generate(&row.user)?;
+        self.volume.edit_keys(shown, |sheet| sheet.rotate(row.line, &key, old, now))?;
+        let (scope, path) = row
+            .key
+            .as_ref()
+            .map_or((Scope::Read, RelPath::root()), |it| (it.scope, it.path.clone()));
+        let (user, note) = (row.user.clone(), row.note.clone());
+        let new = NewKey { user, scope, path, expires: row.expires.clone(), note };
+        Ok(MadeKey::new(&new, &key, now))
+    }
+
+    /// Changes a key.
+    pub fn edit_key(
+        &self,
+        shown: Option<SheetVersion>,
+        line: usize,
+        edit: &KeyEdit,
+    ) -> Result<(), Failure> {
+        self.volume.edit_keys(shown, |sheet| apply(sheet, line, edit))?;
+        Ok(())
+    }
+
+    /// Changes several columns of a key, all or none.
+    pub fn set_key(
+        &self,
+        shown: Option<SheetVersion>,
+        line: usize,
+        changes: &[(Column, String)],
+    ) -> Result<(), Failure> {
+        self.volume.edit_keys(shown, |sheet| {
+            changes.iter().try_for_each(|(column, text)| sheet.set(line, *column, text))
+        })?;
+        Ok(())
+    }
+
+    /// The rows' keys that cover a path and are good now: who can read it, besides everyone where it is public.
+    pub fn readers(&self, path: &RelPath) -> Result<Vec<Row>, Failure> {
+        let now = Timestamp::now();
+        let covers = |row: &Row| {
+            let key = row.key.as_ref().filter(|_| row.state == State::On);
+            key.is_some_and(|it| it.covers(path) && !it.has_expired(now))
+        };
+        Ok(self.volume.key_sheet()?.rows(now).into_iter().filter(covers).collect())
+    }
+}
+
+fn apply(
+    sheet: &mut KeySheet,
+    line: usize,
+    edit: &KeyEdit,
+) -> Result<(), volume::key_sheet::SheetError> {
+    match edit {
+        KeyEdit::Off => sheet.switch_off(line),
+        KeyEdit::On => sheet.switch_on(line),
+        KeyEdit::Revoke => sheet.revoke(line),
+        KeyEdit::Seal => sheet.seal(line),
+        KeyEdit::Set(column, text) => sheet.set(line, *column, text),
+        KeyEdit::Mend(fault) => sheet.mend(line, *fault),
+    }
+}
+
+impl Keys {
+    /// Which row somebody means: a user's name where that has one key only, a key's id, or `line:N`.
+    pub fn pick(&self, given: &str) -> Result<&Row, Failure> {
+        let line: Option<usize> = given.strip_prefix("line:").and_then(|it| it.parse().ok());
+        let is_meant =
+            |row: &&Row| line == Some(row.line) || row.id().is_some_and(|it| it == given);
+        if let Some(row) = self.rows.iter().find(is_meant) {
+            return Ok(row);
+        }
+        let of_user: Vec<&Row> = self.rows.iter().filter(|it| it.user == given).collect();
+        match of_user.as_slice() {
+            [row] => Ok(row),
+            [] => {
+                Err(Failure::new(format!("there is no key `{given}`: `sounding keys` lists them")))
+            }
+            several => {
+                let ids: Vec<String> = several
+                    .iter()
+                    .map(|it| {
+                        format!(
+                            "{} ({})",
+                            it.id().unwrap_or(format!("line:{}", it.line)),
+                            it.masked
+                        )
+                    })
+                    .collect();
+                Err(Failure::new(format!("{given} has several keys, name one: {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// All faults, with their rows.
+    pub fn faults(&self) -> impl Iterator<Item = (&Row, Fault)> {
+        self.rows.iter().flat_map(|row| row.faults.iter().map(move |it| (row, *it)))
+    }
+
+    /// How many different people have a key here.
+    pub fn people(&self) -> usize {
+        let mut users: Vec<&str> = self.rows.iter().map(|it| it.user.as_str()).collect();
+        users.sort_unstable();
+        users.dedup();
+        users.len()
+    }
+}
+
+impl KeyEntry {
+    /// Of a row.
+    pub fn of(row: &Row, now: Timestamp) -> KeyEntry {
+        let key = row.key.as_ref();
+        KeyEntry {
+            line: row.line,
+            id: row.id(),
+            username: row.user.clone(),
+            apikey: row.masked.clone(),
+            state: state_text(row, now),
+            sealed: row.is_sealed,
+            scope: key.map(|it| it.scope.text()),
+            path: key.map(|it| it.path.clone()),
+            expires: row.expires.clone(),
+            created: row.created.clone(),
+            note: row.note.clone(),
+            warnings: row.faults.iter().map(Fault::to_string).collect(),
+        }
+    }
+}
+
+/// Whether a key is good, in a word.
+pub fn state_text(row: &Row, now: Timestamp) -> &'static str {
+    let has_expired = row.key.as_ref().is_some_and(|it| it.has_expired(now));
+    match row.state {
+        State::Off => "off",
+        State::PassedOver => "passed over",
+        State::On if has_expired => "expired",
+        State::On => "on",
+    }
+}
+
+impl MadeKey {
+    fn new(new: &NewKey, key: &PlainKey, now: Timestamp) -> MadeKey {
+        MadeKey {
+            username: new.user.clone(),
+            apikey: String::from_utf8_lossy(key.reveal()).into_owned(),
+            scope: new.scope.text(),
+            path: new.path.clone(),
+            expires: new.expires.clone(),
+            created: now.strftime("%Y-%m-%d").to_string(),
+            note: new.note.clone(),
+        }
+    }
+}
+
+/// What becomes of the old key, as somebody writes it: `7d`, `0`, `never`.
+pub fn parse_overlap(given: &str, now: Timestamp) -> Result<OldKey, Failure> {
+    if given.eq_ignore_ascii_case("never") {
+        return Ok(OldKey::Stays);
+    }
+    if parse_age(given).is_ok_and(|it| it.is_zero()) {
+        return Ok(OldKey::EndsNow);
+    }
+    Ok(OldKey::EndsAt(parse_end(given, now)?))
+}
+
+/// What one mend does, and whether it needs a new key, in a few words.
+pub fn remedy(fault: Fault) -> String {
+    match fault.mend() {
+        Mend::Rotate => fault.remedy().to_owned(),
+        Mend::Rewrite => format!("{} (`sounding keys check --mend`)", fault.remedy()),
+    }
+}
+
+/// What a key covers, in a few words.
+pub fn reach(row: &Row) -> String {
+    let Some(key) = &row.key else { return "nothing".to_owned() };
+    let what = match key.scope {
+        Scope::Read => "read",
+        Scope::Write => "read and upload",
+    };
+    if key.path.is_root() {
+        format!("{what}, whole volume")
+    } else {
+        format!("{what}, {} and all below", shown(&key.path))
+    }
+}

@@ -1,0 +1,538 @@
+//! Commands without a screen: what they print, and the status they end with.
+//!
+//! Output goes to a writer that is handed in, so that the console's palette shows the same.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use clap::CommandFactory;
+use jiff::Timestamp;
+use serde::Serialize;
+use volume::RelPath;
+use volume::key_sheet::{Column, Mend, NewKey};
+use volume::keys::{PlainKey, Scope};
+use volume::names::Kind;
+use volume::uploads::Exists;
+
+use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
+use crate::ops::keys::{KeyEdit, KeyEntry, parse_overlap, reach, remedy};
+use crate::ops::{Desk, Failure, parse_age, parse_end, shown};
+use crate::text;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// It looked for faults and found some.
+    Found,
+    /// Not all of it could be done; why has been said.
+    Partly,
+}
+
+/// Where output goes, and how names are written there.
+pub struct Out<'a> {
+    /// What it is for.
+    pub to: &'a mut dyn Write,
+    /// What could not be done, where a command goes on with the rest.
+    pub errors: &'a mut dyn Write,
+    /// Whether a terminal shows it: names are escaped then, and passed on as they are otherwise.
+    pub is_screen: bool,
+}
+
+impl Out<'_> {
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.to, "{text}")?)
+    }
+
+    fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer_pretty(&mut self.to, value)?;
+        self.line("")
+    }
+
+    fn name(&mut self, before: &str, name: &[u8], behind: &str) -> Result<(), Failure> {
+        self.to.write_all(before.as_bytes())?;
+        if self.is_screen {
+            self.to.write_all(text::escape(name).as_bytes())?;
+        } else {
+            self.to.write_all(name)?;
+        }
+        self.line(behind)
+    }
+
+    /// A path, with a slash in front.
+    fn path(&mut self, before: &str, path: &RelPath, behind: &str) -> Result<(), Failure> {
+        if self.is_screen {
+            return self.line(&format!("{before}{}{behind}", shown(path)));
+        }
+        self.name(&format!("{before}/"), &path.to_plain(), behind)
+    }
+}
+
+/// Does what was asked for.
+pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    match command {
+        Command::Ls { path, long, sort, reverse, json } => {
+            ls(desk, &desk.path(&path)?, (sort, reverse), long, json, out)?;
+        }
+        Command::Du { path, json } => return du(desk, &desk.path(&path)?, json, out),
+        Command::Find { pattern, path, json } => {
+            return find(desk, &pattern, &desk.path(&path)?, json, out);
+        }
+        Command::Cat { paths } => {
+            for path in &paths {
+                let mut file = desk.file(&desk.path(path)?)?.open()?;
+                io::copy(&mut file, out.to)?;
+            }
+        }
+        Command::Info { path, json } => info(desk, &desk.path(&path)?, json, out)?,
+        Command::Mkdir { path } => desk.new_folder(&desk.path(&path)?)?,
+        Command::Mv(args) => {
+            return each(desk, &args, out, |from, to, exists| {
+                desk.move_to(from, to, exists).map(|it| (it, 0))
+            });
+        }
+        Command::Cp(args) => {
+            return each(desk, &args, out, |from, to, exists| {
+                let go_on = &mut |_: &_| ControlFlow::Continue(());
+                desk.copy_to(from, to, exists, go_on).map(|it| (it.path, it.links_left_out))
+            });
+        }
+        Command::Rm { paths } => return rm(desk, &paths, out),
+        Command::Trash { command, json } => {
+            trash(desk, command.unwrap_or(TrashCommand::List), json, out)?;
+        }
+        Command::Keys { command, json } => {
+            return keys(desk, command.unwrap_or(KeysCommand::List), json, out);
+        }
+        Command::Share { path, expires, note, json } => {
+            let link = desk.share(None, &desk.path(&path)?, &expires, &note)?;
+            if json { out.json(&link)? } else { out.line(&link.url)? }
+        }
+        Command::Completions { shell } => completions(shell, out),
+        Command::Man => man(out)?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// The completions of a shell.
+pub fn completions(shell: clap_complete::Shell, out: &mut Out<'_>) {
+    clap_complete::generate(shell, &mut Cli::command(), "sounding", &mut out.to);
+}
+
+/// The man page, the commands' own pages behind it.
+pub fn man(out: &mut Out<'_>) -> Result<(), Failure> {
+    let mut all = Cli::command();
+    all.build();
+    Ok(clap_mangen::Man::new(all).render(&mut out.to)?)
+}
+
+fn ls(
+    desk: &Desk,
+    path: &RelPath,
+    (sort, reverse): (Sort, bool),
+    long: bool,
+    json: bool,
+    out: &mut Out<'_>,
+) -> Result<(), Failure> {
+    let entries = desk.list(path, sort, reverse)?;
+    if json {
+        return out.json(&entries);
+    }
+    for entry in &entries {
+        let is_folder = entry.kind == "directory";
+        let before = if long {
+            let size = entry.size.map(text::bytes).unwrap_or_default();
+            let time =
+                entry.mtime.map_or("-".to_owned(), |it| it.strftime("%Y-%m-%d %H:%M").to_string());
+            format!("{size:>10}  {time:16}  ")
+        } else {
+            String::new()
+        };
+        out.name(&before, &entry.bytes, if is_folder { "/" } else { "" })?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct UsedEntry {
+    name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    size: u64,
+    disk: u64,
+    files: u64,
+}
+
+fn du(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    let mut usage = volume::scan::Usage::default();
+    desk.usage(path, &mut |it| {
+        usage = it.clone();
+        ControlFlow::Continue(())
+    })?;
+    let entry = |it: &'_ volume::scan::Used| UsedEntry {
+        name: String::from_utf8_lossy(&it.name).into_owned(),
+        kind: crate::ops::files::kind_text(it.kind),
+        size: it.len,
+        disk: it.disk,
+        files: it.files,
+    };
+    if json {
+        out.json(&usage.entries.iter().map(entry).collect::<Vec<_>>())?;
+    } else {
+        for it in &usage.entries {
+            let behind = if it.kind == Kind::Folder { "/" } else { "" };
+            out.name(&format!("{:>10}  ", text::bytes(it.disk)), &it.name, behind)?;
+        }
+        out.line(&format!("{:>10}  in all", text::bytes(usage.disk())))?;
+    }
+    told_unreadable(usage.unreadable, out)
+}
+
+fn find(
+    desk: &Desk,
+    pattern: &str,
+    path: &RelPath,
+    json: bool,
+    out: &mut Out<'_>,
+) -> Result<Outcome, Failure> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        path: &'a RelPath,
+        #[serde(rename = "type")]
+        kind: &'static str,
+    }
+    let mut result = Ok(());
+    let mut unreadable = 0;
+    desk.search(pattern, path, &mut |it| {
+        unreadable = it.unreadable;
+        for hit in &it.hits {
+            let kind = crate::ops::files::kind_text(hit.kind);
+            result = if json {
+                serde_json::to_string(&Line { path: &hit.path, kind })
+                    .map_err(Failure::from)
+                    .and_then(|it| out.line(&it))
+            } else {
+                out.path("", &hit.path, if hit.kind == Kind::Folder { "/" } else { "" })
+            };
+            if result.is_err() {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    result?;
+    told_unreadable(unreadable, out)
+}
+
+fn told_unreadable(unreadable: u64, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    if unreadable == 0 {
+        return Ok(Outcome::Done);
+    }
+    let what = text::things(unreadable, "folder or file", "folders or files");
+    writeln!(
+        out.errors,
+        "sounding: {what} could not be read and {} not counted",
+        if unreadable == 1 { "is" } else { "are" }
+    )?;
+    Ok(Outcome::Partly)
+}
+
+#[derive(Serialize)]
+struct Info {
+    path: RelPath,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtime: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<usize>,
+    url: String,
+    public: bool,
+    readers: Vec<KeyEntry>,
+}
+
+fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {
+    let found = desk.find(path)?;
+    let (stat, items) = match &found {
+        volume::Found::File(file) => (Some(file.stat), None),
+        volume::Found::Folder(folder) => (None, Some(folder.count()?)),
+    };
+    // Who follows a link needs a key for where it leads too.
+    let real = found.real_path().unwrap_or(path).clone();
+    let both = |it: &KeyEntry| it.path.as_ref().is_some_and(|covered| real.is_within(covered));
+    let now = Timestamp::now();
+    let rows = desk.readers(path)?;
+    let info = Info {
+        path: path.clone(),
+        kind: crate::ops::files::kind_text(if items.is_some() { Kind::Folder } else { Kind::File }),
+        size: stat.map(|it| it.len),
+        mtime: stat.map(|it| text::timestamp(it.modified)),
+        items,
+        url: desk.address(path, items.is_some()),
+        public: path.is_public() && real.is_public(),
+        readers: rows.iter().map(|it| KeyEntry::of(it, now)).filter(both).collect(),
+    };
+    if json {
+        return out.json(&info);
+    }
+    out.path("", path, if info.items.is_some() { "/" } else { "" })?;
+    if let Some(size) = info.size {
+        out.line(&format!("{} ({} bytes)", text::bytes(size), text::count(size)))?;
+    }
+    if let Some(items) = info.items {
+        out.line(&text::things(items as u64, "item", "items"))?;
+    }
+    if let Some(mtime) = info.mtime {
+        out.line(&format!("written {} UTC", mtime.strftime("%Y-%m-%d %H:%M:%S")))?;
+    }
+    out.line(&info.url)?;
+    if info.public {
+        out.line("anyone can read it, without a key")?;
+    }
+    for row in rows.iter().filter(|it| info.readers.iter().any(|reader| reader.line == it.line)) {
+        out.line(&format!("{}  {}  {}", row.user, row.masked, reach(row)))?;
+    }
+    if info.readers.is_empty() && !info.public {
+        out.line("no key covers it: nobody can read it")?;
+    }
+    Ok(())
+}
+
+/// Each of several to one place. What can't be done does not keep the rest from it.
+fn each(
+    desk: &Desk,
+    args: &TransferArgs,
+    out: &mut Out<'_>,
+    act: impl Fn(&RelPath, &RelPath, Exists) -> Result<(RelPath, u64), Failure>,
+) -> Result<Outcome, Failure> {
+    let Some((to, from)) = args.paths.split_last() else { return Ok(Outcome::Done) };
+    let to = desk.path(to)?;
+    let exists = match (args.keep_both, args.replace) {
+        (true, _) => Exists::KeepBoth,
+        (_, true) => Exists::Replace,
+        _ => Exists::Refuse,
+    };
+    let is_folder = matches!(desk.find(&to), Ok(volume::Found::Folder(_)));
+    if from.len() > 1 && !is_folder {
+        return Err(Failure::new(format!(
+            "`{}` is no folder: several things need one to go to",
+            shown(&to)
+        )));
+    }
+    let mut outcome = Outcome::Done;
+    for path in from {
+        let result = desk.path(path).and_then(|from| {
+            let target = desk.target(&from, &to)?;
+            act(&from, &target, exists)
+        });
+        match result {
+            Ok((path, 0)) => out.path("", &path, "")?,
+            Ok((path, links)) => {
+                let links = text::things(links, "link to a folder was", "links to folders were");
+                out.path("", &path, &format!(" ({links} left out)"))?;
+            }
+            Err(Failure { what: why, .. }) => {
+                writeln!(out.errors, "sounding: {why}")?;
+                outcome = Outcome::Partly;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+fn rm(desk: &Desk, paths: &[OsString], out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::Done;
+    for path in paths {
+        match desk.path(path).and_then(|it| desk.discard(&it)) {
+            Ok(name) => out.name("in the trash as ", &name, "")?,
+            Err(Failure { what: why, .. }) => {
+                writeln!(out.errors, "sounding: {why}")?;
+                outcome = Outcome::Partly;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+fn trash(desk: &Desk, command: TrashCommand, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {
+    use std::os::unix::ffi::OsStrExt;
+    match command {
+        TrashCommand::List => {
+            let entries = desk.trashed()?;
+            if json {
+                return out.json(&entries);
+            }
+            for it in &entries {
+                let time = it
+                    .deleted
+                    .map_or("-".to_owned(), |it| it.strftime("%Y-%m-%d %H:%M").to_string());
+                let size = if it.kind == "file" { text::bytes(it.size) } else { String::new() };
+                let from = it.path.as_ref().map_or("?".to_owned(), shown);
+                out.name(
+                    &format!("{time:16}  {size:>10}  "),
+                    &it.bytes,
+                    &format!("  from {from} by {}", it.username),
+                )?;
+            }
+        }
+        TrashCommand::Restore { name, to } => {
+            let to = to.map(|it| desk.path(&it)).transpose()?;
+            let path = desk.restore(name.as_bytes(), to.as_ref())?;
+            out.path("", &path, "")?;
+        }
+        TrashCommand::Remove { name, yes } => {
+            confirmed(yes)?;
+            desk.remove_trashed(name.as_bytes())?;
+        }
+        TrashCommand::Empty { older_than, yes } => {
+            confirmed(yes)?;
+            let kept = older_than.map_or(Ok(Duration::ZERO), |it| parse_age(&it))?;
+            let emptied = desk.empty_trash(kept)?;
+            out.line(&format!(
+                "removed {} for good",
+                text::things(emptied as u64, "thing", "things")
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+fn confirmed(yes: bool) -> Result<(), Failure> {
+    if yes { Ok(()) } else { Err(Failure::new("this can't be undone: say --yes to do it")) }
+}
+
+fn keys(
+    desk: &Desk,
+    command: KeysCommand,
+    json: bool,
+    out: &mut Out<'_>,
+) -> Result<Outcome, Failure> {
+    let keys = desk.keys()?;
+    let shown_version = Some(keys.version);
+    let now = Timestamp::now();
+    let edit = |key: &str, edit: KeyEdit, out: &mut Out<'_>| {
+        let row = keys.pick(key)?;
+        desk.edit_key(shown_version, row.line, &edit)?;
+        if json { keys_json(desk, out) } else { Ok(()) }
+    };
+    match command {
+        KeysCommand::List if json => keys_json(desk, out)?,
+        KeysCommand::List => {
+            for row in &keys.rows {
+                out.line(&key_line(row, now))?;
+            }
+        }
+        KeysCommand::Add { user, write, path, expires, note, key_stdin } => {
+            let scope = if write { Scope::Write } else { Scope::Read };
+            let (path, expires) = (desk.path(&path)?, parse_end(&expires, now)?);
+            let plain = if key_stdin { Some(key_from_stdin()?) } else { None };
+            let new = NewKey { user, scope, path, expires, note };
+            made(&desk.add_key(shown_version, &new, plain)?, json, out)?;
+        }
+        KeysCommand::Rotate { key, overlap } => {
+            let row = keys.pick(&key)?;
+            let old = parse_overlap(&overlap, now)?;
+            made(&desk.rotate_key(shown_version, row, &old)?, json, out)?;
+        }
+        KeysCommand::Revoke { key, last } => {
+            let row = keys.pick(&key)?;
+            if keys.good == 1 && row.key.is_some() && !last {
+                return Err(Failure::new(
+                    "this is the last key: without one nobody can read, and the old Python server does not start; \
+                     say --last to revoke it",
+                ));
+            }
+            edit(&key, KeyEdit::Revoke, out)?;
+        }
+        KeysCommand::Off { key } => edit(&key, KeyEdit::Off, out)?,
+        KeysCommand::On { key } => edit(&key, KeyEdit::On, out)?,
+        KeysCommand::Note { key, text } => edit(&key, KeyEdit::Set(Column::Note, text), out)?,
+        KeysCommand::Seal { key } => edit(&key, KeyEdit::Seal, out)?,
+        KeysCommand::Set { key, scope, path, expires } => {
+            let row = keys.pick(&key)?;
+            let expires = expires.map(|it| parse_end(&it, now)).transpose()?;
+            let changes =
+                [(Column::Scope, scope), (Column::Path, path), (Column::Expires, expires)];
+            let changes: Vec<_> =
+                changes.into_iter().filter_map(|(column, it)| Some((column, it?))).collect();
+            if changes.is_empty() {
+                return Err(Failure::new("say what to change: --scope, --path or --expires"));
+            }
+            desk.set_key(shown_version, row.line, &changes)?;
+            if json {
+                keys_json(desk, out)?;
+            }
+        }
+        KeysCommand::Check { mend } => return check(desk, mend, json, out),
+    }
+    Ok(Outcome::Done)
+}
+
+fn keys_json(desk: &Desk, out: &mut Out<'_>) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    let rows = desk.keys()?.rows;
+    out.json(&rows.iter().map(|it| KeyEntry::of(it, now)).collect::<Vec<_>>())
+}
+
+fn key_line(row: &volume::key_sheet::Row, now: Timestamp) -> String {
+    let it = KeyEntry::of(row, now);
+    let id = it.id.unwrap_or_else(|| format!("line:{}", it.line));
+    let ends = if it.expires.is_empty() { "never" } else { &it.expires };
+    let warnings = it.warnings.iter().fold(String::new(), |all, it| all + "  ! " + it);
+    let (user, note) = (text::escape(it.username.as_bytes()), text::escape(it.note.as_bytes()));
+    let line = format!(
+        "{id:10} {user:12} {:20} {:11} {:28} ends {ends:11} {note}{warnings}",
+        it.apikey,
+        it.state,
+        reach(row),
+    );
+    line.trim_end().to_owned()
+}
+
+fn made(made: &crate::ops::keys::MadeKey, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {
+    if json { out.json(made) } else { out.line(&made.apikey) }
+}
+
+fn key_from_stdin() -> Result<PlainKey, Failure> {
+    let mut text = String::new();
+    io::stdin().take(4096).read_to_string(&mut text)?;
+    let key = text.trim();
+    if key.is_empty() || key.contains([',', ' ', '#']) || key.contains(char::is_control) {
+        return Err(Failure::new(
+            "standard input has no key: one word without comma, space, `#` or control characters",
+        ));
+    }
+    Ok(PlainKey::new(key.as_bytes()))
+}
+
+fn check(desk: &Desk, mend: bool, json: bool, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    if mend {
+        // Each mend moves nothing but its own line; the file is looked at again after each.
+        loop {
+            let keys = desk.keys()?;
+            let next = keys.faults().find(|(_, fault)| fault.mend() == Mend::Rewrite);
+            let Some((row, fault)) = next else { break };
+            desk.edit_key(Some(keys.version), row.line, &KeyEdit::Mend(fault))?;
+            writeln!(out.errors, "line {}: {fault}: mended: {}", row.line, fault.remedy())?;
+        }
+    }
+    let keys = desk.keys()?;
+    if json {
+        keys_json(desk, out)?;
+    } else {
+        for (row, fault) in keys.faults() {
+            out.line(&format!(
+                "line {} ({}): {fault}. To do: {}",
+                row.line,
+                text::escape(row.user.as_bytes()),
+                remedy(fault)
+            ))?;
+        }
+    }
+    Ok(if keys.faults().next().is_some() { Outcome::Found } else { Outcome::Done })
+}

@@ -1,0 +1,297 @@
+//! `sounding` without a screen, as scripts use it: the built program on a real volume.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let place = Place(tempfile::tempdir().unwrap());
+        for (path, content) in [
+            ("berlin/output_trips.csv", "person,trip\n1,1_1\n"),
+            ("berlin/it.10/links.csv", "a"),
+            ("berlin/it.2/links.csv", "b"),
+            ("public/logo.png", "png"),
+        ] {
+            place.put(path, content);
+        }
+        place
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn put(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sounding"));
+        command.args(args).env("SOUNDING_VOLUME", self.0.path());
+        command.env_remove("API_KEYS").env_remove("FLY_APP_NAME").env_remove("SOUNDING_URL");
+        command
+    }
+
+    fn try_run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let output = self.try_run(args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.run(args)).unwrap()
+    }
+
+    /// The status and what was said of it.
+    fn fails(&self, args: &[&str]) -> (i32, String) {
+        let output = self.try_run(args);
+        assert!(!output.status.success(), "{args:?}: {output:?}");
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// The keys, as the reader that is replaced would have them.
+    fn old_reader(&self) -> HashMap<String, String> {
+        let mut lookup = HashMap::new();
+        for line in self.read(".sounding/auth-keys.csv").lines().map(str::trim) {
+            let items: Vec<&str> = line.split(',').collect();
+            if let ([user, key, ..], false) = (items.as_slice(), line.starts_with('#')) {
+                lookup.insert((*key).to_owned(), (*user).to_owned());
+            }
+        }
+        lookup
+    }
+}
+
+#[test]
+fn ls_lists_in_natural_order_folders_first() {
+    let place = Place::new();
+    assert_eq!(place.run(&["ls", "berlin"]), "it.2/\nit.10/\noutput_trips.csv\n");
+    assert_eq!(place.run(&["ls"]), "berlin/\npublic/\n");
+    let list = place.json(&["ls", "/berlin/", "--json"]);
+    assert_eq!(list[2]["name"], "output_trips.csv");
+    assert_eq!((&list[2]["type"], &list[2]["size"]), (&"file".into(), &18.into()));
+    assert_eq!(list[0]["type"], "directory");
+    let (status, why) = place.fails(&["ls", "hamburg"]);
+    assert_eq!((status, why.as_str()), (1, "sounding: there is nothing at `/hamburg`\n"));
+    assert!(place.fails(&["ls", ".sounding"]).1.contains("hidden"));
+}
+
+#[test]
+fn names_that_are_no_text_go_through_pipes_as_they_are() {
+    let place = Place::new();
+    let name = std::ffi::OsStr::from_bytes(b"m\xfcnchen\n.csv");
+    fs::write(place.0.path().join("berlin").join(name), "x").unwrap();
+    let listed = place.try_run(&["ls", "berlin"]).stdout;
+    assert!(listed.windows(13).any(|it| it == b"m\xfcnchen\n.csv\n"[..13].as_ref()));
+    let mut from = std::ffi::OsString::from("berlin/");
+    from.push(name);
+    let moved = place.command(&["mv"]).arg(from).arg("berlin/muenchen.csv").output().unwrap();
+    assert!(moved.status.success(), "{moved:?}");
+    assert_eq!(place.read("berlin/muenchen.csv"), "x");
+}
+
+#[test]
+fn files_are_found_shown_and_added_up() {
+    let place = Place::new();
+    let found = place.run(&["find", "LINKS"]);
+    let mut found: Vec<&str> = found.lines().collect();
+    found.sort_unstable();
+    assert_eq!(found, ["/berlin/it.10/links.csv", "/berlin/it.2/links.csv"]);
+    assert_eq!(place.run(&["find", "it.?", "berlin"]), "/berlin/it.2/\n");
+    assert_eq!(place.run(&["cat", "berlin/it.2/links.csv", "berlin/it.10/links.csv"]), "ba");
+    let usage = place.json(&["du", "berlin", "--json"]);
+    let sum: u64 = usage.as_array().unwrap().iter().map(|it| it["size"].as_u64().unwrap()).sum();
+    assert_eq!(sum, 20);
+}
+
+#[test]
+fn the_tree_is_changed_and_nothing_is_lost() {
+    let place = Place::new();
+    assert_eq!(
+        place.run(&["mv", "berlin/output_trips.csv", "berlin/it.2"]),
+        "/berlin/it.2/output_trips.csv\n"
+    );
+    place.run(&["mkdir", "zurich/new"]);
+    place.run(&["cp", "berlin", "zurich"]);
+    assert_eq!(place.read("zurich/berlin/it.2/links.csv"), "b");
+    let (status, why) = place.fails(&["cp", "berlin/it.2/links.csv", "berlin/it.10/links.csv"]);
+    assert_eq!((status, place.read("berlin/it.10/links.csv").as_str()), (1, "a"));
+    assert!(why.contains("already exists"), "{why}");
+    place.run(&["cp", "--replace", "berlin/it.2/links.csv", "berlin/it.10/links.csv"]);
+    assert_eq!(place.read("berlin/it.10/links.csv"), "b");
+    place.run(&["rm", "zurich"]);
+    let trash = place.json(&["trash", "--json"]);
+    assert_eq!(trash.as_array().unwrap().len(), 2);
+    assert!(trash.as_array().unwrap().iter().any(|it| it["path"] == "berlin/it.10/links.csv"));
+    assert_eq!(place.run(&["trash", "restore", "zurich"]), "/zurich\n");
+    assert_eq!(place.read("zurich/berlin/it.2/links.csv"), "b");
+    assert!(place.fails(&["trash", "empty"]).1.contains("--yes"));
+    place.run(&["trash", "empty", "--yes"]);
+    assert_eq!(place.json(&["trash", "--json"]), Value::Array(vec![]));
+}
+
+#[test]
+fn several_things_are_done_as_far_as_they_can_be() {
+    let place = Place::new();
+    let (status, why) = place.fails(&["rm", "berlin/none", "berlin/it.2"]);
+    assert!(status == 1 && why.contains("none") && !place.path("berlin/it.2").exists());
+    let (_, why) = place.fails(&["mv", "berlin", "public", "nowhere"]);
+    assert!(why.contains("no folder") && place.path("berlin").exists());
+}
+
+#[test]
+fn a_key_goes_through_its_life() {
+    let place = Place::new();
+    place.put(".sounding/auth-keys.csv", "# ours\nimove,imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n");
+    let key = place.run(&[
+        "keys",
+        "add",
+        "kmt",
+        "--write",
+        "--path",
+        "berlin",
+        "--expires",
+        "90d",
+        "--note",
+        "ci",
+    ]);
+    let key = key.trim_end();
+    assert!(key.starts_with("kmt-") && key.len() == 36, "{key}");
+    assert_eq!(place.old_reader()[key], "kmt");
+    let list = place.json(&["keys", "list", "--json"]);
+    let kmt = &list[1];
+    assert_eq!(
+        (&kmt["username"], &kmt["scope"], &kmt["path"]),
+        (&"kmt".into(), &"write".into(), &"berlin".into())
+    );
+    assert!(!list.to_string().contains(key), "a list shows no key");
+    assert_eq!(kmt["apikey"], format!("kmt-..{}", &key[32..]));
+    let id = kmt["id"].as_str().unwrap().to_owned();
+
+    place.run(&["keys", "off", "kmt"]);
+    assert!(!place.old_reader().contains_key(key));
+    assert_eq!(place.json(&["keys", "--json"])[1]["state"], "off");
+    place.run(&["keys", "on", &id]);
+    place.run(&["keys", "note", "kmt", "for a, b"]);
+    place.run(&["keys", "set", "kmt", "--scope", "read", "--expires", "never"]);
+    let kmt = &place.json(&["keys", "--json"])[1];
+    assert_eq!(
+        (&kmt["note"], &kmt["expires"], &kmt["scope"]),
+        (&"for a, b".into(), &"".into(), &"read".into())
+    );
+
+    let fresh = place.run(&["keys", "rotate", "kmt"]);
+    assert_eq!(place.old_reader().len(), 3);
+    assert!(place.fails(&["keys", "revoke", "kmt"]).1.contains("several keys"));
+    place.run(&["keys", "revoke", &id]);
+    assert!(
+        !place.old_reader().contains_key(key) && place.old_reader().contains_key(fresh.trim_end())
+    );
+    place.run(&["keys", "seal", "kmt"]);
+    assert!(!place.read(".sounding/auth-keys.csv").contains(fresh.trim_end()));
+    place.run(&["keys", "revoke", "imove"]);
+    assert!(place.fails(&["keys", "revoke", "kmt"]).1.contains("last key"));
+    assert!(place.read(".sounding/auth-keys.csv").starts_with("# ours\n"));
+}
+
+#[test]
+fn a_key_can_be_brought_along() {
+    let place = Place::new();
+    let mut add = place.command(&["keys", "add", "kmt", "--key-stdin", "--json"]);
+    let mut add = add.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    add.stdin.take().unwrap().write_all(b"kmt-my-own-long-enough-key\n").unwrap();
+    let made: Value = serde_json::from_slice(&add.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(
+        (&made["username"], &made["apikey"]),
+        (&"kmt".into(), &"kmt-my-own-long-enough-key".into())
+    );
+    assert_eq!(place.old_reader()["kmt-my-own-long-enough-key"], "kmt");
+}
+
+#[test]
+fn check_finds_mends_and_tells_by_its_status() {
+    let place = Place::new();
+    place.put(
+        ".sounding/auth-keys.csv",
+        "\u{feff}username,apikey\nkmt, kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\nzoe,short1\nx,\n",
+    );
+    let found = place.try_run(&["keys", "check"]);
+    assert_eq!(found.status.code(), Some(3));
+    let said = String::from_utf8(found.stdout).unwrap();
+    for what in ["byte order mark", "header", "spaces", "short", "empty"] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+    let mended = place.try_run(&["keys", "check", "--mend"]);
+    assert_eq!(mended.status.code(), Some(3), "the short key needs a new one");
+    let users: Vec<String> = place.old_reader().into_values().collect();
+    assert!(
+        users.len() == 2 && place.old_reader().contains_key("kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG")
+    );
+    place.run(&["keys", "rotate", "zoe", "--overlap", "0"]);
+    assert_eq!(place.run(&["keys", "check"]), "");
+}
+
+#[test]
+fn a_share_link_opens_one_thing_for_a_while() {
+    let place = Place::new();
+    let link = place.json(&[
+        "--url",
+        "https://x.fly.dev/",
+        "share",
+        "berlin/it.2",
+        "--expires",
+        "7d",
+        "--json",
+    ]);
+    let key = link["apikey"].as_str().unwrap();
+    assert_eq!(link["url"], format!("https://x.fly.dev/share/{key}/berlin/it.2/"));
+    let list = place.json(&["keys", "--json"]);
+    assert_eq!((&list[0]["path"], &list[0]["scope"]), (&"berlin/it.2".into(), &"read".into()));
+    assert!(list[0]["expires"].as_str().unwrap().starts_with("20"));
+    let info = place.json(&["info", "berlin/it.2/links.csv", "--json"]);
+    assert_eq!(info["readers"][0]["username"], "share");
+    assert_eq!(place.json(&["info", "public/logo.png", "--json"])["public"], true);
+    assert_eq!(place.json(&["info", "berlin/it.10", "--json"])["readers"], Value::Array(vec![]));
+}
+
+#[test]
+fn completions_and_the_man_page_need_no_volume() {
+    let run = |args: &[&str]| {
+        let command = Command::new(env!("CARGO_BIN_EXE_sounding"))
+            .args(args)
+            .env("SOUNDING_VOLUME", "/none")
+            .output();
+        String::from_utf8(command.unwrap().stdout).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell]).contains("rotate"), "{shell}");
+    }
+    assert!(run(&["man"]).contains(".TH sounding"));
+}
+
+#[test]
+fn wrong_use_ends_with_status_2() {
+    let place = Place::new();
+    assert_eq!(place.fails(&["lx"]).0, 2);
+    assert_eq!(place.fails(&["keys", "add"]).0, 2);
+    assert_eq!(place.fails(&["keys", "add", "ci-bot"]).0, 1);
+}

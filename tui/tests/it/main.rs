@@ -1,0 +1,13 @@
+//! The console tested as a program, on real volumes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "helpers of tests are not `in tests` to the lints"
+)]
+
+mod commands;
