@@ -9,6 +9,7 @@ use volume::keys::Keys;
 use volume::staging::Staged;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
+use crate::activity::Activity;
 use crate::coding::Encoders;
 use crate::feed::Feed;
 use crate::guesses::Guesses;
@@ -28,6 +29,8 @@ pub struct App {
     pub encoders: Encoders,
     /// Who works on which resumable upload.
     pub holders: Holders,
+    /// What goes on right now.
+    pub activity: Arc<Activity>,
     /// What changes on the volume.
     pub feed: Feed,
     /// Cancelled when the service ends: those who wait for changes are let go.
@@ -47,6 +50,7 @@ impl App {
             volume,
             key_file,
             guesses: Guesses::default(),
+            activity: Arc::default(),
             encoders: Encoders::default(),
             holders: Holders::default(),
             stall,

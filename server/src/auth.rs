@@ -128,6 +128,14 @@ impl Caller {
         }
     }
 
+    /// The key, if it is good.
+    pub fn key(&self) -> Option<&Key> {
+        match self {
+            Caller::Holder(key) => Some(key),
+            Caller::Former(_) | Caller::Anyone | Caller::Stranger => None,
+        }
+    }
+
     /// The user's name, for the log.
     pub fn user(&self) -> Option<&str> {
         match self {

@@ -25,6 +25,11 @@ pub struct Flags {
     #[arg(long, value_name = "ADDR", env = "SOUNDING_LISTEN", default_value = "127.0.0.1:4999")]
     listen: Listen,
 
+    /// The admin socket, over which the console learns what goes on. Only the service's own user can open it. By default
+    /// it is admin.sock in /run/sounding or in the user's runtime folder.
+    #[arg(long, value_name = "PATH", env = "SOUNDING_ADMIN")]
+    admin: Option<PathBuf>,
+
     /// How long downloads that are under way may go on after SIGTERM or Ctrl-C. A second signal ends them at once.
     #[arg(long, value_name = "SECONDS", env = "SOUNDING_GRACE", default_value_t = 30)]
     grace: u32,
@@ -76,6 +81,8 @@ pub struct Config {
     pub volume: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// The admin socket, if it was named.
+    pub admin: Option<PathBuf>,
     /// How long clients may take.
     pub patience: Patience,
     /// How events are written.
@@ -91,10 +98,10 @@ impl Config {
     }
 
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
-        let Flags { volume, listen, grace, log } = flags;
+        let Flags { volume, listen, admin, grace, log } = flags;
         let patience = Patience { grace: Duration::from_secs(grace.into()), ..Patience::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
-        Config { volume, listen, patience, log, extra_keys }
+        Config { volume, listen, admin, patience, log, extra_keys }
     }
 }
 

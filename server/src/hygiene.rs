@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::app::App;
 use jiff::Timestamp;
 use volume::{Volume, staging, trash};
 
 /// The first answers go before.
 const AFTER_START: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_hours(1);
+const KEY_USES_EVERY: Duration = Duration::from_mins(1);
 
 /// Sweeps staging and empties the trash of what has had its time, for ever.
 pub async fn keep(volume: Arc<Volume>) {
@@ -19,6 +21,30 @@ pub async fn keep(volume: Arc<Volume>) {
             tracing::error!("tidying broke off: {error}");
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Remembers from start to start when each key was last used.
+pub async fn keep_key_uses(app: Arc<App>) {
+    let volume = Arc::clone(&app.volume);
+    match tokio::task::spawn_blocking(move || volume.key_uses()).await {
+        Ok(Ok(uses)) => app.activity.remember(uses),
+        Ok(Err(error)) => tracing::warn!("could not read .sounding/key-use.json: {error}"),
+        Err(error) => tracing::error!("reading .sounding/key-use.json broke off: {error}"),
+    }
+    loop {
+        tokio::time::sleep(KEY_USES_EVERY).await;
+        write_key_uses(&app).await;
+    }
+}
+
+/// Writes down when each key was last used, if that is not written yet.
+pub async fn write_key_uses(app: &App) {
+    let Some(uses) = app.activity.take_changed_key_uses() else { return };
+    let volume = Arc::clone(&app.volume);
+    let written = tokio::task::spawn_blocking(move || volume.write_key_uses(&uses)).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!("could not write .sounding/key-use.json: {error}");
     }
 }
 

@@ -5,6 +5,8 @@
 //! order: [`serve`], [`router`], [`visit`], then [`files`], [`put`] or [`delete`].
 
 pub mod access_log;
+pub mod activity;
+pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod body;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, head, on, post};
 use http::{Uri, header};
@@ -27,6 +27,7 @@ const PREFLIGHT_LASTS: Duration = Duration::from_hours(2);
 
 /// The service's public face.
 pub fn router(app: Arc<App>) -> Router {
+    let activity = Arc::clone(&app.activity);
     Router::new()
         .route("/", get(|| async { Redirect::temporary("files/") }))
         .route("/files", get(|| async { Redirect::temporary("files/") }))
@@ -56,7 +57,7 @@ pub fn router(app: Arc<App>) -> Router {
         // Around all that may leave a body unread.
         .layer(from_fn(linger::linger))
         // Outermost, so that each request has its line.
-        .layer(from_fn(access_log::log))
+        .layer(from_fn_with_state(activity, access_log::log))
 }
 
 /// For an address that lost its slash on the way.

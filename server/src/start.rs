@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,12 +11,13 @@ use volume::key_file::AddKeyError;
 use volume::keys::{PlainKey, Scope};
 use volume::{OpenVolumeError, Volume};
 
+use crate::admin;
 use crate::app::App;
 use crate::config::Config;
 use crate::hygiene;
 use crate::listener::{ListenError, Listener};
 use crate::router::router;
-use crate::serve::serve;
+use crate::serve::{Patience, serve};
 use crate::tus;
 
 /// The user of the key that is made where there is none.
@@ -46,24 +48,50 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let app = Arc::new(app);
     let first_key = first_key(&app)?;
     let listener = Listener::bind(&config.listen).await?;
+    let admin = admin_listener(config.admin.as_deref()).await?;
     // Nobody may be reading; that is no reason not to serve.
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
     app.feed.observe();
     tokio::spawn(hygiene::keep(Arc::clone(&app.volume)));
     tokio::spawn(tus::recover(Arc::clone(&app)));
+    tokio::spawn(hygiene::keep_key_uses(Arc::clone(&app)));
     let ending = app.ending.clone();
+    if let Some(admin) = admin {
+        let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
+        let patience = Patience { grace: Duration::ZERO, ..config.patience };
+        tokio::spawn(async move { serve(admin, router, patience, ending.cancelled()).await });
+    }
     let stop = async move {
         stop.received().await;
         ending.cancel();
     };
-    let is_finished = serve(listener, router(app), config.patience, stop).await;
+    let is_finished = serve(listener, router(Arc::clone(&app)), config.patience, stop).await;
+    hygiene::write_key_uses(&app).await;
     if is_finished {
         tracing::info!("stopped");
     } else {
         tracing::warn!("stopped; downloads were cut off when their time was over");
     }
     Ok(())
+}
+
+/// The admin socket. Where nobody named one, the service does without it if it can't be had: another one may have it.
+async fn admin_listener(named: Option<&Path>) -> Result<Option<Listener>, ListenError> {
+    if let Some(path) = named {
+        return Ok(Some(admin::bind(path).await?));
+    }
+    let Some(path) = admin::default_path() else {
+        tracing::warn!("no admin socket: there is no folder for it, name one with --admin PATH");
+        return Ok(None);
+    };
+    match admin::bind(&path).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) => {
+            tracing::warn!("no admin socket: {error}; name another with --admin PATH");
+            Ok(None)
+        }
+    }
 }
 
 /// Makes a key where there is none: a service without one could serve nothing but `public`.

@@ -55,7 +55,7 @@ pub async fn caller(
     let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer { address: None });
     let caller = auth::identify(app, peer.client(&parts.headers), key, purpose, path).await?;
     if let Some((user, log)) = caller.user().zip(parts.extensions.get::<LogUser>()) {
-        log.set(user);
+        log.set(user, caller.key().map(|it| it.hashed.id()));
     }
     Ok(caller)
 }

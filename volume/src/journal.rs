@@ -235,6 +235,19 @@ impl Journal {
         Ok(Page { is_fresh: false, changes, cursor, is_end: read < limit })
     }
 
+    /// The last changes, the youngest first.
+    pub fn latest(&self, limit: usize) -> Result<Vec<Change>, JournalError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT seq, time, kind, path, origin, type, size, mtime, ctime, inode FROM change ORDER BY seq DESC LIMIT ?1",
+        )?;
+        let mut rows = statement.query(params![i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let mut changes = Vec::new();
+        while let Some(row) = rows.next()? {
+            changes.extend(change(row)?);
+        }
+        Ok(changes)
+    }
+
     /// Whether a cursor is of this journal, and nothing behind it was let go.
     fn knows(&self, cursor: Cursor) -> rusqlite::Result<bool> {
         if self.base()? == cursor {

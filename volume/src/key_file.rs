@@ -43,6 +43,8 @@ struct State {
     of_file: Keys,
     /// What is handed out: these, and the extra ones.
     current: Arc<Keys>,
+    /// Which text of the file is in force; none before the first.
+    version: Option<SheetVersion>,
     /// Why the file as it stands is not in force.
     trouble: Option<Trouble>,
 }
@@ -100,7 +102,8 @@ impl KeyFile {
     /// The keys file of a volume. Reads it at the first look.
     pub fn new(volume: Arc<Volume>, extra: Keys) -> KeyFile {
         let current = Arc::new(extra.clone());
-        let state = State { stamp: None, of_file: Keys::default(), current, trouble: None };
+        let of_file = Keys::default();
+        let state = State { stamp: None, of_file, current, version: None, trouble: None };
         KeyFile { volume, extra, state: Mutex::new(state) }
     }
 
@@ -121,6 +124,16 @@ impl KeyFile {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
 
+    /// Which text of the file is in force, after the last look.
+    pub fn version(&self) -> Option<SheetVersion> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).version
+    }
+
+    /// The keys that come from elsewhere.
+    pub fn extra(&self) -> &Keys {
+        &self.extra
+    }
+
     fn stamp(&self) -> Option<Stamp> {
         match rustix::fs::statat(self.volume.root(), KEYS_PLACE, rustix::fs::AtFlags::empty()) {
             Ok(stat) => Some(Stat::of(&stat)).filter(Stat::is_settled).map(Stamp::Settled),
@@ -136,12 +149,12 @@ impl KeyFile {
             Ok(text) => {
                 let keys = Keys::parse(&text);
                 let Some(doubt) = doubt(&text, &keys, &state.of_file) else {
-                    state.accept(keys, &self.extra);
+                    state.accept(keys, &self.extra, &text);
                     return Some(News::Loaded(Arc::clone(&state.current)));
                 };
                 let since = was_in_trouble.as_ref().map(|it| it.since);
                 if doubt.passes && since.is_some_and(|it| it.elapsed() >= PATIENCE) {
-                    state.accept(keys, &self.extra);
+                    state.accept(keys, &self.extra, &text);
                     return Some(News::Loaded(Arc::clone(&state.current)));
                 }
                 // What is new in it is good at once; nothing that was good is lost.
@@ -224,7 +237,8 @@ impl Volume {
 }
 
 impl State {
-    fn accept(&mut self, of_file: Keys, extra: &Keys) {
+    fn accept(&mut self, of_file: Keys, extra: &Keys, text: &[u8]) {
+        self.version = Some(SheetVersion::of(text));
         self.hand_out(of_file.clone(), extra);
         self.of_file = of_file;
     }

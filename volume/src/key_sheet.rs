@@ -217,7 +217,7 @@ impl KeySheet {
 
     /// Which text this is.
     pub fn version(&self) -> SheetVersion {
-        SheetVersion(Sha256::digest(self.to_bytes()).into())
+        SheetVersion::of(&self.to_bytes())
     }
 
     /// Every line that is a key, was one or should be one, in the order of the file.
@@ -443,6 +443,20 @@ impl KeySheet {
     }
 }
 
+impl SheetVersion {
+    /// Of a text.
+    pub(crate) fn of(text: &[u8]) -> SheetVersion {
+        SheetVersion(Sha256::digest(text).into())
+    }
+}
+
+/// As 16 hexadecimal digits, which two texts are not likely to share.
+impl fmt::Display for SheetVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(8).try_for_each(|it| write!(f, "{it:02x}"))
+    }
+}
+
 impl fmt::Debug for KeySheet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeySheet({} lines)", self.lines.len())
@@ -589,10 +603,10 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
         Err(why) => (None, Some(Fault::Unclear(why))),
     };
     let plain = PlainKey::new(written.key.as_bytes());
-    let masked = match (&key, is_sealed) {
-        (Some(key), true) => format!("sealed {}", key.hashed.id()),
-        _ if written.key.is_empty() => String::new(),
-        _ => plain.mask(written.user),
+    let masked = match &key {
+        Some(key) => key.masked.clone(),
+        None if written.key.is_empty() => String::new(),
+        None => plain.mask(written.user),
     };
     let state = match (off, &key) {
         (Some(_), _) => State::Off,

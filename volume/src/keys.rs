@@ -55,6 +55,8 @@ pub struct Key {
     pub user: String,
     /// What is compared with a request's key.
     pub hashed: HashedKey,
+    /// What may be shown of it.
+    pub masked: String,
     /// What it allows.
     pub scope: Scope,
     /// The folder it covers; the root is the whole volume.
@@ -218,9 +220,11 @@ impl Keys {
     pub fn parse_list(text: &str) -> Keys {
         let keys = text.split(',').map(str::trim).filter(|it| !it.is_empty()).map(|key| {
             let user = key.split_once('-').map_or(NAMELESS, |(user, _)| user);
+            let plain = PlainKey::new(key.as_bytes());
             Arc::new(Key {
                 user: if user.is_empty() { NAMELESS } else { user }.to_owned(),
-                hashed: PlainKey::new(key.as_bytes()).hash(),
+                masked: plain.mask(user),
+                hashed: plain.hash(),
                 scope: Scope::Read,
                 path: RelPath::root(),
                 expires: None,
@@ -244,6 +248,11 @@ impl Keys {
     /// Those of one user.
     pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = &'a Key> {
         self.keys.iter().map(Arc::as_ref).filter(move |it| it.user == user)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().map(Arc::as_ref)
     }
 
     /// How many there are.
@@ -290,7 +299,7 @@ pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str>
         let columns = Columns::of(sealed);
         let hashed = HashedKey::from_hex(columns.key)
             .ok_or("its key is no SHA-256 in 64 hexadecimal digits")?;
-        return columns.into_key(hashed);
+        return columns.into_key(hashed, format!("sealed {}", hashed.id()));
     }
     if line.is_empty() || is_comment {
         return Ok(Line::Blank);
@@ -305,8 +314,8 @@ pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str>
     if columns.key.is_empty() {
         return Err("it has no key in its second column");
     }
-    let hashed = PlainKey::new(columns.key.as_bytes()).hash();
-    columns.into_key(hashed)
+    let plain = PlainKey::new(columns.key.as_bytes());
+    columns.into_key(plain.hash(), plain.mask(columns.user))
 }
 
 /// A line's columns as they are written, without the space around them.
@@ -345,7 +354,7 @@ impl<'a> Columns<'a> {
         self.user.eq_ignore_ascii_case("username") && self.key.eq_ignore_ascii_case("apikey")
     }
 
-    fn into_key(self, hashed: HashedKey) -> Result<Line, &'static str> {
+    fn into_key(self, hashed: HashedKey, masked: String) -> Result<Line, &'static str> {
         let scope = match self.scope {
             "" | "read" => Scope::Read,
             "write" => Scope::Write,
@@ -363,7 +372,7 @@ impl<'a> Columns<'a> {
             ),
         };
         let user = if self.user.is_empty() { NAMELESS } else { self.user }.to_owned();
-        Ok(Line::Key(Key { user, hashed, scope, path, expires }))
+        Ok(Line::Key(Key { user, hashed, masked, scope, path, expires }))
     }
 }
 

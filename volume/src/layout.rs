@@ -17,6 +17,9 @@ pub(crate) const KEYS_PLACE: &str = ".sounding/auth-keys.csv";
 /// What the name of the new keys file ends in until the rename that puts it in place.
 pub const NEW_KEYS_SUFFIX: &str = ".new";
 
+/// When each key was last used, in the service's folder.
+pub const KEY_USE_FILE: &str = "key-use.json";
+
 /// What is on its way in, in the service's folder, until one rename makes it visible.
 pub const STAGING_FOLDER: &str = "staging";
 
@@ -70,6 +73,7 @@ mod tests {
         let staging = format!("{SERVICE_FOLDER}/{STAGING_FOLDER}");
         let upload = format!("{SERVICE_FOLDER}/{UPLOADS_FOLDER}/ID{UPLOAD_RECORD_SUFFIX}");
         let journal = format!("{SERVICE_FOLDER}/{JOURNAL_FILE}");
+        let key_use = format!("{SERVICE_FOLDER}/{KEY_USE_FILE}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
         let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
         let names = [
@@ -82,6 +86,7 @@ mod tests {
             &upload,
             &journal,
             BROKEN_JOURNAL_FILE,
+            &key_use,
             &trashed,
             &info,
             TRASH_INFO_SUFFIX,

@@ -10,11 +10,13 @@
 //! [`staged_folder`] whole folders;
 //! [`uploads`] lets them go on after a break; [`trash`] takes them out, for a while; [`tree`] moves and copies them; [`scan`] looks through all of it; [`space`] keeps some of the disk free;
 //! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
-//! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it.
+//! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it;
+//! [`key_use`] remembers when each was last used.
 
 pub mod journal;
 pub mod key_file;
 pub mod key_sheet;
+pub mod key_use;
 pub mod keys;
 pub mod layout;
 pub mod names;

@@ -170,6 +170,12 @@ impl Volume {
         }
     }
 
+    /// The device and inode of the root: two that have these in common are the same volume.
+    pub fn identity(&self) -> io::Result<(u64, u64)> {
+        let stat = rustix::fs::fstat(&self.root)?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
     /// A folder looked at as a volume of its own.
     pub(crate) fn at(&self, root: OwnedFd) -> Volume {
         Volume { root, way: self.way }

@@ -13,6 +13,7 @@
     reason = "helpers of tests are not `in tests` to the lints, and tests lay out volumes by hand"
 )]
 
+mod admin;
 mod answers;
 mod arrivals;
 mod clients;

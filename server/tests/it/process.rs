@@ -3,8 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -91,7 +93,16 @@ impl Drop for Program {
 fn command(volume: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sounding-server"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("--volume").arg(volume);
+    // Not the machine's own: tests run side by side.
+    command.env("SOUNDING_ADMIN", admin_socket());
     command
+}
+
+/// A socket's path that no other test has.
+pub fn admin_socket() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("sounding-test-{}-{number}.sock", std::process::id()))
 }
 
 fn shell(script: &str) -> String {
@@ -99,7 +110,7 @@ fn shell(script: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn volume_with_key() -> TempDir {
+pub fn volume_with_key() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     write(
         &folder.path().join(".sounding/auth-keys.csv"),

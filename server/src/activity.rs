@@ -1,0 +1,564 @@
+//! What the service does right now, for whoever looks after it.
+//!
+//! Counting costs a request a few atomic additions; one short lock when it begins and one when it ends. Nothing here
+//! runs by itself: a service that nobody asks sleeps.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::Method;
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use serde::Serialize;
+use volume::key_use::{KeyUse, KeyUses};
+
+use crate::access_log::LogUser;
+
+/// How many seconds are remembered, one by one.
+const SECONDS: usize = 300;
+/// Latencies are counted in classes, each a fifth wider than the one before: the first ends at 100 µs, the last
+/// at about 40 minutes.
+const CLASSES: usize = 96;
+const FIRST_CLASS_MICROS: f64 = 100.0;
+const CLASS_RATIO: f64 = 1.2;
+/// How many requests that are over are remembered.
+const RECENT: usize = 500;
+/// A console that has not asked for so long is gone.
+const CONSOLE_STAYS: Duration = Duration::from_mins(1);
+/// How far back the disk's trend looks.
+const TREND: Duration = Duration::from_mins(5);
+
+/// All that is remembered.
+#[derive(Debug)]
+pub struct Activity {
+    started: Instant,
+    /// When it began to serve.
+    pub since: Timestamp,
+    seconds: Box<[Second]>,
+    /// Locked for a few instructions when a request begins and ends, and to look.
+    requests: Mutex<Requests>,
+    key_uses: Mutex<KeyUses>,
+    /// Whether they are not written down yet.
+    key_uses_changed: AtomicBool,
+    consoles: Mutex<BTreeMap<String, Console>>,
+    disk: Mutex<VecDeque<(Instant, u64)>>,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    next: u64,
+    open: HashMap<u64, Arc<Open>>,
+    recent: VecDeque<Recent>,
+}
+
+/// One second's figures. Their place is used again five minutes later.
+#[derive(Debug)]
+struct Second {
+    /// Which second it is, since the start.
+    number: AtomicU64,
+    requests: AtomicU64,
+    errors: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+    latencies: [AtomicU32; CLASSES],
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub struct Open {
+    number: u64,
+    began: Instant,
+    method: Method,
+    path: String,
+    client: IpAddr,
+    user: LogUser,
+    /// The part that was asked for, where it is not the whole.
+    range: Mutex<Option<String>>,
+    /// How many bytes there will be, where that is known.
+    expected: AtomicU64,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+/// A request that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recent {
+    /// Its place in the order.
+    pub seq: u64,
+    /// When it ended.
+    pub time: Timestamp,
+    /// Of the answer; 499 where the client did not wait for one.
+    pub status: u16,
+    /// Until the answer began, in microseconds.
+    pub latency_micros: u64,
+    /// Until it ended, in microseconds.
+    pub micros: u64,
+    /// Of the request.
+    pub method: String,
+    /// Percent-encoded as it came, without a key.
+    pub path: String,
+    /// Bytes of the answer.
+    pub sent: u64,
+    /// Bytes of the request's body.
+    pub received: u64,
+    /// Whose key it came with.
+    pub username: Option<String>,
+    /// Where it came from.
+    pub client: IpAddr,
+    /// Whether all of the answer went out.
+    pub complete: bool,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Of the answer, or 499.
+    pub status: u16,
+    /// Until the answer began.
+    pub latency: Duration,
+    /// Whether all of the answer went out.
+    pub is_complete: bool,
+}
+
+#[derive(Debug)]
+struct Console {
+    number: u32,
+    since: Timestamp,
+    asked: Instant,
+}
+
+impl Default for Activity {
+    fn default() -> Activity {
+        Activity {
+            started: Instant::now(),
+            since: Timestamp::now(),
+            seconds: (0..SECONDS).map(|_| Second::new()).collect(),
+            requests: Mutex::default(),
+            key_uses: Mutex::default(),
+            key_uses_changed: AtomicBool::new(false),
+            consoles: Mutex::default(),
+            disk: Mutex::default(),
+        }
+    }
+}
+
+impl Activity {
+    /// A request has come in.
+    pub fn begin(&self, method: &Method, path: &str, client: IpAddr, user: LogUser) -> Arc<Open> {
+        let mut requests = lock(&self.requests);
+        let number = requests.next;
+        requests.next += 1;
+        let open = Arc::new(Open {
+            number,
+            began: Instant::now(),
+            method: method.clone(),
+            path: path.to_owned(),
+            client,
+            user,
+            range: Mutex::default(),
+            expected: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+        });
+        requests.open.insert(number, Arc::clone(&open));
+        open
+    }
+
+    /// Bytes of an answer went out.
+    pub fn sent(&self, open: &Open, bytes: u64) {
+        open.sent.fetch_add(bytes, Relaxed);
+        self.second().sent.fetch_add(bytes, Relaxed);
+    }
+
+    /// Bytes of a request's body came in.
+    pub fn received(&self, open: &Open, bytes: u64) {
+        open.received.fetch_add(bytes, Relaxed);
+        self.second().received.fetch_add(bytes, Relaxed);
+    }
+
+    /// A request is over.
+    pub fn end(&self, open: &Open, ended: Ended) {
+        let second = self.second();
+        second.requests.fetch_add(1, Relaxed);
+        if ended.status >= 500 {
+            second.errors.fetch_add(1, Relaxed);
+        }
+        if let Some(class) = second.latencies.get(class_of(ended.latency)) {
+            class.fetch_add(1, Relaxed);
+        }
+        let now = Timestamp::now();
+        if let Some(key) = open.user.key() {
+            self.used(key, open, now);
+        }
+        let mut requests = lock(&self.requests);
+        requests.open.remove(&open.number);
+        if requests.recent.len() == RECENT {
+            requests.recent.pop_front();
+        }
+        requests.recent.push_back(Recent {
+            seq: open.number,
+            time: now,
+            status: ended.status,
+            latency_micros: micros(ended.latency),
+            micros: micros(open.began.elapsed()),
+            method: open.method.to_string(),
+            path: open.path.clone(),
+            sent: open.sent.load(Relaxed),
+            received: open.received.load(Relaxed),
+            username: open.user.name().map(str::to_owned),
+            client: open.client,
+            complete: ended.is_complete,
+        });
+    }
+
+    fn used(&self, key: &str, open: &Open, now: Timestamp) {
+        let mut uses = lock(&self.key_uses);
+        let day = Offset::UTC.to_datetime(now).date();
+        let today = uses.get(key).filter(|it| it.day == day).map_or(0, |it| it.today) + 1;
+        let what = format!("{} {}", open.method, open.path);
+        let fresh = KeyUse { last: now, what, from: open.client.to_string(), day, today };
+        uses.insert(key.to_owned(), fresh);
+        self.key_uses_changed.store(true, Relaxed);
+    }
+
+    /// When each key was last used.
+    pub fn key_uses(&self) -> KeyUses {
+        lock(&self.key_uses).clone()
+    }
+
+    /// What was known before the service started.
+    pub fn remember(&self, uses: KeyUses) {
+        let mut known = lock(&self.key_uses);
+        for (key, old) in uses {
+            known.entry(key).or_insert(old);
+        }
+    }
+
+    /// The uses of keys, where they changed since they were last taken to be written down.
+    pub fn take_changed_key_uses(&self) -> Option<KeyUses> {
+        self.key_uses_changed.swap(false, Relaxed).then(|| self.key_uses())
+    }
+
+    /// A console asks: it is there. Returns its number.
+    pub fn console(&self, id: &str) -> u32 {
+        let mut consoles = lock(&self.consoles);
+        consoles.retain(|_, it| it.asked.elapsed() < CONSOLE_STAYS);
+        let free = (1..=u32::MAX).find(|it| consoles.values().all(|other| other.number != *it));
+        let fresh =
+            Console { number: free.unwrap_or(1), since: Timestamp::now(), asked: Instant::now() };
+        let console = consoles.entry(id.to_owned()).or_insert(fresh);
+        console.asked = Instant::now();
+        console.number
+    }
+
+    /// A console says good-bye.
+    pub fn console_ends(&self, id: &str) {
+        lock(&self.consoles).remove(id);
+    }
+
+    /// The consoles that are open.
+    pub fn consoles(&self) -> Vec<ConsoleNow> {
+        let mut consoles: Vec<_> = lock(&self.consoles)
+            .values()
+            .filter(|it| it.asked.elapsed() < CONSOLE_STAYS)
+            .map(|it| ConsoleNow { number: it.number, since: it.since })
+            .collect();
+        consoles.sort_by_key(|it| it.number);
+        consoles
+    }
+
+    /// The free space was looked at. Returns bytes that are filled each second, as far back as is known.
+    pub fn filling(&self, free: u64) -> Option<f64> {
+        let now = Instant::now();
+        let mut samples = lock(&self.disk);
+        samples.retain(|(when, _)| now.duration_since(*when) < TREND);
+        samples.push_back((now, free));
+        let (when, before) = samples.front()?;
+        let seconds = now.duration_since(*when).as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let filled = *before as f64 - free as f64;
+        (seconds >= 1.0).then(|| filled / seconds)
+    }
+
+    /// What is under way.
+    pub fn open(&self) -> Vec<OpenNow> {
+        let open: Vec<Arc<Open>> = lock(&self.requests).open.values().cloned().collect();
+        let mut open: Vec<OpenNow> = open.iter().map(|it| OpenNow::of(it)).collect();
+        open.sort_by_key(|it| it.seq);
+        open
+    }
+
+    /// What is over, behind a place in the order.
+    pub fn recent(&self, since: u64) -> Vec<Recent> {
+        lock(&self.requests).recent.iter().filter(|it| it.seq >= since).cloned().collect()
+    }
+
+    /// The last five minutes in parts, the oldest first, and latencies of all of them.
+    pub fn figures(&self, parts: usize) -> Figures {
+        let now = self.started.elapsed().as_secs();
+        let length = (SECONDS / parts.max(1)).max(1);
+        let mut series = vec![Part::default(); parts];
+        let mut latencies = [0_u64; CLASSES];
+        for second in &self.seconds {
+            let number = second.number.load(Relaxed);
+            let Some(age) = now.checked_sub(number).and_then(|it| usize::try_from(it).ok()) else {
+                continue;
+            };
+            let Some(part) = series.iter_mut().rev().nth(age / length) else { continue };
+            part.requests += second.requests.load(Relaxed);
+            part.errors += second.errors.load(Relaxed);
+            part.sent += second.sent.load(Relaxed);
+            part.received += second.received.load(Relaxed);
+            for (sum, class) in latencies.iter_mut().zip(&second.latencies) {
+                *sum += u64::from(class.load(Relaxed));
+            }
+        }
+        let percentile = |percent| percentile(&latencies, percent);
+        Figures {
+            part_seconds: length,
+            parts: series,
+            p50_micros: percentile(50),
+            p99_micros: percentile(99),
+        }
+    }
+
+    /// How long it has been serving.
+    pub fn up(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn second(&self) -> &Second {
+        let now = self.started.elapsed().as_secs();
+        #[expect(clippy::cast_possible_truncation, reason = "a remainder of 300")]
+        let place = (now % SECONDS as u64) as usize;
+        #[expect(clippy::indexing_slicing, reason = "a remainder of its length")]
+        let second = &self.seconds[place];
+        let before = second.number.load(Relaxed);
+        // Whoever is first to see it clears what stood there. A figure that is lost to a race is one of many.
+        if before != now && second.number.compare_exchange(before, now, Relaxed, Relaxed).is_ok() {
+            second.clear();
+        }
+        second
+    }
+}
+
+/// A part of the last five minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Requests that ended in it.
+    pub requests: u64,
+    /// Those of them that failed for the service's own fault.
+    pub errors: u64,
+    /// Bytes that went out.
+    pub sent: u64,
+    /// Bytes that came in.
+    pub received: u64,
+}
+
+/// Figures of the last five minutes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// How many seconds a part is.
+    pub part_seconds: usize,
+    /// The oldest first; the last is not over yet.
+    pub parts: Vec<Part>,
+    /// Half of the answers began within so many microseconds.
+    pub p50_micros: u64,
+    /// And 99 of 100.
+    pub p99_micros: u64,
+}
+
+/// A console that is open.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConsoleNow {
+    /// As people call it.
+    pub number: u32,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A request that is under way.
+#[derive(Clone, Debug, Serialize)]
+pub struct OpenNow {
+    /// Its place in the order.
+    pub seq: u64,
+    /// Of the request.
+    pub method: String,
+    /// Percent-encoded as it came, without a key.
+    pub path: String,
+    /// The part that was asked for, where it is not the whole.
+    pub range: Option<String>,
+    /// Whose key it came with.
+    pub username: Option<String>,
+    /// Where it came from.
+    pub client: IpAddr,
+    /// For how long, in milliseconds.
+    pub millis: u64,
+    /// Bytes that went out.
+    pub sent: u64,
+    /// Bytes that came in.
+    pub received: u64,
+    /// How many bytes there will be, where that is known.
+    pub expected: Option<u64>,
+}
+
+impl OpenNow {
+    fn of(open: &Open) -> OpenNow {
+        let expected = open.expected.load(Relaxed);
+        OpenNow {
+            seq: open.number,
+            method: open.method.to_string(),
+            path: open.path.clone(),
+            range: lock(&open.range).clone(),
+            username: open.user.name().map(str::to_owned),
+            client: open.client,
+            millis: micros(open.began.elapsed()) / 1000,
+            sent: open.sent.load(Relaxed),
+            received: open.received.load(Relaxed),
+            expected: (expected > 0).then_some(expected),
+        }
+    }
+}
+
+impl Open {
+    /// How many bytes there will be, and which part of the file they are.
+    pub fn expect(&self, bytes: Option<u64>, range: Option<&str>) {
+        self.expected.fetch_max(bytes.unwrap_or(0), Relaxed);
+        if let Some(range) = range {
+            *lock(&self.range) = Some(range.to_owned());
+        }
+    }
+
+    /// How long it has been under way.
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+impl Second {
+    fn new() -> Second {
+        let zero = || AtomicU64::new(0);
+        Second {
+            // Of no second.
+            number: AtomicU64::new(u64::MAX),
+            requests: zero(),
+            errors: zero(),
+            sent: zero(),
+            received: zero(),
+            latencies: std::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+
+    fn clear(&self) {
+        for figure in [&self.requests, &self.errors, &self.sent, &self.received] {
+            figure.store(0, Relaxed);
+        }
+        for class in &self.latencies {
+            class.store(0, Relaxed);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn micros(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn class_of(latency: Duration) -> usize {
+    let classes = (latency.as_secs_f64() * 1e6 / FIRST_CLASS_MICROS).max(1.0).log(CLASS_RATIO);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 0")]
+    let class = classes.ceil() as usize;
+    class.min(CLASSES - 1)
+}
+
+/// The upper end of the class in which that part of all is reached.
+fn percentile(classes: &[u64; CLASSES], percent: u64) -> u64 {
+    let all: u64 = classes.iter().sum();
+    let mut sum = 0;
+    for (class, count) in (0..).zip(classes) {
+        sum += count;
+        if sum > 0 && sum * 100 >= all * percent {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "some 40 minutes at most"
+            )]
+            return (FIRST_CLASS_MICROS * CLASS_RATIO.powi(class)) as u64;
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(status: u16, millis: u64) -> Ended {
+        Ended { status, latency: Duration::from_millis(millis), is_complete: true }
+    }
+
+    fn begin(activity: &Activity, path: &str) -> Arc<Open> {
+        activity.begin(&Method::GET, path, IpAddr::from([127, 0, 0, 1]), LogUser::default())
+    }
+
+    #[test]
+    fn requests_are_open_and_then_over() {
+        let activity = Activity::default();
+        let first = begin(&activity, "/files/a");
+        let second = begin(&activity, "/files/b");
+        activity.sent(&first, 10);
+        activity.received(&second, 20);
+        assert_eq!(activity.open().iter().map(|it| it.sent).collect::<Vec<_>>(), [10, 0]);
+        activity.end(&first, ended(200, 4));
+        activity.end(&second, ended(503, 90));
+        assert!(activity.open().is_empty());
+        let recent = activity.recent(1);
+        assert_eq!(
+            (recent.len(), recent[0].path.as_str(), recent[0].received),
+            (1, "/files/b", 20)
+        );
+        let figures = activity.figures(60);
+        let sum = |figure: fn(&Part) -> u64| figures.parts.iter().map(figure).sum::<u64>();
+        assert_eq!((sum(|it| it.requests), sum(|it| it.errors)), (2, 1));
+        assert_eq!((sum(|it| it.sent), sum(|it| it.received)), (10, 20));
+    }
+
+    #[test]
+    fn latencies_are_right_to_a_fifth() {
+        let activity = Activity::default();
+        for millis in [1, 2, 4, 4, 4, 4, 4, 5, 6, 700] {
+            let open = begin(&activity, "/");
+            activity.end(&open, ended(200, millis));
+        }
+        let figures = activity.figures(60);
+        assert!((4000..=4800).contains(&figures.p50_micros), "{figures:?}");
+        assert!((700_000..=840_000).contains(&figures.p99_micros), "{figures:?}");
+        assert_eq!(Activity::default().figures(60).p50_micros, 0);
+    }
+
+    #[test]
+    fn consoles_have_small_numbers() {
+        let activity = Activity::default();
+        assert_eq!(["a", "b", "a"].map(|it| activity.console(it)), [1, 2, 1]);
+        activity.console_ends("a");
+        assert_eq!(activity.console("c"), 1);
+        assert_eq!(activity.consoles().len(), 2);
+    }
+
+    #[test]
+    fn only_so_many_requests_are_remembered() {
+        let activity = Activity::default();
+        for _ in 0..RECENT + 10 {
+            let open = begin(&activity, "/");
+            activity.end(&open, ended(200, 1));
+        }
+        let recent = activity.recent(0);
+        assert_eq!((recent.len(), recent[0].seq), (RECENT, 10));
+    }
+}

@@ -1,0 +1,238 @@
+//! The operators' door: what goes on, told over a Unix socket that only the service's own user can open.
+//!
+//! HTTP with JSON answers, its routes apart from the public ones, which never lead here. No answer holds a key.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use jiff::Timestamp;
+use serde::Serialize;
+use volume::journal::{Change, ChangeKind, Journal};
+use volume::key_use::KeyUses;
+use volume::{RelPath, names};
+
+use crate::activity::{ConsoleNow, Figures, OpenNow, Recent};
+use crate::app::App;
+use crate::listener::{Listen, ListenError, Listener};
+use crate::problem::Problem;
+use crate::query;
+
+/// Where machines have such sockets.
+const FOLDER: &str = "/run/sounding";
+const SOCKET: &str = "admin.sock";
+/// How many parts the last five minutes are told in.
+const PARTS: usize = 60;
+/// How many arrivals are told.
+const ARRIVALS: usize = 20;
+/// Among how many changes they are looked for.
+const LATEST: usize = 200;
+
+/// Where the socket is, if nobody says: in `/run/sounding` where that can be written, or else in the user's runtime
+/// folder. None where there is neither.
+pub fn default_path() -> Option<PathBuf> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|it| PathBuf::from(it).join("sounding"));
+    [Some(PathBuf::from(FOLDER)), runtime]
+        .into_iter()
+        .flatten()
+        .find(|it| is_ours(it))
+        .map(|it| it.join(SOCKET))
+}
+
+/// Makes a folder for the socket, for its owner alone. Says whether it can be used.
+fn is_ours(folder: &Path) -> bool {
+    use rustix::fs::{Access, Mode};
+    match rustix::fs::mkdir(folder, Mode::RWXU) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(_) => return false,
+    }
+    rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+/// Listens on the socket, which only its owner can open.
+pub async fn bind(path: &Path) -> Result<Listener, ListenError> {
+    let listen = Listen::Unix(path.to_owned());
+    let listener = Listener::bind(&listen).await?;
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, mode).map_err(|source| ListenError::Bind { listen, source })?;
+    Ok(listener)
+}
+
+/// The admin interface's routes.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/service", get(service))
+        .route("/activity", get(activity).delete(end))
+        .route("/keys", get(keys))
+        .fallback(|| async { Problem::NotFound })
+        .with_state(app)
+}
+
+/// Which service this is.
+#[derive(Serialize)]
+struct Service {
+    version: &'static str,
+    pid: u32,
+    since: Timestamp,
+    /// The volume's device and inode: a console knows by them whether it is its own.
+    volume: (u64, u64),
+}
+
+async fn service(State(app): State<Arc<App>>) -> Result<Json<Service>, Problem> {
+    Ok(Json(Service {
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        since: app.activity.since,
+        volume: app.volume.identity().map_err(Problem::internal)?,
+    }))
+}
+
+/// What goes on.
+#[derive(Serialize)]
+struct ActivityNow {
+    up_seconds: u64,
+    #[serde(flatten)]
+    figures: Figures,
+    open: Vec<OpenNow>,
+    recent: Vec<Recent>,
+    arrivals: Vec<Arrival>,
+    disk: Disk,
+    /// Why the machine has work, in plain words.
+    awake: Vec<String>,
+    /// What the operator should know of, in plain words.
+    warnings: Vec<String>,
+    console: Option<u32>,
+    consoles: Vec<ConsoleNow>,
+}
+
+#[derive(Serialize)]
+struct Disk {
+    size: u64,
+    free: u64,
+    /// Bytes a second that get less, or more where it is negative.
+    filling: Option<f64>,
+}
+
+/// A file or folder that has arrived.
+#[derive(Serialize)]
+struct Arrival {
+    time: Timestamp,
+    path: RelPath,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    size: Option<u64>,
+}
+
+async fn activity(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<ActivityNow>, Problem> {
+    let text = |name| {
+        let value = query::value(query.as_deref(), name)?;
+        Some(String::from_utf8_lossy(&value).into_owned())
+    };
+    let console = text("console").map(|it| app.activity.console(&it));
+    let since = text("since").and_then(|it| it.parse().ok()).unwrap_or(0);
+    let volume = Arc::clone(&app.volume);
+    let looked = tokio::task::spawn_blocking(move || {
+        // Without a journal nothing else is worse.
+        let latest = Journal::open(&volume).and_then(|it| it.latest(LATEST)).unwrap_or_default();
+        (volume.space(), latest)
+    });
+    let (space, latest) = looked.await.map_err(Problem::internal)?;
+    let space = space.map_err(Problem::internal)?;
+    let (activity, open) = (&app.activity, app.activity.open());
+    let awake = awake(&open, activity.consoles().len());
+    let trouble =
+        app.key_file.trouble().map(|it| format!("auth-keys.csv is not in force: {}", it.what));
+    Ok(Json(ActivityNow {
+        up_seconds: activity.up().as_secs(),
+        figures: activity.figures(PARTS),
+        open,
+        recent: activity.recent(since),
+        arrivals: latest.iter().filter_map(Arrival::of).take(ARRIVALS).collect(),
+        disk: Disk { size: space.size, free: space.free, filling: activity.filling(space.free) },
+        awake,
+        warnings: app.feed.warning().into_iter().chain(trouble).collect(),
+        console,
+        consoles: activity.consoles(),
+    }))
+}
+
+fn awake(open: &[OpenNow], consoles: usize) -> Vec<String> {
+    let uploads =
+        open.iter().filter(|it| matches!(it.method.as_str(), "PUT" | "PATCH" | "POST")).count();
+    let waiting =
+        open.iter().filter(|it| matches!(it.path.as_str(), "/events" | "/changes")).count();
+    let reasons = [
+        (open.len() - uploads - waiting, "download", "downloads"),
+        (uploads, "upload", "uploads"),
+        (waiting, "follower of changes", "followers of changes"),
+        (consoles, "console", "consoles"),
+    ];
+    let text = |(count, one, more): (usize, &str, &str)| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {more}")),
+    };
+    reasons.into_iter().filter_map(text).collect()
+}
+
+/// A console says good-bye.
+async fn end(State(app): State<Arc<App>>, RawQuery(query): RawQuery) {
+    if let Some(id) = query::value(query.as_deref(), "console") {
+        app.activity.console_ends(&String::from_utf8_lossy(&id));
+    }
+}
+
+impl Arrival {
+    fn of(change: &Change) -> Option<Arrival> {
+        let has_arrived = matches!(change.kind, ChangeKind::Added | ChangeKind::Modified);
+        let is_file = change.entry == names::Kind::File;
+        has_arrived.then(|| Arrival {
+            time: change.time,
+            path: change.path.clone(),
+            kind: if is_file { "file" } else { "directory" },
+            size: change.stat.filter(|_| is_file).map(|it| it.len),
+        })
+    }
+}
+
+/// What the service knows of the keys that the file does not say.
+#[derive(Serialize)]
+struct KeysNow {
+    /// Which text of the file is in force.
+    version: Option<String>,
+    /// Why another one is not.
+    trouble: Option<String>,
+    /// Those from `API_KEYS`.
+    extra: Vec<ExtraKey>,
+    /// By the keys' ids.
+    uses: KeyUses,
+}
+
+#[derive(Serialize)]
+struct ExtraKey {
+    id: String,
+    username: String,
+    /// What may be shown of it.
+    apikey: String,
+}
+
+async fn keys(State(app): State<Arc<App>>) -> Json<KeysNow> {
+    app.keys();
+    let extra = app.key_file.extra().iter().map(|it| ExtraKey {
+        id: it.hashed.id(),
+        username: it.user.clone(),
+        apikey: it.masked.clone(),
+    });
+    Json(KeysNow {
+        version: app.key_file.version().map(|it| it.to_string()),
+        trouble: app.key_file.trouble().map(|it| it.what),
+        extra: extra.collect(),
+        uses: app.activity.key_uses(),
+    })
+}
