@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use rustix::fs::FlockOperation;
 
 use crate::layout::{BROKEN_JOURNAL_FILE, JOURNAL_FILE};
 use crate::names::Kind;
@@ -165,6 +166,9 @@ impl Journal {
     /// Opens the journal of a volume; begins one where there is none. One that is broken is put aside.
     pub fn open(volume: &Volume) -> Result<Journal, JournalError> {
         let folder = volume.service_folder()?;
+        // Of two that begin one at the same time, SQLite would refuse one rather than let it wait.
+        let alone = volume.service_folder()?;
+        rustix::fs::flock(&alone, FlockOperation::LockExclusive).map_err(io::Error::from)?;
         match Journal::open_in(&folder) {
             Ok(db) => Ok(Journal { db, _folder: folder }),
             Err(JournalError::Database(error)) if is_broken(&error) => {
@@ -599,5 +603,20 @@ mod tests {
         let rows: i64 =
             journal.db.query_row("SELECT count(*) FROM change", [], |row| row.get(0)).unwrap();
         assert!((KEPT..=KEPT + SLACK).contains(&rows), "{rows}");
+    }
+
+    #[test]
+    fn any_number_may_begin_it_at_the_same_time() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let volume = Volume::open(folder.path()).unwrap();
+            std::thread::scope(|scope| {
+                let open = || Journal::open(&volume).map(drop);
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                for it in all {
+                    it.join().unwrap().unwrap();
+                }
+            });
+        }
     }
 }
