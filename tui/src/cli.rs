@@ -187,6 +187,18 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What the server does right now.
+    Activity {
+        /// Only requests with this in user, path, status or address.
+        #[arg(long, default_value = "")]
+        filter: String,
+        /// Only requests that failed.
+        #[arg(long)]
+        errors: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write shell completions to standard output: `source <(sounding completions bash)`.
     Completions {
         /// The shell.

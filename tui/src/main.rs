@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tui::cli::{Cli, Command};
-use tui::ops::{Desk, Failure};
+use tui::console;
+use tui::ops::Desk;
 use tui::run::{Out, Outcome, completions, man, run};
 
 fn main() -> ExitCode {
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Man) => man(&mut out).map(|()| Outcome::Done),
         Some(command) => Desk::open(&cli.desk).and_then(|desk| run(&desk, command, &mut out)),
-        None => Err(Failure::new("name a command: `sounding --help` lists them")),
+        None => return screen(&cli),
     };
     let flushed = to.flush();
     match (result, flushed) {
@@ -34,6 +35,17 @@ fn main() -> ExitCode {
         (Ok(Outcome::Done), _) => ExitCode::SUCCESS,
         (Ok(Outcome::Partly), _) => ExitCode::FAILURE,
         (Ok(Outcome::Found), _) => ExitCode::from(3),
+    }
+}
+
+/// The screen. Status 2 where there is no terminal for it.
+fn screen(cli: &Cli) -> ExitCode {
+    match console::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let status = fail(&failure.what);
+            if failure.is_misuse { ExitCode::from(2) } else { status }
+        }
     }
 }
 

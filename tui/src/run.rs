@@ -16,6 +16,7 @@ use volume::keys::{PlainKey, Scope};
 use volume::names::Kind;
 use volume::uploads::Exists;
 
+use crate::admin::Admin;
 use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
 use crate::ops::keys::{KeyEdit, KeyEntry, parse_overlap, reach, remedy};
 use crate::ops::{Desk, Failure, parse_age, parse_end, shown};
@@ -111,6 +112,7 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
             let link = desk.share(None, &desk.path(&path)?, &expires, &note)?;
             if json { out.json(&link)? } else { out.line(&link.url)? }
         }
+        Command::Activity { filter, errors, json } => activity(desk, &filter, errors, json, out)?,
         Command::Completions { shell } => completions(shell, out),
         Command::Man => man(out)?,
     }
@@ -152,6 +154,30 @@ fn ls(
             String::new()
         };
         out.name(&before, &entry.bytes, if is_folder { "/" } else { "" })?;
+    }
+    Ok(())
+}
+
+fn activity(
+    desk: &Desk,
+    filter: &str,
+    errors: bool,
+    json: bool,
+    out: &mut Out<'_>,
+) -> Result<(), Failure> {
+    let mut now = Admin::new(desk.admin.as_deref(), &desk.volume)?.activity(0, None)?;
+    now.recent.retain(|it| it.is_wanted(filter, errors));
+    if json {
+        return out.json(&now);
+    }
+    for line in now.summary() {
+        out.line(&line)?;
+    }
+    for it in &now.open {
+        out.line(&format!("open      {}", it.line()))?;
+    }
+    for it in now.recent.iter().rev() {
+        out.line(&it.line())?;
     }
     Ok(())
 }

@@ -96,6 +96,20 @@ pub fn unescape(shown: &str) -> Option<Vec<u8>> {
     Some(name)
 }
 
+/// A URL's path as it is shown: decoded where that is a path, and as it is otherwise.
+pub fn path(url: &str) -> String {
+    let plain = url.strip_prefix('/').unwrap_or(url);
+    let inner = plain.strip_suffix('/').unwrap_or(plain);
+    match volume::RelPath::from_url(inner) {
+        Ok(path) => {
+            let names: Vec<String> = path.names().map(escape).collect();
+            let slash = if plain.len() > inner.len() && !inner.is_empty() { "/" } else { "" };
+            format!("/{}{slash}", names.join("/"))
+        }
+        Err(_) => escape(url.as_bytes()),
+    }
+}
+
 /// Columns that a text takes on a screen.
 pub fn width(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
@@ -162,6 +176,13 @@ pub fn things(many: u64, one: &str, more: &str) -> String {
 pub fn day(when: Timestamp, now: Timestamp) -> String {
     let [when, now] = [when, now].map(|it| Offset::UTC.to_datetime(it));
     let format = if when.year() == now.year() { "%-d %b" } else { "%-d %b %Y" };
+    when.strftime(format).to_string()
+}
+
+/// A day in at most eight columns: `2 Nov`, or `Nov 2024` where that was in another year.
+pub fn short_day(when: Timestamp, now: Timestamp) -> String {
+    let [when, now] = [when, now].map(|it| Offset::UTC.to_datetime(it));
+    let format = if when.year() == now.year() { "%-d %b" } else { "%b %Y" };
     when.strftime(format).to_string()
 }
 
@@ -266,7 +287,7 @@ mod tests {
         check("2026-08-09T10:00:00Z", "9 Aug");
         check("2024-08-09T10:00:00Z", "9 Aug 2024");
         check("2026-11-25T00:00:00Z", "just now");
-        assert_eq!(duration(Duration::from_secs(4440)), "1 h 14 min");
+        assert_eq!(duration(Duration::from_mins(74)), "1 h 14 min");
     }
 
     #[test]

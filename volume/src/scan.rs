@@ -17,6 +17,7 @@ use crate::layout;
 use crate::names::Kind;
 use crate::path::RelPath;
 use crate::resolve::proc_path;
+use crate::stat::Stat;
 use crate::tree::Tell;
 use crate::volume::{FoundFolder, Volume};
 
@@ -147,6 +148,11 @@ impl Volume {
 }
 
 impl FoundFolder {
+    /// A text that differs when names have come or gone since; none where it can't be told.
+    pub fn version(&self) -> Option<String> {
+        Some(Stat::of(&rustix::fs::fstat(&self.handle).ok()?).version())
+    }
+
     /// How many visible names it has.
     pub fn count(&self) -> io::Result<usize> {
         let mut count = 0;

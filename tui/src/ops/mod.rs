@@ -15,6 +15,7 @@ use jiff::{Timestamp, ToSpan};
 use volume::{RelPath, Volume};
 
 use crate::cli::DeskArgs;
+use crate::term::TtyError;
 use crate::text;
 
 pub mod files;
@@ -32,6 +33,8 @@ pub struct Failure {
     pub what: String,
     /// Whether whoever reads the output went away, as `head` does.
     pub is_broken_pipe: bool,
+    /// Whether there is no terminal where one is needed.
+    pub is_misuse: bool,
 }
 
 /// Where an operator works.
@@ -50,7 +53,7 @@ pub struct Desk {
 impl Failure {
     /// In plain words.
     pub fn new(what: impl Into<String>) -> Failure {
-        Failure { what: what.into(), is_broken_pipe: false }
+        Failure { what: what.into(), is_broken_pipe: false, is_misuse: false }
     }
 }
 
@@ -64,7 +67,9 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
             || error
                 .downcast_ref::<serde_json::Error>()
                 .is_some_and(|it| it.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe));
-        Failure { what: text::chain(error), is_broken_pipe }
+        let is_misuse =
+            error.downcast_ref::<TtyError>().is_some_and(|it| !matches!(it, TtyError::Io(_)));
+        Failure { what: text::chain(error), is_broken_pipe, is_misuse }
     }
 }
 

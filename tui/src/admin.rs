@@ -1,0 +1,336 @@
+//! The running server, asked over its admin socket what goes on.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use volume::key_use::KeyUse;
+
+use crate::ops::Failure;
+use crate::text;
+
+/// Where machines have such sockets.
+const FOLDER: &str = "/run/sounding";
+const SOCKET: &str = "admin.sock";
+/// A server that does not answer for so long does not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of an answer.
+const LARGEST: u64 = 8 << 20;
+
+/// What goes on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct ActivityNow {
+    pub up_seconds: u64,
+    pub part_seconds: u64,
+    pub parts: Vec<Part>,
+    pub p50_micros: u64,
+    pub p99_micros: u64,
+    pub open: Vec<Open>,
+    pub recent: Vec<Recent>,
+    pub arrivals: Vec<Arrival>,
+    pub disk: Disk,
+    pub awake: Vec<String>,
+    pub warnings: Vec<String>,
+    pub console: Option<u32>,
+    pub consoles: Vec<Console>,
+}
+
+/// A part of the last five minutes.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct Part {
+    pub requests: u64,
+    pub errors: u64,
+    pub sent: u64,
+    pub received: u64,
+}
+
+/// How full the disk is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct Disk {
+    pub size: u64,
+    pub free: u64,
+    pub filling: Option<f64>,
+}
+
+/// A request under way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct Open {
+    pub seq: u64,
+    pub method: String,
+    pub path: String,
+    pub range: Option<String>,
+    pub username: Option<String>,
+    pub client: String,
+    pub millis: u64,
+    pub sent: u64,
+    pub received: u64,
+    pub expected: Option<u64>,
+}
+
+/// A request that is over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct Recent {
+    pub seq: u64,
+    pub time: Timestamp,
+    pub status: u16,
+    pub latency_micros: u64,
+    pub micros: u64,
+    pub method: String,
+    pub path: String,
+    pub sent: u64,
+    pub received: u64,
+    pub username: Option<String>,
+    pub client: String,
+    pub complete: bool,
+}
+
+/// A file or folder that has arrived.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct Arrival {
+    pub time: Timestamp,
+    pub path: volume::RelPath,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub size: Option<u64>,
+}
+
+/// A console that is open.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct Console {
+    pub number: u32,
+    pub since: Timestamp,
+}
+
+/// What the server knows of the keys.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct KeysNow {
+    pub version: Option<String>,
+    pub trouble: Option<String>,
+    pub extra: Vec<ExtraKey>,
+    pub uses: BTreeMap<String, KeyUse>,
+}
+
+/// A key from `API_KEYS`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct ExtraKey {
+    pub id: String,
+    pub username: String,
+    pub apikey: String,
+}
+
+/// Which service it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct Service {
+    pub version: String,
+    pub pid: u32,
+    pub since: Timestamp,
+    pub volume: (u64, u64),
+}
+
+impl ActivityNow {
+    /// What there is in all, in a few lines.
+    pub fn summary(&self) -> Vec<String> {
+        let sum = |figure: fn(&Part) -> u64| self.parts.iter().map(figure).sum::<u64>();
+        let requests = text::things(sum(|it| it.requests), "request", "requests");
+        let mut lines = vec![
+            format!("up        {}", text::duration(Duration::from_secs(self.up_seconds))),
+            format!(
+                "5 min     {requests}, {} failed, half began within {}, 99 of 100 within {}; {} sent, {} received",
+                sum(|it| it.errors),
+                millis(self.p50_micros),
+                millis(self.p99_micros),
+                text::bytes(sum(|it| it.sent)),
+                text::bytes(sum(|it| it.received)),
+            ),
+            format!("disk      {}", self.disk.line()),
+        ];
+        let awake =
+            if self.awake.is_empty() { "nothing to do".to_owned() } else { self.awake.join(", ") };
+        lines.push(format!("awake for {awake}"));
+        lines.extend(self.warnings.iter().map(|it| format!("! {it}")));
+        lines
+    }
+}
+
+impl Disk {
+    /// How full it is, and when it will be.
+    pub fn line(&self) -> String {
+        let used = self.size.saturating_sub(self.free);
+        format!("{} of {} used{}", text::bytes(used), text::bytes(self.size), self.trend())
+    }
+
+    /// When it will be full, if that comes into sight.
+    pub fn trend(&self) -> String {
+        // Less than this is noise.
+        const SLOWEST: f64 = 10_000.0;
+        let Some(filling) = self.filling.filter(|it| *it >= SLOWEST) else { return String::new() };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a rate and a time for people"
+        )]
+        let (rate, left) = (filling as u64, (self.free as f64 / filling) as u64);
+        format!(
+            ", +{}/s: full in about {}",
+            text::bytes(rate),
+            text::duration(Duration::from_secs(left))
+        )
+    }
+}
+
+impl Open {
+    /// As a line.
+    pub fn line(&self) -> String {
+        let user = self.username.as_deref().unwrap_or(&self.client);
+        let bytes = text::bytes(self.sent.max(self.received));
+        let of = self.expected.map(|it| format!(" of {}", text::bytes(it))).unwrap_or_default();
+        let length = text::duration(Duration::from_millis(self.millis));
+        format!("{:5} {}  {bytes}{of}  {user}  for {length}", self.method, text::path(&self.path))
+    }
+}
+
+impl Recent {
+    /// Whether it has this text in it, and failed if that is wanted.
+    pub fn is_wanted(&self, filter: &str, errors_only: bool) -> bool {
+        let user = self.username.as_deref().unwrap_or_default();
+        let line = format!("{} {} {user} {}", self.status, text::path(&self.path), self.client);
+        (!errors_only || self.status >= 400) && line.to_lowercase().contains(&filter.to_lowercase())
+    }
+
+    /// As a line.
+    pub fn line(&self) -> String {
+        let bytes = self.sent.max(self.received);
+        let bytes = if bytes > 0 { format!("  [{}]", text::bytes(bytes)) } else { String::new() };
+        let cut_off = if self.complete { "" } else { "  cut off" };
+        let user = self.username.as_deref().unwrap_or(&self.client);
+        let (time, path) = (self.time.strftime("%H:%M:%S"), text::path(&self.path));
+        let latency = millis(self.latency_micros);
+        format!(
+            "{time}  {}  {latency:>7}  {:5} {path}{bytes}{cut_off}  {user}",
+            self.status, self.method
+        )
+    }
+}
+
+/// Microseconds as people read them.
+pub fn millis(micros: u64) -> String {
+    match micros {
+        0 => "-".to_owned(),
+        1..1000 => "<1 ms".to_owned(),
+        1000..10_000_000 => format!("{} ms", micros / 1000),
+        _ => format!("{} s", micros / 1_000_000),
+    }
+}
+
+/// The way to a server.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    sockets: Vec<PathBuf>,
+    /// The volume's device and inode: another server's answers are of no use.
+    volume: (u64, u64),
+}
+
+impl Admin {
+    /// To the server of a volume, over a socket that was named, or those that it takes by itself.
+    pub fn new(named: Option<&Path>, volume: &volume::Volume) -> Result<Admin, Failure> {
+        let runtime =
+            std::env::var_os("XDG_RUNTIME_DIR").map(|it| PathBuf::from(it).join("sounding"));
+        let folders = [Some(PathBuf::from(FOLDER)), runtime].into_iter().flatten();
+        let sockets = match named {
+            Some(path) => vec![path.to_owned()],
+            None => folders.map(|it| it.join(SOCKET)).collect(),
+        };
+        Ok(Admin { sockets, volume: volume.identity()? })
+    }
+
+    /// What goes on; requests that are over from a place in the order on. `console`: who asks.
+    pub fn activity(&self, since: u64, console: Option<&str>) -> Result<ActivityNow, Failure> {
+        let console = console.map(|it| format!("&console={it}")).unwrap_or_default();
+        self.ask(&format!("/activity?since={since}{console}"))
+    }
+
+    /// What the server knows of the keys.
+    pub fn keys(&self) -> Result<KeysNow, Failure> {
+        self.ask("/keys")
+    }
+
+    /// Which service it is.
+    pub fn service(&self) -> Result<Service, Failure> {
+        let (_, service) = self.connect()?;
+        Ok(service)
+    }
+
+    /// Says good-bye. Nobody minds if that fails.
+    pub fn end(&self, console: &str) {
+        if let Ok((socket, _)) = self.connect() {
+            let request = format!("DELETE /activity?console={console}");
+            exchange(&socket, &request).map(drop).unwrap_or_default();
+        }
+    }
+
+    fn ask<T: DeserializeOwned>(&self, target: &str) -> Result<T, Failure> {
+        let (socket, _) = self.connect()?;
+        parse(&exchange(&socket, &format!("GET {target}"))?)
+    }
+
+    /// The socket at which the server of this volume answers.
+    fn connect(&self) -> Result<(PathBuf, Service), Failure> {
+        let mut why = "no server answers".to_owned();
+        for socket in &self.sockets {
+            match exchange(socket, "GET /service")
+                .map_err(Failure::from)
+                .and_then(|it| parse::<Service>(&it))
+            {
+                Ok(service) if service.volume == self.volume => {
+                    return Ok((socket.clone(), service));
+                }
+                Ok(_) => "the server that answers serves another volume".clone_into(&mut why),
+                Err(failure) => {
+                    if socket.exists() {
+                        why = format!("{}: {}", socket.display(), failure.what);
+                    }
+                }
+            }
+        }
+        Err(Failure::new(why))
+    }
+}
+
+/// One request and its answer (HTTP/1.1, RFC 9112): the connection ends behind it, so that no length matters.
+fn exchange(socket: &Path, request: &str) -> io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "{request} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(LARGEST).read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Failure> {
+    let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
+    let (head, body) = answer.split_at(end.map_or(answer.len(), |it| it + 4));
+    if !head.starts_with(b"HTTP/1.1 200 ") {
+        return Err(Failure::new("the server's answer can't be understood"));
+    }
+    Ok(serde_json::from_slice(body)?)
+}

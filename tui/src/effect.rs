@@ -1,0 +1,157 @@
+//! What the console asks of the world, and what it hears back: plain data, both.
+
+use std::sync::Arc;
+
+use crossterm::event::KeyEvent;
+use jiff::Timestamp;
+use volume::key_sheet::{NewKey, OldKey, Row, SheetVersion};
+use volume::names::Names;
+use volume::scan::{Searching, Usage};
+use volume::space::Space;
+use volume::uploads::Exists;
+use volume::{RelPath, Stat};
+
+use crate::admin::{ActivityNow, KeysNow};
+use crate::model::Undo;
+use crate::ops::Failure;
+use crate::ops::keys::{KeyEdit, Keys};
+use crate::ops::trash::TrashEntry;
+
+/// A change, done by the same function as its command.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// To the trash.
+    Discard(Vec<RelPath>),
+    /// To a new name.
+    Rename(RelPath, RelPath),
+    /// Into a folder.
+    Move(Vec<RelPath>, RelPath, Exists),
+    /// Into a folder.
+    Copy(Vec<RelPath>, RelPath, Exists),
+    /// A new folder.
+    NewFolder(RelPath),
+    /// Back from the trash.
+    Restore(Vec<(Vec<u8>, RelPath)>),
+    /// Each back to where it was.
+    MoveBack(Vec<(RelPath, RelPath)>),
+    /// All of the trash, for good.
+    EmptyTrash,
+    /// One thing in the trash, for good.
+    RemoveTrashed(Vec<u8>),
+    /// A new key.
+    AddKey(SheetVersion, NewKey),
+    /// A new key for an old one.
+    RotateKey(SheetVersion, Box<Row>, OldKey),
+    /// A change to a key, and what it is called.
+    EditKey(SheetVersion, Box<Row>, KeyEdit, &'static str),
+    /// Changes to columns of a key.
+    SetKey(SheetVersion, Box<Row>, Vec<(volume::key_sheet::Column, String)>),
+    /// The change before taken back: of a key by its id.
+    UndoKey(String, KeyEdit),
+    /// An address to pass on, until when.
+    Share(RelPath, String),
+    /// A command of the command line.
+    Command(String),
+}
+
+/// Something the console wants.
+#[derive(Debug)]
+pub enum Effect {
+    /// Read a folder.
+    List(u64, RelPath),
+    /// See whether a folder has changed since it was read.
+    LookAgain(u64, RelPath),
+    /// Look up sizes and dates: these first, then all others.
+    Stat(u64, Arc<Names>, Vec<usize>),
+    /// Count the items of folders.
+    Count(u64, Vec<(usize, RelPath)>),
+    /// Who can read a path.
+    Readers(RelPath),
+    /// Look for names below a folder.
+    Find(u64, RelPath, String),
+    /// Add up what lies below a folder.
+    Measure(u64, RelPath),
+    /// Stop what takes long.
+    Stop,
+    /// Change something.
+    Do(Op),
+    /// Read the keys.
+    ReadKeys,
+    /// What is in the trash.
+    ReadTrash,
+    /// How full the volume is.
+    ReadSpace,
+    /// What goes on, from a place in the order on.
+    AskServer(u64),
+    /// What the server knows of the keys.
+    AskKeys,
+    /// Put a text where the operator's own computer can paste it from.
+    Copy(String),
+    /// Stop the process, as the shell does.
+    Suspend,
+}
+
+/// Something the console hears.
+#[derive(Debug)]
+pub enum Message {
+    /// Somebody pressed a key.
+    Key(KeyEvent),
+    /// The terminal has another size.
+    Resized(u16, u16),
+    /// Time has passed.
+    Tick(Timestamp),
+    /// The terminal may show anything.
+    Disturbed,
+    /// A folder was read.
+    Listed(u64, Result<Arc<Names>, Failure>),
+    /// A folder has changed since it was read.
+    Changed(u64),
+    /// Names from a number on were looked up.
+    Stats(u64, usize, Vec<Option<Stat>>),
+    /// Folders' items were counted.
+    Counted(u64, Vec<(usize, usize)>),
+    /// Who can read a path, in lines.
+    Readers(RelPath, Result<Vec<String>, Failure>),
+    /// How far a search is.
+    Found(u64, Result<Searching, Failure>),
+    /// How far a scan is.
+    Measured(u64, Result<Usage, Failure>),
+    /// How far a change is.
+    Progress(String),
+    /// A change is over.
+    Done(Result<Done, Failure>),
+    /// The keys were read.
+    KeysRead(Result<Keys, Failure>),
+    /// The trash was read.
+    TrashRead(Result<Vec<TrashEntry>, Failure>),
+    /// How full the volume is.
+    SpaceRead(Space),
+    /// What goes on.
+    Activity(Result<Box<ActivityNow>, Failure>),
+    /// What the server knows of the keys.
+    ServerKeys(Result<KeysNow, Failure>),
+}
+
+/// A change that was made.
+#[derive(Default)]
+pub struct Done {
+    /// What, in a few words.
+    pub text: String,
+    /// How it is undone.
+    pub undo: Option<Undo>,
+    /// Where the cursor goes.
+    pub go_to: Option<RelPath>,
+    /// The id of the key that the cursor goes to.
+    pub key: Option<String>,
+    /// What is shown this once: what it is, and what to know of it.
+    pub secret: Option<(String, String, Vec<String>)>,
+    /// What a command printed.
+    pub output: Option<(String, Vec<String>)>,
+}
+
+/// Shows no secret.
+impl std::fmt::Debug for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Done({:?})", self.text)
+    }
+}

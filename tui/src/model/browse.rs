@@ -1,0 +1,242 @@
+//! A folder on the screen.
+//!
+//! Names come first; sizes and dates as they are looked up. Rows are numbered as they are shown: the folder above
+//! first, where there is one, then the names in the order that is wanted.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use volume::names::{Kind, Name, Names};
+use volume::scan::{Hit, Usage};
+use volume::{RelPath, Stat};
+
+use super::Input;
+use crate::cli::Sort;
+use crate::ops::files::sort_by;
+
+/// The screen of files.
+#[derive(Debug, Default)]
+pub struct Browse {
+    /// Which folder.
+    pub path: RelPath,
+    /// Its names; none while they are read.
+    pub names: Option<Arc<Names>>,
+    /// Why they can't be.
+    pub trouble: Option<String>,
+    /// What is known of each, in the order of the names; the outer none where it was not looked up yet.
+    pub stats: Vec<Option<Option<Stat>>>,
+    /// How many of those are known.
+    pub known: usize,
+    /// Bytes of all files that are known.
+    pub total: u64,
+    /// How many items folders have, by their number among the names.
+    pub counts: HashMap<usize, usize>,
+    /// Numbers of names as they are shown.
+    pub order: Vec<usize>,
+    /// How they are sorted.
+    pub sort: Order,
+    /// Only these, if anything was typed.
+    pub filter: Option<Filter>,
+    /// Which row is meant.
+    pub cursor: usize,
+    /// The first row that is shown.
+    pub top: usize,
+    /// Numbers of names that are selected.
+    pub selected: BTreeSet<usize>,
+    /// Which reading of the folder this is: what comes late of another is dropped.
+    pub generation: u64,
+    /// The name that the cursor goes to when the folder is read.
+    pub go_to: Option<Vec<u8>>,
+    /// A search below, while its hits are shown.
+    pub finding: Option<Finding>,
+    /// What takes the room below, while it is shown.
+    pub measuring: Option<Measuring>,
+    /// What is being done that takes long.
+    pub job: Option<Job>,
+    /// Who can read what is under the cursor, while that is shown.
+    pub info: Option<Vec<String>>,
+}
+
+/// How names are sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// By what.
+    pub by: Sort,
+    /// The other way round.
+    pub reverse: bool,
+}
+
+/// What was typed to see less.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// What.
+    pub input: Input,
+    /// Whether keys still go there.
+    pub is_typed: bool,
+}
+
+/// A search below a folder.
+#[derive(Debug, Default)]
+pub struct Finding {
+    /// What is looked for.
+    pub pattern: String,
+    /// What was found.
+    pub hits: Vec<Hit>,
+    /// How many files and folders were looked at.
+    pub seen: u64,
+    /// How many could not be read.
+    pub unreadable: u64,
+    /// Whether that is all.
+    pub is_done: bool,
+    /// Which is meant.
+    pub cursor: usize,
+    /// The first that is shown.
+    pub top: usize,
+    /// Which search this is.
+    pub generation: u64,
+}
+
+/// What takes the room below a folder.
+#[derive(Debug, Default)]
+pub struct Measuring {
+    /// So far.
+    pub usage: Usage,
+    /// Which is meant.
+    pub cursor: usize,
+    /// The first that is shown.
+    pub top: usize,
+    /// Which scan this is.
+    pub generation: u64,
+}
+
+/// Something that takes long.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What, and how far it is.
+    pub text: String,
+}
+
+impl Browse {
+    /// Whether the first row is the folder above.
+    pub fn has_parent(&self) -> bool {
+        !self.path.is_root()
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.order.len() + usize::from(self.has_parent())
+    }
+
+    /// The number of the name in a row; none for the folder above.
+    pub fn index(&self, row: usize) -> Option<usize> {
+        let row = row.checked_sub(usize::from(self.has_parent()))?;
+        self.order.get(row).copied()
+    }
+
+    /// A name by its number.
+    pub fn name(&self, index: usize) -> Option<Name<'_>> {
+        self.names.as_ref()?.get(index)
+    }
+
+    /// What is known of a name; none where it was not looked up, or is gone.
+    pub fn stat(&self, index: usize) -> Option<Stat> {
+        self.stats.get(index).copied().flatten().flatten()
+    }
+
+    /// The path of a name by its number.
+    pub fn path_of(&self, index: usize) -> Option<RelPath> {
+        self.path.join(self.name(index)?.bytes).ok()
+    }
+
+    /// The name under the cursor; none on the folder above.
+    pub fn current(&self) -> Option<Name<'_>> {
+        self.name(self.index(self.cursor)?)
+    }
+
+    /// The path under the cursor; none on the folder above.
+    pub fn current_path(&self) -> Option<RelPath> {
+        self.path_of(self.index(self.cursor)?)
+    }
+
+    /// What an action is for: what is selected, or what is under the cursor.
+    pub fn chosen(&self) -> Vec<RelPath> {
+        if self.selected.is_empty() {
+            return self.current_path().into_iter().collect();
+        }
+        self.selected.iter().filter_map(|it| self.path_of(*it)).collect()
+    }
+
+    /// Bytes of the files that are selected.
+    pub fn selected_bytes(&self) -> u64 {
+        let is_file = |it: &&usize| self.name(**it).is_some_and(|it| it.kind == Kind::File);
+        self.selected.iter().filter(is_file).filter_map(|it| self.stat(*it)).map(|it| it.len).sum()
+    }
+
+    /// Puts the names in the order that is wanted, and the cursor where its name is now.
+    pub fn arrange(&mut self) {
+        let Some(names) = self.names.clone() else { return };
+        let under = self.go_to.take().or_else(|| self.current().map(|it| it.bytes.to_vec()));
+        let wanted = self.filter.as_ref().map(|it| it.input.text()).unwrap_or_default();
+        self.order = if wanted.is_empty() {
+            let mut order: Vec<usize> = (0..names.len()).collect();
+            let stats: Vec<Option<Stat>> =
+                if self.sort.by == Sort::Name || self.sort.by == Sort::Kind {
+                    Vec::new()
+                } else {
+                    self.stats.iter().map(|it| it.flatten()).collect()
+                };
+            if self.sort != Order::default() {
+                sort_by(&mut order, &names, &stats, self.sort.by, self.sort.reverse);
+            }
+            order
+        } else {
+            ranked(&names, wanted)
+        };
+        if wanted.is_empty() {
+            let row = under.and_then(|under| {
+                let row = self
+                    .order
+                    .iter()
+                    .position(|it| names.get(*it).is_some_and(|it| it.bytes == under));
+                Some(row? + usize::from(self.has_parent()))
+            });
+            self.cursor = row.unwrap_or(self.cursor);
+        } else {
+            // What was typed means the best match.
+            self.cursor = usize::from(self.has_parent());
+        }
+        self.cursor = self.cursor.min(self.rows().saturating_sub(1));
+    }
+
+    /// Takes in what was looked up of names from a number on.
+    pub fn learn(&mut self, start: usize, stats: &[Option<Stat>]) {
+        for (index, stat) in (start..).zip(stats) {
+            let is_file = self.name(index).is_some_and(|it| it.kind == Kind::File);
+            if let Some(place) = self.stats.get_mut(index)
+                && place.is_none()
+            {
+                *place = Some(*stat);
+                self.known += 1;
+                self.total += stat.filter(|_| is_file).map_or(0, |it| it.len);
+            }
+        }
+    }
+}
+
+/// Names that have the letters of a pattern in their order, the best match first.
+fn ranked(names: &Names, pattern: &str) -> Vec<usize> {
+    use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+    use nucleo_matcher::{Config, Matcher, Utf32Str};
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let pattern = Pattern::parse(pattern, CaseMatching::Smart, Normalization::Smart);
+    let mut letters = Vec::new();
+    let mut scored: Vec<(u32, usize)> = (0..names.len())
+        .filter_map(|index| {
+            let name = String::from_utf8_lossy(names.get(index)?.bytes);
+            let score = pattern.score(Utf32Str::new(&name, &mut letters), &mut matcher)?;
+            Some((score, index))
+        })
+        .collect();
+    scored.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    scored.into_iter().map(|it| it.1).collect()
+}

@@ -1,0 +1,245 @@
+//! All that the screen shows, as plain values. Pure: changed by [`update`](crate::update) alone, drawn by
+//! [`view`](crate::view).
+
+mod activity;
+mod browse;
+mod form;
+mod input;
+mod keys;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use volume::RelPath;
+use volume::space::Space;
+
+pub use activity::{ActivityScreen, Server};
+pub use browse::{Browse, Filter, Finding, Job, Measuring, Order};
+pub use form::{Field, FieldKind, Form, Purpose};
+pub use input::Input;
+pub use keys::KeysScreen;
+
+use crate::cli::{ScreenArgs, ThemeName};
+use crate::key::Place;
+use crate::ops::keys::KeyEdit;
+use crate::ops::trash::TrashEntry;
+
+/// How long a message stays.
+pub const MESSAGE_STAYS: Duration = Duration::from_secs(20);
+
+/// The whole console.
+#[derive(Debug)]
+pub struct Model {
+    /// Columns and rows.
+    pub size: (u16, u16),
+    /// As it was told last.
+    pub now: Timestamp,
+    /// How it looks.
+    pub look: Look,
+    /// The volume's folder, as it is shown.
+    pub folder: String,
+    /// Which screen is shown.
+    pub screen: Screen,
+    /// The files.
+    pub browse: Browse,
+    /// The keys.
+    pub keys: KeysScreen,
+    /// What goes on.
+    pub activity: ActivityScreen,
+    /// What is shown in front of the screen, if anything is.
+    pub popup: Option<Popup>,
+    /// What was done last, or what went wrong.
+    pub message: Option<Told>,
+    /// How full the volume is.
+    pub space: Option<Space>,
+    /// What can be undone, the last at the end.
+    pub undo: Vec<Undo>,
+    /// Keys that come before this are dropped: typed before the question was seen.
+    pub deaf_until: Option<Timestamp>,
+    /// Whether it is over.
+    pub is_over: bool,
+    /// Whether the screen is to be drawn, and how soon.
+    pub redraw: Redraw,
+}
+
+/// How it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Colours.
+    pub theme: ThemeName,
+    /// Lines and marks of ASCII only.
+    pub ascii: bool,
+    /// Nothing may be changed.
+    pub read_only: bool,
+}
+
+impl Look {
+    /// As the arguments and the environment have it. Only an explicit `C` or `POSIX` locale means ASCII: over ssh
+    /// none is told.
+    pub fn new(args: &ScreenArgs, environment: &dyn Fn(&str) -> Option<String>) -> Look {
+        let variable = |name| environment(name).filter(|it| !it.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable);
+        let no_color = variable("NO_COLOR").is_some() || args.mono;
+        let no_colors_known =
+            matches!(variable("TERM").as_deref(), Some("vt100" | "vt102" | "vt220"));
+        let mono = no_color || no_colors_known;
+        let ascii = args.ascii || matches!(locale.as_deref(), Some("C" | "POSIX"));
+        let theme = if mono { ThemeName::Mono } else { args.theme.unwrap_or(ThemeName::Dark) };
+        Look { theme, ascii, read_only: args.read_only }
+    }
+}
+
+/// The screens, by the numbers of their keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screen {
+    /// Files.
+    #[default]
+    Browse,
+    /// Keys.
+    Keys,
+    /// What goes on.
+    Activity,
+}
+
+/// Whether there is something new to be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Redraw {
+    /// There is not: nothing is sent.
+    #[default]
+    No,
+    /// There is, and it can wait a second: nobody asked for it.
+    Soon,
+    /// Somebody waits for it.
+    Now,
+    /// All of it: the terminal may show anything.
+    All,
+}
+
+/// What was done last, or what went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// In plain words.
+    pub text: String,
+    /// Whether something went wrong.
+    pub is_error: bool,
+    /// When it was said.
+    pub when: Timestamp,
+}
+
+/// What is shown in front of the screen.
+#[derive(Debug)]
+pub enum Popup {
+    /// The help, and what is looked for in it.
+    Help(Input, usize),
+    /// A question.
+    Form(Form),
+    /// Something that is shown this once, alone on its line.
+    Secret(Secret),
+    /// Lines to read: a title, the lines, the first that is shown.
+    Text(String, Vec<String>, usize),
+    /// What is in the trash, and which of it is meant.
+    Trash(Vec<TrashEntry>, usize),
+    /// One letter decides.
+    Menu(Menu),
+}
+
+/// A choice by one letter.
+#[derive(Debug, Clone)]
+pub struct Menu {
+    /// What is chosen.
+    pub title: String,
+    /// Letters and what they stand for.
+    pub options: Vec<(char, String)>,
+}
+
+/// Something that is shown this once. Never in `Debug`.
+pub struct Secret {
+    /// What it is.
+    pub title: String,
+    /// The key or address.
+    pub secret: String,
+    /// What to know of it.
+    pub below: Vec<String>,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Secret({})", self.title)
+    }
+}
+
+/// How a change is undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// Put these back from the trash: names there, and where they were.
+    Restore(Vec<(Vec<u8>, RelPath)>),
+    /// Move these back: where they are, and where they were.
+    MoveBack(Vec<(RelPath, RelPath)>),
+    /// Move these to the trash.
+    Discard(Vec<RelPath>),
+    /// Change this key back: its id.
+    Key(String, KeyEdit),
+}
+
+impl Model {
+    /// A console that knows nothing yet.
+    pub fn new(look: Look, folder: String, size: (u16, u16), now: Timestamp) -> Model {
+        Model {
+            size,
+            now,
+            look,
+            folder,
+            screen: Screen::default(),
+            browse: Browse::default(),
+            keys: KeysScreen::default(),
+            activity: ActivityScreen::default(),
+            popup: None,
+            message: None,
+            space: None,
+            undo: Vec::new(),
+            deaf_until: None,
+            is_over: false,
+            redraw: Redraw::All,
+        }
+    }
+
+    /// Where keys act now.
+    pub fn place(&self) -> Place {
+        match self.screen {
+            Screen::Browse => Place::Browse,
+            Screen::Keys => Place::Keys,
+            Screen::Activity => Place::Activity,
+        }
+    }
+
+    /// How many rows a list has: all but header, title, two rules, message and key line.
+    pub fn list_rows(&self) -> usize {
+        usize::from(self.size.1).saturating_sub(6).max(1)
+    }
+
+    /// Something new is to be seen.
+    pub fn dirty(&mut self, how: Redraw) {
+        self.redraw = self.redraw.max(how);
+    }
+
+    /// Says what was done.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.message = Some(Told { text: text.into(), is_error: false, when: self.now });
+    }
+
+    /// Says what went wrong.
+    pub fn complain(&mut self, text: impl Into<String>) {
+        self.message = Some(Told { text: text.into(), is_error: true, when: self.now });
+    }
+}
+
+/// The first row to show, so that the row of the cursor is among so many.
+pub fn scrolled(top: usize, cursor: usize, rows: usize) -> usize {
+    if cursor < top {
+        cursor
+    } else if cursor >= top + rows {
+        cursor + 1 - rows
+    } else {
+        top
+    }
+}

@@ -1,0 +1,529 @@
+//! The screen of files.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent};
+use volume::RelPath;
+use volume::names::Kind;
+
+use super::open;
+use crate::cli::Sort;
+use crate::effect::{Effect, Message, Op};
+use crate::key::{self, Act, Place};
+use crate::model::{
+    Filter, Finding, Form, Input, Measuring, Menu, Model, Order, Popup, Purpose, Redraw, scrolled,
+};
+use crate::ops::files::suffix;
+use crate::ops::shown;
+use crate::text;
+
+/// Reads the folder anew.
+pub(super) fn read(model: &mut Model) -> Vec<Effect> {
+    let browse = &mut model.browse;
+    browse.generation += 1;
+    browse.info = None;
+    vec![Effect::List(browse.generation, browse.path.clone())]
+}
+
+/// Reads the folder anew and keeps the cursor where it is.
+pub(super) fn read_again(model: &mut Model) -> Vec<Effect> {
+    let browse = &mut model.browse;
+    browse.go_to = browse.go_to.take().or_else(|| browse.current().map(|it| it.bytes.to_vec()));
+    read(model)
+}
+
+/// Goes to a folder, with the cursor on a name if one is given.
+fn go(model: &mut Model, path: RelPath, go_to: Option<Vec<u8>>) -> Vec<Effect> {
+    let browse = &mut model.browse;
+    let generation = browse.generation;
+    let (sort, job) = (browse.sort, browse.job.take());
+    *browse = crate::model::Browse { path, sort, generation, go_to, job, ..Default::default() };
+    let mut effects = vec![Effect::Stop];
+    effects.extend(read(model));
+    effects
+}
+
+/// Looks up sizes and counts of what is shown, and then the rest.
+pub(super) fn look_up_visible(model: &Model) -> Vec<Effect> {
+    let browse = &model.browse;
+    let Some(names) = &browse.names else { return Vec::new() };
+    let rows = browse.top..browse.top + model.list_rows();
+    let visible: Vec<usize> = rows.filter_map(|it| browse.index(it)).collect();
+    let unknown = |it: &&usize| browse.stats.get(**it).is_some_and(Option::is_none);
+    let mut effects = Vec::new();
+    let wanted: Vec<usize> = visible.iter().filter(unknown).copied().collect();
+    if !wanted.is_empty() {
+        effects.push(Effect::Stat(browse.generation, Arc::clone(names), wanted));
+    }
+    let is_folder = |it: &&usize| names.get(**it).is_some_and(|it| it.kind == Kind::Folder);
+    let uncounted = visible.iter().filter(is_folder).filter(|it| !browse.counts.contains_key(it));
+    let folders: Vec<_> = uncounted.filter_map(|it| Some((*it, browse.path_of(*it)?))).collect();
+    if !folders.is_empty() {
+        effects.push(Effect::Count(browse.generation, folders));
+    }
+    effects
+}
+
+/// News of the files.
+pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
+    match message {
+        Message::Listed(generation, result) if generation == model.browse.generation => {
+            model.dirty(Redraw::Now);
+            match result {
+                Err(failure) => {
+                    model.browse.names = None;
+                    model.browse.order.clear();
+                    model.browse.trouble = Some(failure.what);
+                    Vec::new()
+                }
+                Ok(names) => {
+                    let selected = selected_names(model);
+                    let browse = &mut model.browse;
+                    browse.trouble = None;
+                    browse.stats = vec![None; names.len()];
+                    (browse.known, browse.total) = (0, 0);
+                    browse.counts.clear();
+                    if browse.go_to.is_none() && browse.names.is_none() {
+                        // In a folder just opened the first of its own rows is meant.
+                        browse.cursor = usize::from(browse.has_parent() && !names.is_empty());
+                    }
+                    let is_selected =
+                        |it: &usize| names.get(*it).is_some_and(|it| selected.contains(it.bytes));
+                    browse.selected = (0..names.len()).filter(is_selected).collect();
+                    browse.names = Some(names);
+                    browse.arrange();
+                    settle(model);
+                    let mut effects = look_up_visible(model);
+                    if let Some(names) = &model.browse.names {
+                        let all = (0..names.len()).collect();
+                        effects.push(Effect::Stat(model.browse.generation, Arc::clone(names), all));
+                    }
+                    effects
+                }
+            }
+        }
+        Message::Changed(generation) if generation == model.browse.generation => {
+            // Not under the hands of somebody who types or answers.
+            if model.popup.is_none() && model.browse.filter.is_none() {
+                read_again(model)
+            } else {
+                Vec::new()
+            }
+        }
+        Message::Stats(generation, start, stats) if generation == model.browse.generation => {
+            let rows = model.browse.top..model.browse.top + model.list_rows();
+            let mut visible = rows.filter_map(|it| model.browse.index(it));
+            let range = start..start + stats.len();
+            let is_seen = visible.any(|it| {
+                range.contains(&it) && model.browse.stats.get(it).is_some_and(Option::is_none)
+            });
+            model.browse.learn(start, &stats);
+            let is_all = model.browse.known == model.browse.stats.len();
+            if is_all && !matches!(model.browse.sort.by, Sort::Name | Sort::Kind) {
+                model.browse.arrange();
+                settle(model);
+            }
+            model.dirty(if is_seen || is_all { Redraw::Now } else { Redraw::Soon });
+            Vec::new()
+        }
+        Message::Counted(generation, counts) if generation == model.browse.generation => {
+            model.browse.counts.extend(counts);
+            model.dirty(Redraw::Now);
+            Vec::new()
+        }
+        Message::Readers(path, result) => {
+            if model.browse.info.is_some() && subject(model).as_ref() == Some(&path) {
+                model.browse.info = Some(result.unwrap_or_else(|it| vec![it.what]));
+                model.dirty(Redraw::Now);
+            }
+            Vec::new()
+        }
+        Message::Found(generation, result) => {
+            let Some(finding) =
+                model.browse.finding.as_mut().filter(|it| it.generation == generation)
+            else {
+                return Vec::new();
+            };
+            match result {
+                Err(failure) => model.complain(failure.what),
+                Ok(now) => {
+                    let is_first = finding.hits.is_empty() && !now.hits.is_empty();
+                    finding.hits.extend(now.hits);
+                    (finding.seen, finding.unreadable) = (now.seen, now.unreadable);
+                    finding.is_done = now.is_done;
+                    let soon = if is_first || now.is_done { Redraw::Now } else { Redraw::Soon };
+                    model.dirty(soon);
+                }
+            }
+            Vec::new()
+        }
+        Message::Measured(generation, result) => {
+            let Some(measuring) =
+                model.browse.measuring.as_mut().filter(|it| it.generation == generation)
+            else {
+                return Vec::new();
+            };
+            match result {
+                Err(failure) => model.complain(failure.what),
+                Ok(usage) => {
+                    let soon = if usage.is_done { Redraw::Now } else { Redraw::Soon };
+                    measuring.usage = usage;
+                    model.dirty(soon);
+                }
+            }
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn selected_names(model: &Model) -> std::collections::HashSet<Vec<u8>> {
+    let browse = &model.browse;
+    browse.selected.iter().filter_map(|it| browse.name(*it)).map(|it| it.bytes.to_vec()).collect()
+}
+
+/// Keeps the cursor on the screen.
+fn settle(model: &mut Model) {
+    let rows = model.list_rows();
+    let browse = &mut model.browse;
+    browse.cursor = browse.cursor.min(browse.rows().saturating_sub(1));
+    browse.top = scrolled(browse.top, browse.cursor, rows).min(browse.rows().saturating_sub(1));
+}
+
+/// What is under the cursor; the folder itself on the row of the folder above.
+pub(super) fn subject(model: &Model) -> Option<RelPath> {
+    model.browse.current_path().or_else(|| Some(model.browse.path.clone()))
+}
+
+/// Does what a key means here.
+pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
+    if model.browse.finding.is_some() {
+        return in_finding(model, act);
+    }
+    if model.browse.measuring.is_some() {
+        return in_measuring(model, act);
+    }
+    let rows = model.list_rows();
+    match act {
+        Act::Up | Act::Down | Act::PageUp | Act::PageDown | Act::First | Act::Last => {
+            let browse = &mut model.browse;
+            browse.cursor = moved(act, browse.cursor, browse.rows(), rows);
+            settle(model);
+            let mut effects = look_up_visible(model);
+            effects.extend(refresh_info(model));
+            return effects;
+        }
+        Act::Open => {
+            let Some(name) = model.browse.current() else { return act_parent(model) };
+            let is_folder = name.kind == Kind::Folder;
+            return match model.browse.current_path() {
+                Some(path) if is_folder => go(model, path, None),
+                _ => act_info(model),
+            };
+        }
+        Act::Parent => return act_parent(model),
+        Act::Cancel => {
+            let browse = &mut model.browse;
+            if browse.job.is_some() {
+                model.say("stopping");
+                return vec![Effect::Stop];
+            }
+            if browse.info.take().is_some() {
+            } else if browse.filter.take().is_some() {
+                browse.arrange();
+                settle(model);
+                return look_up_visible(model);
+            } else {
+                browse.selected.clear();
+            }
+        }
+        Act::Filter => {
+            let filter = model.browse.filter.take().unwrap_or_default();
+            model.browse.filter = Some(Filter { is_typed: true, ..filter });
+        }
+        Act::Sort => {
+            let options = [
+                ('n', "name"),
+                ('s', "size, the largest first"),
+                ('d', "date, the youngest first"),
+                ('k', "kind"),
+                ('N', "name, the other way round"),
+                ('S', "size, the smallest first"),
+                ('D', "date, the oldest first"),
+            ];
+            let options = options.map(|(letter, what)| (letter, what.to_owned())).to_vec();
+            model.popup = Some(Popup::Menu(Menu { title: "Sort by".to_owned(), options }));
+        }
+        Act::Select => {
+            let browse = &mut model.browse;
+            if let Some(index) = browse.index(browse.cursor)
+                && !browse.selected.remove(&index)
+            {
+                browse.selected.insert(index);
+            }
+            browse.cursor = (browse.cursor + 1).min(browse.rows().saturating_sub(1));
+            settle(model);
+            return look_up_visible(model);
+        }
+        Act::SelectAll => {
+            let browse = &mut model.browse;
+            let all: BTreeSet<usize> = browse.order.iter().copied().collect();
+            browse.selected = if browse.selected == all { BTreeSet::new() } else { all };
+        }
+        Act::Discard => {
+            let chosen = model.browse.chosen();
+            if chosen.is_empty() {
+                model.complain("nothing is chosen");
+            } else {
+                model.browse.selected.clear();
+                return vec![Effect::Do(Op::Discard(chosen))];
+            }
+        }
+        Act::Rename => {
+            let (Some(path), Some(name)) = (model.browse.current_path(), model.browse.current())
+            else {
+                model.complain("the folder above can't be renamed from here");
+                return Vec::new();
+            };
+            let shown_name = text::escape(name.bytes);
+            let end = text::escape(suffix(name.bytes)).len();
+            let stem = if end == 0 || name.kind == Kind::Folder {
+                shown_name.len()
+            } else {
+                shown_name.len() - end - 1
+            };
+            let input = Input::with(&shown_name).at(stem);
+            let form = Form::new(
+                format!("Rename {}", text::cut(&shown_name, 40)),
+                "Rename",
+                Purpose::Rename(path),
+            );
+            open(model, form.text("Name", input, ""));
+        }
+        Act::Move | Act::Copy => {
+            let chosen = model.browse.chosen();
+            if chosen.is_empty() {
+                model.complain("nothing is chosen");
+                return Vec::new();
+            }
+            let what = match chosen.as_slice() {
+                [one] => text::cut(&one.file_name().map(text::escape).unwrap_or_default(), 40),
+                several => format!("{} things", several.len()),
+            };
+            let here = Input::with(&with_slash(&model.browse.path));
+            let form = if act == Act::Move {
+                Form::new(format!("Move {what}"), "Move", Purpose::MoveTo(chosen))
+            } else {
+                Form::new(format!("Copy {what}"), "Copy", Purpose::CopyTo(chosen))
+            };
+            let options = ["leave it, say so", "keep both", "replace, old to trash"];
+            let mut form = form
+                .text("Into", here, "a folder, from the volume's root")
+                .choice("If there", &options, 0);
+            form.focus = 0;
+            open(model, form);
+        }
+        Act::NewFolder => {
+            let purpose = Purpose::NewFolder(model.browse.path.clone());
+            open(
+                model,
+                Form::new("New folder", "Make", purpose).text("Name", Input::default(), ""),
+            );
+        }
+        Act::ShowTrash => return vec![Effect::ReadTrash],
+        Act::EmptyTrash => {
+            let purpose = Purpose::Confirm(Box::new(Op::EmptyTrash), Some("empty".to_owned()));
+            let form = Form::new("Empty the trash", "Empty", purpose);
+            let form =
+                form.line("All that is in the trash is deleted for good. Nobody can have it back.");
+            open(model, form.text("To confirm", Input::default(), "type: empty"));
+        }
+        Act::Find => {
+            let purpose = Purpose::Find(model.browse.path.clone());
+            let title = format!("Find below {}", shown(&model.browse.path));
+            let hint = "a part of the name; * and ? stand for letters";
+            open(model, Form::new(title, "Find", purpose).text("Name has", Input::default(), hint));
+        }
+        Act::Usage => return measure(model, model.browse.path.clone()),
+        Act::Info => return act_info(model),
+        Act::Share => {
+            let Some(path) = subject(model) else { return Vec::new() };
+            let title = format!("Share {}", text::cut(&shown(&path), 50));
+            let form = Form::new(title, "Make address", Purpose::Share(path));
+            let form =
+                form.line("Whoever has the address can read this and nothing else, until it ends.");
+            let form = form.line("It holds a key of its own: revoke it on the screen of keys.");
+            open(model, form.text("Ends", Input::with("30d"), "30d, a date, or never"));
+        }
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn act_parent(model: &mut Model) -> Vec<Effect> {
+    let (path, name) =
+        (model.browse.path.parent(), model.browse.path.file_name().map(<[u8]>::to_vec));
+    path.map(|it| go(model, it, name)).unwrap_or_default()
+}
+
+fn act_info(model: &mut Model) -> Vec<Effect> {
+    if model.browse.info.take().is_some() {
+        return Vec::new();
+    }
+    model.browse.info = Some(vec!["...".to_owned()]);
+    refresh_info(model)
+}
+
+fn refresh_info(model: &Model) -> Vec<Effect> {
+    let is_shown = model.browse.info.is_some();
+    subject(model).filter(|_| is_shown).map(Effect::Readers).into_iter().collect()
+}
+
+/// A letter of a menu.
+pub(super) fn chosen(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let (by, reverse) = match key.code {
+        KeyCode::Char('n') => (Sort::Name, false),
+        KeyCode::Char('N') => (Sort::Name, true),
+        KeyCode::Char('s') => (Sort::Size, false),
+        KeyCode::Char('S') => (Sort::Size, true),
+        KeyCode::Char('d') => (Sort::Date, false),
+        KeyCode::Char('D') => (Sort::Date, true),
+        KeyCode::Char('k') => (Sort::Kind, false),
+        _ => return Vec::new(),
+    };
+    model.browse.sort = Order { by, reverse };
+    model.browse.arrange();
+    settle(model);
+    look_up_visible(model)
+}
+
+/// Letters of a filter.
+pub(super) fn typed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    match key.code {
+        KeyCode::Esc => {
+            model.browse.filter = None;
+            model.browse.arrange();
+        }
+        KeyCode::Enter => {
+            if let Some(filter) = &mut model.browse.filter {
+                filter.is_typed = false;
+            }
+            if model.browse.filter.as_ref().is_some_and(|it| it.input.text().is_empty()) {
+                model.browse.filter = None;
+            }
+        }
+        KeyCode::Up | KeyCode::Down | KeyCode::PageUp | KeyCode::PageDown => {
+            return key::act(key, Place::Move).map(|it| act(model, it)).unwrap_or_default();
+        }
+        _ => {
+            if let Some(filter) = &mut model.browse.filter
+                && filter.input.key(key)
+            {
+                model.browse.top = 0;
+                model.browse.arrange();
+            }
+        }
+    }
+    settle(model);
+    look_up_visible(model)
+}
+
+/// Begins a search.
+pub(super) fn find(model: &mut Model, path: RelPath, pattern: String) -> Vec<Effect> {
+    model.browse.generation += 1;
+    let generation = model.browse.generation;
+    model.browse.finding =
+        Some(Finding { pattern: pattern.clone(), generation, ..Default::default() });
+    vec![Effect::Stop, Effect::Find(generation, path, pattern)]
+}
+
+fn in_finding(model: &mut Model, act: Act) -> Vec<Effect> {
+    let rows = model.list_rows();
+    let Some(finding) = &mut model.browse.finding else { return Vec::new() };
+    match act {
+        Act::Cancel | Act::Parent => {
+            model.browse.finding = None;
+            let mut effects = vec![Effect::Stop];
+            effects.extend(read_again(model));
+            return effects;
+        }
+        Act::Open => {
+            if let Some(hit) = finding.hits.get(finding.cursor) {
+                let (folder, name) = (hit.path.parent(), hit.path.file_name().map(<[u8]>::to_vec));
+                return go(model, folder.unwrap_or_default(), name);
+            }
+        }
+        _ => {
+            finding.cursor = moved(act, finding.cursor, finding.hits.len(), rows);
+            finding.top = scrolled(finding.top, finding.cursor, rows);
+        }
+    }
+    Vec::new()
+}
+
+fn measure(model: &mut Model, path: RelPath) -> Vec<Effect> {
+    if path != model.browse.path {
+        let generation = model.browse.generation;
+        let sort = model.browse.sort;
+        model.browse =
+            crate::model::Browse { path: path.clone(), generation, sort, ..Default::default() };
+    }
+    model.browse.generation += 1;
+    let generation = model.browse.generation;
+    model.browse.measuring = Some(Measuring { generation, ..Default::default() });
+    vec![Effect::Stop, Effect::Measure(generation, path)]
+}
+
+fn in_measuring(model: &mut Model, act: Act) -> Vec<Effect> {
+    let rows = model.list_rows();
+    let Some(measuring) = &mut model.browse.measuring else { return Vec::new() };
+    match act {
+        Act::Cancel | Act::Usage => {
+            model.browse.measuring = None;
+            let mut effects = vec![Effect::Stop];
+            effects.extend(read_again(model));
+            return effects;
+        }
+        Act::Parent => {
+            if let Some(path) = model.browse.path.parent() {
+                return measure(model, path);
+            }
+        }
+        Act::Open => {
+            let used = measuring.usage.entries.get(measuring.cursor);
+            let folder = used.filter(|it| it.kind == Kind::Folder);
+            match folder.map(|it| model.browse.path.join(&it.name)) {
+                Some(Ok(path)) => return measure(model, path),
+                Some(Err(_)) => {
+                    model.complain("the service's own folder: `t` shows the trash, X empties it");
+                }
+                None => {}
+            }
+        }
+        _ => {
+            measuring.cursor = moved(act, measuring.cursor, measuring.usage.entries.len(), rows);
+            measuring.top = scrolled(measuring.top, measuring.cursor, rows);
+        }
+    }
+    Vec::new()
+}
+
+/// Where a cursor goes.
+pub(super) fn moved(act: Act, cursor: usize, count: usize, page: usize) -> usize {
+    let last = count.saturating_sub(1);
+    match act {
+        Act::Up => cursor.saturating_sub(1),
+        Act::Down => (cursor + 1).min(last),
+        Act::PageUp => cursor.saturating_sub(page),
+        Act::PageDown => (cursor + page).min(last),
+        Act::First => 0,
+        Act::Last => last,
+        _ => cursor.min(last),
+    }
+}
+
+/// A folder's path as it is typed.
+fn with_slash(path: &RelPath) -> String {
+    if path.is_root() { "/".to_owned() } else { format!("{}/", shown(path)) }
+}

@@ -1,0 +1,297 @@
+//! A folder, what was found below it, or what takes the room there.
+
+use ratatui::layout::Rect;
+use volume::names::Kind;
+
+use super::paint::Paint;
+use super::{BESIDE, WIDEST_LIST};
+use crate::cli::Sort;
+use crate::model::{Browse, Finding, Measuring, Model};
+use crate::ops::shown;
+use crate::text;
+
+/// Columns of a size, and of a date, with the space around them.
+const SIZE: u16 = 12;
+const DATE: u16 = 9;
+
+pub(super) fn title(model: &Model) -> (String, String) {
+    let browse = &model.browse;
+    let path = format!(" {}", shown(&browse.path));
+    if let Some(finding) = &browse.finding {
+        let state = if finding.is_done { "" } else { ", looking ..." };
+        let hits = text::things(finding.hits.len() as u64, "hit", "hits");
+        return (
+            format!("{path}  find '{}'", finding.pattern),
+            format!("{hits} of {}{state} ", text::count(finding.seen)),
+        );
+    }
+    if let Some(measuring) = &browse.measuring {
+        let state = if measuring.usage.is_done { "" } else { " so far ..." };
+        return (
+            format!("{path}  disk use"),
+            format!("{}{state} ", text::bytes(measuring.usage.disk())),
+        );
+    }
+    let Some(names) = &browse.names else { return (path, String::new()) };
+    let mark = if browse.sort.reverse { "v" } else { "^" };
+    let sort = match browse.sort.by {
+        Sort::Name => "name",
+        Sort::Size => "size",
+        Sort::Date => "date",
+        Sort::Kind => "kind",
+    };
+    let items = if browse.order.len() == names.len() {
+        text::things(names.len() as u64, "item", "items")
+    } else {
+        format!(
+            "{} of {}",
+            text::count(browse.order.len() as u64),
+            text::things(names.len() as u64, "item", "items")
+        )
+    };
+    let total = if browse.known == names.len() {
+        text::bytes(browse.total)
+    } else {
+        format!("{} ...", text::bytes(browse.total))
+    };
+    (path, format!("{items}   {total}   {sort}{mark} "))
+}
+
+/// What is selected, or done.
+pub(super) fn footer(model: &Model) -> Vec<String> {
+    let browse = &model.browse;
+    let mut parts = Vec::new();
+    if let Some(job) = &browse.job {
+        parts.push(format!("{} (Esc stops)", job.text));
+    }
+    if !browse.selected.is_empty() {
+        parts.push(format!(
+            "{} selected, {}",
+            browse.selected.len(),
+            text::bytes(browse.selected_bytes())
+        ));
+    }
+    if let Some(filter) = browse.filter.as_ref().filter(|it| !it.is_typed) {
+        parts.push(format!("/ {}  Esc shows all", filter.input.text()));
+    }
+    parts
+}
+
+pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
+    let browse = &model.browse;
+    if let Some(finding) = &browse.finding {
+        return found(finding, paint, area);
+    }
+    if let Some(measuring) = &browse.measuring {
+        return measured(measuring, paint, area);
+    }
+    let is_wide = area.width >= BESIDE;
+    if let (false, Some(info)) = (is_wide, &browse.info) {
+        return beside(model, browse, Some(info), paint, area);
+    }
+    let width = if is_wide { (area.width * 16 / 25).min(WIDEST_LIST) } else { area.width };
+    list(model, browse, paint, Rect { width, ..area });
+    if is_wide {
+        paint.divide(width, area.y, area.height);
+        let rest = Rect { x: width + 2, width: area.width - width - 2, ..area };
+        beside(model, browse, browse.info.as_ref(), paint, rest);
+    }
+}
+
+fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
+    if let Some(trouble) = &browse.trouble {
+        return paint.put(
+            3,
+            area.y,
+            area.width - 3,
+            &format!("{trouble}. h goes back, R reads again."),
+            paint.error(),
+        );
+    }
+    let Some(names) = &browse.names else {
+        return paint.put(3, area.y, area.width - 3, "reading ...", paint.dim());
+    };
+    let name_room = area.width.saturating_sub(SIZE + DATE + 3);
+    for line in 0..area.height {
+        let row = browse.top + usize::from(line);
+        let y = area.y + line;
+        if row >= browse.rows() {
+            break;
+        }
+        let is_meant = row == browse.cursor;
+        let index = browse.index(row);
+        let is_selected = index.is_some_and(|it| browse.selected.contains(&it));
+        if is_meant && is_selected {
+            paint.put(0, y, 1, paint.selected_mark(), paint.bold());
+        }
+        let mark = match (is_meant, is_selected) {
+            (true, _) => paint.cursor_mark(),
+            (false, true) => paint.selected_mark(),
+            (false, false) => " ",
+        };
+        paint.put(1, y, 1, mark, paint.bold());
+        match index.and_then(|it| Some((it, names.get(it)?))) {
+            None => paint.put(3, y, name_room, "..", paint.folder()),
+            Some((index, name)) => {
+                let is_folder = name.kind == Kind::Folder;
+                let slash = if is_folder { "/" } else { "" };
+                let style = if is_folder { paint.folder() } else { paint.plain() };
+                let shown = format!("{}{slash}", text::escape(name.bytes));
+                paint.put(3, y, name_room, &shown, style);
+                let size = match (is_folder, browse.stats.get(index).copied().flatten()) {
+                    (true, _) => browse
+                        .counts
+                        .get(&index)
+                        .map_or(String::new(), |it| text::things(*it as u64, "item", "items")),
+                    (false, None) => String::new(),
+                    (false, Some(None)) => "gone".to_owned(),
+                    (false, Some(Some(stat))) => text::bytes(stat.len),
+                };
+                paint.right(y, area.width - DATE, &size, paint.plain());
+                if let Some(stat) = browse.stat(index) {
+                    let date = text::short_day(text::timestamp(stat.modified), model.now);
+                    paint.put(area.width - DATE + 2, y, DATE - 2, &date, paint.plain());
+                }
+            }
+        }
+        if is_meant {
+            paint.choose(0, y, area.width);
+        }
+    }
+    if browse.order.is_empty() {
+        let filter = browse.filter.as_ref().map(|it| it.input.text()).filter(|it| !it.is_empty());
+        let hint = match filter {
+            Some(text) => format!("Nothing matches '{text}'. Esc shows all {}.", names.len()),
+            None if browse.path.is_root() => {
+                "No data yet: upload over HTTP, or copy files in.".to_owned()
+            }
+            None => "Empty folder.".to_owned(),
+        };
+        let y = area.y + u16::from(browse.has_parent());
+        paint.put(3, y, area.width - 3, &hint, paint.dim());
+    }
+}
+
+/// What is known of the row that is meant.
+fn beside(
+    model: &Model,
+    browse: &Browse,
+    info: Option<&Vec<String>>,
+    paint: &mut Paint<'_, '_>,
+    area: Rect,
+) {
+    let index = browse.index(browse.cursor);
+    let mut lines: Vec<(String, ratatui::style::Style)> = Vec::new();
+    match index.and_then(|it| Some((it, browse.name(it)?))) {
+        None => lines.push((shown(&browse.path), paint.bold())),
+        Some((index, name)) => {
+            lines.push((text::escape(name.bytes), paint.bold()));
+            let kind = String::from_utf8_lossy(crate::ops::files::suffix(name.bytes)).into_owned();
+            let what = match name.kind {
+                Kind::Folder => browse.counts.get(&index).map_or("folder".to_owned(), |it| {
+                    format!("folder  {}", text::things(*it as u64, "item", "items"))
+                }),
+                Kind::File => browse
+                    .stat(index)
+                    .map_or(kind.clone(), |it| format!("{kind}  {}", text::bytes(it.len))),
+            };
+            let when =
+                browse.stat(index).map(|it| text::moment(text::timestamp(it.modified), model.now));
+            lines.push((format!("{}  {}", what.trim(), when.unwrap_or_default()), paint.plain()));
+            if name.is_link {
+                lines.push(("a symbolic link".to_owned(), paint.dim()));
+            }
+        }
+    }
+    if let Some(info) = info {
+        lines.push((String::new(), paint.plain()));
+        for line in info {
+            lines
+                .extend(wrapped(line, area.width.into()).into_iter().map(|it| (it, paint.plain())));
+        }
+    }
+    for (y, (line, style)) in (area.y..area.y + area.height).zip(lines) {
+        paint.put(area.x, y, area.width, &line, style);
+    }
+}
+
+/// A text in lines of a width.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let mut word = word.to_owned();
+        let last = lines.last().map_or(0, |it| text::width(it));
+        if last > 0 && last + 1 + text::width(&word) > width {
+            lines.push(String::new());
+        }
+        while text::width(&word) > width && width > 1 {
+            let head: String = word.chars().take(width).collect();
+            word = word.chars().skip(width).collect();
+            if let Some(last) = lines.last_mut() {
+                last.push_str(&head);
+            }
+            lines.push(String::new());
+        }
+        if let Some(last) = lines.last_mut() {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(&word);
+        }
+    }
+    lines
+}
+
+fn found(finding: &Finding, paint: &mut Paint<'_, '_>, area: Rect) {
+    for line in 0..area.height {
+        let row = finding.top + usize::from(line);
+        let Some(hit) = finding.hits.get(row) else { break };
+        let (y, is_folder) = (area.y + line, hit.kind == Kind::Folder);
+        let style = if is_folder { paint.folder() } else { paint.plain() };
+        let path = format!("{}{}", shown(&hit.path), if is_folder { "/" } else { "" });
+        if row == finding.cursor {
+            paint.put(1, y, 1, paint.cursor_mark(), paint.bold());
+        }
+        paint.put(3, y, area.width - 3, &path, style);
+        if row == finding.cursor {
+            paint.choose(0, y, area.width);
+        }
+    }
+    if finding.hits.is_empty() {
+        let hint = if finding.is_done { "Nothing found. Esc goes back." } else { "looking ..." };
+        paint.put(3, area.y, area.width - 3, hint, paint.dim());
+    }
+}
+
+fn measured(measuring: &Measuring, paint: &mut Paint<'_, '_>, area: Rect) {
+    let usage = &measuring.usage;
+    let largest = usage.entries.first().map_or(1, |it| it.disk).max(1);
+    let bar = (area.width / 3).min(40);
+    for line in 0..area.height {
+        let row = measuring.top + usize::from(line);
+        let Some(used) = usage.entries.get(row) else { break };
+        let (y, is_folder) = (area.y + line, used.kind == Kind::Folder);
+        #[expect(clippy::cast_precision_loss, reason = "a bar")]
+        let part = used.disk as f64 / largest as f64;
+        if row == measuring.cursor {
+            paint.put(1, y, 1, paint.cursor_mark(), paint.bold());
+        }
+        paint.right(y, 14, &text::bytes(used.disk), paint.plain());
+        let drawn = paint.bar(bar, part);
+        paint.put(16, y, bar, &drawn, paint.plain());
+        let style = if is_folder { paint.folder() } else { paint.plain() };
+        let name = format!("{}{}", text::escape(&used.name), if is_folder { "/" } else { "" });
+        let files =
+            if is_folder { text::things(used.files, "file", "files") } else { String::new() };
+        let room = area.width.saturating_sub(bar + 18 + 16);
+        paint.put(bar + 18, y, room, &name, style);
+        paint.right(y, area.width.saturating_sub(1), &files, paint.plain());
+        if row == measuring.cursor {
+            paint.choose(0, y, area.width);
+        }
+    }
+    if usage.entries.is_empty() {
+        let hint = if usage.is_done { "Nothing is here." } else { "adding up ..." };
+        paint.put(3, area.y, area.width - 3, hint, paint.dim());
+    }
+}

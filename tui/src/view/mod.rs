@@ -1,0 +1,179 @@
+//! The screen, drawn from the model. Decides nothing and asks nobody: what is not in the model is not shown.
+//!
+//! Only the rows that are seen are built. Text from outside is escaped before it comes here.
+
+mod activity;
+mod browse;
+mod help;
+mod keys;
+mod paint;
+mod popup;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::key::{BINDINGS, Place};
+use crate::model::{Model, Popup, Screen, Server};
+use crate::text;
+
+use paint::Paint;
+
+/// Less than this can't be worked with.
+const SMALLEST: (u16, u16) = (40, 10);
+/// From so many columns on there is room beside a list.
+const BESIDE: u16 = 70;
+/// A list is never wider.
+const WIDEST_LIST: u16 = 100;
+
+/// Draws all of it.
+pub fn view(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let mut paint = Paint::new(model.look, frame);
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        let (columns, rows) = (area.width, area.height);
+        let line = format!("60x15 or larger helps; {columns}x{rows} now.");
+        return paint.put(0, 0, area.width, &line, paint.plain());
+    }
+    header(model, &mut paint, area);
+    title(model, &mut paint, area);
+    paint.rule(2, 0, area.width);
+    let body = Rect { x: 0, y: 3, width: area.width, height: area.height - 6 };
+    match (&model.popup, model.screen) {
+        (Some(Popup::Help(input, top)), _) => help::draw(&mut paint, body, input, *top),
+        (Some(Popup::Text(_, lines, top)), _) => popup::lines(&mut paint, body, lines, *top),
+        (_, Screen::Browse) => browse::draw(model, &mut paint, body),
+        (_, Screen::Keys) => keys::draw(model, &mut paint, body),
+        (_, Screen::Activity) => activity::draw(model, &mut paint, body),
+    }
+    paint.rule(area.height - 3, 0, area.width);
+    message(model, &mut paint, area);
+    key_line(model, &mut paint, area);
+    popup::draw(model, &mut paint, body);
+}
+
+fn header(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
+    let screens = [
+        (Screen::Browse, "1", "Browse"),
+        (Screen::Keys, "4", "Keys"),
+        (Screen::Activity, "5", "Activity"),
+    ];
+    let is_narrow = area.width < BESIDE;
+    let mut x = 0;
+    for (screen, number, name) in screens {
+        let is_shown = screen == model.screen;
+        let label = match (is_shown, is_narrow) {
+            (true, _) => format!("[{number} {name}]"),
+            (false, true) => format!(" {number} "),
+            (false, false) => format!(" {number} {name} "),
+        };
+        let style = if is_shown { paint.bold() } else { paint.plain() };
+        paint.put(x, 0, area.width, &label, style);
+        x += u16::try_from(text::width(&label)).unwrap_or(0);
+    }
+    let mut right = Vec::new();
+    if let Server::Down(since, _) = &model.activity.server {
+        right.push(format!("no server since {}", text::clock(*since)));
+    }
+    let mut is_low = false;
+    if let Some(space) = model.space {
+        is_low = space.room() < space.size / 20;
+        right.push(format!("{}{} free", if is_low { "! " } else { "" }, text::bytes(space.free)));
+    }
+    let style = if is_low { paint.error() } else { paint.plain() };
+    paint.right(0, area.width, &right.join("   "), style);
+}
+
+fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
+    let (left, right) = match (&model.popup, model.screen) {
+        (Some(Popup::Help(input, _)), _) => {
+            (" Help".to_owned(), format!("type to search keys and commands: {}_ ", input.text()))
+        }
+        (Some(Popup::Text(title, lines, top)), _) => {
+            (format!(" {title}"), format!("line {} of {} ", top + 1, lines.len()))
+        }
+        (_, Screen::Browse) => browse::title(model),
+        (_, Screen::Keys) => keys::title(model),
+        (_, Screen::Activity) => activity::title(model),
+    };
+    let room = area.width.saturating_sub(u16::try_from(text::width(&right)).unwrap_or(0) + 1);
+    paint.put(0, 1, room, &left, paint.bold());
+    paint.right(1, area.width, &right, paint.plain());
+}
+
+fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
+    let y = area.height - 2;
+    if let Some(filter) = typed_filter(model) {
+        let label = format!(" / {}", filter.text());
+        let before = u16::try_from(text::width(filter.before())).unwrap_or(0) + 3;
+        paint.put(0, y, area.width, &label, paint.plain());
+        return paint.cursor(before.min(area.width - 1), y);
+    }
+    let mut left = Vec::new();
+    if model.screen == Screen::Browse {
+        left.extend(browse::footer(model));
+    }
+    let told = model.message.as_ref();
+    left.extend(
+        told.map(|it| if it.is_error { format!("! {}", it.text) } else { it.text.clone() }),
+    );
+    let style = if told.is_some_and(|it| it.is_error) { paint.error() } else { paint.plain() };
+    paint.put(1, y, area.width - 1, &left.join("     "), style);
+}
+
+fn typed_filter(model: &Model) -> Option<&crate::model::Input> {
+    if model.popup.is_some() {
+        return None;
+    }
+    match model.screen {
+        Screen::Browse => model.browse.filter.as_ref().filter(|it| it.is_typed).map(|it| &it.input),
+        Screen::Activity => model.activity.filter.as_ref().filter(|it| it.1).map(|it| &it.0),
+        Screen::Keys => None,
+    }
+}
+
+/// The keys that work now, as many as there is room for; help is always there.
+fn key_line(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
+    let y = area.height - 1;
+    let labels: Vec<(String, String)> = match &model.popup {
+        Some(popup) => popup::keys(popup),
+        None if typed_filter(model).is_some() => {
+            vec![
+                ("Enter".into(), "keep".into()),
+                ("Esc".into(), "all".into()),
+                ("Up Down".into(), "move".into()),
+            ]
+        }
+        None if model.browse.finding.is_some() && model.screen == Screen::Browse => {
+            vec![("Enter".into(), "go there".into()), ("Esc".into(), "stop, back".into())]
+        }
+        None if model.browse.measuring.is_some() && model.screen == Screen::Browse => {
+            vec![
+                ("Enter".into(), "into".into()),
+                ("h".into(), "folder above".into()),
+                ("Esc".into(), "stop, back".into()),
+            ]
+        }
+        None => {
+            let here =
+                BINDINGS.iter().filter(|it| it.place == model.place() && !it.label.is_empty());
+            let first =
+                here.filter_map(|it| Some(((*it.keys.first()?).to_owned(), it.label.to_owned())));
+            first.collect()
+        }
+    };
+    let help = if model.popup.is_some() { String::new() } else { "? help ".to_owned() };
+    let room = usize::from(area.width).saturating_sub(text::width(&help) + 1);
+    let mut x = 1;
+    for (key, label) in labels {
+        let wide = text::width(&key) + 1 + text::width(&label);
+        if usize::from(x) + wide > room {
+            break;
+        }
+        let at = u16::try_from(text::width(&key)).unwrap_or(0);
+        paint.put(x, y, area.width - x, &key, paint.bold());
+        paint.put(x + at + 1, y, area.width - x - at - 1, &label, paint.plain());
+        x += u16::try_from(wide + 2).unwrap_or(u16::MAX);
+    }
+    paint.right(y, area.width, &help, paint.bold());
+    debug_assert!(BINDINGS.iter().any(|it| it.place == Place::Everywhere), "help is one of them");
+}

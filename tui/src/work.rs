@@ -1,0 +1,464 @@
+//! Does what the console asks of the world, on threads of its own, and tells what came of it.
+//!
+//! Every disk call is made here and none on the thread that draws. What takes long tells how far it is, and can be
+//! stopped.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use tokio::sync::mpsc::Sender;
+use volume::names::Names;
+use volume::uploads::Exists;
+use volume::{Effort, Found, RelPath};
+
+use crate::admin::Admin;
+use crate::cli::Cli;
+use crate::effect::{Done, Effect, Message, Op};
+use crate::model::Undo;
+use crate::ops::keys::{KeyEdit, MadeKey, reach};
+use crate::ops::{Desk, Failure, shown};
+use crate::run::{Out, run};
+use crate::text;
+
+/// How many names are looked up before they are told.
+const CHUNK: usize = 4096;
+/// How often a copy tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What works.
+#[derive(Clone, Debug)]
+pub struct Work {
+    desk: Arc<Desk>,
+    admin: Option<Admin>,
+    /// Which console asks.
+    console: String,
+    inbox: Sender<Message>,
+    /// Which of the long works is wanted: one of an older number stops.
+    epoch: Arc<AtomicU64>,
+}
+
+impl Work {
+    /// For a desk; what comes of it goes to the inbox.
+    pub fn new(desk: Desk, console: String, inbox: Sender<Message>) -> Work {
+        let admin = Admin::new(desk.admin.as_deref(), &desk.volume).ok();
+        Work { desk: Arc::new(desk), admin, console, inbox, epoch: Arc::default() }
+    }
+
+    /// Begins what is wanted.
+    pub fn begin(&self, effect: Effect) {
+        if matches!(effect, Effect::Stop) {
+            self.epoch.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let (work, epoch) = (self.clone(), self.epoch.load(Ordering::Relaxed));
+        tokio::task::spawn_blocking(move || work.carry_out(effect, epoch));
+    }
+
+    /// Says good-bye to the server.
+    pub fn end(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        if let Some(admin) = &self.admin {
+            admin.end(&self.console);
+        }
+    }
+
+    fn carry_out(&self, effect: Effect, epoch: u64) {
+        let desk = &self.desk;
+        match effect {
+            Effect::List(generation, path) => {
+                self.tell(Message::Listed(generation, desk.names(&path).map(Arc::new)));
+            }
+            Effect::LookAgain(generation, path) => self.look_again(generation, &path),
+            Effect::Stat(generation, names, wanted) => {
+                self.stat(generation, &names, &wanted, epoch);
+            }
+            Effect::Count(generation, folders) => {
+                let count = |(index, path): (usize, RelPath)| match desk
+                    .volume
+                    .find(&path, Effort::MayBlock)
+                {
+                    Ok(Found::Folder(folder)) => Some((index, folder.count().ok()?)),
+                    _ => None,
+                };
+                let counts = folders.into_iter().filter_map(count).collect();
+                self.tell(Message::Counted(generation, counts));
+            }
+            Effect::Readers(path) => {
+                let lines = readers(desk, &path);
+                self.tell(Message::Readers(path, lines));
+            }
+            Effect::Find(generation, path, pattern) => {
+                let result = desk.search(&pattern, &path, &mut |it| {
+                    self.tell(Message::Found(generation, Ok(it.clone())));
+                    self.go_on(epoch)
+                });
+                if let Err(failure) = result {
+                    self.tell(Message::Found(generation, Err(failure)));
+                }
+            }
+            Effect::Measure(generation, path) => {
+                let result = desk.usage(&path, &mut |it| {
+                    self.tell(Message::Measured(generation, Ok(it.clone())));
+                    self.go_on(epoch)
+                });
+                if let Err(failure) = result {
+                    self.tell(Message::Measured(generation, Err(failure)));
+                }
+            }
+            Effect::Do(op) => self.tell(Message::Done(self.change(op, epoch))),
+            Effect::ReadKeys => self.tell(Message::KeysRead(desk.keys())),
+            Effect::ReadTrash => self.tell(Message::TrashRead(desk.trashed())),
+            Effect::ReadSpace => {
+                if let Ok(space) = desk.volume.space() {
+                    self.tell(Message::SpaceRead(space));
+                }
+            }
+            Effect::AskServer(since) => {
+                let none = || Failure::new("the volume's own place is not known");
+                let told = self.admin.as_ref().ok_or_else(none);
+                let told = told.and_then(|it| it.activity(since, Some(&self.console)));
+                self.tell(Message::Activity(told.map(Box::new)));
+            }
+            Effect::AskKeys => {
+                if let Some(admin) = &self.admin {
+                    self.tell(Message::ServerKeys(admin.keys()));
+                }
+            }
+            // The loop does these itself.
+            Effect::Stop | Effect::Copy(_) | Effect::Suspend => {}
+        }
+    }
+
+    /// The inbox is bounded: whoever has much to tell waits for the screen. Nobody hears it when that is gone.
+    fn tell(&self, message: Message) {
+        self.inbox.blocking_send(message).unwrap_or_default();
+    }
+
+    fn go_on(&self, epoch: u64) -> ControlFlow<()> {
+        let is_wanted = self.epoch.load(Ordering::Relaxed) == epoch && !self.inbox.is_closed();
+        if is_wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn look_again(&self, generation: u64, path: &RelPath) {
+        let stamp = |it: volume::FoundFolder| it.version();
+        let now = match self.desk.folder(path) {
+            Ok(folder) => stamp(folder),
+            Err(_) => None,
+        };
+        let mut seen = SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = seen.replace((generation, now.clone()));
+        if before.is_some_and(|it| it.0 == generation && it.1 != now) {
+            self.tell(Message::Changed(generation));
+        }
+    }
+
+    fn stat(&self, generation: u64, names: &Names, wanted: &[usize], epoch: u64) {
+        let all = wanted.len() == names.len();
+        let look = |index: usize| names.get(index).and_then(|it| names.stat(&self.desk.volume, it));
+        if !all {
+            for index in wanted {
+                self.tell(Message::Stats(generation, *index, vec![look(*index)]));
+            }
+            return;
+        }
+        for start in (0..names.len()).step_by(CHUNK) {
+            if self.go_on(epoch).is_break() {
+                return;
+            }
+            let stats = (start..(start + CHUNK).min(names.len())).map(look).collect();
+            self.tell(Message::Stats(generation, start, stats));
+        }
+    }
+
+    fn change(&self, op: Op, epoch: u64) -> Result<Done, Failure> {
+        let desk = &self.desk;
+        match op {
+            Op::Discard(paths) => {
+                let mut trashed = Vec::new();
+                let failure = all(&paths, |it| {
+                    trashed.push((desk.discard(it)?, it.clone()));
+                    Ok(())
+                });
+                let what = match trashed.as_slice() {
+                    [(_, one)] => name(one),
+                    several => text::things(several.len() as u64, "thing", "things"),
+                };
+                let undo = (!trashed.is_empty()).then_some(Undo::Restore(trashed));
+                partly(
+                    Done {
+                        text: format!("moved {what} to trash (u undo)"),
+                        undo,
+                        ..Done::default()
+                    },
+                    failure,
+                )
+            }
+            Op::Rename(from, to) => {
+                let path = desk.move_to(&from, &to, Exists::Refuse)?;
+                let undo = Some(Undo::MoveBack(vec![(path.clone(), from.clone())]));
+                let text = format!("renamed {} to {} (u undo)", name(&from), name(&path));
+                Ok(Done { text, undo, go_to: Some(path), ..Done::default() })
+            }
+            Op::Move(paths, to, exists) => {
+                let mut moved = Vec::new();
+                let failure = all(&paths, |from| {
+                    let path = desk.move_to(from, &desk.target(from, &to)?, exists)?;
+                    moved.push((path, from.clone()));
+                    Ok(())
+                });
+                let count = text::things(moved.len() as u64, "thing", "things");
+                let undo = (!moved.is_empty()).then_some(Undo::MoveBack(moved));
+                partly(
+                    Done {
+                        text: format!("moved {count} to {} (u undo)", shown(&to)),
+                        undo,
+                        ..Done::default()
+                    },
+                    failure,
+                )
+            }
+            Op::Copy(paths, to, exists) => self.copy(&paths, &to, exists, epoch),
+            Op::NewFolder(path) => {
+                desk.new_folder(&path)?;
+                let undo = Some(Undo::Discard(vec![path.clone()]));
+                let text = format!("made {} (u undo)", name(&path));
+                Ok(Done { text, undo, go_to: Some(path), ..Done::default() })
+            }
+            Op::Restore(these) => {
+                let mut back = Vec::new();
+                let failure = all(&these, |(name, path)| {
+                    back.push(desk.restore(name, Some(path))?);
+                    Ok(())
+                });
+                let go_to = back.first().cloned();
+                let what = go_to.as_ref().map_or("nothing".to_owned(), shown);
+                partly(Done { text: format!("put back {what}"), go_to, ..Done::default() }, failure)
+            }
+            Op::MoveBack(these) => {
+                let failure = all(&these, |(now, before)| {
+                    desk.move_to(now, before, Exists::Refuse).map(drop)
+                });
+                let go_to = these.first().map(|it| it.1.clone());
+                partly(Done { text: "moved back".to_owned(), go_to, ..Done::default() }, failure)
+            }
+            Op::EmptyTrash => {
+                let emptied = desk.empty_trash(Duration::ZERO)?;
+                let text =
+                    format!("removed {} for good", text::things(emptied as u64, "thing", "things"));
+                Ok(Done { text, ..Done::default() })
+            }
+            Op::RemoveTrashed(name) => {
+                desk.remove_trashed(&name)?;
+                let text = format!("removed {} for good", text::escape(&name));
+                Ok(Done { text, ..Done::default() })
+            }
+            Op::AddKey(version, new) => Ok(made(desk.add_key(Some(version), &new, None)?)),
+            Op::RotateKey(version, row, old) => {
+                Ok(made(desk.rotate_key(Some(version), &row, &old)?))
+            }
+            Op::EditKey(version, row, edit, what) => {
+                desk.edit_key(Some(version), row.line, &edit)?;
+                let undo = match edit {
+                    KeyEdit::Off => row.id().map(|it| Undo::Key(it, KeyEdit::On)),
+                    KeyEdit::On => row.id().map(|it| Undo::Key(it, KeyEdit::Off)),
+                    _ => None,
+                };
+                let hint = if undo.is_some() { " (u undo)" } else { "" };
+                let text = format!(
+                    "key {} of {} {what}{hint}",
+                    row.masked,
+                    text::escape(row.user.as_bytes())
+                );
+                Ok(Done { text, undo, key: row.id(), ..Done::default() })
+            }
+            Op::SetKey(version, row, changes) => {
+                desk.set_key(Some(version), row.line, &changes)?;
+                let text =
+                    format!("key {} of {} changed", row.masked, text::escape(row.user.as_bytes()));
+                Ok(Done { text, key: row.id(), ..Done::default() })
+            }
+            Op::UndoKey(id, edit) => {
+                let keys = desk.keys()?;
+                let row = keys.pick(&id)?;
+                desk.edit_key(Some(keys.version), row.line, &edit)?;
+                let text = format!("key {} is as it was", row.masked);
+                Ok(Done { text, key: Some(id), ..Done::default() })
+            }
+            Op::Share(path, until) => {
+                let link = desk.share(None, &path, &until, "")?;
+                let ends =
+                    if link.expires.is_empty() { "never".to_owned() } else { link.expires.clone() };
+                let below = vec![
+                    format!(
+                        "Whoever has it can read {} and nothing else. It ends: {ends}.",
+                        shown(&path)
+                    ),
+                    "y copies it, if your terminal allows; otherwise mark the line above."
+                        .to_owned(),
+                ];
+                let secret = Some(("Address to pass on".to_owned(), link.url, below));
+                Ok(Done { text: format!("shared {}", shown(&path)), secret, ..Done::default() })
+            }
+            Op::Command(line) => command(desk, &line),
+        }
+    }
+
+    fn copy(
+        &self,
+        paths: &[RelPath],
+        to: &RelPath,
+        exists: Exists,
+        epoch: u64,
+    ) -> Result<Done, Failure> {
+        let mut copies = Vec::new();
+        let (mut told, mut links) = (Instant::now(), 0);
+        let failure = all(paths, |from| {
+            let target = self.desk.target(from, to)?;
+            let copy = self.desk.copy_to(from, &target, exists, &mut |it| {
+                if told.elapsed() >= TELL_EVERY {
+                    told = Instant::now();
+                    let files = text::things(it.files, "file", "files");
+                    let text =
+                        format!("copying {}: {files}, {}", name(from), text::bytes(it.bytes));
+                    self.tell(Message::Progress(text));
+                }
+                self.go_on(epoch)
+            })?;
+            links += copy.links_left_out;
+            copies.push(copy.path);
+            Ok(())
+        });
+        let count = text::things(copies.len() as u64, "thing", "things");
+        let left_out = match links {
+            0 => String::new(),
+            links => {
+                format!(", without {}", text::things(links, "link to a folder", "links to folders"))
+            }
+        };
+        let go_to = copies.first().cloned();
+        let undo = (!copies.is_empty()).then_some(Undo::Discard(copies));
+        let text = format!("copied {count} to {}{left_out} (u undo)", shown(to));
+        partly(Done { text, undo, go_to, ..Done::default() }, failure)
+    }
+}
+
+/// The folder that was looked at last, as it was then.
+static SEEN: std::sync::Mutex<Option<(u64, Option<String>)>> = std::sync::Mutex::new(None);
+
+/// Each in turn, up to the first that fails.
+fn all<T>(these: &[T], mut act: impl FnMut(&T) -> Result<(), Failure>) -> Option<Failure> {
+    these.iter().find_map(|it| act(it).err())
+}
+
+/// What was done counts, and what was not is told.
+fn partly(done: Done, failure: Option<Failure>) -> Result<Done, Failure> {
+    match failure {
+        None => Ok(done),
+        Some(failure) if done.undo.is_none() => Err(failure),
+        Some(failure) => Ok(Done { text: format!("{}, but: {}", done.text, failure.what), ..done }),
+    }
+}
+
+fn name(path: &RelPath) -> String {
+    path.file_name().map_or_else(|| shown(path), text::escape)
+}
+
+fn made(made: MadeKey) -> Done {
+    let masked = volume::keys::PlainKey::new(made.apikey.as_bytes()).mask(&made.username);
+    let below = vec![
+        "y copies it, if your terminal allows; otherwise mark the line above.".to_owned(),
+        format!("Then press Enter. Only \"{masked}\" stays on the screen."),
+    ];
+    let id = volume::keys::PlainKey::new(made.apikey.as_bytes()).hash().id();
+    let title =
+        format!("New key of {}: shown this one time", text::escape(made.username.as_bytes()));
+    let text = format!("made key {masked}");
+    Done { text, key: Some(id), secret: Some((title, made.apikey, below)), ..Done::default() }
+}
+
+/// Who can read a path and where, in lines.
+fn readers(desk: &Desk, path: &RelPath) -> Result<Vec<String>, Failure> {
+    let found = desk.find(path)?;
+    let is_folder = matches!(found, Found::Folder(_));
+    let real = found.real_path().unwrap_or(path).clone();
+    let mut lines = vec![desk.address(path, is_folder), String::new()];
+    if path.is_public() && real.is_public() {
+        lines.push("Anyone can read it, without a key.".to_owned());
+        return Ok(lines);
+    }
+    let rows = desk.readers(path)?;
+    let readers: Vec<_> =
+        rows.iter().filter(|it| it.key.as_ref().is_some_and(|it| it.covers(&real))).collect();
+    lines.push(match readers.len() {
+        0 => "No key covers it: nobody can read it.".to_owned(),
+        count => format!("{} can read it:", text::things(count as u64, "key", "keys")),
+    });
+    lines.extend(
+        readers.iter().map(|it| {
+            format!("{}  {}  {}", text::escape(it.user.as_bytes()), it.masked, reach(it))
+        }),
+    );
+    Ok(lines)
+}
+
+/// A command of the command line, and what it printed.
+fn command(desk: &Desk, line: &str) -> Result<Done, Failure> {
+    let words = words(line)?;
+    let all = std::iter::once("sounding".to_owned()).chain(words);
+    let cli = match Cli::try_parse_from(all) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let lines = error.to_string().lines().map(str::to_owned).collect();
+            return Ok(Done { output: Some((line.to_owned(), lines)), ..Done::default() });
+        }
+    };
+    let Some(command) = cli.command else { return Ok(Done::default()) };
+    let (mut printed, mut errors) = (Vec::new(), Vec::new());
+    let mut out = Out { to: &mut printed, errors: &mut errors, is_screen: true };
+    run(desk, command, &mut out)?;
+    let output = String::from_utf8_lossy(&[errors, printed].concat()).into_owned();
+    // A file's own bytes may be anything.
+    let lines: Vec<String> =
+        output.lines().map(|it| text::escape(it.as_bytes()).replace("\\\\", "\\")).collect();
+    if lines.is_empty() {
+        return Ok(Done { text: format!("done: {line}"), ..Done::default() });
+    }
+    Ok(Done { output: Some((line.to_owned(), lines)), ..Done::default() })
+}
+
+/// Words as a shell parts them: by spaces, but for those between quotes.
+fn words(line: &str) -> Result<Vec<String>, Failure> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for letter in line.chars() {
+        match (letter, quote) {
+            (_, Some(open)) if letter == open => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (' ', None) => words.extend(word.take()),
+            (_, _) => word.get_or_insert_default().push(letter),
+        }
+    }
+    if quote.is_some() {
+        return Err(Failure::new("a quote is not closed"));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_parted_as_in_a_shell() {
+        let check = |line: &str, parted: &[&str]| assert_eq!(words(line).unwrap(), parted);
+        check("keys add kmt", &["keys", "add", "kmt"]);
+        check("  mv 'run 1/a b' \"c d\"e '' ", &["mv", "run 1/a b", "c de", ""]);
+        assert!(words("mv 'a").is_err());
+    }
+}
