@@ -213,6 +213,7 @@ impl Volume {
         }
         let result = edit(&mut sheet)?;
         if sheet.version() != before {
+            sheet.finish();
             replace(&folder, &sheet.to_bytes()).map_err(EditKeysError::Write)?;
         }
         Ok(result)

@@ -406,6 +406,16 @@ impl KeySheet {
         Ok(())
     }
 
+    /// Ends the last line, and leaves no text empty: whoever reads the file would take it for half-written.
+    pub(crate) fn finish(&mut self) {
+        if self.lines.is_empty() {
+            self.lines.push(format!("# {COLUMNS}\n").into_bytes());
+        }
+        if let Some(last) = self.lines.last_mut().filter(|it| !it.ends_with(b"\n")) {
+            last.push(b'\n');
+        }
+    }
+
     fn row_at(&self, line: usize) -> Result<Row, SheetError> {
         let found = self.rows(Timestamp::now()).into_iter().find(|it| it.line == line);
         found.ok_or(SheetError::NoRow { line })

@@ -3,6 +3,7 @@
 //! Names come first; sizes and dates as they are looked up. Rows are numbered as they are shown: the folder above
 //! first, where there is one, then the names in the order that is wanted.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -225,18 +226,27 @@ impl Browse {
 
 /// Names that have the letters of a pattern in their order, the best match first.
 fn ranked(names: &Names, pattern: &str) -> Vec<usize> {
-    use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+    use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
     use nucleo_matcher::{Config, Matcher, Utf32Str};
     let mut matcher = Matcher::new(Config::DEFAULT);
-    let pattern = Pattern::parse(pattern, CaseMatching::Smart, Normalization::Smart);
+    let pattern = Pattern::new(pattern, CaseMatching::Smart, Normalization::Smart, AtomKind::Fuzzy);
     let mut letters = Vec::new();
     let mut scored: Vec<(u32, usize)> = (0..names.len())
         .filter_map(|index| {
-            let name = String::from_utf8_lossy(names.get(index)?.bytes);
+            let name = as_shown(names.get(index)?.bytes);
             let score = pattern.score(Utf32Str::new(&name, &mut letters), &mut matcher)?;
             Some((score, index))
         })
         .collect();
     scored.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     scored.into_iter().map(|it| it.1).collect()
+}
+
+/// A name as the list shows it, which for most is the name itself.
+fn as_shown(name: &[u8]) -> Cow<'_, str> {
+    let is_plain = name.iter().all(|it| (b' '..=b'~').contains(it) && *it != b'\\');
+    match std::str::from_utf8(name) {
+        Ok(text) if is_plain => Cow::Borrowed(text),
+        _ => Cow::Owned(crate::text::escape(name)),
+    }
 }

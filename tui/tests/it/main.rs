@@ -11,3 +11,5 @@
 )]
 
 mod commands;
+mod screen;
+mod server;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use volume::key_file::{EditKeysError, News};
+use volume::key_sheet::KeySheet;
 use volume::keys::{Keys, PlainKey, Scope};
 use volume::{KeyFile, Volume};
 
@@ -179,4 +180,18 @@ fn an_edit_of_what_is_not_there_any_more_is_refused() {
     let shown = volume.key_sheet().unwrap().version();
     volume.edit_keys(Some(shown), |sheet| sheet.revoke(1)).unwrap();
     assert!(!place.has("zoe-1") && place.has("kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG"));
+}
+
+#[test]
+fn a_key_that_is_taken_away_is_not_good_any_more_at_once() {
+    for text in ["kmt,kmt-1", "kmt,kmt-1\n"] {
+        for edit in [KeySheet::revoke, KeySheet::switch_off] {
+            let place = Place::new();
+            place.write(text.as_bytes());
+            assert!(place.has("kmt-1"));
+            let volume = Volume::open(place.folder.path()).unwrap();
+            volume.edit_keys(None, |sheet| edit(sheet, 1)).unwrap();
+            assert!(!place.has("kmt-1"), "{text:?}");
+        }
+    }
 }

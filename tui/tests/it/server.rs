@@ -1,0 +1,176 @@
+//! The console beside the real running server.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::screen::{Console, Place, Setup};
+
+/// The server's program, built where it is not.
+fn program() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
+        let built = Command::new(cargo).args(["build", "-q", "-p", "server"]).status().unwrap();
+        assert!(built.success());
+        PathBuf::from(env!("CARGO_BIN_EXE_sounding")).with_file_name("sounding-server")
+    })
+}
+
+struct Server {
+    child: Child,
+    address: String,
+    socket: PathBuf,
+}
+
+impl Server {
+    fn start(place: &Place) -> Server {
+        let socket = place
+            .path("../")
+            .join(format!("admin-{}.sock", place.0.path().file_name().unwrap().to_string_lossy()));
+        let mut child = Command::new(program())
+            .args(["--listen", "127.0.0.1:0", "--volume"])
+            .arg(place.0.path())
+            .arg("--admin")
+            .arg(&socket)
+            .env("API_KEYS", "ci-0123456789012345678901234567x9Qd")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on http://").unwrap().to_owned();
+        Server { child, address, socket }
+    }
+
+    fn get(&self, path: &str, key: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn status(&self, path: &str, key: &str) -> String {
+        self.get(path, key)[9..12].to_owned()
+    }
+
+    fn console(&self, place: &Place) -> Console {
+        let admin = self.socket.to_str().unwrap();
+        Console::with(place.0.path(), &Setup { args: &["--admin", admin], ..Setup::default() })
+    }
+
+    fn stop(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().unwrap_or_default();
+        self.child.wait().unwrap();
+        std::fs::remove_file(&self.socket).unwrap_or_default();
+    }
+}
+
+const KEY: &str = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd";
+
+#[test]
+fn the_server_honours_each_edit_at_the_next_request() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    assert_eq!(server.status("/files/berlin/trips.csv", KEY), "200");
+    let mut console = server.console(&place);
+    console.press("4", "imove-..x9Qd");
+    console.press("", "just now");
+    console.press("", "ci-..x9Qd");
+    console.press("", "from API_KEYS");
+    console.press("", "in force");
+    console.press("p", "switched off");
+    assert_eq!(server.status("/files/berlin/trips.csv", KEY), "401");
+    console.press("p", "switched on");
+    assert_eq!(server.status("/files/berlin/trips.csv", KEY), "200");
+    console.press("z", "Seal key");
+    console.press("\x1b[Z\r", "sealed");
+    assert_eq!(server.status("/files/berlin/trips.csv", KEY), "200");
+    assert!(!place.keys().contains(KEY));
+    console.press("d", "Revoke key sealed");
+    console.press("revoke\r", "revoked");
+    assert_eq!(server.status("/files/berlin/trips.csv", KEY), "401");
+}
+
+#[test]
+fn what_goes_on_is_seen_and_a_server_that_goes_is_told() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    server.get("/files/berlin/trips.csv", KEY);
+    server.get("/files/berlin/none", "wrong");
+    let mut console = server.console(&place);
+    console.press("5", "/files/berlin/trips.csv");
+    let seen = console.wait("401");
+    assert!(seen.contains("imove") && seen.contains("p50") && seen.contains("1 (you)"), "{seen}");
+    console.press("e", "errors only");
+    console.wait_gone("trips.csv");
+    console.press("\x1b", "trips.csv");
+    console.press("/imove\r", "with 'imove'");
+    console.wait_gone("none");
+    server.stop();
+    console.press("", "Server does not answer since");
+    console.press("1", "berlin/");
+    console.press("d", "moved berlin to trash");
+}
+
+#[test]
+fn a_share_link_works_and_ends_with_its_key() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
+        .args(["share", "berlin/it.2", "--json", "--volume"])
+        .arg(place.0.path())
+        .output()
+        .unwrap();
+    let link: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let path = link["url"].as_str().unwrap().split_once(":4999").unwrap().1.to_owned();
+    assert_eq!(server.status(&format!("{path}a.csv"), ""), "200");
+    assert_eq!(server.status(&path.replace("it.2", "it.10"), ""), "403");
+}
+
+#[test]
+fn the_command_tells_what_goes_on() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    server.get("/files/berlin/trips.csv", KEY);
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
+            .args(args)
+            .arg("--admin")
+            .arg(&server.socket)
+            .arg("--volume")
+            .arg(place.0.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["activity"]).contains("/files/berlin/trips.csv  [8 B]  imove"));
+    let now: Value = serde_json::from_str(&run(&["activity", "--json"])).unwrap();
+    assert_eq!(now["recent"][0]["username"], "imove");
+    assert!(!run(&["activity", "--errors"]).contains("trips.csv"));
+}
+
+#[test]
+fn a_server_of_another_volume_is_not_taken_for_ours() {
+    let (place, other) = (Place::new(), Place::new());
+    let server = Server::start(&other);
+    let mut console = server.console(&place);
+    console.press("5", "serves another volume");
+}
