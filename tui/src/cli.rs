@@ -199,6 +199,13 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check the volume, the keys, the space, watches, the server and the clock, and say what to do. Status 3 where
+    /// something is to be done.
+    Doctor {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Write shell completions to standard output: `source <(sounding completions bash)`.
     Completions {
         /// The shell.

@@ -113,6 +113,7 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
             if json { out.json(&link)? } else { out.line(&link.url)? }
         }
         Command::Activity { filter, errors, json } => activity(desk, &filter, errors, json, out)?,
+        Command::Doctor { json } => return doctor(desk, json, out),
         Command::Completions { shell } => completions(shell, out),
         Command::Man => man(out)?,
     }
@@ -156,6 +157,22 @@ fn ls(
         out.name(&before, &entry.bytes, if is_folder { "/" } else { "" })?;
     }
     Ok(())
+}
+
+fn doctor(desk: &Desk, json: bool, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    let findings = desk.examine();
+    if json {
+        out.json(&findings)?;
+    } else {
+        for it in &findings {
+            let mark = if it.ok { "ok" } else { "!" };
+            out.line(&format!("{mark:2} {:11} {}", it.what, it.found))?;
+            if !it.to_do.is_empty() {
+                out.line(&format!("               To do: {}", it.to_do))?;
+            }
+        }
+    }
+    Ok(if findings.iter().all(|it| it.ok) { Outcome::Done } else { Outcome::Found })
 }
 
 fn activity(

@@ -23,6 +23,7 @@ pub mod names;
 pub mod observer;
 mod path;
 mod place;
+pub mod places;
 mod resolve;
 pub mod scan;
 pub mod space;

@@ -18,6 +18,7 @@ use crate::cli::DeskArgs;
 use crate::term::TtyError;
 use crate::text;
 
+pub mod doctor;
 pub mod files;
 pub mod keys;
 pub mod share;

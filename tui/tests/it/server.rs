@@ -174,3 +174,45 @@ fn a_server_of_another_volume_is_not_taken_for_ours() {
     let mut console = server.console(&place);
     console.press("5", "serves another volume");
 }
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_says_what_to_do() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let server = Server::start(&place);
+    server.get("/files/berlin/trips.csv", KEY);
+    let examine = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
+            .args(["doctor", "--json", "--admin"])
+            .arg(&server.socket)
+            .arg("--volume")
+            .arg(place.0.path())
+            .output()
+            .unwrap();
+        let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), findings.as_array().unwrap().clone())
+    };
+    let mode = |path: &str, mode| {
+        std::fs::set_permissions(place.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(".sounding", 0o700);
+    mode(".sounding/auth-keys.csv", 0o600);
+    let (_, findings) = examine();
+    let of = |what: &str, findings: &[Value]| -> Vec<bool> {
+        findings
+            .iter()
+            .filter(|it| it["what"] == what)
+            .map(|it| it["ok"].as_bool().unwrap())
+            .collect()
+    };
+    for what in ["volume", "permissions", "clock", "keys", "server"] {
+        assert_eq!(of(what, &findings), [true], "{what}: {findings:?}");
+    }
+    mode(".sounding/auth-keys.csv", 0o644);
+    place.put(".sounding/auth-keys.csv", "x,short\n");
+    let (status, findings) = examine();
+    assert_eq!(status, Some(3));
+    assert_eq!(of("permissions", &findings), [false]);
+    assert_eq!(of("keys", &findings), [true, false]);
+    assert!(findings.iter().filter(|it| it["ok"] == false).all(|it| it["to_do"] != ""));
+}
