@@ -332,6 +332,9 @@ pub enum KeysCommand {
         /// Its end: `90d`, a date, or `never`.
         #[arg(long, value_name = "WHEN")]
         expires: Option<String>,
+        /// Any text.
+        #[arg(long)]
+        note: Option<String>,
     },
     /// Say what is wrong with the keys file. Status 3 where something is.
     Check {

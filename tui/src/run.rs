@@ -496,15 +496,21 @@ fn keys(
         KeysCommand::On { key } => edit(&key, KeyEdit::On, out)?,
         KeysCommand::Note { key, text } => edit(&key, KeyEdit::Set(Column::Note, text), out)?,
         KeysCommand::Seal { key } => edit(&key, KeyEdit::Seal, out)?,
-        KeysCommand::Set { key, scope, path, expires } => {
+        KeysCommand::Set { key, scope, path, expires, note } => {
             let row = keys.pick(&key)?;
             let expires = expires.map(|it| parse_end(&it, now)).transpose()?;
-            let changes =
-                [(Column::Scope, scope), (Column::Path, path), (Column::Expires, expires)];
+            let changes = [
+                (Column::Scope, scope),
+                (Column::Path, path),
+                (Column::Expires, expires),
+                (Column::Note, note),
+            ];
             let changes: Vec<_> =
                 changes.into_iter().filter_map(|(column, it)| Some((column, it?))).collect();
             if changes.is_empty() {
-                return Err(Failure::new("say what to change: --scope, --path or --expires"));
+                return Err(Failure::new(
+                    "say what to change: --scope, --path, --expires or --note",
+                ));
             }
             desk.set_key(shown_version, row.line, &changes)?;
             if json {

@@ -197,7 +197,8 @@ fn beside(
             };
             let when =
                 browse.stat(index).map(|it| text::moment(text::timestamp(it.modified), model.now));
-            lines.push((format!("{}  {}", what.trim(), when.unwrap_or_default()), paint.plain()));
+            lines.push((what.trim().to_owned(), paint.plain()));
+            lines.extend(when.map(|it| (it, paint.plain())));
             if name.is_link {
                 lines.push(("a symbolic link".to_owned(), paint.dim()));
             }

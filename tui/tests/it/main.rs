@@ -13,3 +13,4 @@
 mod commands;
 mod screen;
 mod server;
+mod twins;

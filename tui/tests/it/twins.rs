@@ -1,0 +1,248 @@
+//! Each action of the screen has its twin without one: both are done on equal volumes, and these are equal then too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use tui::key::{Act, BINDINGS, Twin};
+
+use crate::screen::{Console, Place, Setup};
+
+/// An action that changes the volume: keys and what each is answered with, and the command.
+struct Change {
+    act: Act,
+    keys: &'static [(&'static str, &'static str)],
+    command: &'static [&'static str],
+}
+
+const INTO_BERLIN: (&str, &str) = ("\r", "trips.csv");
+const ON_TRIPS: (&str, &str) = ("G", "▸ trips.csv");
+
+const CHANGES: &[Change] = &[
+    Change {
+        act: Act::Rename,
+        keys: &[INTO_BERLIN, ON_TRIPS, ("r", "Rename trips.csv"), ("\x15new\r", "renamed")],
+        // The cursor stands in front of what tells the type.
+        command: &["mv", "berlin/trips.csv", "berlin/new.csv"],
+    },
+    Change {
+        act: Act::Move,
+        keys: &[
+            INTO_BERLIN,
+            ON_TRIPS,
+            ("m", "Move trips.csv"),
+            ("\x15zurich\r", "If there"),
+            ("\r", "moved 1 thing"),
+        ],
+        command: &["mv", "berlin/trips.csv", "zurich"],
+    },
+    Change {
+        act: Act::Copy,
+        keys: &[("y", "Copy berlin"), ("\x15zurich\r", "If there"), ("\r", "copied 1 thing")],
+        command: &["cp", "berlin", "zurich"],
+    },
+    Change {
+        act: Act::NewFolder,
+        keys: &[("n", "New folder"), ("fresh\r", "made fresh")],
+        command: &["mkdir", "fresh"],
+    },
+    Change {
+        act: Act::Discard,
+        keys: &[("d", "moved berlin to trash")],
+        command: &["rm", "berlin"],
+    },
+    Change {
+        act: Act::Undo,
+        keys: &[("t", "old.csv"), ("\r", "put back /zurich/old.csv")],
+        command: &["trash", "restore", "old.csv"],
+    },
+    Change {
+        act: Act::EmptyTrash,
+        keys: &[("X", "Empty the trash"), ("empty\r", "for good")],
+        command: &["trash", "empty", "--yes"],
+    },
+    Change {
+        act: Act::Share,
+        keys: &[("S", "Share /berlin"), ("\x157d\r", "Address to pass on")],
+        command: &["share", "berlin", "--expires", "7d"],
+    },
+    Change {
+        act: Act::AddKey,
+        keys: &[
+            ("4", "imove"),
+            ("a", "Add a key"),
+            ("kmt\tci\t\x1b[C\t\x15berlin\t\x15never\r", "shown this one time"),
+        ],
+        command: &[
+            "keys",
+            "add",
+            "kmt",
+            "--note",
+            "ci",
+            "--write",
+            "--path",
+            "berlin",
+            "--expires",
+            "never",
+        ],
+    },
+    Change {
+        act: Act::RotateKey,
+        keys: &[("4", "imove"), ("o", "Rotate key"), ("\r", "shown this one time")],
+        command: &["keys", "rotate", "imove", "--overlap", "7d"],
+    },
+    Change {
+        act: Act::RevokeKey,
+        keys: &[("4", "imove"), ("d", "Revoke key"), ("x9Qd\r", "revoked")],
+        command: &["keys", "revoke", "imove"],
+    },
+    Change {
+        act: Act::EditKey,
+        keys: &[
+            ("4", "imove"),
+            ("e", "Change"),
+            ("\x15new note\r\x1b[C\r\x15/zurich\r", "new note"),
+            ("\x152027-01-31\r", "changed"),
+        ],
+        command: &[
+            "keys",
+            "set",
+            "imove",
+            "--note",
+            "new note",
+            "--scope",
+            "write",
+            "--path",
+            "zurich",
+            "--expires",
+            "2027-01-31",
+        ],
+    },
+    Change {
+        act: Act::ToggleKey,
+        keys: &[("4", "imove"), ("p", "switched off")],
+        command: &["keys", "off", "imove"],
+    },
+    Change {
+        act: Act::MendKey,
+        keys: &[("4", "imove"), ("w", "header"), ("w", "made a comment")],
+        command: &["keys", "check", "--mend"],
+    },
+    Change {
+        act: Act::SealKey,
+        keys: &[("4", "imove"), ("z", "Seal key"), ("\x1b[Z\r", "sealed")],
+        command: &["keys", "seal", "imove"],
+    },
+];
+
+/// An action that shows something: keys, the command, and a text that both show.
+const SHOWN: &[(Act, &[&str], &[&str], &str)] = &[
+    (Act::Open, &["\r"], &["ls", "berlin"], "trips.csv"),
+    (Act::Parent, &["\r", "h"], &["ls"], "public/"),
+    (Act::Sort, &["\r", "s", "n"], &["ls", "berlin", "--sort", "name"], "trips.csv"),
+    (Act::Usage, &["U"], &["du"], "zurich/"),
+    (Act::Find, &["f", "logo\r"], &["find", "logo"], "/public/logo.png"),
+    (Act::ShowTrash, &["t"], &["trash"], "old.csv"),
+    (Act::Info, &["i"], &["info", "berlin"], "imove-..x9Qd"),
+    (Act::KeysScreen, &["4"], &["keys"], "imove-..x9Qd"),
+    // Without a server both say so.
+    (Act::ActivityScreen, &["5"], &["activity"], "no server answers"),
+    (Act::Follow, &["5", "f"], &["activity"], "no server answers"),
+    (Act::ByUser, &["5", "/kmt\r"], &["activity", "--filter", "kmt"], "no server answers"),
+    (Act::ErrorsOnly, &["5", "e"], &["activity", "--errors"], "no server answers"),
+];
+
+fn place() -> Place {
+    let place = Place::new();
+    place.put("zurich/old.csv", "old");
+    command(&place, &["rm", "zurich/old.csv"]);
+    place.put(
+        ".sounding/auth-keys.csv",
+        "imove,imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd,read,,,2024-03-11,dashboards\nzoe,zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd\nusername,apikey\n",
+    );
+    place
+}
+
+fn command(place: &Place, args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
+        .args(args)
+        .env("SOUNDING_VOLUME", place.0.path())
+        .env("SOUNDING_ADMIN", place.path("no.sock"))
+        .env_remove("FLY_APP_NAME")
+        .output()
+        .unwrap();
+    assert!(
+        output.stderr.is_empty() || !output.status.success() || args.contains(&"--mend"),
+        "{args:?}: {output:?}"
+    );
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
+/// All files of a volume and what is in them, but for what differs each time: random letters and moments.
+fn state(root: &Path) -> BTreeMap<String, String> {
+    let mut state = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry.unwrap();
+        let path = entry.path().strip_prefix(root).unwrap().to_string_lossy().into_owned();
+        let text = if entry.file_type().is_file() {
+            std::fs::read_to_string(entry.path()).unwrap()
+        } else {
+            String::new()
+        };
+        let lines = text.lines().filter(|it| !it.starts_with("DeletionDate="));
+        let known = ["x9Qd"];
+        let masked = lines.map(|line| {
+            let columns = line.split(',').map(|it| match it.split_once('-') {
+                Some((user, random))
+                    if random.len() == 32 && !known.iter().any(|it| random.ends_with(it)) =>
+                {
+                    format!("{user}-RANDOM")
+                }
+                _ => it.to_owned(),
+            });
+            columns.collect::<Vec<_>>().join(",")
+        });
+        state.insert(path, masked.collect::<Vec<_>>().join("\n"));
+    }
+    state
+}
+
+#[test]
+fn what_a_key_does_its_command_does() {
+    for change in CHANGES {
+        let (by_key, by_command, untouched) = (place(), place(), place());
+        let setup = Setup { size: (100, 30), ..Setup::default() };
+        let mut console = Console::with(by_key.0.path(), &setup);
+        console.press("", "berlin/");
+        for (keys, answer) in change.keys {
+            console.press(keys, answer);
+        }
+        command(&by_command, change.command);
+        let by_key = state(by_key.0.path());
+        assert_eq!(by_key, state(by_command.0.path()), "{:?}", change.act);
+        assert_ne!(by_key, state(untouched.0.path()), "{:?} does nothing", change.act);
+    }
+}
+
+#[test]
+fn what_a_key_shows_its_command_shows() {
+    for (act, keys, args, text) in SHOWN {
+        let place = place();
+        let mut console = Console::start(place.0.path());
+        console.press("", "berlin/");
+        for key in *keys {
+            console.press(key, "");
+        }
+        console.wait(text);
+        let said = command(&place, args);
+        assert!(said.contains(text), "{act:?}: {said}");
+    }
+}
+
+#[test]
+fn no_action_is_left_out() {
+    let tested: BTreeSet<Act> =
+        CHANGES.iter().map(|it| it.act).chain(SHOWN.iter().map(|it| it.0)).collect();
+    let with_twin = BINDINGS.iter().filter(|it| matches!(it.twin, Twin::Command(_)));
+    assert_eq!(tested, with_twin.map(|it| it.act).collect());
+}
