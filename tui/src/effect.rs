@@ -16,6 +16,7 @@ use crate::model::Undo;
 use crate::ops::Failure;
 use crate::ops::keys::{KeyEdit, Keys};
 use crate::ops::trash::TrashEntry;
+use crate::preview::Preview;
 
 /// A change, done by the same function as its command.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub enum Effect {
     Count(u64, Vec<(usize, RelPath)>),
     /// Who can read a path.
     Readers(RelPath),
+    /// Look into a file, when the cursor has rested on it for a moment.
+    Preview(RelPath),
     /// Look for names below a folder.
     Find(u64, RelPath, String),
     /// Add up what lies below a folder.
@@ -112,6 +115,8 @@ pub enum Message {
     Counted(u64, Vec<(usize, usize)>),
     /// Who can read a path, in lines.
     Readers(RelPath, Result<Vec<String>, Failure>),
+    /// A file was looked into.
+    Previewed(RelPath, Box<Preview>),
     /// How far a search is.
     Found(u64, Result<Searching, Failure>),
     /// How far a scan is.

@@ -42,6 +42,8 @@ pub enum Act {
     ShowTrash,
     EmptyTrash,
     Usage,
+    ColumnsLeft,
+    ColumnsRight,
     Info,
     Share,
     AddKey,
@@ -171,6 +173,8 @@ pub const BINDINGS: &[Binding] = &[
         "who can read it, and its address",
         Command("info berlin/a"),
     ),
+    row(Act::ColumnsLeft, &["<"], Browse, "", "columns of a table further left", ScreenOnly),
+    row(Act::ColumnsRight, &[">"], Browse, "", "and further right", ScreenOnly),
     row(Act::Share, &["S"], Browse, "", "make an address to pass on", Command("share berlin/a")),
     row(Act::AddKey, &["a"], Keys, "add", "make a key", Command("keys add kmt")),
     row(

@@ -13,6 +13,7 @@ pub mod effect;
 pub mod key;
 pub mod model;
 pub mod ops;
+pub mod preview;
 pub mod run;
 pub mod term;
 pub mod text;

@@ -20,11 +20,14 @@ use crate::effect::{Done, Effect, Message, Op};
 use crate::model::Undo;
 use crate::ops::keys::{KeyEdit, MadeKey, reach};
 use crate::ops::{Desk, Failure, shown};
+use crate::preview::{Preview, preview};
 use crate::run::{Out, run};
 use crate::text;
 
 /// How many names are looked up before they are told.
 const CHUNK: usize = 4096;
+/// How long the cursor rests before a file is looked into.
+const REST: Duration = Duration::from_millis(120);
 /// How often a copy tells how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -38,13 +41,22 @@ pub struct Work {
     inbox: Sender<Message>,
     /// Which of the long works is wanted: one of an older number stops.
     epoch: Arc<AtomicU64>,
+    /// How many previews were wanted: only the last one still is.
+    previews: Arc<AtomicU64>,
 }
 
 impl Work {
     /// For a desk; what comes of it goes to the inbox.
     pub fn new(desk: Desk, console: String, inbox: Sender<Message>) -> Work {
         let admin = Admin::new(desk.admin.as_deref(), &desk.volume).ok();
-        Work { desk: Arc::new(desk), admin, console, inbox, epoch: Arc::default() }
+        Work {
+            desk: Arc::new(desk),
+            admin,
+            console,
+            inbox,
+            epoch: Arc::default(),
+            previews: Arc::default(),
+        }
     }
 
     /// Begins what is wanted.
@@ -54,6 +66,17 @@ impl Work {
             return;
         }
         let (work, epoch) = (self.clone(), self.epoch.load(Ordering::Relaxed));
+        if let Effect::Preview(path) = effect {
+            let serial = self.previews.fetch_add(1, Ordering::Relaxed) + 1;
+            tokio::spawn(async move {
+                tokio::time::sleep(REST).await;
+                // The cursor went on meanwhile.
+                if work.previews.load(Ordering::Relaxed) == serial {
+                    tokio::task::spawn_blocking(move || work.look_into(path));
+                }
+            });
+            return;
+        }
         tokio::task::spawn_blocking(move || work.carry_out(effect, epoch));
     }
 
@@ -127,8 +150,8 @@ impl Work {
                     self.tell(Message::ServerKeys(admin.keys()));
                 }
             }
-            // The loop does these itself.
-            Effect::Stop | Effect::Copy(_) | Effect::Suspend => {}
+            // Begun otherwise, or done by the loop itself.
+            Effect::Stop | Effect::Preview(_) | Effect::Copy(_) | Effect::Suspend => {}
         }
     }
 
@@ -140,6 +163,15 @@ impl Work {
     fn go_on(&self, epoch: u64) -> ControlFlow<()> {
         let is_wanted = self.epoch.load(Ordering::Relaxed) == epoch && !self.inbox.is_closed();
         if is_wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn look_into(&self, path: RelPath) {
+        let looked = self.desk.file(&path).and_then(|it| Ok((it.open()?, it.stat.len)));
+        let preview = match looked {
+            Ok((file, len)) => preview(&file, path.file_name().unwrap_or_default(), len),
+            Err(failure) => Preview { trouble: Some(failure.what), ..Preview::default() },
+        };
+        self.tell(Message::Previewed(path, Box::new(preview)));
     }
 
     fn look_again(&self, generation: u64, path: &RelPath) {

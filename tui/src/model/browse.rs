@@ -14,6 +14,7 @@ use volume::{RelPath, Stat};
 use super::Input;
 use crate::cli::Sort;
 use crate::ops::files::sort_by;
+use crate::preview::Preview;
 
 /// The screen of files.
 #[derive(Debug, Default)]
@@ -54,6 +55,12 @@ pub struct Browse {
     pub measuring: Option<Measuring>,
     /// What is being done that takes long.
     pub job: Option<Job>,
+    /// The file that is looked into.
+    pub looking: Option<RelPath>,
+    /// What was seen of it.
+    pub preview: Option<Box<Preview>>,
+    /// The first column of it that is shown.
+    pub column: usize,
     /// Who can read what is under the cursor, while that is shown.
     pub info: Option<Vec<String>>,
 }

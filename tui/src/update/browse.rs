@@ -16,6 +16,7 @@ use crate::model::{
 };
 use crate::ops::files::suffix;
 use crate::ops::shown;
+use crate::preview::Body;
 use crate::text;
 
 /// Reads the folder anew.
@@ -65,6 +66,21 @@ pub(super) fn look_up_visible(model: &Model) -> Vec<Effect> {
     effects
 }
 
+/// Looks into the file under the cursor, if that is another one than before.
+pub(super) fn look_into(model: &mut Model) -> Option<Effect> {
+    let browse = &mut model.browse;
+    let file = browse.current().filter(|it| it.kind == Kind::File);
+    let wanted = file.and_then(|it| browse.path.join(it.bytes).ok());
+    let is_shown = browse.finding.is_none() && browse.measuring.is_none();
+    if wanted == browse.looking || !is_shown {
+        return None;
+    }
+    browse.preview = None;
+    browse.column = 0;
+    browse.looking.clone_from(&wanted);
+    wanted.map(Effect::Preview)
+}
+
 /// News of the files.
 pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
@@ -81,6 +97,7 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
                     let selected = selected_names(model);
                     let browse = &mut model.browse;
                     browse.trouble = None;
+                    browse.looking = None;
                     browse.stats = vec![None; names.len()];
                     (browse.known, browse.total) = (0, 0);
                     browse.counts.clear();
@@ -130,6 +147,13 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Counted(generation, counts) if generation == model.browse.generation => {
             model.browse.counts.extend(counts);
             model.dirty(Redraw::Now);
+            Vec::new()
+        }
+        Message::Previewed(path, preview) => {
+            if model.browse.looking.as_ref() == Some(&path) {
+                model.browse.preview = Some(preview);
+                model.dirty(Redraw::Now);
+            }
             Vec::new()
         }
         Message::Readers(path, result) => {
@@ -330,6 +354,14 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
                 model,
                 Form::new("New folder", "Make", purpose).text("Name", Input::default(), ""),
             );
+        }
+        Act::ColumnsLeft => model.browse.column = model.browse.column.saturating_sub(1),
+        Act::ColumnsRight => {
+            let columns = match model.browse.preview.as_ref().map(|it| &it.body) {
+                Some(Body::Table(rows)) => rows.first().map_or(0, Vec::len),
+                _ => 0,
+            };
+            model.browse.column = (model.browse.column + 1).min(columns.saturating_sub(1));
         }
         Act::ShowTrash => return vec![Effect::ReadTrash],
         Act::EmptyTrash => {

@@ -35,6 +35,12 @@ pub fn start(model: &mut Model) -> Vec<Effect> {
 
 /// Takes a message in.
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let mut effects = take_in(model, message);
+    effects.extend(browse::look_into(model));
+    effects
+}
+
+fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) => {
             if model.deaf_until.is_some_and(|it| model.now < it) {

@@ -11,6 +11,7 @@
 )]
 
 mod commands;
+mod preview;
 mod screen;
 mod server;
 mod twins;

@@ -1,0 +1,189 @@
+//! A look into a file: what it is, how much of what is in it, and how it begins.
+//!
+//! Reads little, whatever the file's size: some 64 KB from its beginning, or the part where its format keeps the
+//! directory. A file that is broken is told in one sentence. Knows no screen.
+
+mod avro;
+mod hdf5;
+mod head;
+mod json;
+mod sqlite;
+mod table;
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use crate::ops::files::suffix;
+use crate::text;
+
+use head::Head;
+
+/// Bytes of a file's beginning that are read, and bytes that may become of them when they are unpacked.
+const READ: usize = 64 << 10;
+const UNPACKED: usize = 256 << 10;
+/// Lines and rows of it that are kept.
+const LINES: usize = 200;
+
+/// What was seen of a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Preview {
+    /// What it is and how much is in it, a line each.
+    pub facts: Vec<String>,
+    /// How it begins.
+    pub body: Body,
+    /// Bytes that were read.
+    pub read: u64,
+    /// What is wrong with it.
+    pub trouble: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a file begins.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Body {
+    /// That tells nothing.
+    #[default]
+    Nothing,
+    /// Lines, escaped.
+    Lines(Vec<String>),
+    /// Columns and rows, escaped; the first row has their names.
+    Table(Vec<Vec<String>>),
+}
+
+/// Looks into a file.
+pub fn preview(file: &File, name: &[u8], len: u64) -> Preview {
+    let began = Instant::now();
+    let end = String::from_utf8_lossy(suffix(name)).to_ascii_lowercase();
+    let mut preview = match Head::read(file, READ, UNPACKED) {
+        Err(error) => {
+            Preview { trouble: Some(format!("can't be read: {error}")), ..Preview::default() }
+        }
+        Ok(head) if len == 0 => {
+            Preview { facts: vec!["empty".to_owned()], read: head.read, ..Preview::default() }
+        }
+        Ok(head) => look(file, &end, len, &head),
+    };
+    preview.took = began.elapsed();
+    preview
+}
+
+fn look(file: &File, end: &str, len: u64, head: &Head) -> Preview {
+    let kind = end.strip_suffix(".gz").unwrap_or(end);
+    let begins = |magic: &[u8]| head.raw.starts_with(magic);
+    let mut preview = match kind {
+        _ if begins(b"PAR1") => parquet(file),
+        _ if begins(b"SQLite format 3\0") => sqlite::look(file),
+        _ if begins(b"Obj\x01") => avro::look(&head.raw),
+        _ if begins(b"\x89HDF\r\n\x1a\n") => hdf5::look(file, len),
+        _ if begins(b"\x89PNG\r\n\x1a\n") || begins(b"\xff\xd8\xff") => picture(file),
+        _ if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") => archive(file),
+        "parquet" | "sqlite" | "gpkg" | "avro" | "omx" | "h5" | "png" | "jpg" | "jpeg" | "zip" => {
+            let found = hex(&head.raw);
+            Preview { trouble: Some(format!("does not begin as a {kind} file does")), ..found }
+        }
+        "csv" | "tsv" if head.is_text() => table::look(head, len, kind == "tsv"),
+        "json" | "geojson" if head.is_text() => json::look(head),
+        _ if head.is_text() => lines(head),
+        _ => hex(if head.is_packed { &head.text } else { &head.raw }),
+    };
+    preview.read = preview.read.max(head.read);
+    if preview.trouble.is_none() {
+        preview.trouble.clone_from(&head.trouble);
+    }
+    preview
+}
+
+fn lines(head: &Head) -> Preview {
+    let all = head.lines().take(LINES).map(text::escape).map(|it| it.replace("\\t", "    "));
+    Preview { body: Body::Lines(all.collect()), ..Preview::default() }
+}
+
+/// Sixteen bytes a line, and the letters among them.
+fn hex(bytes: &[u8]) -> Preview {
+    let line = |(number, chunk): (usize, &[u8])| {
+        let digits: Vec<String> = chunk.iter().map(|it| format!("{it:02x}")).collect();
+        let letter =
+            |it: &u8| if it.is_ascii_graphic() || *it == b' ' { char::from(*it) } else { '.' };
+        let letters: String = chunk.iter().map(letter).collect();
+        format!("{:04x}  {:23} {letters}", number * 8, digits.join(" "))
+    };
+    let lines = bytes.get(..256).unwrap_or(bytes).chunks(8).enumerate().map(line);
+    Preview {
+        facts: vec!["binary".to_owned()],
+        body: Body::Lines(lines.collect()),
+        ..Preview::default()
+    }
+}
+
+fn broken(what: &str, error: &dyn std::fmt::Display) -> Preview {
+    Preview { trouble: Some(format!("{what} can't be read: {error}")), ..Preview::default() }
+}
+
+/// Parquet keeps its schema and its counts at the end.
+fn parquet(file: &File) -> Preview {
+    use parquet::file::metadata::ParquetMetaDataReader;
+    let metadata = match ParquetMetaDataReader::new().parse_and_finish(file) {
+        Ok(metadata) => metadata,
+        Err(error) => return broken("its directory", &error),
+    };
+    let schema = metadata.file_metadata().schema_descr();
+    let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+    let columns = schema.columns().iter().map(|it| {
+        let logical =
+            it.logical_type_ref().map(|it| format!(" ({it:?})").to_lowercase()).unwrap_or_default();
+        let logical = if logical.len() > 24 { String::new() } else { logical };
+        let name = text::escape(it.path().string().as_bytes());
+        vec![name, format!("{}{logical}", it.physical_type()).to_lowercase()]
+    });
+    let facts = vec![
+        format!("parquet  {}", text::things(rows, "row", "rows")),
+        format!(
+            "{}, {}",
+            text::things(schema.num_columns() as u64, "column", "columns"),
+            text::things(metadata.num_row_groups() as u64, "row group", "row groups")
+        ),
+    ];
+    let header = vec!["column".to_owned(), "type".to_owned()];
+    Preview {
+        facts,
+        body: Body::Table(std::iter::once(header).chain(columns).collect()),
+        ..Preview::default()
+    }
+}
+
+fn picture(file: &File) -> Preview {
+    let reader = image::ImageReader::new(std::io::BufReader::new(file)).with_guessed_format();
+    let size =
+        reader.map_err(image::ImageError::from).and_then(image::ImageReader::into_dimensions);
+    match size {
+        Ok((width, height)) => Preview {
+            facts: vec![format!("picture  {width} x {height} pixels")],
+            ..Preview::default()
+        },
+        Err(error) => broken("the picture", &error),
+    }
+}
+
+fn archive(file: &File) -> Preview {
+    let mut archive = match zip::ZipArchive::new(std::io::BufReader::new(file)) {
+        Ok(archive) => archive,
+        Err(error) => return broken("its directory", &error),
+    };
+    let count = archive.len() as u64;
+    let mut rows = vec![vec!["name".to_owned(), "size".to_owned()]];
+    let mut unpacked = 0;
+    for index in 0..archive.len() {
+        if let Ok(entry) = archive.by_index_raw(index) {
+            unpacked += entry.size();
+            if rows.len() <= LINES {
+                rows.push(vec![text::escape(entry.name_raw()), text::bytes(entry.size())]);
+            }
+        }
+    }
+    let facts = vec![
+        format!("zip  {}", text::things(count, "entry", "entries")),
+        format!("unpacked {}", text::bytes(unpacked)),
+    ];
+    Preview { facts, body: Body::Table(rows), ..Preview::default() }
+}
