@@ -17,6 +17,7 @@ use crate::ops::Failure;
 use crate::ops::keys::{KeyEdit, Keys};
 use crate::ops::trash::TrashEntry;
 use crate::preview::Preview;
+use crate::preview::pages::{Page, Where};
 
 /// A change, done by the same function as its command.
 #[derive(Clone, Debug)]
@@ -70,6 +71,10 @@ pub enum Effect {
     Readers(RelPath),
     /// Look into a file, when the cursor has rested on it for a moment.
     Preview(RelPath),
+    /// Open a file to be looked at as a whole, in so many columns and rows.
+    OpenFile(RelPath, (u16, u16)),
+    /// Another page of the file that is open.
+    Page(Where, usize),
     /// Look for names below a folder.
     Find(u64, RelPath, String),
     /// Add up what lies below a folder.
@@ -117,6 +122,10 @@ pub enum Message {
     Readers(RelPath, Result<Vec<String>, Failure>),
     /// A file was looked into.
     Previewed(RelPath, Box<Preview>),
+    /// A page of the file that is open.
+    Paged(RelPath, Result<Page, Failure>),
+    /// The file that was opened is a picture.
+    Pictured(RelPath, Vec<Vec<[[u8; 3]; 2]>>),
     /// How far a search is.
     Found(u64, Result<Searching, Failure>),
     /// How far a scan is.

@@ -4,8 +4,8 @@
 //! stopped.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -20,7 +20,8 @@ use crate::effect::{Done, Effect, Message, Op};
 use crate::model::Undo;
 use crate::ops::keys::{KeyEdit, MadeKey, reach};
 use crate::ops::{Desk, Failure, shown};
-use crate::preview::{Preview, preview};
+use crate::preview::pages::{Pages, Where};
+use crate::preview::{Preview, Whole, preview, whole};
 use crate::run::{Out, run};
 use crate::text;
 
@@ -41,6 +42,10 @@ pub struct Work {
     inbox: Sender<Message>,
     /// Which of the long works is wanted: one of an older number stops.
     epoch: Arc<AtomicU64>,
+    /// Which reading of a folder is wanted: sizes of an older one are not looked up any more.
+    listing: Arc<AtomicU64>,
+    /// The file that is paged through.
+    pages: Arc<Mutex<Option<(RelPath, Pages)>>>,
     /// How many previews were wanted: only the last one still is.
     previews: Arc<AtomicU64>,
 }
@@ -49,13 +54,16 @@ impl Work {
     /// For a desk; what comes of it goes to the inbox.
     pub fn new(desk: Desk, console: String, inbox: Sender<Message>) -> Work {
         let admin = Admin::new(desk.admin.as_deref(), &desk.volume).ok();
+        let (listing, pages, previews) = (Arc::default(), Arc::default(), Arc::default());
         Work {
             desk: Arc::new(desk),
             admin,
             console,
             inbox,
             epoch: Arc::default(),
-            previews: Arc::default(),
+            listing,
+            pages,
+            previews,
         }
     }
 
@@ -64,6 +72,9 @@ impl Work {
         if matches!(effect, Effect::Stop) {
             self.epoch.fetch_add(1, Ordering::Relaxed);
             return;
+        }
+        if let Effect::List(generation, _) = &effect {
+            self.listing.store(*generation, Ordering::Relaxed);
         }
         let (work, epoch) = (self.clone(), self.epoch.load(Ordering::Relaxed));
         if let Effect::Preview(path) = effect {
@@ -95,9 +106,7 @@ impl Work {
                 self.tell(Message::Listed(generation, desk.names(&path).map(Arc::new)));
             }
             Effect::LookAgain(generation, path) => self.look_again(generation, &path),
-            Effect::Stat(generation, names, wanted) => {
-                self.stat(generation, &names, &wanted, epoch);
-            }
+            Effect::Stat(generation, names, wanted) => self.stat(generation, &names, &wanted),
             Effect::Count(generation, folders) => {
                 let count = |(index, path): (usize, RelPath)| match desk
                     .volume
@@ -113,6 +122,8 @@ impl Work {
                 let lines = readers(desk, &path);
                 self.tell(Message::Readers(path, lines));
             }
+            Effect::OpenFile(path, size) => self.open_file(path, size),
+            Effect::Page(at, lines) => self.page(at, lines, epoch),
             Effect::Find(generation, path, pattern) => {
                 let result = desk.search(&pattern, &path, &mut |it| {
                     self.tell(Message::Found(generation, Ok(it.clone())));
@@ -174,20 +185,55 @@ impl Work {
         self.tell(Message::Previewed(path, Box::new(preview)));
     }
 
+    fn open_file(&self, path: RelPath, size: (u16, u16)) {
+        let name = path.file_name().unwrap_or_default();
+        let opened =
+            self.desk.file(&path).and_then(|it| whole(it.open()?, name, it.stat.len, size));
+        match opened {
+            Ok(Whole::Pages(pages)) => {
+                *lock(&self.pages) = Some((path, pages));
+                self.page(Where::From(0), size.1.into(), self.epoch.load(Ordering::Relaxed));
+            }
+            Ok(Whole::Lines(lines)) => {
+                let output = Some((shown(&path), lines));
+                self.tell(Message::Done(Ok(Done { output, ..Done::default() })));
+            }
+            Ok(Whole::Picture(rows)) => self.tell(Message::Pictured(path, rows)),
+            Err(failure) => self.tell(Message::Paged(path, Err(failure))),
+        }
+    }
+
+    fn page(&self, at: Where, lines: usize, epoch: u64) {
+        let mut open = lock(&self.pages);
+        let Some((path, pages)) = open.as_mut() else { return };
+        let mut told = Instant::now();
+        let page = pages.page(at, lines, &mut |bytes| {
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                self.tell(Message::Progress(format!("unpacked {}", text::bytes(bytes))));
+            }
+            self.go_on(epoch)
+        });
+        match page {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            page => self.tell(Message::Paged(path.clone(), page.map_err(Failure::from))),
+        }
+    }
+
     fn look_again(&self, generation: u64, path: &RelPath) {
         let stamp = |it: volume::FoundFolder| it.version();
         let now = match self.desk.folder(path) {
             Ok(folder) => stamp(folder),
             Err(_) => None,
         };
-        let mut seen = SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = lock(&SEEN);
         let before = seen.replace((generation, now.clone()));
         if before.is_some_and(|it| it.0 == generation && it.1 != now) {
             self.tell(Message::Changed(generation));
         }
     }
 
-    fn stat(&self, generation: u64, names: &Names, wanted: &[usize], epoch: u64) {
+    fn stat(&self, generation: u64, names: &Names, wanted: &[usize]) {
         let all = wanted.len() == names.len();
         let look = |index: usize| names.get(index).and_then(|it| names.stat(&self.desk.volume, it));
         if !all {
@@ -197,7 +243,7 @@ impl Work {
             return;
         }
         for start in (0..names.len()).step_by(CHUNK) {
-            if self.go_on(epoch).is_break() {
+            if self.listing.load(Ordering::Relaxed) != generation || self.inbox.is_closed() {
                 return;
             }
             let stats = (start..(start + CHUNK).min(names.len())).map(look).collect();
@@ -378,7 +424,11 @@ impl Work {
 }
 
 /// The folder that was looked at last, as it was then.
-static SEEN: std::sync::Mutex<Option<(u64, Option<String>)>> = std::sync::Mutex::new(None);
+static SEEN: Mutex<Option<(u64, Option<String>)>> = Mutex::new(None);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Each in turn, up to the first that fails.
 fn all<T>(these: &[T], mut act: impl FnMut(&T) -> Result<(), Failure>) -> Option<Failure> {

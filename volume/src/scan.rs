@@ -96,7 +96,8 @@ impl Volume {
             |it: &DirEntry| it.depth() == 0 || !layout::is_hidden(it.file_name().as_bytes());
         let walk = WalkDir::new(&root).min_depth(1).follow_root_links(true);
         let mut now = Searching::default();
-        let mut told = Instant::now();
+        // The first is told at once.
+        let mut told: Option<Instant> = None;
         for entry in walk.into_iter().filter_entry(is_visible) {
             now.seen += 1;
             match entry {
@@ -110,12 +111,12 @@ impl Volume {
                     }
                 }
             }
-            if now.seen.is_multiple_of(LOOK_EVERY) && told.elapsed() >= EVERY {
+            if now.seen.is_multiple_of(LOOK_EVERY) && told.is_none_or(|it| it.elapsed() >= EVERY) {
                 if tell(&now).is_break() {
                     return;
                 }
                 now.hits.clear();
-                told = Instant::now();
+                told = Some(Instant::now());
             }
         }
         now.is_done = true;
@@ -128,17 +129,19 @@ impl Volume {
     pub fn usage(&self, folder: &FoundFolder, tell: Tell<'_, Usage>) {
         let root = proc_path(folder.handle.as_fd());
         let mut sum = Sum::default();
-        let mut told = Instant::now();
+        // The first is told at once.
+        let mut told: Option<Instant> = None;
         let walk = WalkDir::new(&root).min_depth(1).follow_root_links(true);
         for (count, entry) in (1..).zip(walk) {
             if entry.map_err(io::Error::from).and_then(|it| sum.add(&it, &root)).is_err() {
                 sum.unreadable += 1;
             }
-            if u64::is_multiple_of(count, LOOK_EVERY) && told.elapsed() >= EVERY {
+            if u64::is_multiple_of(count, LOOK_EVERY) && told.is_none_or(|it| it.elapsed() >= EVERY)
+            {
                 if tell(&sum.usage(false)).is_break() {
                     return;
                 }
-                told = Instant::now();
+                told = Some(Instant::now());
             }
         }
         if tell(&sum.usage(true)) == ControlFlow::Break(()) {

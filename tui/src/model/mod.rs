@@ -23,6 +23,7 @@ use crate::cli::{ScreenArgs, ThemeName};
 use crate::key::Place;
 use crate::ops::keys::KeyEdit;
 use crate::ops::trash::TrashEntry;
+use crate::preview::pages::Page;
 
 /// How long a message stays.
 pub const MESSAGE_STAYS: Duration = Duration::from_secs(20);
@@ -137,6 +138,10 @@ pub enum Popup {
     Secret(Secret),
     /// Lines to read: a title, the lines, the first that is shown.
     Text(String, Vec<String>, usize),
+    /// A page of a file.
+    Pager(RelPath, Page),
+    /// A picture.
+    Picture(RelPath, Vec<Vec<[[u8; 3]; 2]>>),
     /// What is in the trash, and which of it is meant.
     Trash(Vec<TrashEntry>, usize),
     /// One letter decides.

@@ -7,12 +7,14 @@ mod avro;
 mod hdf5;
 mod head;
 mod json;
+pub mod pages;
 mod sqlite;
 mod table;
 
 use std::fs::File;
 use std::time::{Duration, Instant};
 
+use crate::ops::Failure;
 use crate::ops::files::suffix;
 use crate::text;
 
@@ -23,6 +25,8 @@ const READ: usize = 64 << 10;
 const UNPACKED: usize = 256 << 10;
 /// Lines and rows of it that are kept.
 const LINES: usize = 200;
+/// Columns of one value on the screen.
+const WIDEST_CELL: usize = 24;
 
 /// What was seen of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +53,50 @@ pub enum Body {
     Lines(Vec<String>),
     /// Columns and rows, escaped; the first row has their names.
     Table(Vec<Vec<String>>),
+}
+
+impl Body {
+    /// In so many lines of a width, tables from a column on.
+    pub fn lines(&self, column: usize, room: usize, width: usize) -> Vec<String> {
+        let rows = match self {
+            Body::Nothing => return Vec::new(),
+            Body::Lines(lines) => return lines.iter().take(room).cloned().collect(),
+            Body::Table(rows) => {
+                rows.get(..room.saturating_sub(2).min(rows.len())).unwrap_or_default()
+            }
+        };
+        let columns = rows.first().map_or(0, Vec::len);
+        let cell = |row: &Vec<String>, at: usize| row.get(at).cloned().unwrap_or_default();
+        let (mut shown, mut used) = (Vec::new(), 0);
+        for at in column..columns {
+            let widest = rows
+                .iter()
+                .map(|it| text::width(&cell(it, at)))
+                .max()
+                .unwrap_or(0)
+                .clamp(1, WIDEST_CELL);
+            if used > 0 && used + widest > width {
+                break;
+            }
+            shown.push((at, widest.min(width)));
+            used += widest + 2;
+        }
+        let line = |row: &Vec<String>| {
+            let cells = shown.iter().map(|(at, widest)| {
+                let cell = text::cut(&cell(row, *at), *widest);
+                let space = " ".repeat(widest - text::width(&cell));
+                format!("{cell}{space}")
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        let mut lines: Vec<String> = rows.iter().map(line).collect();
+        if shown.len() < columns {
+            let last = shown.last().map_or(0, |it| it.0 + 1);
+            lines.push(String::new());
+            lines.push(format!("columns {}-{last} of {columns}  < >", column + 1));
+        }
+        lines
+    }
 }
 
 /// Looks into a file.
@@ -150,6 +198,58 @@ fn parquet(file: &File) -> Preview {
         body: Body::Table(std::iter::once(header).chain(columns).collect()),
         ..Preview::default()
     }
+}
+
+/// How a file is looked at as a whole.
+#[derive(Debug)]
+pub enum Whole {
+    /// Page by page.
+    Pages(pages::Pages),
+    /// All that is to be told of it, in lines.
+    Lines(Vec<String>),
+    /// As a picture: rows of an upper and a lower half of a cell, in red, green and blue.
+    Picture(Vec<Vec<[[u8; 3]; 2]>>),
+}
+
+/// Bytes that a picture may take when it is unpacked.
+const LARGEST_PICTURE: u64 = 256 << 20;
+
+/// Opens a file to be looked at as a whole, in so many columns and rows.
+pub fn whole(
+    file: File,
+    name: &[u8],
+    len: u64,
+    (columns, rows): (u16, u16),
+) -> Result<Whole, Failure> {
+    let head = Head::read(&file, 4096, 4096)?;
+    let begins = |magic: &[u8]| head.raw.starts_with(magic);
+    if begins(b"\x89PNG\r\n\x1a\n") || begins(b"\xff\xd8\xff") {
+        return half_blocks(&file, columns, rows).map(Whole::Picture);
+    }
+    let formats: [&[u8]; 6] =
+        [b"PAR1", b"SQLite format 3\0", b"Obj\x01", b"\x89HDF", b"PK\x03\x04", b"PK\x05\x06"];
+    if formats.iter().any(|it| begins(it)) {
+        let seen = preview(&file, name, len);
+        let mut lines = seen.facts.clone();
+        lines.extend(seen.trouble.iter().map(|it| format!("! {it}")));
+        lines.push(String::new());
+        lines.extend(seen.body.lines(0, usize::MAX, usize::from(columns).saturating_sub(2)));
+        return Ok(Whole::Lines(lines));
+    }
+    let is_text = head.is_text();
+    Ok(Whole::Pages(pages::Pages::new(file, is_text)?))
+}
+
+fn half_blocks(file: &File, columns: u16, rows: u16) -> Result<Vec<Vec<[[u8; 3]; 2]>>, Failure> {
+    let mut reader =
+        image::ImageReader::new(std::io::BufReader::new(file)).with_guessed_format()?;
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(LARGEST_PICTURE);
+    reader.limits(limits);
+    let picture = reader.decode()?.thumbnail(columns.into(), u32::from(rows) * 2).to_rgb8();
+    let pixel = |x: u32, y: u32| picture.get_pixel_checked(x, y).map_or([0; 3], |it| it.0);
+    let row = |y: u32| (0..picture.width()).map(|x| [pixel(x, y), pixel(x, y + 1)]).collect();
+    Ok((0..picture.height()).step_by(2).map(row).collect())
 }
 
 fn picture(file: &File) -> Preview {

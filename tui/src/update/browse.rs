@@ -156,6 +156,20 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Message::Paged(path, result) => {
+            model.browse.job = None;
+            model.dirty(Redraw::Now);
+            match result {
+                Ok(page) => model.popup = Some(Popup::Pager(path, page)),
+                Err(failure) => model.complain(failure.what),
+            }
+            Vec::new()
+        }
+        Message::Pictured(path, rows) => {
+            model.popup = Some(Popup::Picture(path, rows));
+            model.dirty(Redraw::Now);
+            Vec::new()
+        }
         Message::Readers(path, result) => {
             if model.browse.info.is_some() && subject(model).as_ref() == Some(&path) {
                 model.browse.info = Some(result.unwrap_or_else(|it| vec![it.what]));
@@ -243,7 +257,11 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             let is_folder = name.kind == Kind::Folder;
             return match model.browse.current_path() {
                 Some(path) if is_folder => go(model, path, None),
-                _ => act_info(model),
+                Some(path) => {
+                    let rows = u16::try_from(rows).unwrap_or(u16::MAX);
+                    vec![Effect::OpenFile(path, (model.size.0, rows))]
+                }
+                None => Vec::new(),
             };
         }
         Act::Parent => return act_parent(model),

@@ -17,6 +17,7 @@ use crate::model::{
     Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Redraw, Screen, Secret, Server, Undo,
 };
 use crate::ops::Failure;
+use crate::preview::pages::Where;
 
 /// How often what may have changed elsewhere is looked at.
 const LOOK_EVERY: i64 = 5;
@@ -330,6 +331,32 @@ fn popup_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 KeyCode::End | KeyCode::Char('G') => *top = last,
                 _ => {}
             }
+        }
+        Popup::Picture(..) => {
+            if matches!(key.code, KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | 'h')) {
+                return Vec::new();
+            }
+        }
+        Popup::Pager(_, page) => {
+            let first = page.lines.first().map_or(page.end, |it| it.0);
+            let second = page.lines.get(1).map_or(first, |it| it.0);
+            let wanted = match key.code {
+                KeyCode::Esc | KeyCode::Char('q' | 'h') => return vec![Effect::Stop],
+                KeyCode::Down | KeyCode::Enter | KeyCode::Char('j') if !page.is_end => {
+                    Where::From(second)
+                }
+                KeyCode::Up | KeyCode::Char('k') => Where::Before(first, 1),
+                KeyCode::PageDown | KeyCode::Char(' ') if !page.is_end => Where::From(page.end),
+                KeyCode::PageUp | KeyCode::Char('b') => Where::Before(first, rows),
+                KeyCode::Home | KeyCode::Char('g') => Where::From(0),
+                KeyCode::End | KeyCode::Char('G') => Where::End,
+                _ => {
+                    model.popup = Some(popup);
+                    return Vec::new();
+                }
+            };
+            model.popup = Some(popup);
+            return vec![Effect::Page(wanted, rows)];
         }
         Popup::Secret(secret) => match key.code {
             KeyCode::Enter => return Vec::new(),

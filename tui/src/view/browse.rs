@@ -8,7 +8,6 @@ use super::{BESIDE, WIDEST_LIST};
 use crate::cli::Sort;
 use crate::model::{Browse, Finding, Measuring, Model};
 use crate::ops::shown;
-use crate::preview::{Body, Preview};
 use crate::text;
 
 /// Columns of a size, and of a date, with the space around them.
@@ -214,7 +213,9 @@ fn beside(
         lines.push((String::new(), paint.plain()));
         let room = usize::from(area.height).saturating_sub(lines.len() + 1);
         lines.extend(
-            body(preview, browse.column, room, area.width.into())
+            preview
+                .body
+                .lines(browse.column, room, area.width.into())
                 .into_iter()
                 .map(|it| (it, paint.plain())),
         );
@@ -232,42 +233,6 @@ fn beside(
     for (y, (line, style)) in (area.y..area.y + area.height).zip(lines) {
         paint.put(area.x, y, area.width, &line, style);
     }
-}
-
-/// How a file begins, in so many lines.
-fn body(preview: &Preview, column: usize, room: usize, width: usize) -> Vec<String> {
-    let rows = match &preview.body {
-        Body::Nothing => return Vec::new(),
-        Body::Lines(lines) => return lines.iter().take(room).cloned().collect(),
-        Body::Table(rows) => rows.get(..room.saturating_sub(2).min(rows.len())).unwrap_or_default(),
-    };
-    let columns = rows.first().map_or(0, Vec::len);
-    let cell = |row: &Vec<String>, at: usize| row.get(at).cloned().unwrap_or_default();
-    let (mut shown, mut used) = (Vec::new(), 0);
-    for at in column..columns {
-        let widest =
-            rows.iter().map(|it| text::width(&cell(it, at))).max().unwrap_or(0).clamp(1, 24);
-        if used > 0 && used + widest > width {
-            break;
-        }
-        shown.push((at, widest.min(width)));
-        used += widest + 2;
-    }
-    let line = |row: &Vec<String>| {
-        let cells = shown.iter().map(|(at, widest)| {
-            let cell = text::cut(&cell(row, *at), *widest);
-            let space = " ".repeat(widest - text::width(&cell));
-            format!("{cell}{space}")
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut lines: Vec<String> = rows.iter().map(line).collect();
-    if shown.len() < columns {
-        let last = shown.last().map_or(0, |it| it.0 + 1);
-        lines.push(String::new());
-        lines.push(format!("columns {}-{last} of {columns}  < >", column + 1));
-    }
-    lines
 }
 
 /// A text in lines of a width.

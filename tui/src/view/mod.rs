@@ -14,6 +14,7 @@ use ratatui::layout::Rect;
 
 use crate::key::{BINDINGS, Place};
 use crate::model::{Model, Popup, Screen, Server};
+use crate::ops::shown;
 use crate::text;
 
 use paint::Paint;
@@ -41,6 +42,11 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     match (&model.popup, model.screen) {
         (Some(Popup::Help(input, top)), _) => help::draw(&mut paint, body, input, *top),
         (Some(Popup::Text(_, lines, top)), _) => popup::lines(&mut paint, body, lines, *top),
+        (Some(Popup::Pager(_, page)), _) => {
+            let lines: Vec<String> = page.lines.iter().map(|it| it.1.clone()).collect();
+            popup::lines(&mut paint, body, &lines, 0);
+        }
+        (Some(Popup::Picture(_, rows)), _) => paint.picture(body, rows),
         (_, Screen::Browse) => browse::draw(model, &mut paint, body),
         (_, Screen::Keys) => keys::draw(model, &mut paint, body),
         (_, Screen::Activity) => activity::draw(model, &mut paint, body),
@@ -91,6 +97,14 @@ fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         (Some(Popup::Text(title, lines, top)), _) => {
             (format!(" {title}"), format!("line {} of {} ", top + 1, lines.len()))
         }
+        (Some(Popup::Pager(path, page)), _) => {
+            let first = page.lines.first().map_or(page.end, |it| it.0);
+            let of = page.len.map(|it| format!(" of {}", text::bytes(it))).unwrap_or_default();
+            let end = if page.is_end { "  end" } else { "" };
+            let trouble = page.trouble.as_ref().map(|it| format!("! {it}  ")).unwrap_or_default();
+            (format!(" {}", shown(path)), format!("{trouble}from {}{of}{end} ", text::bytes(first)))
+        }
+        (Some(Popup::Picture(path, _)), _) => (format!(" {}", shown(path)), String::new()),
         (_, Screen::Browse) => browse::title(model),
         (_, Screen::Keys) => keys::title(model),
         (_, Screen::Activity) => activity::title(model),

@@ -172,10 +172,35 @@ impl<'a, 'f> Paint<'a, 'f> {
         values.iter().map(|it| mark(*it)).collect()
     }
 
+    /// A picture, two of its rows in one: in colours, or in letters of more or less ink.
+    pub(super) fn picture(&mut self, area: Rect, rows: &[Vec<[[u8; 3]; 2]>]) {
+        const INK: [&str; 8] = [" ", ".", ":", "-", "=", "+", "*", "#"];
+        let in_colour = !self.look.ascii && self.look.theme != ThemeName::Mono;
+        let light = |it: [u8; 3]| it.iter().map(|it| usize::from(*it)).sum::<usize>() / 3;
+        for (y, row) in (area.y..area.y + area.height).zip(rows) {
+            for (x, [upper, lower]) in (area.x..area.x + area.width).zip(row) {
+                if in_colour {
+                    let [upper, lower] = [upper, lower].map(|it| Color::Indexed(of_256(*it)));
+                    self.put(x, y, 1, "▀", Style::default().fg(upper).bg(lower));
+                } else {
+                    let ink = usize::midpoint(light(*upper), light(*lower)) / 32;
+                    self.put(x, y, 1, INK.get(ink).copied().unwrap_or(" "), Style::default());
+                }
+            }
+        }
+    }
+
     /// Where the next letter goes.
     pub(super) fn cursor(&mut self, x: u16, y: u16) {
         self.frame.set_cursor_position((x, y));
     }
+}
+
+/// The nearest colour of the cube of six steps that terminals of 256 colours have.
+fn of_256(colour: [u8; 3]) -> u8 {
+    let [red, green, blue] =
+        colour.map(|it| u8::try_from((u16::from(it) * 5 + 127) / 255).unwrap_or(5));
+    16 + 36 * red + 6 * green + blue
 }
 
 /// Each letter that is not ASCII as one `?` a column, so that columns stay where they are.

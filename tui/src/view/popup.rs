@@ -14,7 +14,7 @@ const WIDEST: u16 = 78;
 
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     match &model.popup {
-        None | Some(Popup::Help(..) | Popup::Text(..)) => {}
+        None | Some(Popup::Help(..) | Popup::Text(..) | Popup::Pager(..) | Popup::Picture(..)) => {}
         Some(Popup::Form(it)) => form(it, paint, area),
         Some(Popup::Secret(it)) => secret(it, paint, area),
         Some(Popup::Menu(it)) => menu(it, paint, area),
@@ -27,6 +27,10 @@ pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
     let all: &[(&str, &str)] = match popup {
         Popup::Help(..) => &[("Up Down", "scroll"), ("Esc", "close")],
         Popup::Text(..) => &[("Up Down PgDn", "scroll"), ("Esc", "close")],
+        Popup::Pager(..) => {
+            &[("PgUp PgDn", "page"), ("Up Down", "line"), ("g G", "begin, end"), ("Esc", "close")]
+        }
+        Popup::Picture(..) => &[("Esc", "close")],
         Popup::Form(_) => &[
             ("Tab", "next field"),
             ("Left Right", "choose"),

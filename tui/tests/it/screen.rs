@@ -582,3 +582,26 @@ fn without_a_terminal_that_can_draw_there_is_one_helpful_line() {
     assert!(console.wait("TERM=dumb cannot draw").contains("sounding ls"));
     assert!(!console.bytes().contains(&0x1b));
 }
+
+#[test]
+fn enter_pages_through_a_whole_file() {
+    let place = Place::new();
+    let text = (0..5000).map(|it| format!("row {it}")).collect::<Vec<_>>().join("\n");
+    place.put("berlin/trips.csv", &text);
+    let mut console = Console::start(place.0.path());
+    console.press("", "berlin/");
+    console.press("\r", "trips.csv");
+    console.press("G", "1 column, 4,999 rows");
+    console.press("\r", "row 17");
+    console.press(" ", "row 18");
+    console.press("k", "row 17");
+    console.press("G", "row 4999");
+    console.press("g", "row 0");
+    console.press("\x1b", "it.10/");
+    let picture = include_bytes!("../../../examples/volume/public/scorestats.png");
+    std::fs::write(place.path("public/logo.png"), picture).unwrap();
+    console.press("1h", "public/");
+    console.press("j\r", "logo.png");
+    console.press("G", "pixels");
+    console.press("\r", "▀▀▀▀");
+}
