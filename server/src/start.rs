@@ -57,17 +57,23 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(tus::recover(Arc::clone(&app)));
     tokio::spawn(hygiene::keep_key_uses(Arc::clone(&app)));
     let ending = app.ending.clone();
-    if let Some(admin) = admin {
+    let admin = admin.map(|it| {
         let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };
-        tokio::spawn(async move { serve(admin, router, patience, ending.cancelled()).await });
-    }
+        tokio::spawn(async move { serve(it, router, patience, ending.cancelled()).await })
+    });
     let stop = async move {
         stop.received().await;
         ending.cancel();
     };
     let is_finished = serve(listener, router(Arc::clone(&app)), config.patience, stop).await;
     hygiene::write_key_uses(&app).await;
+    // Its socket goes with it.
+    if let Some(admin) = admin
+        && let Err(error) = admin.await
+    {
+        tracing::error!("the admin interface broke off: {error}");
+    }
     if is_finished {
         tracing::info!("stopped");
     } else {

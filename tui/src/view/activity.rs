@@ -9,6 +9,9 @@ use crate::admin::{ActivityNow, Open, Recent, millis};
 use crate::model::{Model, Server};
 use crate::text;
 
+/// On fewer rows requests that are over come first.
+const LOW: u16 = 12;
+
 pub(super) fn title(model: &Model) -> (String, String) {
     let screen = &model.activity;
     let mut right = String::new();
@@ -57,7 +60,8 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         paint.put(1, y, area.width - 1, &format!("! {warning}"), paint.error());
         y += 1;
     }
-    if !now.open.is_empty() && y + 2 < end {
+    let is_low = area.height < LOW;
+    if !now.open.is_empty() && y + 2 < end && !is_low {
         paint.rule(y, 0, area.width);
         paint.put(1, y + 1, 40, "Open now", paint.bold());
         if area.width >= super::BESIDE {
@@ -88,7 +92,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         paint.rule(y, 0, area.width);
         y += 1;
     }
-    let consoles = consoles(now);
+    let consoles = if is_low { String::new() } else { consoles(now) };
     let last = end - u16::from(!consoles.is_empty());
     for recent in screen.wanted().skip(screen.top) {
         if y >= last {

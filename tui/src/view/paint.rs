@@ -6,6 +6,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::widgets::Clear;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::cli::ThemeName;
@@ -115,6 +116,8 @@ impl<'a, 'f> Paint<'a, 'f> {
 
     /// An empty box with a title in its border.
     pub(super) fn boxed(&mut self, area: Rect, title: &str) {
+        // What lies under it shines through otherwise: text is put over a cell's own style.
+        self.frame.render_widget(Clear, area);
         let [corner_a, corner_b, corner_c, corner_d, across, down] = if self.look.ascii {
             ["+", "+", "+", "+", "-", "|"]
         } else {

@@ -10,7 +10,7 @@ use crate::ops::trash::TrashEntry;
 use crate::text;
 
 /// A popup is never wider.
-const WIDEST: u16 = 78;
+const WIDEST: u16 = 80;
 
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     match &model.popup {
@@ -53,7 +53,7 @@ pub(super) fn lines(paint: &mut Paint<'_, '_>, area: Rect, lines: &[String], top
 
 /// A box in the middle, for so many lines.
 fn boxed(paint: &mut Paint<'_, '_>, area: Rect, title: &str, lines: usize) -> Rect {
-    let width = area.width.saturating_sub(2).min(WIDEST);
+    let width = area.width.min(WIDEST);
     let height = u16::try_from(lines + 2).unwrap_or(u16::MAX).min(area.height);
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 3;
@@ -62,7 +62,7 @@ fn boxed(paint: &mut Paint<'_, '_>, area: Rect, title: &str, lines: usize) -> Re
 }
 
 fn form(form: &Form, paint: &mut Paint<'_, '_>, area: Rect) {
-    let room = usize::from(area.width.saturating_sub(2).min(WIDEST) - 4);
+    let room = usize::from(area.width.min(WIDEST) - 4);
     let text: Vec<String> = form.text.iter().flat_map(|it| wrapped(it, room)).collect();
     let label_room = form.fields.iter().map(|it| text::width(it.label)).max().unwrap_or(0);
     let label_room = u16::try_from(label_room).unwrap_or(0) + 2;

@@ -14,4 +14,5 @@ mod commands;
 mod preview;
 mod screen;
 mod server;
+mod snapshots;
 mod twins;

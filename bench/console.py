@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""Measures the console in a pseudo-terminal: bytes on the line, times, memory, and how it ends.
+
+    cargo build --release -p tui -p server && bench/console.py [PROGRAM [SERVER]]
+
+Each line says what was measured, the bar, and the value. Times depend on the machine and what else it does.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+PROGRAM = sys.argv[1] if len(sys.argv) > 1 else TOP / "target/release/sounding"
+SERVER = sys.argv[2] if len(sys.argv) > 2 else TOP / "target/release/sounding-server"
+KEY = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd"
+QUERIES = [b"\x1b[c", b"\x1b[0c", b"\x1b[6n", b"]11;?", b"\x1b[>", b"\x1b[?u"]
+
+
+class Console:
+    """The program in a terminal of its own; what it sends is kept with its time."""
+
+    def __init__(self, volume, size=(80, 24), admin="none.sock", read=True, before=None):
+        self.master, slave = pty.openpty()
+        self.resize(*size)
+        env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "SOUNDING_ADMIN": str(Path(volume) / admin)}
+        self.began = time.monotonic()
+
+        def child():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            if before:
+                before()
+
+        self.process = subprocess.Popen([PROGRAM, "--volume", volume], stdin=slave, stdout=slave, stderr=slave, env=env, preexec_fn=child)
+        os.close(slave)
+        self.log = []
+        self.stopped = not read
+        if read:
+            self.thread = threading.Thread(target=self.listen, daemon=True)
+            self.thread.start()
+
+    def listen(self):
+        while not self.stopped:
+            ready, _, _ = select.select([self.master], [], [], 0.05)
+            if ready:
+                try:
+                    self.log.append((os.read(self.master, 1 << 16), time.monotonic()))
+                except OSError:
+                    return
+
+    def bytes(self):
+        return b"".join(it[0] for it in self.log)
+
+    def type(self, keys):
+        os.write(self.master, keys if isinstance(keys, bytes) else keys.encode())
+
+    def wait(self, text, most=20):
+        end = time.monotonic() + most
+        while time.monotonic() < end:
+            seen = b""
+            for chunk, when in list(self.log):
+                seen += chunk
+                if text.encode() in seen:
+                    return when
+            time.sleep(0.002)
+        raise SystemExit(f"{text!r} was not seen:\n{self.bytes()[-2000:]!r}")
+
+    def rest(self, seconds=0.6):
+        """Waits until nothing has come for a while."""
+        while True:
+            before = len(self.log)
+            time.sleep(seconds)
+            if len(self.log) == before:
+                return
+
+    def sent_by(self, keys, seconds=0.6):
+        self.rest()
+        before = len(self.bytes())
+        self.type(keys)
+        self.rest(seconds)
+        return len(self.bytes()) - before
+
+    def resize(self, columns, rows):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def cpu(self):
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())[1]) / 1024
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.stopped = True
+
+
+def tell(what, bar, value):
+    print(f"{what:58} {bar:>16}   {value}", flush=True)
+
+
+def volume(folder):
+    folder = Path(folder)
+    for number in range(40):
+        run = folder / "berlin" / f"run-{number:03}"
+        run.mkdir(parents=True)
+        (run / "output_trips.csv").write_text("person,trip_id,dep_time,mode\n" + "100024,100024_1,07:42:10,pt\n" * 2000)
+    for number in range(40):
+        (folder / "berlin" / f"file-{number:03}.csv").write_text("person,trip_id,dep_time\n" + f"{number},1,2\n" * 50)
+    (folder / ".sounding").mkdir(mode=0o700)
+    (folder / ".sounding/auth-keys.csv").write_text(f"imove,{KEY},read,,,2024-03-11,dashboards\n")
+
+
+def bytes_on_the_line(folder):
+    console = Console(folder)
+    console.wait("berlin/")
+    tell("start to first frame", "50 ms", f"{(console.log[0][1] - console.began) * 1000:.0f} ms to the first byte, {(console.wait('[1 Browse]') - console.began) * 1000:.0f} ms to the frame")
+    console.rest()
+    tell("terminal queries sent", "0", sum(it in console.bytes() for it in QUERIES))
+    console.type("\r")
+    console.wait("file-000.csv")
+    console.rest()
+    before = len(console.bytes())
+    console.type("\x0c")
+    console.rest()
+    tell("first frame, 80x24", "4 KB", f"{len(console.bytes()) - before} B")
+    moves = [console.sent_by("j") for _ in range(6)]
+    tell("cursor down, folders", "250 B", f"{max(moves)} B at most")
+    console.type("G")
+    console.rest()
+    moves = [console.sent_by("k", 0.4) for _ in range(6)]
+    tell("cursor with a new preview", "1.5 KB", f"{max(moves)} B at most")
+    console.rest()
+    before = len(console.bytes())
+    for _ in range(20):
+        console.type("k")
+        time.sleep(0.03)
+    console.rest()
+    tell("cursor held, 30 a second, each step", "250 B", f"{(len(console.bytes()) - before) / 20:.0f} B")
+    console.type("g")
+    console.rest()
+    tell("page down", "3 KB", f"{max(console.sent_by(chr(4)) for _ in range(2))} B at most")
+    for screen, keys in [("Browse", ""), ("Keys", "4"), ("Help", "1?")]:
+        console.type(keys)
+        time.sleep(3)
+        console.rest()
+        before, cpu = len(console.bytes()), console.cpu()
+        time.sleep(20)
+        tell(f"20 s idle on {screen}", "0 B, < 0.03 s", f"{len(console.bytes()) - before} B, {console.cpu() - cpu:.2f} s CPU")
+    console.end()
+
+
+def busy_activity(folder):
+    socket_path = Path(folder) / "admin.sock"
+    server = subprocess.Popen([SERVER, "--volume", folder, "--listen", "127.0.0.1:0", "--admin", socket_path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        address = server.stdout.readline().split("http://")[1].strip()
+        host, port = address.split(":")
+        stop = threading.Event()
+
+        def load():
+            while not stop.is_set():
+                with socket.create_connection((host, int(port))) as connection:
+                    connection.sendall(f"GET /files/berlin/file-001.csv HTTP/1.1\r\nHost: x\r\nAuthorization: {KEY}\r\nConnection: close\r\n\r\n".encode())
+                    while connection.recv(65536):
+                        pass
+                time.sleep(0.03)
+
+        threading.Thread(target=load, daemon=True).start()
+        console = Console(folder, admin="admin.sock")
+        console.wait("berlin/")
+        console.type("5")
+        time.sleep(5)
+        before = len(console.bytes())
+        time.sleep(20)
+        tell("Activity with some 30 requests a second", "400 B/s", f"{(len(console.bytes()) - before) / 20:.0f} B/s")
+        stop.set()
+        console.end()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def many_entries(folder):
+    many = Path(folder) / "many"
+    many.mkdir()
+    for number in range(100_000):
+        (many / f"file-{number}.csv").touch()
+    console = Console(folder)
+    console.wait("many/")
+    console.type("G")
+    console.rest()
+    opened = time.monotonic()
+    console.type("\r")
+    names = console.wait("file-0.csv") - opened
+    # Keys while sizes come.
+    slowest = 0
+    for _ in range(20):
+        seen, pressed = len(console.log), time.monotonic()
+        console.type("j")
+        while len(console.log) == seen:
+            time.sleep(0.0005)
+        slowest = max(slowest, console.log[seen][1] - pressed)
+    sizes = console.wait("100,000 items   0 B   name") - opened
+    tell("100,000 entries: names usable / all sizes", "300 ms / 2 s", f"{names * 1000:.0f} ms / {sizes:.2f} s")
+    tell("slowest key meanwhile", "20 ms", f"{slowest * 1000:.1f} ms")
+    console.rest()
+    tell("memory at 100,000 entries", "60 MB", f"{console.memory():.0f} MB")
+    times = []
+    for number in range(300):
+        seen, pressed = len(console.log), time.monotonic()
+        console.type("j" if number % 3 else "\x04")
+        while len(console.log) == seen:
+            time.sleep(0.0001)
+        times.append((console.log[seen][1] - pressed) * 1000)
+        time.sleep(0.02)
+    times.sort()
+    tell("key to first byte, p50 / p99", "2 / 20 ms", f"{statistics.median(times):.2f} / {times[int(len(times) * 0.99)]:.2f} ms")
+    times = []
+    console.type("/")
+    console.rest()
+    for letter in "file-9":
+        seen, pressed = len(console.log), time.monotonic()
+        console.type(letter)
+        while len(console.log) == seen:
+            time.sleep(0.0005)
+        times.append((console.log[seen][1] - pressed) * 1000)
+        console.rest(0.2)
+    tell("a letter of a filter of 100,000, slowest", "-", f"{max(times):.0f} ms")
+    console.end()
+
+
+def ends(folder):
+    def ignore():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    for what, before in [("terminal closed", None), ("terminal closed, SIGHUP ignored", ignore)]:
+        console = Console(folder, before=before)
+        console.wait("berlin/")
+        console.stopped = True
+        console.thread.join()
+        closed = time.monotonic()
+        os.close(console.master)
+        status = console.process.wait(10)
+        tell(what, "100 ms, status 0", f"{(time.monotonic() - closed) * 1000:.0f} ms, status {status}")
+    console = Console(folder, size=(200, 60), read=False)
+    time.sleep(0.5)
+    for _ in range(300):
+        console.type("\x0c")
+        time.sleep(0.002)
+    cpu = console.cpu()
+    time.sleep(5)
+    spun = console.cpu() - cpu
+    asked = time.monotonic()
+    console.process.send_signal(signal.SIGTERM)
+    status = console.process.wait(10)
+    tell("SIGTERM while nothing is read", "500 ms, status 0", f"{(time.monotonic() - asked) * 1000:.0f} ms, status {status}, {spun / 5 * 100:.1f} % CPU before")
+
+
+def resize_storm(folder):
+    console = Console(folder)
+    console.wait("berlin/")
+    console.rest()
+    before = len(console.bytes())
+    end = time.monotonic() + 3
+    number = 0
+    while time.monotonic() < end:
+        console.resize(1 + number * 37 % 200, 1 + number * 11 % 60)
+        number += 1
+        time.sleep(0.01)
+    console.resize(80, 24)
+    console.rest(1.2)
+    tell(f"{number} resizes in 3 s", "alive, < 100 KB", f"{'alive' if console.process.poll() is None else 'gone'}, {(len(console.bytes()) - before) / 1000:.0f} KB")
+    console.end()
+
+
+def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    with tempfile.TemporaryDirectory() as folder:
+        volume(folder)
+        bytes_on_the_line(folder)
+        busy_activity(folder)
+        ends(folder)
+        resize_storm(folder)
+        many_entries(folder)
+
+
+main()

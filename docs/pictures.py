@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Takes the README's pictures of the console: runs the real program in a terminal, and writes what it shows as SVG.
+
+    .ci/setup.sh; cargo build --release -p tui -p server; target/clients/venv/bin/python docs/pictures.py
+"""
+
+import fcntl
+import os
+import pty
+import select
+import shutil
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import pyte
+
+TOP = Path(__file__).resolve().parent.parent
+COLUMNS, ROWS = 100, 26
+WIDE, HIGH = 8.4, 18
+COLOURS = {
+    "default": "#d8dee9", "black": "#4c566a", "red": "#e06c75", "green": "#98c379", "brown": "#d19a66", "blue": "#61afef",
+    "brightblack": "#7b8496", "brightred": "#ff7b86", "brightblue": "#7cc0ff", "8": "#7b8496",
+}
+GROUND = "#1e2229"
+
+
+def colour(name):
+    if len(name) == 6 and all(it in "0123456789abcdef" for it in name):
+        return f"#{name}"
+    return COLOURS.get(name, COLOURS["default"])
+
+
+class Terminal:
+    def __init__(self, *command, env):
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        self.screen = pyte.Screen(COLUMNS, ROWS)
+        self.stream = pyte.ByteStream(self.screen)
+
+        def child():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=env, preexec_fn=child)
+        os.close(slave)
+
+    def press(self, keys, seconds=1.2):
+        os.write(self.master, keys.encode())
+        self.look(seconds)
+
+    def look(self, seconds=1.5):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if select.select([self.master], [], [], 0.05)[0]:
+                self.stream.feed(os.read(self.master, 1 << 16))
+
+    def picture(self, path):
+        width, height = COLUMNS * WIDE + 24, ROWS * HIGH + 24
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14">',
+            f'<rect width="100%" height="100%" rx="8" fill="{GROUND}"/>',
+        ]
+        for y in range(ROWS):
+            row = self.screen.buffer[y]
+            x = 0
+            while x < COLUMNS:
+                cell = row[x]
+                style = (cell.fg, cell.bg, cell.bold, cell.reverse)
+                end = x
+                while end < COLUMNS and (row[end].fg, row[end].bg, row[end].bold, row[end].reverse) == style:
+                    end += 1
+                text = "".join(row[it].data for it in range(x, end))
+                ink, ground = colour(cell.fg), GROUND if cell.bg == "default" else colour(cell.bg)
+                if cell.reverse:
+                    ink, ground = ground, ink
+                left, top = 12 + x * WIDE, 12 + y * HIGH
+                if ground != GROUND:
+                    parts.append(f'<rect x="{left:.1f}" y="{top}" width="{(end - x) * WIDE:.1f}" height="{HIGH}" fill="{ground}"/>')
+                if text.strip():
+                    weight = ' font-weight="bold"' if cell.bold else ""
+                    length = f' textLength="{(end - x) * WIDE:.1f}" lengthAdjust="spacingAndGlyphs"'
+                    parts.append(f'<text x="{left:.1f}" y="{top + 13.5}" fill="{ink}"{weight}{length} xml:space="preserve">{escape(text)}</text>')
+                x = end
+        path.write_text("\n".join([*parts, "</svg>", ""]))
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        volume = Path(folder) / "data"
+        shutil.copytree(TOP / "examples/volume", volume)
+        shutil.copytree(volume / "riverton-1pct", volume / "riverton-10pct")
+        (volume / ".sounding").mkdir(mode=0o700)
+        key = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd"
+        (volume / ".sounding/auth-keys.csv").write_text(
+            f"imove,{key},read,,,2024-03-11,dashboards\n"
+            "kmt,kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41,write,riverton-1pct,2027-01-31,2026-01-20,uploads from the cluster\n"
+            "mrieser,mrieser23\n# wrashid,wrashid-0Jq0vT7sYb2NcXw8ZpL5eRk3HdUmab12,,,,2024-03-11,left the group\n"
+        )
+        admin = Path(folder) / "admin.sock"
+        server = subprocess.Popen(
+            [TOP / "target/release/sounding-server", "--volume", volume, "--listen", "127.0.0.1:0", "--admin", admin],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        address = server.stdout.readline().split("listening on ")[1].strip()
+        for path in ["output_trips.csv.gz", "dashboard-1.yaml", "modestats.csv", "missing.csv", "link_volumes.parquet"] * 8:
+            subprocess.run(["curl", "-s", "-o", os.devnull, "-H", f"Authorization: {key}", f"{address}/files/riverton-1pct/{path}"], check=True)
+        env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "SOUNDING_URL": "https://sounding.fly.dev"}
+        terminal = Terminal(TOP / "target/release/sounding", "--volume", str(volume), "--admin", str(admin), env=env)
+        terminal.look()
+        terminal.press("j\r")
+        terminal.press("/trips\r")
+        terminal.press("\x1b", 0.5)
+        terminal.press("kk j", 2)
+        terminal.press("G" + "k" * 4, 2)
+        terminal.press("/trips\r", 2)
+        terminal.picture(TOP / "docs/files.svg")
+        terminal.press("\x1b", 0.5)
+        terminal.press("4", 2.5)
+        terminal.picture(TOP / "docs/keys.svg")
+        terminal.press("5", 2.5)
+        terminal.picture(TOP / "docs/activity.svg")
+        terminal.end()
+        server.terminate()
+        server.wait()
+
+
+main()
