@@ -116,7 +116,7 @@ pub struct Console {
 }
 
 /// What the server knows of the keys.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "named as the server names them")]
 pub struct KeysNow {
@@ -127,7 +127,7 @@ pub struct KeysNow {
 }
 
 /// A key from `API_KEYS`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as the server names them")]
 pub struct ExtraKey {
     pub id: String,

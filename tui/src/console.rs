@@ -32,6 +32,8 @@ use crate::work::Work;
 const TICK: Duration = Duration::from_millis(250);
 /// What nobody asked for is drawn this often.
 const SOON: Duration = Duration::from_secs(1);
+/// Whoever draws at a window's edge changes its size many times a second: not each is drawn.
+const RESIZING: Duration = Duration::from_millis(150);
 /// How many messages may wait.
 const INBOX: usize = 64;
 /// A line that takes nothing for so long is gone, though nobody said so.
@@ -103,7 +105,7 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
         work.begin(effect);
     }
     let mut keys = Keys::default();
-    let mut esc_ends: Option<Instant> = None;
+    let (mut esc_ends, mut resize_ends): (Option<Instant>, Option<Instant>) = (None, None);
     let mut tick = interval_at(Instant::now() + TICK, TICK);
     let (mut drawn, mut taken) = (Instant::now() - SOON, Instant::now());
     while !model.is_over {
@@ -145,6 +147,11 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
                 continue;
             }
             _ = winch.recv() => {
+                resize_ends.get_or_insert_with(|| Instant::now() + RESIZING);
+                continue;
+            }
+            () = sleep_until(resize_ends.unwrap_or_else(Instant::now)), if resize_ends.is_some() => {
+                resize_ends = None;
                 let (columns, rows) = tty.size();
                 if (columns, rows) == model.size {
                     continue;

@@ -114,8 +114,8 @@ pub enum Message {
     Listed(u64, Result<Arc<Names>, Failure>),
     /// A folder has changed since it was read.
     Changed(u64),
-    /// Names from a number on were looked up.
-    Stats(u64, usize, Vec<Option<Stat>>),
+    /// Names were looked up, by their numbers.
+    Stats(u64, Vec<(usize, Option<Stat>)>),
     /// Folders' items were counted.
     Counted(u64, Vec<(usize, usize)>),
     /// Who can read a path, in lines.

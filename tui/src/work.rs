@@ -234,20 +234,14 @@ impl Work {
     }
 
     fn stat(&self, generation: u64, names: &Names, wanted: &[usize]) {
-        let all = wanted.len() == names.len();
-        let look = |index: usize| names.get(index).and_then(|it| names.stat(&self.desk.volume, it));
-        if !all {
-            for index in wanted {
-                self.tell(Message::Stats(generation, *index, vec![look(*index)]));
-            }
-            return;
-        }
-        for start in (0..names.len()).step_by(CHUNK) {
+        let look = |index: &usize| {
+            (*index, names.get(*index).and_then(|it| names.stat(&self.desk.volume, it)))
+        };
+        for chunk in wanted.chunks(CHUNK) {
             if self.listing.load(Ordering::Relaxed) != generation || self.inbox.is_closed() {
                 return;
             }
-            let stats = (start..(start + CHUNK).min(names.len())).map(look).collect();
-            self.tell(Message::Stats(generation, start, stats));
+            self.tell(Message::Stats(generation, chunk.iter().map(look).collect()));
         }
     }
 

@@ -216,9 +216,10 @@ impl Browse {
         self.cursor = self.cursor.min(self.rows().saturating_sub(1));
     }
 
-    /// Takes in what was looked up of names from a number on.
-    pub fn learn(&mut self, start: usize, stats: &[Option<Stat>]) {
-        for (index, stat) in (start..).zip(stats) {
+    /// Takes in what was looked up of names, by their numbers.
+    pub fn learn(&mut self, stats: &[(usize, Option<Stat>)]) {
+        for (index, stat) in stats {
+            let index = *index;
             let is_file = self.name(index).is_some_and(|it| it.kind == Kind::File);
             if let Some(place) = self.stats.get_mut(index)
                 && place.is_none()

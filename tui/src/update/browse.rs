@@ -128,14 +128,12 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
                 Vec::new()
             }
         }
-        Message::Stats(generation, start, stats) if generation == model.browse.generation => {
+        Message::Stats(generation, stats) if generation == model.browse.generation => {
             let rows = model.browse.top..model.browse.top + model.list_rows();
-            let mut visible = rows.filter_map(|it| model.browse.index(it));
-            let range = start..start + stats.len();
-            let is_seen = visible.any(|it| {
-                range.contains(&it) && model.browse.stats.get(it).is_some_and(Option::is_none)
-            });
-            model.browse.learn(start, &stats);
+            let visible: BTreeSet<usize> = rows.filter_map(|it| model.browse.index(it)).collect();
+            let is_unknown = |it: usize| model.browse.stats.get(it).is_some_and(Option::is_none);
+            let is_seen = stats.iter().any(|it| visible.contains(&it.0) && is_unknown(it.0));
+            model.browse.learn(&stats);
             let is_all = model.browse.known == model.browse.stats.len();
             if is_all && !matches!(model.browse.sort.by, Sort::Name | Sort::Kind) {
                 model.browse.arrange();

@@ -92,8 +92,11 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::KeysRead(result) => keys::read(model, result),
         Message::Activity(result) => activity::told(model, result),
         Message::ServerKeys(result) => {
-            model.activity.keys = result.ok();
-            if model.screen == Screen::Keys {
+            // What a server said that is gone now is still the last that is known.
+            let told = result.ok().or_else(|| model.activity.keys.clone());
+            let is_news = told != model.activity.keys;
+            model.activity.keys = told;
+            if is_news && model.screen == Screen::Keys {
                 model.dirty(Redraw::Soon);
             }
             Vec::new()

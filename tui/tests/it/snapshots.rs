@@ -91,12 +91,12 @@ impl Told {
         let names = Arc::new(self.desk.names(&path).unwrap());
         let generation = self.model.browse.generation;
         let stats = (0..names.len())
-            .map(|it| names.stat(&self.desk.volume, names.get(it).unwrap()))
+            .map(|it| (it, names.stat(&self.desk.volume, names.get(it).unwrap())))
             .collect();
         let folders = (0..names.len()).filter(|it| names.get(*it).unwrap().kind == Kind::Folder);
         let counts = folders.map(|it| (it, 61)).collect();
         self.hear(Message::Listed(generation, Ok(names)));
-        self.hear(Message::Stats(generation, 0, stats));
+        self.hear(Message::Stats(generation, stats));
         self.hear(Message::Counted(generation, counts));
     }
 
