@@ -34,7 +34,7 @@ QUERIES = [b"\x1b[c", b"\x1b[0c", b"\x1b[6n", b"]11;?", b"\x1b[>", b"\x1b[?u"]
 class Console:
     """The program in a terminal of its own; what it sends is kept with its time."""
 
-    def __init__(self, volume, size=(80, 24), admin="none.sock", read=True, before=None):
+    def __init__(self, volume, size=(80, 24), admin="none.sock", read=True, before=None, rate=None):
         self.master, slave = pty.openpty()
         self.resize(*size)
         env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "SOUNDING_ADMIN": str(Path(volume) / admin)}
@@ -49,12 +49,18 @@ class Console:
         self.process = subprocess.Popen([PROGRAM, "--volume", volume], stdin=slave, stdout=slave, stderr=slave, env=env, preexec_fn=child)
         os.close(slave)
         self.log = []
+        self.rate = rate
         self.stopped = not read
         if read:
             self.thread = threading.Thread(target=self.listen, daemon=True)
             self.thread.start()
 
     def listen(self):
+        while self.rate and not self.stopped:
+            # A line that takes so many bytes a second.
+            time.sleep(0.02)
+            if select.select([self.master], [], [], 0)[0]:
+                self.log.append((os.read(self.master, int(self.rate * 0.02)), time.monotonic()))
         while not self.stopped:
             ready, _, _ = select.select([self.master], [], [], 0.05)
             if ready:
@@ -280,6 +286,22 @@ def ends(folder):
     tell("SIGTERM while nothing is read", "500 ms, status 0", f"{(time.monotonic() - asked) * 1000:.0f} ms, status {status}, {spun / 5 * 100:.1f} % CPU before")
 
 
+def slow_line(folder):
+    console = Console(folder, rate=20_000)
+    console.wait("berlin/")
+    console.type("\r")
+    console.rest(1)
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        console.type("j")
+        time.sleep(1 / 30)
+    released = time.monotonic()
+    console.rest(1)
+    # A round trip comes on top, whatever it is.
+    tell("line of 20 KB/s, j held 5 s: at rest after release", "0.3 s", f"{max(console.log[-1][1] - released, 0):.2f} s")
+    console.end()
+
+
 def resize_storm(folder):
     console = Console(folder)
     console.wait("berlin/")
@@ -304,6 +326,7 @@ def main():
         bytes_on_the_line(folder)
         busy_activity(folder)
         ends(folder)
+        slow_line(folder)
         resize_storm(folder)
         many_entries(folder)
 

@@ -161,7 +161,7 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<TrashCommand>,
         /// As JSON.
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Who may read and upload.

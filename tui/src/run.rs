@@ -125,11 +125,25 @@ pub fn completions(shell: clap_complete::Shell, out: &mut Out<'_>) {
     clap_complete::generate(shell, &mut Cli::command(), "sounding", &mut out.to);
 }
 
-/// The man page, the commands' own pages behind it.
+/// The man page, with all commands and what each can be told.
 pub fn man(out: &mut Out<'_>) -> Result<(), Failure> {
     let mut all = Cli::command();
     all.build();
-    Ok(clap_mangen::Man::new(all).render(&mut out.to)?)
+    clap_mangen::Man::new(all.clone()).render(&mut out.to)?;
+    commands(&all, out)
+}
+
+fn commands(of: &clap::Command, out: &mut Out<'_>) -> Result<(), Failure> {
+    for command in of.get_subcommands() {
+        let page = clap_mangen::Man::new(command.clone());
+        let name = command.get_bin_name().unwrap_or_default();
+        writeln!(out.to, ".SH \"{}\"", name.to_uppercase())?;
+        page.render_description_section(&mut out.to)?;
+        page.render_synopsis_section(&mut out.to)?;
+        page.render_options_section(&mut out.to)?;
+        commands(command, out)?;
+    }
+    Ok(())
 }
 
 fn ls(

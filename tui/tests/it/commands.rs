@@ -139,7 +139,7 @@ fn the_tree_is_changed_and_nothing_is_lost() {
     place.run(&["cp", "--replace", "berlin/it.2/links.csv", "berlin/it.10/links.csv"]);
     assert_eq!(place.read("berlin/it.10/links.csv"), "b");
     place.run(&["rm", "zurich"]);
-    let trash = place.json(&["trash", "--json"]);
+    let trash = place.json(&["trash", "list", "--json"]);
     assert_eq!(trash.as_array().unwrap().len(), 2);
     assert!(trash.as_array().unwrap().iter().any(|it| it["path"] == "berlin/it.10/links.csv"));
     assert_eq!(place.run(&["trash", "restore", "zurich"]), "/zurich\n");
@@ -285,7 +285,9 @@ fn completions_and_the_man_page_need_no_volume() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(run(&["completions", shell]).contains("rotate"), "{shell}");
     }
-    assert!(run(&["man"]).contains(".TH sounding"));
+    let page = run(&["man"]);
+    assert!(page.contains(".TH sounding") && page.contains("SOUNDING KEYS ROTATE"));
+    assert!(page.contains("overlap"), "each command's own options");
 }
 
 #[test]
