@@ -1,0 +1,1 @@
+//! A magic-wormhole client for tokio: files, directories and texts, in both roles.
