@@ -3,18 +3,18 @@
 //! A staged folder is a small volume of its own in `.sounding/staging`: paths in it are found and made as anywhere
 //! else. A folder that it replaces goes to the trash, whole.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use rustix::fs::{FileType, Mode, OFlags, RenameFlags, openat};
 use rustix::io::Errno;
 
 use crate::path::RelPath;
 use crate::place::{Place, There};
-use crate::staging::{PublishError, Published, StageError, Staged, StagedId};
-use crate::trash::remove_all;
+use crate::staging::{LOOK_EVERY, PublishError, Published, StageError, Staged, StagedId};
+use crate::trash::{exchange, remove_all};
 use crate::uploads::Exists;
 use crate::volume::{Effort, Found, Volume};
 
@@ -30,6 +30,38 @@ pub struct StagedFolder {
     staging: OwnedFd,
     name: String,
     is_gone: bool,
+}
+
+/// A file on its way into a staged folder.
+#[derive(Debug)]
+pub struct PartFile {
+    volume: Arc<Volume>,
+    file: File,
+    /// Bytes since the space was looked at.
+    unlooked: u64,
+}
+
+/// Why something could not be put into a staged folder.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// The folder itself was named.
+    #[error("a file needs a name")]
+    IsRoot,
+    /// Something in it has the name already.
+    #[error("`{at}` comes twice")]
+    Occupied {
+        /// The name.
+        at: RelPath,
+    },
+    /// A folder above it is a file.
+    #[error("`{at}` lies in a file")]
+    NotAFolder {
+        /// The name.
+        at: RelPath,
+    },
+    /// It could not be written.
+    #[error(transparent)]
+    Stage(#[from] StageError),
 }
 
 impl Volume {
@@ -51,20 +83,48 @@ impl Volume {
 }
 
 impl StagedFolder {
+    /// Its name in staging: by it [`Volume::remove_staged`] removes what a crash left.
+    pub fn id(&self) -> Option<StagedId> {
+        self.name.parse().ok()
+    }
+
     /// Puts a staged file into it. Folders above the file are made.
     pub fn put(&self, staged: Staged, at: &RelPath) -> Result<(), PublishError> {
         let place = self.inside.make_place(at, &|_| true)?;
         staged.put_into(&place, at)
     }
 
-    /// Makes a folder in it, and those above.
-    pub fn make_folder(&self, at: &RelPath) -> Result<(), PublishError> {
-        // The place of any name in it is the folder itself.
-        let inside = at
-            .join(b"x")
-            .map_err(|it| PublishError::NoName { to: at.clone(), source: Some(it) })?;
-        self.inside.make_place(&inside, &|_| true)?;
-        Ok(())
+    /// Begins a file in it. Folders above the file are made.
+    pub fn file(&self, at: &RelPath) -> Result<PartFile, PartError> {
+        let (Some(parent), Some(name)) = (at.parent(), at.file_name()) else {
+            return Err(PartError::IsRoot);
+        };
+        let folder = self.folder(&parent)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+        let file = openat(&folder, name, flags, mode).map_err(|it| PartError::of(it, at))?;
+        Ok(PartFile { volume: Arc::clone(&self.volume), file: File::from(file), unlooked: 0 })
+    }
+
+    /// Makes a folder in it, and those above. One that is there already is left as it is.
+    pub fn make_folder(&self, at: &RelPath) -> Result<(), PartError> {
+        self.folder(at).map(drop)
+    }
+
+    /// Nothing is made durable on the way, as elsewhere: all of it is when it is published.
+    fn folder(&self, at: &RelPath) -> Result<OwnedFd, PartError> {
+        let failed = |it| PartError::of(it, at);
+        let everyone = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut folder = openat(self.inside.root(), c".", flags, Mode::empty()).map_err(failed)?;
+        for name in at.names() {
+            match rustix::fs::mkdirat(&folder, name, everyone) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+            folder = openat(&folder, name, flags, Mode::empty()).map_err(failed)?;
+        }
+        Ok(folder)
     }
 
     /// Makes all of it durable, and then visible at `to`. `user` is whom the trash names, where it takes the place of
@@ -138,23 +198,38 @@ impl StagedFolder {
             There::File(_) => return Err(PublishError::Occupied { to: to.clone() }),
             There::Folder => {}
         }
-        let trash = self.volume.trash().map_err(failed)?;
-        let record = trash.record(&place.name, to, user, Timestamp::now()).map_err(failed)?;
-        if let Err(errno) = self.rename(place, RenameFlags::EXCHANGE) {
-            trash.forget(&record).map_err(failed)?;
-            return Err(failed(errno.into()));
-        }
-        // What was replaced has the staged folder's name now. If it can't go, it is not removed with it.
-        self.is_gone = true;
-        let taken = trash.take(&self.staging, self.name.as_bytes(), &record);
-        taken.map_err(|it| failed(it.into()))?;
-        trash.sync().map_err(failed)?;
+        let StagedFolder { volume, staging, name, is_gone, .. } = self;
+        exchange(volume, (staging, name), place, to, user, is_gone).map_err(failed)?;
         Ok(Published { path: to.clone(), has_replaced: true })
     }
 
     fn rename(&self, place: &Place, flags: RenameFlags) -> Result<(), Errno> {
         let (old, new) = (self.name.as_str(), place.name.as_slice());
         rustix::fs::renameat_with(&self.staging, old, &place.folder.handle, new, flags)
+    }
+}
+
+impl PartFile {
+    /// Writes all of it, behind what was written before.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
+        let len = bytes.len() as u64;
+        self.unlooked += len;
+        if self.unlooked >= LOOK_EVERY {
+            self.volume.make_room(len).map_err(StageError::Io)??;
+            self.unlooked = 0;
+        }
+        self.file.write_all(bytes).map_err(StageError::of)
+    }
+}
+
+impl PartError {
+    fn of(errno: Errno, at: &RelPath) -> PartError {
+        let at = at.clone();
+        match errno {
+            Errno::EXIST => PartError::Occupied { at },
+            Errno::NOTDIR | Errno::LOOP => PartError::NotAFolder { at },
+            errno => PartError::Stage(StageError::of(errno.into())),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::place::{Place, There};
 use crate::resolve::proc_path;
 use crate::space::NoRoom;
 use crate::stat::Stat;
+use crate::trash::{exchange, remove_all};
 use crate::volume::{Volume, private_folder};
 
 pub use crate::place::PlaceError;
@@ -31,7 +32,7 @@ pub use crate::place::PlaceError;
 /// How long what a crash left in staging is kept.
 pub const KEPT: Duration = Duration::from_hours(7 * 24);
 /// After so many bytes without a reservation the space is looked at again.
-const LOOK_EVERY: u64 = 8 << 20;
+pub(crate) const LOOK_EVERY: u64 = 8 << 20;
 /// How many names `name (2).ext`, `name (3).ext`, … are tried.
 const MOST_COPIES: u32 = 10_000;
 
@@ -76,6 +77,8 @@ pub enum Replace {
     Always,
     /// Take its place, if it is still this version of a file.
     IfStill(Stat),
+    /// Take its place, if it is a file, which goes to the trash. Whom the trash names.
+    ToTrash(&'static str),
 }
 
 /// What has become visible.
@@ -233,6 +236,14 @@ impl Volume {
         Ok(swept)
     }
 
+    /// Removes a file or folder that was staged and whose owner is gone.
+    pub fn remove_staged(&self, id: StagedId) -> io::Result<()> {
+        match remove_all(self.staging()?.as_fd(), id.to_string().as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
     pub(crate) fn staging(&self) -> io::Result<OwnedFd> {
         private_folder(self.service_folder()?.as_fd(), layout::STAGING_FOLDER)
     }
@@ -252,6 +263,11 @@ impl Staged {
             Err(error) => return Err(StageError::Io(error)),
         }
         Ok(())
+    }
+
+    /// Its name in staging: by it [`Volume::remove_staged`] removes what a crash left.
+    pub fn id(&self) -> Option<StagedId> {
+        self.name.text.parse().ok()
     }
 
     /// Bytes written so far.
@@ -335,6 +351,12 @@ impl Staged {
         self.rename_over(to, place)
     }
 
+    /// The bytes, to read them before anyone else can.
+    pub fn read_again(&self) -> io::Result<File> {
+        let path = format!("{}/{}", proc_path(self.name.folder.as_fd()), self.name.text);
+        File::open(path)
+    }
+
     fn reserve(&mut self, expected: u64) -> Result<(), StageError> {
         if expected == 0 {
             return Ok(());
@@ -379,6 +401,16 @@ impl Staged {
                 self.rename_over(to, place)?;
                 Ok(published(true))
             }
+            Replace::ToTrash(user) => match place.there().map_err(failed)? {
+                There::Nothing => self.rename(to, place, Replace::Refuse),
+                There::Folder => Err(PublishError::IsFolder { to: to.clone() }),
+                There::File(_) => {
+                    let Name { folder, text, is_gone, .. } = &mut self.name;
+                    exchange(&self.volume, (folder, text), place, to, user, is_gone)
+                        .map_err(|source| PublishError::Rename { to: to.clone(), source })?;
+                    Ok(published(true))
+                }
+            },
         }
     }
 

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use crate::layout::{TRASH_FOLDER, TRASH_INFO, TRASH_INFO_SUFFIX, TRASHED_FILES};
 use crate::names::Kind;
 use crate::path::RelPath;
-use crate::place::{PlaceError, There};
+use crate::place::{Place, PlaceError, There};
 use crate::resolve::proc_path;
 use crate::staging::is_full;
 use crate::stat::Stat;
@@ -386,6 +386,32 @@ impl Trash {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+/// Puts what is staged under a name in the place of what is there, in one step, and that to the trash.
+///
+/// `is_gone` becomes true with the exchange: from then on the staged name is that of the old thing, which is not to be
+/// removed with it, should it not get to the trash.
+pub(crate) fn exchange(
+    volume: &Volume,
+    (staging, name): (&OwnedFd, &str),
+    place: &Place,
+    to: &RelPath,
+    user: &str,
+    is_gone: &mut bool,
+) -> io::Result<()> {
+    let trash = volume.trash()?;
+    let record = trash.record(&place.name, to, user, Timestamp::now())?;
+    let (folder, flags) = (&place.folder.handle, RenameFlags::EXCHANGE);
+    if let Err(errno) =
+        rustix::fs::renameat_with(staging, name, folder, place.name.as_slice(), flags)
+    {
+        trash.forget(&record)?;
+        return Err(errno.into());
+    }
+    *is_gone = true;
+    trash.take(staging, name.as_bytes(), &record)?;
+    trash.sync()
 }
 
 fn date(text: &str) -> Option<Timestamp> {

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use crate::names::{Kind, Names};
 use crate::path::{Refusal, RelPath};
 use crate::place::{Place, PlaceError, There};
+use crate::staged_folder::PartError;
 use crate::staging::{PublishError, Replace, StageError, Staged, numbered};
 use crate::trash::{DiscardError, Wanted};
 use crate::uploads::Exists;
@@ -93,6 +94,9 @@ pub enum TreeError {
     /// The copy can't be written.
     #[error(transparent)]
     Stage(#[from] StageError),
+    /// A copied folder can't be put together.
+    #[error(transparent)]
+    Part(#[from] PartError),
     /// The copy can't be put in place.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -206,8 +210,8 @@ impl Volume {
             Found::Folder(folder) => {
                 let staged = self.stage_folder()?;
                 copy.folder(from, folder, &RelPath::root(), &mut |it| match it {
-                    Part::Folder(at) => staged.make_folder(at),
-                    Part::File(at, file) => staged.put(file, at),
+                    Part::Folder(at) => Ok(staged.make_folder(at)?),
+                    Part::File(at, file) => Ok(staged.put(file, at)?),
                 })?;
                 staged.publish(to, exists, user, may_write)?
             }
@@ -263,7 +267,7 @@ impl Copy<'_, '_> {
         from: &RelPath,
         folder: FoundFolder,
         at: &RelPath,
-        put: &mut dyn FnMut(Part<'_>) -> Result<(), PublishError>,
+        put: &mut dyn FnMut(Part<'_>) -> Result<(), TreeError>,
     ) -> Result<(), TreeError> {
         let failed = |source| TreeError::Io { path: from.clone(), source };
         let no_name = |it| TreeError::NoName { to: from.clone(), source: Some(it) };

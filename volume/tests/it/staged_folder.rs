@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use volume::staged_folder::StagedFolder;
-use volume::staging::PublishError;
+use volume::staging::{PublishError, Replace};
 use volume::uploads::Exists;
 use volume::{RelPath, Volume};
 
@@ -22,9 +22,7 @@ fn open(place: &Place) -> Arc<Volume> {
 fn staged(volume: &Arc<Volume>, content: &str) -> StagedFolder {
     let folder = volume.stage_folder().unwrap();
     for path in ["trips.csv", "ITERS/it.0/legs.csv"] {
-        let mut file = volume.stage(Some(content.len() as u64)).unwrap();
-        file.write(content.as_bytes()).unwrap();
-        folder.put(file, &rel(path)).unwrap();
+        folder.file(&rel(path)).unwrap().write(content.as_bytes()).unwrap();
     }
     folder.make_folder(&rel("empty")).unwrap();
     folder
@@ -116,5 +114,56 @@ fn what_is_not_published_is_gone_and_nothing_leaves_the_folder() {
     assert!(is_staging_empty(&place));
     let refused = staged(&volume, "new").publish(&rel(""), Exists::Replace, "kmt", &anywhere);
     assert!(matches!(refused, Err(PublishError::Place(_))), "{refused:?}");
+    assert!(is_staging_empty(&place));
+}
+
+#[test]
+fn no_name_comes_twice_and_none_lies_in_a_file() {
+    let place = Place::new();
+    let volume = open(&place);
+    let folder = staged(&volume, "new");
+    let check = |path: &str, expected: &str| {
+        assert_eq!(folder.file(&rel(path)).unwrap_err().to_string(), expected);
+    };
+    check("trips.csv", "`trips.csv` comes twice");
+    check("empty", "`empty` comes twice");
+    check("trips.csv/x", "`trips.csv` lies in a file");
+    check("", "a file needs a name");
+    folder.make_folder(&rel("ITERS/it.0")).unwrap();
+    assert!(folder.make_folder(&rel("trips.csv")).is_err());
+}
+
+#[test]
+fn what_a_crash_left_is_removed_by_its_name() {
+    let place = Place::new();
+    let volume = open(&place);
+    let folder = staged(&volume, "new");
+    let file = volume.stage(Some(100)).unwrap();
+    let ids = [folder.id().unwrap(), file.id().unwrap()];
+    std::mem::forget((folder, file));
+    assert!(!is_staging_empty(&place));
+    for id in ids {
+        volume.remove_staged(id).unwrap();
+        volume.remove_staged(id).unwrap();
+    }
+    assert!(is_staging_empty(&place));
+}
+
+#[test]
+fn a_file_that_is_replaced_may_go_to_the_trash() {
+    let place = Place::new();
+    let volume = open(&place);
+    place.put("trips.csv", "old");
+    let publish = |to: &str| {
+        let mut file = volume.stage(Some(3)).unwrap();
+        file.write(b"new").unwrap();
+        file.publish(&rel(to), Replace::ToTrash("wormhole"), &anywhere)
+    };
+    assert!(publish("trips.csv").unwrap().has_replaced);
+    assert_eq!(fs::read_to_string(place.path("trips.csv")).unwrap(), "new");
+    assert_eq!(fs::read_to_string(place.path(".sounding/trash/files/trips.csv")).unwrap(), "old");
+    assert!(!publish("fresh.csv").unwrap().has_replaced);
+    fs::create_dir(place.path("folder")).unwrap();
+    assert!(matches!(publish("folder"), Err(PublishError::IsFolder { .. })));
     assert!(is_staging_empty(&place));
 }
