@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::key_sheet::{KeySheet, NewKey, SheetError, SheetVersion};
 use crate::keys::{Keys, PlainKey, Scope};
-use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_KEYS_SUFFIX};
+use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_SUFFIX};
 use crate::path::RelPath;
 use crate::stat::Stat;
 use crate::volume::Volume;
@@ -277,7 +277,7 @@ fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<Doubt> {
 }
 
 fn replace(folder: &std::os::fd::OwnedFd, text: &[u8]) -> io::Result<()> {
-    let new_name = format!("{KEYS_FILE}{NEW_KEYS_SUFFIX}");
+    let new_name = format!("{KEYS_FILE}{NEW_SUFFIX}");
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let owner_only = Mode::RUSR | Mode::WUSR;

@@ -13,7 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{KEY_USE_FILE, NEW_KEYS_SUFFIX, SERVICE_FOLDER};
+use crate::layout::{KEY_USE_FILE, NEW_SUFFIX, SERVICE_FOLDER};
 use crate::volume::Volume;
 
 /// A few kilobytes as a rule; what is larger than this is something else.
@@ -55,7 +55,7 @@ impl Volume {
     /// Writes it down, by one rename.
     pub fn write_key_uses(&self, uses: &KeyUses) -> io::Result<()> {
         let folder = self.service_folder()?;
-        let new_name = format!("{KEY_USE_FILE}{NEW_KEYS_SUFFIX}");
+        let new_name = format!("{KEY_USE_FILE}{NEW_SUFFIX}");
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let owner_only = Mode::RUSR | Mode::WUSR;

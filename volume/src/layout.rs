@@ -14,8 +14,8 @@ pub const KEYS_FILE: &str = "auth-keys.csv";
 /// The keys' place from the root, in one look-up.
 pub(crate) const KEYS_PLACE: &str = ".sounding/auth-keys.csv";
 
-/// What the name of the new keys file ends in until the rename that puts it in place.
-pub const NEW_KEYS_SUFFIX: &str = ".new";
+/// What the name of a file that is written anew ends in until the rename that puts it in place.
+pub const NEW_SUFFIX: &str = ".new";
 
 /// When each key was last used, in the service's folder.
 pub const KEY_USE_FILE: &str = "key-use.json";
@@ -26,8 +26,17 @@ pub const STAGING_FOLDER: &str = "staging";
 /// What is known of uploads that may go on after a break, in the service's folder, a file each.
 pub const UPLOADS_FOLDER: &str = "uploads";
 
+/// What is known of transfers by wormhole, in the service's folder, a file each.
+pub const TRANSFERS_FOLDER: &str = "transfers";
+
 /// What the name of such a file ends in.
-pub const UPLOAD_RECORD_SUFFIX: &str = ".json";
+pub const RECORD_SUFFIX: &str = ".json";
+
+/// What the name of a file ends in that a program holds a lock on while it runs transfers.
+pub const HOST_SUFFIX: &str = ".host";
+
+/// Which servers transfers go by, in the service's folder, if not the public ones.
+pub const WORMHOLE_FILE: &str = "wormhole.conf";
 
 /// What changed on the volume, and what was there last, in the service's folder: a database of `SQLite`.
 pub const JOURNAL_FILE: &str = "journal.sqlite";
@@ -69,9 +78,11 @@ mod tests {
     #[test]
     fn the_users_page_names_every_well_known_place() {
         let page = include_str!("../../volume-layout.md");
-        let new_keys_file = format!("{KEYS_FILE}{NEW_KEYS_SUFFIX}");
+        let new_keys_file = format!("{KEYS_FILE}{NEW_SUFFIX}");
         let staging = format!("{SERVICE_FOLDER}/{STAGING_FOLDER}");
-        let upload = format!("{SERVICE_FOLDER}/{UPLOADS_FOLDER}/ID{UPLOAD_RECORD_SUFFIX}");
+        let upload = format!("{SERVICE_FOLDER}/{UPLOADS_FOLDER}/ID{RECORD_SUFFIX}");
+        let transfer = format!("{SERVICE_FOLDER}/{TRANSFERS_FOLDER}/NUMBER{RECORD_SUFFIX}");
+        let wormhole = format!("{SERVICE_FOLDER}/{WORMHOLE_FILE}");
         let journal = format!("{SERVICE_FOLDER}/{JOURNAL_FILE}");
         let key_use = format!("{SERVICE_FOLDER}/{KEY_USE_FILE}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
@@ -84,6 +95,9 @@ mod tests {
             crate::keys::COLUMNS,
             &staging,
             &upload,
+            &transfer,
+            HOST_SUFFIX,
+            &wormhole,
             &journal,
             BROKEN_JOURNAL_FILE,
             &key_use,

@@ -8,7 +8,7 @@
 //! path; [`Volume`] finds files and folders beneath the root and nowhere else; [`Stat`] says which version of a
 //! file was found; [`names`] lists a folder; [`staging`] brings files in and makes each visible by one rename,
 //! [`staged_folder`] whole folders;
-//! [`uploads`] lets them go on after a break; [`trash`] takes them out, for a while; [`tree`] moves and copies them; [`scan`] looks through all of it; [`space`] keeps some of the disk free;
+//! [`uploads`] lets them go on after a break; [`transfers`] keeps what is known of those by wormhole; [`trash`] takes them out, for a while; [`tree`] moves and copies them; [`scan`] looks through all of it; [`space`] keeps some of the disk free;
 //! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
 //! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it;
 //! [`key_use`] remembers when each was last used.
@@ -24,6 +24,7 @@ pub mod observer;
 mod path;
 mod place;
 pub mod places;
+mod records;
 mod resolve;
 pub mod scan;
 pub mod space;
@@ -31,6 +32,7 @@ pub mod staged_folder;
 pub mod staging;
 mod stat;
 mod suspects;
+pub mod transfers;
 pub mod trash;
 pub mod tree;
 pub mod uploads;

@@ -8,21 +8,21 @@
 //! An upload may come in parts that travel side by side: each is an upload of its own that is never published, and
 //! one more upload joins them.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{UPLOAD_RECORD_SUFFIX, UPLOADS_FOLDER};
+use crate::layout::UPLOADS_FOLDER;
 use crate::path::RelPath;
+use crate::records::{Records, file_name, unlink};
 use crate::staging::{PublishError, Published, Replace, StageError, Staged, StagedId};
-use crate::volume::{Volume, private_folder};
+use crate::volume::Volume;
 
 /// How long an upload that nobody goes on with is kept.
 pub const KEPT: Duration = crate::staging::KEPT;
@@ -31,8 +31,6 @@ pub const KEPT_WHEN_DONE: Duration = Duration::from_hours(24);
 
 /// The records' format.
 const VERSION: u32 = 1;
-/// No record is larger.
-const LARGEST: u64 = 4 << 20;
 
 /// What is known of an upload besides its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,23 +187,16 @@ impl Volume {
 
     /// All there are records of.
     pub fn uploads(&self) -> io::Result<Vec<StagedId>> {
-        let mut ids = Vec::new();
-        for entry in rustix::fs::Dir::read_from(self.upload_records()?)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            let id = name.strip_suffix(UPLOAD_RECORD_SUFFIX.as_bytes());
-            ids.extend(id.and_then(|it| std::str::from_utf8(it).ok()?.parse::<StagedId>().ok()));
-        }
-        Ok(ids)
+        self.upload_records()?.names()
     }
 
     /// Removes uploads that nobody has gone on with for a week, and records of those that were finished yesterday.
     /// Says how many unfinished ones that were.
     pub fn sweep_uploads(&self, now: Timestamp) -> io::Result<usize> {
-        let (records, staging) = (self.upload_records()?, self.staging()?);
+        let (records, staging) = (self.upload_records()?.folder, self.staging()?);
         let mut swept = 0;
         for id in self.uploads()? {
-            let name = record_name(id);
+            let name = file_name(&id.to_string());
             let age = |folder: &OwnedFd, name: &str| -> io::Result<Option<Duration>> {
                 match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => {
@@ -235,28 +226,12 @@ impl Volume {
         Ok(swept)
     }
 
-    fn upload_records(&self) -> io::Result<OwnedFd> {
-        private_folder(self.service_folder()?.as_fd(), UPLOADS_FOLDER)
+    fn upload_records(&self) -> io::Result<Records> {
+        Records::open(self, UPLOADS_FOLDER)
     }
 
     fn read_upload_record(&self, id: StagedId) -> io::Result<Option<Record>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let name = record_name(id);
-        let file = rustix::fs::openat(self.upload_records()?, name.as_str(), flags, Mode::empty());
-        let file = match file {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
-        };
-        let mut text = Vec::new();
-        file.take(LARGEST).read_to_end(&mut text)?;
-        let record: Record = serde_json::from_slice(&text)
-            .map_err(|it| io::Error::other(format!("{UPLOADS_FOLDER}/{name}: {it}")))?;
-        if record.version > VERSION {
-            let what = format!("{UPLOADS_FOLDER}/{name} is of a newer version of the service");
-            return Err(io::Error::other(what));
-        }
-        Ok(Some(record))
+        self.upload_records()?.read(&id.to_string(), VERSION)
     }
 }
 
@@ -384,56 +359,29 @@ impl Upload {
         }
         let records = self.volume.upload_records().map_err(StageError::Io)?;
         for part in &parts {
-            unlink(&records, &record_name(part.id)).map_err(StageError::Io)?;
+            records.remove(&part.id.to_string()).map_err(StageError::Io)?;
         }
         Ok(true)
     }
 
     /// Forgets the upload and what has come.
     pub fn remove(self) -> io::Result<()> {
-        unlink(&self.volume.upload_records()?, &record_name(self.id))?;
+        self.volume.upload_records()?.remove(&self.id.to_string())?;
         unlink(&self.volume.staging()?, &self.id.to_string())?;
         if let Purpose::Joined { parts, .. } = &self.record.purpose {
             for part in parts {
-                unlink(&self.volume.upload_records()?, &record_name(part.id))?;
+                self.volume.upload_records()?.remove(&part.id.to_string())?;
                 unlink(&self.volume.staging()?, &part.id.to_string())?;
             }
         }
         Ok(())
     }
 
-    /// Written beside the old one, made durable, and renamed over it.
     fn write_record(&self) -> io::Result<()> {
-        let folder = self.volume.upload_records()?;
-        let name = record_name(self.id);
-        let new_name = format!("{name}.new");
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let owner_only = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(&folder, new_name.as_str(), flags, owner_only)?;
-        let mut text = serde_json::to_vec_pretty(&self.record)?;
-        text.push(b'\n');
-        let mut file = File::from(file);
-        let written = file.write_all(&text).and_then(|()| file.sync_all());
-        if let Err(error) = written {
-            unlink(&folder, &new_name)?;
-            return Err(error);
-        }
-        rustix::fs::renameat(&folder, new_name.as_str(), &folder, name.as_str())?;
-        Ok(rustix::fs::fsync(&folder)?)
+        self.volume.upload_records()?.write(&self.id.to_string(), &self.record)
     }
-}
-
-fn record_name(id: StagedId) -> String {
-    format!("{id}{UPLOAD_RECORD_SUFFIX}")
 }
 
 fn short(id: StagedId) -> StageError {
     StageError::Io(io::Error::other(format!("the part {id} is shorter than it was")))
-}
-
-fn unlink(folder: &OwnedFd, name: &str) -> io::Result<()> {
-    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
 }

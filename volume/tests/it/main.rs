@@ -17,6 +17,7 @@ mod staged_folder;
 mod staging;
 mod stat;
 mod support;
+mod transfers;
 mod trash;
 mod tree;
 mod uploads;

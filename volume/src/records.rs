@@ -1,0 +1,115 @@
+//! Small records in a folder of the service's own: a JSON file each, for people to read too.
+//!
+//! Each is written beside the old one, made durable, and renamed over it: a record is the old one or the new one,
+//! however the service ended.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::layout::{NEW_SUFFIX, RECORD_SUFFIX};
+use crate::volume::{Volume, private_folder};
+
+/// No record is larger.
+const LARGEST: u64 = 4 << 20;
+
+/// A folder of records.
+#[derive(Debug)]
+pub(crate) struct Records {
+    pub(crate) folder: OwnedFd,
+    /// As errors name it.
+    kind: &'static str,
+}
+
+impl Records {
+    /// The records of a kind: their folder's name.
+    pub(crate) fn open(volume: &Volume, kind: &'static str) -> io::Result<Records> {
+        let folder = private_folder(volume.service_folder()?.as_fd(), kind)?;
+        Ok(Records { folder, kind })
+    }
+
+    /// What the records are called that have a name of this sort.
+    pub(crate) fn names<T: std::str::FromStr>(&self) -> io::Result<Vec<T>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes().strip_suffix(RECORD_SUFFIX.as_bytes());
+            names.extend(name.and_then(|it| std::str::from_utf8(it).ok()?.parse::<T>().ok()));
+        }
+        Ok(names)
+    }
+
+    /// A record; none if there is none of that name. What is of a newer version than this is not touched.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        version: u32,
+    ) -> io::Result<Option<T>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file_name = file_name(name);
+        let file = match rustix::fs::openat(&self.folder, file_name.as_str(), flags, Mode::empty())
+        {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        let mut text = Vec::new();
+        file.take(LARGEST).read_to_end(&mut text)?;
+        let place = format!("{}/{file_name}", self.kind);
+        let bad = |it: serde_json::Error| io::Error::other(format!("{place}: {it}"));
+        let Versioned { version: its } = serde_json::from_slice(&text).map_err(bad)?;
+        if its > version {
+            let what = format!("{place} is of a newer version of the service");
+            return Err(io::Error::other(what));
+        }
+        serde_json::from_slice(&text).map(Some).map_err(bad)
+    }
+
+    /// Writes a record, durably.
+    pub(crate) fn write(&self, name: &str, record: &impl Serialize) -> io::Result<()> {
+        let name = file_name(name);
+        let new_name = format!("{name}{NEW_SUFFIX}");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let owner_only = Mode::RUSR | Mode::WUSR;
+        let file = rustix::fs::openat(&self.folder, new_name.as_str(), flags, owner_only)?;
+        let mut text = serde_json::to_vec_pretty(record)?;
+        text.push(b'\n');
+        let mut file = File::from(file);
+        let written = file.write_all(&text).and_then(|()| file.sync_all());
+        if let Err(error) = written {
+            unlink(&self.folder, &new_name)?;
+            return Err(error);
+        }
+        rustix::fs::renameat(&self.folder, new_name.as_str(), &self.folder, name.as_str())?;
+        Ok(rustix::fs::fsync(&self.folder)?)
+    }
+
+    /// Forgets a record.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        unlink(&self.folder, &file_name(name))
+    }
+}
+
+/// What each record says of itself.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// The file of a record.
+pub(crate) fn file_name(name: &str) -> String {
+    format!("{name}{RECORD_SUFFIX}")
+}
+
+/// Removes a name, if it is there.
+pub(crate) fn unlink(folder: &OwnedFd, name: &str) -> io::Result<()> {
+    match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
