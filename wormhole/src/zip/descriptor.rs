@@ -1,0 +1,390 @@
+//! What follows an entry whose sizes its header did not know (§4.3.9): a descriptor, in one of four forms.
+//!
+//! After compressed data it is known where the descriptor stands, and which one is expected. After stored data it is
+//! not: [`Search`] goes through the bytes and finds the place where a descriptor fits everything before it, CRC and both
+//! sizes, and a header follows. Bytes that only look like a descriptor, or whole archives as data, do not fit. Data
+//! made on purpose to fit ends its entry early; the directory at the end then contradicts, and the archive is refused.
+
+use crc32fast::Hasher;
+use memchr::memmem::Finder;
+
+use super::format::{Fields, Malformed, Record};
+
+/// `PK\x07\x08`: most writers put it before a descriptor, though it is no part of it (§4.3.9.3).
+pub(super) const SIGNATURE: [u8; 4] = *b"PK\x07\x08";
+
+/// The longest descriptor.
+const LONGEST: usize = 24;
+/// So many bytes decide in which form a descriptor is there: the longest, and the signature that follows. After every
+/// descriptor at least so many follow, because each entry has a record in the directory.
+pub(super) const DECIDING: usize = LONGEST + 4;
+/// So many bytes may be the beginning of a descriptor and the next signature.
+const HELD: usize = DECIDING - 1;
+
+/// What a descriptor says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Descriptor {
+    pub(super) crc: u32,
+    pub(super) compressed: u64,
+    pub(super) size: u64,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    has_signature: bool,
+    /// 64-bit sizes, as in zip64.
+    is_wide: bool,
+}
+
+/// The longest first, so that the data before it, which has to be hashed, only grows.
+const FORMS: [Form; 4] = [
+    Form { has_signature: true, is_wide: true },
+    Form { has_signature: false, is_wide: true },
+    Form { has_signature: true, is_wide: false },
+    Form { has_signature: false, is_wide: false },
+];
+
+impl Form {
+    const fn length(self) -> usize {
+        let signature = if self.has_signature { 4 } else { 0 };
+        let sizes = if self.is_wide { 16 } else { 8 };
+        signature + 4 + sizes
+    }
+
+    /// Whether an entry may have it. With a signature either width is taken, for the sake of writers who found out too
+    /// late how large the file is. Without, the width is what the header promises: twelve zeros are nothing rare.
+    fn is_possible(self, is_zip64: bool) -> bool {
+        self.has_signature || self.is_wide == is_zip64
+    }
+
+    fn parse(self, bytes: &[u8]) -> Result<Descriptor, Malformed> {
+        let mut fields = Fields::new(bytes);
+        if self.has_signature && fields.array()? != SIGNATURE {
+            return Err(Malformed);
+        }
+        let crc = fields.u32()?;
+        let mut size = || if self.is_wide { fields.u64() } else { fields.u32().map(u64::from) };
+        let (compressed, size) = (size()?, size()?);
+        Ok(Descriptor { crc, compressed, size })
+    }
+}
+
+/// What stands after compressed data.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The descriptor, of this length.
+    Fits(usize),
+    /// One with these sizes and another CRC.
+    OtherChecksum,
+    /// No descriptor of this data.
+    Contradicts,
+}
+
+/// Whether `bytes`, [`DECIDING`] of them, begin with the descriptor that is expected, and go on with a header.
+pub(super) fn judge(bytes: &[u8], expected: Descriptor, is_zip64: bool) -> Verdict {
+    let mut verdict = Verdict::Contradicts;
+    for form in FORMS.into_iter().filter(|it| it.is_possible(is_zip64)) {
+        let Some((descriptor, next)) = bytes.split_at_checked(form.length()) else { continue };
+        let Ok(descriptor) = form.parse(descriptor) else { continue };
+        let fits = (descriptor.compressed, descriptor.size) == (expected.compressed, expected.size);
+        if !fits || !begins_record(next) {
+            continue;
+        }
+        if descriptor.crc == expected.crc {
+            return Verdict::Fits(form.length());
+        }
+        verdict = Verdict::OtherChecksum;
+    }
+    verdict
+}
+
+/// Whether the next entry begins here, or the directory.
+fn begins_record(bytes: &[u8]) -> bool {
+    bytes.starts_with(&Record::Local.signature()) || bytes.starts_with(&Record::Central.signature())
+}
+
+/// The search for the end of stored data.
+///
+/// The signature that follows the descriptor is looked for, which is fast, and what stands before it is held
+/// against the number of bytes so far, which costs the same for every place; only where that fits, a CRC is finished
+/// over at most [`LONGEST`] bytes. So the time is linear in the data, whatever the data is.
+#[derive(Debug)]
+pub(super) struct Search {
+    finder: Finder<'static>,
+    /// The last bytes, which may be the beginning of the end: [`HELD`] at most.
+    held: Vec<u8>,
+    /// The length of the data before `held`.
+    passed: u64,
+    /// Over the data before `held`, and over the first `hashed` bytes of what is being looked at.
+    hasher: Hasher,
+    hashed: usize,
+    is_zip64: bool,
+    has_near_miss: bool,
+}
+
+/// The end of the data.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// What the descriptor says, and the data bears out.
+    pub(super) descriptor: Descriptor,
+    /// The descriptor's own length.
+    pub(super) length: usize,
+    /// How many of the bytes shown last belong to the entry and its descriptor.
+    pub(super) consumed: usize,
+    /// The beginning of the next record, as far as it came before those.
+    pub(super) spilled: Vec<u8>,
+}
+
+/// The place of the end in bytes that are being looked at.
+struct Place {
+    /// The data ends here and the descriptor begins.
+    data: usize,
+    /// The next record begins here.
+    next: usize,
+    descriptor: Descriptor,
+}
+
+impl Search {
+    pub(super) fn new() -> Search {
+        Search {
+            finder: Finder::new(b"PK"),
+            held: Vec::new(),
+            passed: 0,
+            hasher: Hasher::new(),
+            hashed: 0,
+            is_zip64: false,
+            has_near_miss: false,
+        }
+    }
+
+    /// Starts anew, with the first byte of another entry's data.
+    pub(super) fn begin(&mut self, is_zip64: bool) {
+        self.held.clear();
+        self.passed = 0;
+        self.hasher.reset();
+        self.hashed = 0;
+        self.is_zip64 = is_zip64;
+        self.has_near_miss = false;
+    }
+
+    /// Whether something was passed that was an end but for the CRC: most likely the data is damaged.
+    pub(super) fn has_near_miss(&self) -> bool {
+        self.has_near_miss
+    }
+
+    /// Looks through more bytes, and emits all that are surely data.
+    pub(super) fn advance<E>(
+        &mut self,
+        bytes: &[u8],
+        mut emit: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Option<End>, E> {
+        let mut seam = std::mem::take(&mut self.held);
+        let held = seam.len();
+        if held > 0 {
+            // Whatever end begins in the held bytes lies within these.
+            seam.extend(bytes.iter().take(HELD));
+            if let Some(place) = self.look(&seam) {
+                emit(seam.get(..place.data).unwrap_or_default())?;
+                return Ok(Some(End {
+                    descriptor: place.descriptor,
+                    length: place.next - place.data,
+                    consumed: place.next.saturating_sub(held),
+                    spilled: seam.get(place.next..held).unwrap_or_default().to_vec(),
+                }));
+            }
+            let is_all = bytes.len() <= HELD;
+            let sure = if is_all { seam.len().saturating_sub(HELD) } else { held };
+            self.pass(seam.get(..sure).unwrap_or_default(), &mut emit)?;
+            seam.drain(..sure);
+            if is_all {
+                self.held = seam;
+                return Ok(None);
+            }
+            seam.clear();
+        }
+        if let Some(place) = self.look(bytes) {
+            emit(bytes.get(..place.data).unwrap_or_default())?;
+            return Ok(Some(End {
+                descriptor: place.descriptor,
+                length: place.next - place.data,
+                consumed: place.next,
+                spilled: Vec::new(),
+            }));
+        }
+        let (sure, unsure) = bytes.split_at(bytes.len().saturating_sub(HELD));
+        self.pass(sure, &mut emit)?;
+        seam.extend_from_slice(unsure);
+        self.held = seam;
+        Ok(None)
+    }
+
+    /// The first end in bytes that follow what has passed.
+    fn look(&mut self, bytes: &[u8]) -> Option<Place> {
+        let Search { finder, passed, hasher, hashed, is_zip64, has_near_miss, .. } = self;
+        for next in finder.find_iter(bytes) {
+            let (before, after) = bytes.split_at_checked(next)?;
+            if !begins_record(after) {
+                continue;
+            }
+            for form in FORMS.into_iter().filter(|it| it.is_possible(*is_zip64)) {
+                let Some(data) = next.checked_sub(form.length()) else { continue };
+                let Ok(descriptor) = form.parse(before.get(data..).unwrap_or_default()) else {
+                    continue;
+                };
+                let size = *passed + data as u64;
+                if descriptor.size != size || descriptor.compressed != size {
+                    continue;
+                }
+                // No later end begins before this place, so what lies before it is hashed once.
+                let settled = next.saturating_sub(LONGEST);
+                hasher.update(bytes.get(*hashed..settled).unwrap_or_default());
+                *hashed = settled.max(*hashed);
+                let mut complete = hasher.clone();
+                complete.update(bytes.get(*hashed..data).unwrap_or_default());
+                if complete.finalize() == descriptor.crc {
+                    return Some(Place { data, next, descriptor });
+                }
+                *has_near_miss = true;
+            }
+        }
+        None
+    }
+
+    fn pass<E>(
+        &mut self,
+        data: &[u8],
+        emit: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.hasher.update(data.get(self.hashed..).unwrap_or_default());
+        self.hashed = 0;
+        self.passed += data.len() as u64;
+        if data.is_empty() { Ok(()) } else { emit(data) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NEXT: &[u8] = b"PK\x01\x02 and more";
+
+    fn describe(data: &[u8], form: Form) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if form.has_signature {
+            bytes.extend(SIGNATURE);
+        }
+        bytes.extend(crc32fast::hash(data).to_le_bytes());
+        for _ in 0..2 {
+            let width = if form.is_wide { 8 } else { 4 };
+            bytes.extend((data.len() as u64).to_le_bytes().iter().take(width));
+        }
+        bytes
+    }
+
+    /// What the search takes for data, and the bytes it leaves for the next record.
+    fn search(stream: &[u8], chunk: usize, is_zip64: bool) -> Option<(Vec<u8>, Vec<u8>)> {
+        let mut search = Search::new();
+        search.begin(is_zip64);
+        let mut data = Vec::new();
+        let mut position = 0;
+        for bytes in stream.chunks(chunk) {
+            let end = search
+                .advance(bytes, |it| {
+                    data.extend_from_slice(it);
+                    Ok::<_, ()>(())
+                })
+                .unwrap();
+            assert!(search.held.len() <= HELD);
+            if let Some(end) = end {
+                assert_eq!(end.descriptor.size, data.len() as u64);
+                let mut rest = end.spilled;
+                rest.extend_from_slice(&stream[position + end.consumed..]);
+                return Some((data, rest));
+            }
+            position += bytes.len();
+        }
+        None
+    }
+
+    fn check(data: &[u8], form: Form) {
+        let stream = [data, &describe(data, form), NEXT].concat();
+        for chunk in (1..=70).chain([stream.len()]) {
+            let found = search(&stream, chunk, form.is_wide);
+            assert_eq!(found, Some((data.to_vec(), NEXT.to_vec())), "{form:?} by {chunk}");
+        }
+    }
+
+    #[test]
+    fn the_end_is_found_in_every_form_and_by_every_chunk() {
+        for form in FORMS {
+            for length in (0..60).chain([100, 1000]) {
+                let data: Vec<u8> = (0..251).map(|it| it ^ 0x5a).cycle().take(length).collect();
+                check(&data, form);
+            }
+        }
+    }
+
+    #[test]
+    fn data_that_looks_like_its_end_is_data() {
+        let inner = b"an entry";
+        for form in FORMS {
+            check(&b"PK\x03\x04".repeat(30), form);
+            check(&b"PK\x07\x08".repeat(30), form);
+            check(b"PPKPK\x01PK\x03\x04\x03\x04PK\x07\x08", form);
+            // An archive's entry with its end, but not from its first byte.
+            check(&[b"x", &inner[..], &describe(inner, form), NEXT].concat(), form);
+            // From its first byte, but damaged.
+            check(&[b"An entry", &describe(inner, form)[..], NEXT].concat(), form);
+        }
+        check(&[&[0; 12][..], NEXT].concat(), FORMS[0]);
+        check(&[&[0; 20][..], NEXT].concat(), FORMS[2]);
+    }
+
+    #[test]
+    fn a_descriptor_after_compressed_data_is_judged_by_what_was_unpacked() {
+        let expected = Descriptor { crc: 5, compressed: 2, size: 9 };
+        let narrow = [
+            &SIGNATURE[..],
+            &5u32.to_le_bytes(),
+            &2u32.to_le_bytes(),
+            &9u32.to_le_bytes(),
+            &b"PK\x03\x04........"[..],
+        ]
+        .concat();
+        assert_eq!(narrow.len(), DECIDING);
+        assert_eq!(judge(&narrow, expected, false), Verdict::Fits(16));
+        assert_eq!(judge(&narrow, expected, true), Verdict::Fits(16));
+        let other = Descriptor { crc: 6, ..expected };
+        assert_eq!(judge(&narrow, other, false), Verdict::OtherChecksum);
+        let other = Descriptor { size: 8, ..expected };
+        assert_eq!(judge(&narrow, other, false), Verdict::Contradicts);
+        assert_eq!(judge(&[&narrow[4..], &[0; 4]].concat(), expected, false), Verdict::Fits(12));
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_is_found_in_data_made_of_pieces_of_ends(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    Just(b"PK\x03\x04".to_vec()), Just(b"PK\x07\x08".to_vec()), Just(b"PK".to_vec()),
+                    Just(vec![0; 4]), prop::collection::vec(any::<u8>(), 0..9),
+                    (0u32..80).prop_map(|it| it.to_le_bytes().to_vec()),
+                ],
+                0..20,
+            ),
+            form in 0usize..4,
+            chunk in 1usize..90,
+        ) {
+            let data = pieces.concat();
+            // Nothing but a true end may end it, which chance does not make, but for no data at all.
+            prop_assume!(!data.starts_with(&[0; 12]) && !data.starts_with(&[&SIGNATURE[..], &[0; 12]].concat()));
+            let form = FORMS[form];
+            let stream = [&data, &describe(&data, form), NEXT].concat();
+            let found = search(&stream, chunk, form.is_wide);
+            prop_assert_eq!(found, Some((data, NEXT.to_vec())));
+        }
+    }
+}

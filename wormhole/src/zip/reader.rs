@@ -1,0 +1,591 @@
+//! Taking an archive apart while it arrives.
+//!
+//! A [`ZipReader`] is pushed the archive's bytes, in pieces of any size, and tells a [`Sink`] what they hold: folders,
+//! files, and the files' bytes. It does not seek and keeps nothing but the names' hashes, so the data needs no second
+//! place. Entries may be stored or deflated; their sizes may stand before the data or after it, in 32 bits or 64
+//! (§4.3.9, §4.5.3): Python's magic-wormhole has sent all of these.
+//!
+//! Only what agrees with itself is taken. Each entry is held against its own sizes and CRC, the directory at the end
+//! against all the entries, and the whole against what was announced: nothing is handed on beyond that, so a bomb stops at the
+//! size that was agreed to. Encrypted entries, links, devices and names that come twice are refused.
+//!
+//! **A stream is not done until [`ZipReader::finish`] says so.** That an entry was a link only shows at the end. What the
+//! sink has written until then must be something that can still be thrown away.
+//!
+//! Left to the sink: whether a name is one that it wants. `..`, absolute paths, backslashes, NUL, a folder where a
+//! file is: all are handed on as they came.
+
+use crc32fast::Hasher;
+
+use super::descriptor::{self, DECIDING, Search, Verdict};
+use super::directory::{Directory, Facts, Misfit};
+use super::entry::{Current, Delivery, Packing, name_of};
+use super::format::{CentralHeader, EndRecord, LocalHeader, Malformed, Record, parse_locator};
+use super::inflate::Inflater;
+
+use super::error::shown;
+pub use super::error::{UnzipError, ZipError};
+
+/// The longest name that is taken, in bytes: longer ones no Linux system could open.
+const NAME_MAX: u16 = 4096;
+
+/// The type of file in a Unix mode, and two that are taken.
+const TYPE: u16 = 0o170_000;
+const REGULAR: u16 = 0o100_000;
+const FOLDER: u16 = 0o040_000;
+
+/// What the offer said. More is refused; whether less is, is the caller's affair: see [`Totals`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// All files together, unpacked.
+    pub bytes: u64,
+    /// How many files.
+    pub files: u64,
+}
+
+/// What came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// How many files.
+    pub files: u64,
+    /// How many folders that have an entry of their own. Most senders give one only to those that are empty.
+    pub folders: u64,
+    /// All files together, unpacked.
+    pub bytes: u64,
+}
+
+/// A file that begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The name as it came, nothing checked but that it is not empty, not longer than 4096 bytes, and the only one. It
+    /// is UTF-8: a name in another encoding was taken for code page 437 and converted (§D.1).
+    pub name: &'a [u8],
+    /// The length, if it is known before the data.
+    pub size: Option<u64>,
+}
+
+/// Where what is unpacked goes to. An error of it ends the reading.
+pub trait Sink {
+    /// Why it could not take something.
+    type Error;
+
+    /// A folder, under its name as it came but without the slash at its end. The folder that the archive itself
+    /// stands for, `./`, needs no making and is left out.
+    fn folder(&mut self, name: &[u8]) -> Result<(), Self::Error>;
+
+    /// A file begins.
+    fn begin(&mut self, entry: &Entry<'_>) -> Result<(), Self::Error>;
+
+    /// More of the file: 64 KiB at most, often only a few bytes.
+    fn data(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// The file was whole, and its CRC is right.
+    fn end(&mut self) -> Result<(), Self::Error>;
+}
+
+/// Reads one archive. See the [module](self).
+#[derive(Debug)]
+pub struct ZipReader {
+    state: State,
+    /// Which records may come.
+    part: Part,
+    /// Where in the stream the record or the entry begins that is being read.
+    offset: u64,
+    /// A record, as far as it is there.
+    record: Vec<u8>,
+    delivery: Delivery,
+    search: Search,
+    inflater: Option<Inflater>,
+    directory: Directory,
+    central: Central,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A record, the beginning of which is in `record`.
+    Record,
+    /// Stored data of a known length.
+    Stored,
+    /// Stored data that ends where the search finds its descriptor.
+    Unmeasured,
+    /// Deflated data, which says itself where it ends.
+    Deflated,
+    /// The descriptor after that.
+    Descriptor,
+    /// The archive's comment.
+    Comment { left: u16 },
+    /// Nothing: all is there.
+    Done,
+    /// Nothing: there was an error.
+    Refused,
+}
+
+/// How far the archive has come (§4.3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Entries,
+    Directory,
+    AfterEnd64,
+    AfterLocator64,
+}
+
+/// The directory, as far as it came.
+#[derive(Debug, Default)]
+struct Central {
+    /// Where it begins.
+    offset: u64,
+    /// How long it is, known when it is over.
+    size: u64,
+    entries: u64,
+    /// Where the wide end record begins, if there is one.
+    end64: Option<u64>,
+}
+
+impl ZipReader {
+    /// A reader that takes no more than was announced.
+    pub fn new(announced: Announced) -> ZipReader {
+        ZipReader {
+            state: State::Record,
+            part: Part::Entries,
+            offset: 0,
+            record: Vec::new(),
+            delivery: Delivery { announced, totals: Totals::default(), entry: Current::default() },
+            search: Search::new(),
+            inflater: None,
+            directory: Directory::default(),
+            central: Central::default(),
+        }
+    }
+
+    /// Reads on. After an error nothing more is taken.
+    pub fn push<S: Sink>(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut S,
+    ) -> Result<(), UnzipError<S::Error>> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.advance(rest, sink) {
+                Ok(it) => rest = it,
+                Err(error) => {
+                    let error = self.explain(error);
+                    self.state = State::Refused;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that no more comes, and hears whether all is there.
+    pub fn finish(self) -> Result<Totals, ZipError> {
+        match self.state {
+            State::Done => Ok(self.delivery.totals),
+            State::Refused => Err(ZipError::Refused),
+            State::Unmeasured if self.search.has_near_miss() => {
+                Err(self.delivery.entry.wrong_checksum())
+            }
+            _ => Err(ZipError::Truncated { missing: self.missing() }),
+        }
+    }
+
+    /// What would have come next.
+    fn missing(&self) -> String {
+        let name = || shown(&self.delivery.entry.name);
+        match self.state {
+            State::Stored | State::Deflated => format!("the rest of `{}`", name()),
+            State::Unmeasured => format!("the end of `{}`", name()),
+            State::Descriptor => format!("the sizes after `{}`", name()),
+            State::Comment { left } => format!("{left} bytes of its comment"),
+            State::Record | State::Done | State::Refused => match self.part {
+                Part::Entries if self.offset == 0 => "its beginning".to_owned(),
+                Part::Entries => "its directory".to_owned(),
+                Part::Directory => "the end of its directory".to_owned(),
+                Part::AfterEnd64 | Part::AfterLocator64 => "its last record".to_owned(),
+            },
+        }
+    }
+
+    /// Where the end of stored data was missed because of its CRC, everything after it was taken for data too, until
+    /// there was too much. Then the CRC is what went wrong.
+    fn explain<E>(&self, error: UnzipError<E>) -> UnzipError<E> {
+        let is_lost = self.state == State::Unmeasured && self.search.has_near_miss();
+        match error {
+            UnzipError::Zip(ZipError::MoreThanAnnounced) if is_lost => {
+                self.delivery.entry.wrong_checksum().into()
+            }
+            error => error,
+        }
+    }
+
+    /// Takes some of the bytes, and returns the rest.
+    fn advance<'b, S: Sink>(
+        &mut self,
+        bytes: &'b [u8],
+        sink: &mut S,
+    ) -> Result<&'b [u8], UnzipError<S::Error>> {
+        match self.state {
+            State::Record => self.read_record(bytes, sink),
+            State::Stored => self.read_stored(bytes, sink),
+            State::Unmeasured => self.read_unmeasured(bytes, sink),
+            State::Deflated => self.read_deflated(bytes, sink),
+            State::Descriptor => self.read_descriptor(bytes, sink),
+            State::Comment { left } => Ok(self.read_comment(left, bytes)),
+            State::Done => Err(ZipError::DataAfterEnd.into()),
+            State::Refused => Err(ZipError::Refused.into()),
+        }
+    }
+
+    fn read_record<'b, S: Sink>(
+        &mut self,
+        bytes: &'b [u8],
+        sink: &mut S,
+    ) -> Result<&'b [u8], UnzipError<S::Error>> {
+        let mut rest = bytes;
+        loop {
+            let (kind, length) = self.expected()?;
+            rest = gather(&mut self.record, length, rest);
+            if self.record.len() < length {
+                return Ok(rest);
+            }
+            // A length that is reached may only be that of the part which says how much follows.
+            if let Some(kind) = kind
+                && self.expected()?.1 == length
+            {
+                let record = std::mem::take(&mut self.record);
+                self.take_record(kind, &record, sink)?;
+                self.record = record;
+                self.record.clear();
+                return Ok(rest);
+            }
+        }
+    }
+
+    /// What the record is, if that is known yet, and how many bytes of it have to be there to know more.
+    fn expected(&self) -> Result<(Option<Record>, usize), ZipError> {
+        let Some(signature) = self.record.first_chunk() else {
+            return Ok((None, 4));
+        };
+        let kind = Record::of(*signature).filter(|it| self.part.may_have(*it));
+        let Some(kind) = kind else {
+            return Err(match self.offset {
+                0 => ZipError::NotAZip,
+                offset => ZipError::Unexpected { offset },
+            });
+        };
+        let fixed = kind.fixed_length();
+        if self.record.len() < fixed {
+            return Ok((Some(kind), fixed));
+        }
+        let lengths = kind.variable_lengths(&self.record).map_err(|it| self.malformed(it))?;
+        let [name_length, ..] = lengths;
+        match (kind, name_length) {
+            (Record::Local | Record::Central, 0) => Err(ZipError::NameEmpty),
+            (Record::Local | Record::Central, length) if length > NAME_MAX => {
+                Err(ZipError::NameTooLong { length })
+            }
+            _ => {
+                let variable: usize = lengths.into_iter().map(usize::from).sum();
+                Ok((Some(kind), fixed + variable))
+            }
+        }
+    }
+
+    fn take_record<S: Sink>(
+        &mut self,
+        kind: Record,
+        record: &[u8],
+        sink: &mut S,
+    ) -> Result<(), UnzipError<S::Error>> {
+        if self.part == Part::Entries && kind != Record::Local {
+            self.central.offset = self.offset;
+            self.part = Part::Directory;
+        }
+        match kind {
+            Record::Local => return self.take_local(record, sink),
+            Record::Central => self.take_central(record)?,
+            Record::End64 => self.take_end64(record)?,
+            Record::Locator64 => self.take_locator(record)?,
+            Record::End => self.take_end(record)?,
+        }
+        self.offset += record.len() as u64;
+        Ok(())
+    }
+
+    /// An entry begins.
+    fn take_local<S: Sink>(
+        &mut self,
+        record: &[u8],
+        sink: &mut S,
+    ) -> Result<(), UnzipError<S::Error>> {
+        let header = LocalHeader::parse(record).map_err(|it| self.malformed(it))?;
+        let entry = Current::announced(&header, self.offset)?;
+        if !self.directory.claim(&entry.name) {
+            return Err(ZipError::Duplicate { name: shown(&entry.name) }.into());
+        }
+        self.offset += record.len() as u64;
+        let packing = entry.packing()?;
+        self.delivery.begin(entry, sink)?;
+        match packing {
+            Packing::Nothing => return self.end_entry(0, sink),
+            Packing::Stored => self.state = State::Stored,
+            Packing::Unmeasured => {
+                self.search.begin(header.is_zip64);
+                self.state = State::Unmeasured;
+            }
+            Packing::Deflated => {
+                self.inflater.get_or_insert_with(Inflater::new).begin();
+                self.state = State::Deflated;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_stored<'b, S: Sink>(
+        &mut self,
+        bytes: &'b [u8],
+        sink: &mut S,
+    ) -> Result<&'b [u8], UnzipError<S::Error>> {
+        let (data, rest) = split(bytes, self.delivery.entry.left());
+        self.delivery.entry.compressed += data.len() as u64;
+        self.delivery.hand_on(data, sink)?;
+        if self.delivery.entry.left() == 0 {
+            self.end_entry(0, sink)?;
+        }
+        Ok(rest)
+    }
+
+    fn read_unmeasured<'b, S: Sink>(
+        &mut self,
+        bytes: &'b [u8],
+        sink: &mut S,
+    ) -> Result<&'b [u8], UnzipError<S::Error>> {
+        let delivery = &mut self.delivery;
+        let end = self.search.advance(bytes, |data| {
+            delivery.entry.compressed += data.len() as u64;
+            delivery.hand_on_hashed(data, sink)
+        })?;
+        let Some(end) = end else { return Ok(&[]) };
+        self.delivery.entry.hasher = Hasher::new_with_initial(end.descriptor.crc);
+        self.record = end.spilled;
+        self.end_entry(end.length, sink)?;
+        Ok(bytes.get(end.consumed..).unwrap_or_default())
+    }
+
+    fn read_deflated<'b, S: Sink>(
+        &mut self,
+        bytes: &'b [u8],
+        sink: &mut S,
+    ) -> Result<&'b [u8], UnzipError<S::Error>> {
+        let entry = &self.delivery.entry;
+        let limit = if entry.has_descriptor { u64::MAX } else { entry.left() };
+        let (mut input, beyond) = split(bytes, limit);
+        let inflater = self.inflater.get_or_insert_with(Inflater::new);
+        loop {
+            let piece = inflater.inflate(input).map_err(|source| ZipError::Deflate {
+                name: shown(&self.delivery.entry.name),
+                source,
+            })?;
+            let is_stuck = piece.used == 0 && piece.output.is_empty();
+            let is_last = piece.is_last;
+            input = input.get(piece.used..).unwrap_or_default();
+            self.delivery.entry.compressed += piece.used as u64;
+            self.delivery.hand_on(piece.output, sink)?;
+            if is_last {
+                self.end_deflated(sink)?;
+                let (_, rest) = bytes.split_at(bytes.len() - input.len() - beyond.len());
+                return Ok(rest);
+            }
+            if is_stuck {
+                break;
+            }
+        }
+        // The data must end within its length, and everything that comes must be of use.
+        let entry = &self.delivery.entry;
+        let is_over = !entry.has_descriptor && entry.left() == 0;
+        if is_over || !input.is_empty() {
+            return Err(entry.wrong_sizes().into());
+        }
+        Ok(beyond)
+    }
+
+    fn end_deflated<S: Sink>(&mut self, sink: &mut S) -> Result<(), UnzipError<S::Error>> {
+        if self.delivery.entry.has_descriptor {
+            self.state = State::Descriptor;
+            return Ok(());
+        }
+        self.end_entry(0, sink)
+    }
+
+    fn read_descriptor<'b, S: Sink>(
+        &mut self,
+        bytes: &'b [u8],
+        sink: &mut S,
+    ) -> Result<&'b [u8], UnzipError<S::Error>> {
+        let rest = gather(&mut self.record, DECIDING, bytes);
+        if self.record.len() < DECIDING {
+            return Ok(rest);
+        }
+        let entry = &self.delivery.entry;
+        match descriptor::judge(&self.record, entry.descriptor(), entry.is_zip64) {
+            Verdict::Fits(length) => {
+                // What was gathered too much is the next record's beginning.
+                self.record.drain(..length);
+                self.end_entry(length, sink)?;
+                Ok(rest)
+            }
+            Verdict::OtherChecksum => Err(entry.wrong_checksum().into()),
+            Verdict::Contradicts => Err(entry.wrong_sizes().into()),
+        }
+    }
+
+    /// The entry and its descriptor are read: they must agree with the header, and later the directory with them.
+    fn end_entry<S: Sink>(
+        &mut self,
+        descriptor: usize,
+        sink: &mut S,
+    ) -> Result<(), UnzipError<S::Error>> {
+        let entry = &self.delivery.entry;
+        entry.check()?;
+        self.directory.settle(&entry.name, entry.facts());
+        self.offset += entry.compressed + descriptor as u64;
+        self.state = State::Record;
+        self.delivery.end(sink)
+    }
+
+    /// The directory names an entry.
+    fn take_central(&mut self, record: &[u8]) -> Result<(), ZipError> {
+        let header = CentralHeader::parse(record).map_err(|it| self.malformed(it))?;
+        let name = name_of(header.name, header.flags)?;
+        let is_folder = name.ends_with(b"/");
+        // Some write no mode, and some give folders the one of a file. Neither makes a link.
+        match header.mode & TYPE {
+            0 | REGULAR => {}
+            FOLDER if is_folder => {}
+            _ => return Err(ZipError::SpecialFile { name: shown(&name), mode: header.mode }),
+        }
+        let facts = Facts {
+            is_folder,
+            method: header.method,
+            crc: header.crc,
+            compressed: header.compressed,
+            size: header.size,
+            offset: header.offset,
+        };
+        self.directory.cross_out(&name, facts).map_err(|misfit| match misfit {
+            Misfit::Stranger => ZipError::Stranger { name: shown(&name) },
+            Misfit::Contradicts => ZipError::Directory { name: shown(&name) },
+        })?;
+        if header.disk != 0 {
+            return Err(ZipError::Directory { name: shown(&name) });
+        }
+        self.central.entries += 1;
+        Ok(())
+    }
+
+    fn take_end64(&mut self, record: &[u8]) -> Result<(), ZipError> {
+        self.end_directory()?;
+        let end = EndRecord::parse_wide(record).map_err(|it| self.malformed(it))?;
+        if end != self.central.end() {
+            return Err(ZipError::End);
+        }
+        self.central.end64 = Some(self.offset);
+        self.part = Part::AfterEnd64;
+        Ok(())
+    }
+
+    fn take_locator(&mut self, record: &[u8]) -> Result<(), ZipError> {
+        let offset = parse_locator(record).map_err(|it| self.malformed(it))?;
+        if offset != self.central.end64 {
+            return Err(ZipError::End);
+        }
+        self.part = Part::AfterLocator64;
+        Ok(())
+    }
+
+    fn take_end(&mut self, record: &[u8]) -> Result<(), ZipError> {
+        if self.central.end64.is_none() {
+            self.end_directory()?;
+        }
+        let (end, comment) = EndRecord::parse(record).map_err(|it| self.malformed(it))?;
+        let expected = self.central.end();
+        // With a wide record before it, each number may stand there only.
+        let fits = match self.central.end64 {
+            Some(_) => end.is_narrowed(&expected),
+            None => end == expected,
+        };
+        if !fits {
+            return Err(ZipError::End);
+        }
+        self.state = match comment {
+            0 => State::Done,
+            left => State::Comment { left },
+        };
+        Ok(())
+    }
+
+    /// No more entries are named.
+    fn end_directory(&mut self) -> Result<(), ZipError> {
+        self.central.size = self.offset - self.central.offset;
+        match self.directory.remaining() {
+            0 => Ok(()),
+            count => Err(ZipError::Omitted { count }),
+        }
+    }
+
+    fn read_comment<'b>(&mut self, left: u16, bytes: &'b [u8]) -> &'b [u8] {
+        let (comment, rest) = split(bytes, left.into());
+        let taken = u16::try_from(comment.len()).unwrap_or(left);
+        self.state = match left.saturating_sub(taken) {
+            0 => State::Done,
+            left => State::Comment { left },
+        };
+        rest
+    }
+
+    fn malformed(&self, _: Malformed) -> ZipError {
+        ZipError::Malformed { offset: self.offset }
+    }
+}
+
+impl Part {
+    fn may_have(self, record: Record) -> bool {
+        match self {
+            Part::Entries => {
+                matches!(record, Record::Local | Record::Central | Record::End64 | Record::End)
+            }
+            Part::Directory => matches!(record, Record::Central | Record::End64 | Record::End),
+            Part::AfterEnd64 => record == Record::Locator64,
+            Part::AfterLocator64 => record == Record::End,
+        }
+    }
+}
+
+impl Central {
+    /// What its end must say.
+    fn end(&self) -> EndRecord {
+        EndRecord {
+            disk: 0,
+            directory_disk: 0,
+            entries_here: self.entries,
+            entries: self.entries,
+            directory_size: self.size,
+            directory_offset: self.offset,
+        }
+    }
+}
+
+/// Moves bytes to the end of `buffer` until it has `length`, and returns those that are left.
+fn gather<'b>(buffer: &mut Vec<u8>, length: usize, bytes: &'b [u8]) -> &'b [u8] {
+    let missing = length.saturating_sub(buffer.len());
+    let (taken, rest) = bytes.split_at(missing.min(bytes.len()));
+    buffer.extend_from_slice(taken);
+    rest
+}
+
+/// The first `length` bytes, or all, and the others.
+fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    bytes.split_at(length.min(bytes.len()))
+}

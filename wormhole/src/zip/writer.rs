@@ -1,0 +1,405 @@
+//! Making an archive while it is sent.
+//!
+//! The members and their sizes are known first, the bytes come later: so [`zip_size`] can tell an offer the archive's
+//! exact length before a file is opened, and [`ZipWriter`] makes the pieces between the files' bytes. Files are stored
+//! with a descriptor behind them, as Python's magic-wormhole does it, because a CRC is only known at the end; with
+//! 64-bit sizes only where they are needed, so that also old programs can read the rest.
+//!
+//! A file that turns out longer or shorter than it was said to be is an error: the length that was promised would no
+//! longer hold. Times are not sent. Left to the caller: to read the files, to send every piece in its order, and to
+//! choose names and modes that the other side can use.
+
+use crc32fast::Hasher;
+
+use super::descriptor;
+use super::format::{END64_LENGTH, FLAG_DESCRIPTOR, FLAG_UTF8, Record, STORED, ZIP64_EXTRA};
+
+/// The version of the format that folders and stored files need (§4.4.3).
+const VERSION: u16 = 20;
+/// The one that 64-bit sizes need.
+const VERSION_ZIP64: u16 = 45;
+/// Made by a Unix (§4.4.2), in the upper byte.
+const UNIX: u16 = 3 << 8;
+/// The first of January 1980, the first day there is (§4.4.6).
+const DATE: u16 = 0x21;
+/// In the lower half of the external attributes, as DOS has it.
+const DOS_FOLDER: u32 = 0x10;
+
+const NARROW_DESCRIPTOR: u64 = 16;
+const WIDE_DESCRIPTOR: u64 = 24;
+/// A local header's extra field with both sizes.
+const LOCAL_EXTRA: u64 = 20;
+
+/// Something to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Relative, with `/` between names; a folder's ends with one. The format has room for 65 535 bytes, Linux for 4095;
+    /// what is beyond is left off.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its permissions.
+    pub mode: u32,
+}
+
+/// What a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A file of this size.
+    File {
+        /// In bytes.
+        size: u64,
+    },
+}
+
+/// Why an archive can't be gone on with.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The file has become longer.
+    #[error("`{name}` has grown while it was being sent: it had {size} bytes")]
+    Longer {
+        /// The member's name.
+        name: String,
+        /// What it was said to have.
+        size: u64,
+    },
+    /// The file has become shorter.
+    #[error(
+        "`{name}` has shrunk while it was being sent: it had {size} bytes, now {left} are missing"
+    )]
+    Shorter {
+        /// The member's name.
+        name: String,
+        /// What it was said to have.
+        size: u64,
+        /// How many of these did not come.
+        left: u64,
+    },
+    /// There is no member that was begun and not ended.
+    #[error("no file was begun")]
+    NothingBegun,
+}
+
+/// The exact length of the archive of these members.
+pub fn zip_size(members: &[Member]) -> u64 {
+    let mut offset = 0u64;
+    let mut directory = 0u64;
+    for member in members {
+        directory += member.central_length(offset);
+        offset += member.whole_length();
+    }
+    let end = End { entries: members.len() as u64, offset, size: directory };
+    offset + directory + end.length()
+}
+
+/// Makes the pieces of one archive: for each member [`begin`](Self::begin), [`data`](Self::data) as often as
+/// needed, [`end`](Self::end), and at last [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct ZipWriter {
+    members: Vec<Member>,
+    /// The CRC and the offset of each member that has ended.
+    written: Vec<Written>,
+    open: Option<Open>,
+    /// How long the archive is so far.
+    offset: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    crc: u32,
+    offset: u64,
+}
+
+/// A member that was begun.
+#[derive(Debug)]
+struct Open {
+    hasher: Hasher,
+    offset: u64,
+    left: u64,
+}
+
+impl ZipWriter {
+    /// An archive of these members, in this order.
+    pub fn new(members: Vec<Member>) -> ZipWriter {
+        ZipWriter { members, written: Vec::new(), open: None, offset: 0 }
+    }
+
+    /// Begins the next member: which one it is, and the bytes that come before its data. `None` when there are no more,
+    /// and while one has not ended.
+    pub fn begin(&mut self) -> Option<(usize, Vec<u8>)> {
+        if self.open.is_some() {
+            return None;
+        }
+        let index = self.written.len();
+        let member = self.members.get(index)?;
+        let header = member.local_header();
+        self.open = Some(Open { hasher: Hasher::new(), offset: self.offset, left: member.size() });
+        self.offset += header.len() as u64;
+        Some((index, header))
+    }
+
+    /// Takes note of bytes of the member, which follow as they are.
+    pub fn data(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let open = self.open.as_mut().ok_or(WriteError::NothingBegun)?;
+        let length = bytes.len() as u64;
+        let Some(left) = open.left.checked_sub(length) else {
+            let member = self.members.get(self.written.len());
+            return Err(WriteError::Longer {
+                name: member.map(|it| it.name.clone()).unwrap_or_default(),
+                size: member.map_or(0, Member::size),
+            });
+        };
+        open.left = left;
+        open.hasher.update(bytes);
+        self.offset += length;
+        Ok(())
+    }
+
+    /// Ends the member: the bytes that come after its data, none for a folder.
+    pub fn end(&mut self) -> Result<Vec<u8>, WriteError> {
+        let (Some(open), Some(member)) = (self.open.as_ref(), self.members.get(self.written.len()))
+        else {
+            return Err(WriteError::NothingBegun);
+        };
+        if open.left > 0 {
+            return Err(WriteError::Shorter {
+                name: member.name.clone(),
+                size: member.size(),
+                left: open.left,
+            });
+        }
+        let crc = open.hasher.clone().finalize();
+        let descriptor = member.descriptor(crc);
+        self.written.push(Written { crc, offset: open.offset });
+        self.open = None;
+        self.offset += descriptor.len() as u64;
+        Ok(descriptor)
+    }
+
+    /// The directory and the end, of the members that have ended.
+    pub fn finish(self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (member, written) in self.members.iter().zip(&self.written) {
+            member.put_central_header(&mut bytes, *written);
+        }
+        let end = End {
+            entries: self.written.len() as u64,
+            offset: self.offset,
+            size: bytes.len() as u64,
+        };
+        end.put(&mut bytes);
+        bytes
+    }
+}
+
+impl Member {
+    fn size(&self) -> u64 {
+        match self.kind {
+            Kind::Folder => 0,
+            Kind::File { size } => size,
+        }
+    }
+
+    fn is_wide(&self) -> bool {
+        is_wide(self.size())
+    }
+
+    fn name(&self) -> &[u8] {
+        let name = self.name.as_bytes();
+        name.get(..usize::from(u16::MAX)).unwrap_or(name)
+    }
+
+    fn flags(&self) -> u16 {
+        match self.kind {
+            Kind::Folder => FLAG_UTF8,
+            Kind::File { .. } => FLAG_UTF8 | FLAG_DESCRIPTOR,
+        }
+    }
+
+    /// Of header, data and descriptor.
+    fn whole_length(&self) -> u64 {
+        let header = Record::Local.fixed_length() as u64 + self.name().len() as u64;
+        match self.kind {
+            Kind::Folder => header,
+            Kind::File { size } if self.is_wide() => header + LOCAL_EXTRA + size + WIDE_DESCRIPTOR,
+            Kind::File { size } => header + size + NARROW_DESCRIPTOR,
+        }
+    }
+
+    fn central_length(&self, offset: u64) -> u64 {
+        let numbers = self.wide_numbers(offset).len() as u64;
+        let extra = if numbers == 0 { 0 } else { 4 + 8 * numbers };
+        Record::Central.fixed_length() as u64 + self.name().len() as u64 + extra
+    }
+
+    /// What has no room in its directory record itself (§4.5.3).
+    fn wide_numbers(&self, offset: u64) -> Vec<u64> {
+        [self.size(), self.size(), offset].into_iter().filter(|it| is_wide(*it)).collect()
+    }
+
+    fn local_header(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(Record::Local.signature());
+        put_u16(&mut bytes, version(self.is_wide()));
+        self.put_common(&mut bytes, 0);
+        // The descriptor has the sizes; all ones say only how wide they are there.
+        let size = if self.is_wide() { u32::MAX } else { 0 };
+        put_u32(&mut bytes, size);
+        put_u32(&mut bytes, size);
+        let extra = if self.is_wide() { zip64_extra(&[0, 0]) } else { Vec::new() };
+        put_length(&mut bytes, self.name());
+        put_length(&mut bytes, &extra);
+        bytes.extend_from_slice(self.name());
+        bytes.extend(extra);
+        bytes
+    }
+
+    fn descriptor(&self, crc: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let Kind::File { size } = self.kind else { return bytes };
+        bytes.extend(descriptor::SIGNATURE);
+        put_u32(&mut bytes, crc);
+        for _ in 0..2 {
+            if self.is_wide() {
+                put_u64(&mut bytes, size);
+            } else {
+                put_u32(&mut bytes, narrow(size));
+            }
+        }
+        bytes
+    }
+
+    fn put_central_header(&self, bytes: &mut Vec<u8>, written: Written) {
+        let numbers = self.wide_numbers(written.offset);
+        let extra = if numbers.is_empty() { Vec::new() } else { zip64_extra(&numbers) };
+        bytes.extend(Record::Central.signature());
+        let version = version(!numbers.is_empty());
+        put_u16(bytes, UNIX | version);
+        put_u16(bytes, version);
+        self.put_common(bytes, written.crc);
+        put_u32(bytes, narrow(self.size()));
+        put_u32(bytes, narrow(self.size()));
+        put_length(bytes, self.name());
+        put_length(bytes, &extra);
+        // No comment, on the first disk, binary data.
+        put_u16(bytes, 0);
+        put_u16(bytes, 0);
+        put_u16(bytes, 0);
+        put_u32(bytes, self.attributes());
+        put_u32(bytes, narrow(written.offset));
+        bytes.extend_from_slice(self.name());
+        bytes.extend(extra);
+    }
+
+    /// From the flags to the CRC, the headers are alike.
+    fn put_common(&self, bytes: &mut Vec<u8>, crc: u32) {
+        put_u16(bytes, self.flags());
+        put_u16(bytes, STORED);
+        put_u16(bytes, 0);
+        put_u16(bytes, DATE);
+        put_u32(bytes, crc);
+    }
+
+    fn attributes(&self) -> u32 {
+        let permissions = self.mode & 0o7777;
+        match self.kind {
+            Kind::Folder => (0o040_000 | permissions) << 16 | DOS_FOLDER,
+            Kind::File { .. } => (0o100_000 | permissions) << 16,
+        }
+    }
+}
+
+/// The end of an archive.
+struct End {
+    entries: u64,
+    /// Where the directory begins, and how long it is.
+    offset: u64,
+    size: u64,
+}
+
+impl End {
+    fn is_wide(&self) -> bool {
+        self.entries >= u64::from(u16::MAX) || is_wide(self.offset) || is_wide(self.size)
+    }
+
+    fn length(&self) -> u64 {
+        let narrow = Record::End.fixed_length() as u64;
+        let wide = (Record::End64.fixed_length() + Record::Locator64.fixed_length()) as u64;
+        if self.is_wide() { wide + narrow } else { narrow }
+    }
+
+    fn put(&self, bytes: &mut Vec<u8>) {
+        if self.is_wide() {
+            self.put_wide(bytes);
+        }
+        bytes.extend(Record::End.signature());
+        let entries = u16::try_from(self.entries).unwrap_or(u16::MAX);
+        // The first of one disk.
+        put_u16(bytes, 0);
+        put_u16(bytes, 0);
+        put_u16(bytes, entries);
+        put_u16(bytes, entries);
+        put_u32(bytes, narrow(self.size));
+        put_u32(bytes, narrow(self.offset));
+        // No comment.
+        put_u16(bytes, 0);
+    }
+
+    fn put_wide(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(Record::End64.signature());
+        put_u64(bytes, END64_LENGTH);
+        put_u16(bytes, UNIX | VERSION_ZIP64);
+        put_u16(bytes, VERSION_ZIP64);
+        put_u32(bytes, 0);
+        put_u32(bytes, 0);
+        put_u64(bytes, self.entries);
+        put_u64(bytes, self.entries);
+        put_u64(bytes, self.size);
+        put_u64(bytes, self.offset);
+        bytes.extend(Record::Locator64.signature());
+        put_u32(bytes, 0);
+        put_u64(bytes, self.offset + self.size);
+        put_u32(bytes, 1);
+    }
+}
+
+/// Whether a number has no room in 32 bits, of which all ones are taken (§4.4.1.4).
+fn is_wide(number: u64) -> bool {
+    number >= u64::from(u32::MAX)
+}
+
+fn narrow(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn version(is_wide: bool) -> u16 {
+    if is_wide { VERSION_ZIP64 } else { VERSION }
+}
+
+fn zip64_extra(numbers: &[u64]) -> Vec<u8> {
+    let body: Vec<u8> = numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
+    let mut bytes = Vec::new();
+    put_u16(&mut bytes, ZIP64_EXTRA);
+    put_length(&mut bytes, &body);
+    bytes.extend(body);
+    bytes
+}
+
+/// The length of something that has less than 65 536 bytes.
+fn put_length(bytes: &mut Vec<u8>, of: &[u8]) {
+    put_u16(bytes, u16::try_from(of.len()).unwrap_or(u16::MAX));
+}
+
+fn put_u16(bytes: &mut Vec<u8>, number: u16) {
+    bytes.extend(number.to_le_bytes());
+}
+
+fn put_u32(bytes: &mut Vec<u8>, number: u32) {
+    bytes.extend(number.to_le_bytes());
+}
+
+fn put_u64(bytes: &mut Vec<u8>, number: u64) {
+    bytes.extend(number.to_le_bytes());
+}
