@@ -1,0 +1,156 @@
+//! The code that two people share: `7-crossover-clockwork`.
+//!
+//! Its number is the nameplate, under which the mailbox server lets the two find each other; the whole text is the
+//! password of the key exchange (client-protocol.md, "Wormhole Codes"). So a code is a secret until it is used.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// As many digits the mailbox server takes.
+const MOST_DIGITS: usize = 40;
+/// Longer than any code that people pass on.
+const LONGEST: usize = 255;
+
+/// A code: a number and at least one word. `Debug` shows the number only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Code {
+    text: String,
+    /// Bytes of the nameplate at the text's start.
+    digits: usize,
+}
+
+/// A text is no code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodeError {
+    /// There is nothing.
+    #[error("there is no code: it looks like `7-crossover-clockwork`")]
+    Empty,
+    /// It does not begin with a number.
+    #[error("a code begins with a number, like `7-crossover-clockwork`")]
+    NoNumber,
+    /// There is no word, or nothing between two dashes.
+    #[error("a word is missing: a code looks like `7-crossover-clockwork`")]
+    NoWord,
+    /// It has a control character or another that no code has.
+    #[error("a code has no {0:?} in it")]
+    Character(char),
+    /// It is too long.
+    #[error("it is too long for a code")]
+    TooLong,
+}
+
+impl Code {
+    /// Takes a code as people type it: spaces around it do not matter, those within it are dashes, and capitals are
+    /// small letters. Words need not be of the word list: who sends may have chosen them.
+    pub fn parse(text: &str) -> Result<Code, CodeError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(CodeError::Empty);
+        }
+        if text.len() > LONGEST {
+            return Err(CodeError::TooLong);
+        }
+        let mut typed = text.chars().filter(|it| it.is_control() && !it.is_whitespace());
+        if let Some(odd) = typed.next() {
+            return Err(CodeError::Character(odd));
+        }
+        let text = text.split_whitespace().collect::<Vec<_>>().join("-").to_lowercase();
+        // `7 - guitarist` is meant as `7-guitarist`.
+        let text = text.replace("---", "-");
+        let (number, words) = text.split_once('-').unwrap_or((&text, ""));
+        let is_number = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+        if !is_number {
+            return Err(CodeError::NoNumber);
+        }
+        if number.len() > MOST_DIGITS {
+            return Err(CodeError::TooLong);
+        }
+        if words.split('-').any(str::is_empty) {
+            return Err(CodeError::NoWord);
+        }
+        Ok(Code { digits: number.len(), text })
+    }
+
+    /// The number under which the two find each other. It is no secret.
+    pub fn nameplate(&self) -> &str {
+        self.text.get(..self.digits).unwrap_or_default()
+    }
+
+    /// What stands behind the number.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.text.split('-').skip(1)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for Code {
+    type Err = CodeError;
+
+    fn from_str(text: &str) -> Result<Code, CodeError> {
+        Code::parse(text)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Code({}-…)", self.nameplate())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_taken_as_people_type_it() {
+        let check = |typed: &str, meant: &str| {
+            assert_eq!(
+                Code::parse(typed).map(|it| it.to_string()),
+                Ok(meant.to_owned()),
+                "{typed:?}"
+            );
+        };
+        check("7-crossover-clockwork", "7-crossover-clockwork");
+        check("  7-crossover-clockwork\n", "7-crossover-clockwork");
+        check("7 crossover clockwork", "7-crossover-clockwork");
+        check("7 - Crossover\t-  clockwork", "7-crossover-clockwork");
+        check("123-guitarist", "123-guitarist");
+        check("4-password", "4-password");
+        check("4-häuser-1-2-3", "4-häuser-1-2-3");
+    }
+
+    #[test]
+    fn what_is_no_code_is_refused_with_a_reason() {
+        let check = |typed: &str, reason: CodeError| {
+            assert_eq!(Code::parse(typed).map(|it| it.to_string()), Err(reason), "{typed:?}");
+        };
+        check(" ", CodeError::Empty);
+        check("7", CodeError::NoWord);
+        check("7-", CodeError::NoWord);
+        check("7-a--b", CodeError::NoWord);
+        check("7-a-", CodeError::NoWord);
+        check("crossover-clockwork", CodeError::NoNumber);
+        check("-7-a", CodeError::NoNumber);
+        check("٣-a", CodeError::NoNumber);
+        check("7-a\u{1b}[0m", CodeError::Character('\u{1b}'));
+        check(&format!("{}-a", "7".repeat(41)), CodeError::TooLong);
+        check(&format!("7-{}", "a".repeat(300)), CodeError::TooLong);
+    }
+
+    #[test]
+    fn a_log_does_not_learn_the_words() {
+        let code = Code::parse("7-crossover-clockwork").unwrap();
+        assert_eq!(format!("{code:?}"), "Code(7-…)");
+        assert_eq!(code.nameplate(), "7");
+        assert_eq!(code.words().collect::<Vec<_>>(), ["crossover", "clockwork"]);
+    }
+}

@@ -1,0 +1,50 @@
+//! The parsers of what strangers send, for fuzz targets. Not part of the interface.
+
+use bytes::BytesMut;
+
+use crate::key::Key;
+use crate::peer_message::{Ack, PeerMessage};
+use crate::records::Opener;
+use crate::server_message::ServerMessage;
+use crate::{Code, words};
+
+/// What a mailbox server says.
+pub fn server_message(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        drop(ServerMessage::parse(text));
+    }
+}
+
+/// What a peer says, once it is opened.
+pub fn peer_message(bytes: &[u8]) {
+    if let Some(message) = PeerMessage::parse(bytes)
+        && let Some(Ok(offer)) = message.offer
+    {
+        assert!(
+            offer.plain_name().is_ok_and(|it| !it.contains(char::is_control))
+                || offer.plain_name().is_err()
+        );
+    }
+    drop(Ack::parse(bytes));
+}
+
+/// What comes over the connection, in pieces of a length that the first byte says.
+pub fn records(bytes: &[u8]) {
+    let Some((piece, bytes)) = bytes.split_first() else { return };
+    let (mut opener, mut come) = (Opener::new(&Key::known()), BytesMut::new());
+    for piece in bytes.chunks(usize::from(*piece).max(1)) {
+        come.extend_from_slice(piece);
+        if opener.open(&mut come).is_err() {
+            return;
+        }
+    }
+}
+
+/// What a person types.
+pub fn code(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        drop(Code::parse(text));
+        drop(words::completions(text));
+        drop(words::check(text));
+    }
+}

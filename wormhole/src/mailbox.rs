@@ -1,0 +1,588 @@
+//! A mailbox at the server, held by a task of its own.
+//!
+//! After server-protocol.md. The task owns the websocket, so pings are answered and messages come in while nobody asks for
+//! them, and so that dropping the [`Mailbox`] at any moment is a polite end: the number is released and the mailbox closed,
+//! with the mood that was set last. When the server is lost, the task comes back as the same side for a while: the server
+//! then says everything again, and what was heard before is passed over.
+//!
+//! Knows nothing of keys: bodies are bytes. What a peer can make it hold is bounded; a peer that says more is an error.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::code::Code;
+use crate::error::{Error, Stage};
+use crate::hex;
+use crate::key::random;
+use crate::line::Line;
+use crate::server_message::{ClientMessage, Message, Mood, ServerMessage};
+use crate::settings::{APP, Settings};
+use crate::words;
+
+/// As many messages of the peer wait to be heard.
+const MOST_WAITING: usize = 64;
+/// As many messages of others are told apart in one mailbox.
+const MOST_MESSAGES: usize = 512;
+/// The pause before the first attempt to come back; it doubles, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// How a mailbox is found.
+pub(crate) enum Start {
+    /// Under a new number, for a code with so many random words.
+    Allocate { words: usize },
+    /// Under the number of a code.
+    Join { code: Code, absent: Absent },
+}
+
+/// What to do where nobody waits under a code's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// Say so, and leave the code as it is.
+    Fail,
+    /// Wait there: both sides have agreed on the code beforehand.
+    Wait,
+}
+
+/// An open mailbox. Dropping it is a good-bye.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    side: String,
+    sayings: mpsc::Sender<Saying>,
+    messages: mpsc::Receiver<Message>,
+    failure: oneshot::Receiver<Error>,
+    mood: watch::Sender<Mood>,
+    task: JoinHandle<()>,
+}
+
+/// What was found out while it was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) code: Code,
+    /// The server's message for people.
+    pub(crate) welcome: Option<String>,
+}
+
+/// What we have put into the mailbox, or will.
+#[derive(Debug)]
+struct Saying {
+    phase: String,
+    body: Vec<u8>,
+    /// Whether the server has it.
+    is_echoed: bool,
+}
+
+impl Mailbox {
+    /// Opens one. Dropping the future is a good-bye, as dropping the mailbox is.
+    pub(crate) async fn open(
+        settings: &Settings,
+        start: Start,
+    ) -> Result<(Mailbox, Opened), Error> {
+        let mut side = [0; 5];
+        random(&mut side)?;
+        let side = hex::encode(&side);
+        let (sayings, to_say) = mpsc::channel(MOST_WAITING);
+        let (heard, messages) = mpsc::channel(MOST_WAITING);
+        let (failed, failure) = oneshot::channel();
+        let (mood, mood_set) = watch::channel(Mood::Lonely);
+        let (reply, opened) = oneshot::channel();
+        let keeper = Keeper {
+            settings: settings.clone(),
+            side: side.clone(),
+            line: None,
+            number: None,
+            mailbox: None,
+            is_allocating: false,
+            said: Vec::new(),
+            seen: HashSet::new(),
+            to_say,
+            heard: Some(heard),
+        };
+        let task = settings.tracker.spawn(keeper.run(start, reply, failed, mood_set));
+        let mailbox = Mailbox { side, sayings, messages, failure, mood, task };
+        match opened.await {
+            Ok(Ok(opened)) => Ok((mailbox, opened)),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::Stopped),
+        }
+    }
+
+    /// Which side we are.
+    pub(crate) fn side(&self) -> &str {
+        &self.side
+    }
+
+    /// How we shall part, if nothing else is said.
+    pub(crate) fn set_mood(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// Puts something into the mailbox. It arrives before a good-bye that comes after it.
+    pub(crate) async fn say(&mut self, phase: &str, body: Vec<u8>) -> Result<(), Error> {
+        let saying = Saying { phase: phase.to_owned(), body, is_echoed: false };
+        match self.sayings.send(saying).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.why_it_ended()),
+        }
+    }
+
+    /// The same for whoever can't wait, and with no promise.
+    pub(crate) fn mention(&self, phase: &str, body: Vec<u8>) {
+        let saying = Saying { phase: phase.to_owned(), body, is_echoed: false };
+        if self.sayings.try_send(saying).is_err() {
+            tracing::debug!("the mailbox had ended before the last word");
+        }
+    }
+
+    /// What another side has put into it. A wait that is given up loses nothing.
+    pub(crate) async fn hear(&mut self) -> Result<Message, Error> {
+        match self.messages.recv().await {
+            Some(message) => Ok(message),
+            None => Err(self.why_it_ended()),
+        }
+    }
+
+    /// Says good-bye, and waits until it is said.
+    pub(crate) async fn close(self) {
+        let Mailbox { sayings, messages, failure, mood, task, .. } = self;
+        drop((sayings, messages, failure));
+        if let Err(error) = task.await {
+            tracing::debug!("the mailbox's task did not end in good order: {error}");
+        }
+        drop(mood);
+    }
+
+    fn why_it_ended(&mut self) -> Error {
+        self.failure.try_recv().unwrap_or(Error::MailboxLost { source: None })
+    }
+}
+
+/// The task that holds the mailbox.
+struct Keeper {
+    settings: Settings,
+    side: String,
+    /// None while the server is lost.
+    line: Option<Line>,
+    number: Option<Number>,
+    mailbox: Option<String>,
+    /// Whether a number was asked for and has not come.
+    is_allocating: bool,
+    said: Vec<Saying>,
+    /// Sides and phases of what was heard.
+    seen: HashSet<(String, String)>,
+    to_say: mpsc::Receiver<Saying>,
+    /// Taken away to tell that nothing more will come.
+    heard: Option<mpsc::Sender<Message>>,
+}
+
+/// The number of the code, at the server.
+struct Number {
+    text: String,
+    hold: Hold,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// It was allocated; nothing was claimed.
+    Reserved,
+    /// It was claimed, whether or not the server has said so.
+    Claimed,
+    /// It was given back, whether or not the server has said so.
+    Releasing,
+    Released,
+}
+
+/// Whether to go on.
+enum Next {
+    GoOn,
+    Part,
+}
+
+impl Keeper {
+    async fn run(
+        mut self,
+        start: Start,
+        mut reply: oneshot::Sender<Result<Opened, Error>>,
+        failed: oneshot::Sender<Error>,
+        mood: watch::Receiver<Mood>,
+    ) {
+        let limit = self.settings.limits.connect;
+        let begun = tokio::select! {
+            begun = tokio::time::timeout(limit, self.begin(start)) => begun,
+            () = reply.closed() => return self.part(Mood::Lonely).await,
+        };
+        let begun = begun.unwrap_or(Err(Error::TimedOut(Stage::Mailbox)));
+        let is_open = begun.is_ok();
+        // Nobody hears it where the caller is gone meanwhile; then the other channels are closed as well.
+        drop(reply.send(begun));
+        if is_open && let Err(error) = self.serve().await {
+            tracing::debug!("a mailbox ended: {error}");
+            drop(failed.send(error));
+            self.heard = None;
+        }
+        let mood = *mood.borrow();
+        self.part(mood).await;
+    }
+
+    /// From nothing to an open mailbox.
+    async fn begin(&mut self, start: Start) -> Result<Opened, Error> {
+        let line = self.line.insert(Line::open(&self.settings.mailbox).await?);
+        let welcome = greet(line, &self.side).await?;
+        let code = match start {
+            Start::Allocate { words } => self.allocate(words).await?,
+            Start::Join { code, absent } => {
+                self.join(&code, absent).await?;
+                code
+            }
+        };
+        let mailbox = self.mailbox.clone().unwrap_or_default();
+        self.line()?.say(&ClientMessage::Open { mailbox: &mailbox }).await?;
+        Ok(Opened { code, welcome })
+    }
+
+    async fn allocate(&mut self, words: usize) -> Result<Code, Error> {
+        self.is_allocating = true;
+        self.line()?.say(&ClientMessage::Allocate).await?;
+        let number = self.allocated().await?;
+        let words = words::random(words).map_err(|source| Error::Random { source })?;
+        let code = Code::parse(&format!("{number}-{words}"));
+        let code = code.map_err(|_impossible| Error::bad("the mailbox server's number"))?;
+        self.claim(number).await?;
+        Ok(code)
+    }
+
+    async fn join(&mut self, code: &Code, absent: Absent) -> Result<(), Error> {
+        let number = code.nameplate().to_owned();
+        if absent == Absent::Wait {
+            return self.claim(number).await;
+        }
+        let listed = self.list().await?;
+        if !listed.is_empty() && !listed.contains(&number) {
+            return Err(Error::NobodyThere);
+        }
+        self.claim(number.clone()).await?;
+        // An empty list may mean that there is nobody at all, or that the server gives no lists. Now that the number is
+        // ours, a list that is still empty is of the second kind.
+        if listed.is_empty() && self.list().await?.contains(&number) {
+            return Err(Error::NobodyThere);
+        }
+        Ok(())
+    }
+
+    async fn list(&mut self) -> Result<Vec<String>, Error> {
+        let line = self.line()?;
+        line.say(&ClientMessage::List).await?;
+        answer(line, |it| match it {
+            ServerMessage::Nameplates(numbers) => Some(numbers),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn allocated(&mut self) -> Result<String, Error> {
+        let number = answer(self.line()?, |it| match it {
+            ServerMessage::Allocated(number) => Some(number),
+            _ => None,
+        });
+        let text = number.await?;
+        self.number = Some(Number { text: text.clone(), hold: Hold::Reserved });
+        self.is_allocating = false;
+        Ok(text)
+    }
+
+    async fn claim(&mut self, number: String) -> Result<(), Error> {
+        self.number = Some(Number { text: number.clone(), hold: Hold::Claimed });
+        self.line()?.say(&ClientMessage::Claim { nameplate: &number }).await?;
+        self.claimed().await
+    }
+
+    async fn claimed(&mut self) -> Result<(), Error> {
+        let mailbox = answer(self.line()?, claimed).await?;
+        self.mailbox = Some(mailbox);
+        Ok(())
+    }
+
+    fn line(&mut self) -> Result<&mut Line, Error> {
+        self.line.as_mut().ok_or(Error::MailboxLost { source: None })
+    }
+
+    /// Carries messages both ways, until the mailbox is dropped.
+    async fn serve(&mut self) -> Result<(), Error> {
+        loop {
+            let Some(line) = &mut self.line else {
+                match self.come_back().await? {
+                    Next::GoOn => continue,
+                    Next::Part => return Ok(()),
+                }
+            };
+            let done = tokio::select! {
+                saying = self.to_say.recv() => match saying {
+                    Some(saying) => self.say(saying).await,
+                    None => return Ok(()),
+                },
+                heard = line.hear() => match heard {
+                    Ok(message) => self.take(message).await,
+                    Err(error) => Err(error),
+                },
+            };
+            match done {
+                Ok(()) => {}
+                Err(Error::MailboxLost { source }) => {
+                    tracing::debug!(?source, "the mailbox server was lost");
+                    self.line = None;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn say(&mut self, saying: Saying) -> Result<(), Error> {
+        self.said.push(saying);
+        let Some((saying, line)) = self.said.last().zip(self.line.as_mut()) else { return Ok(()) };
+        line.say(&ClientMessage::Add { phase: &saying.phase, body: &saying.body }).await
+    }
+
+    async fn take(&mut self, message: ServerMessage) -> Result<(), Error> {
+        match message {
+            ServerMessage::Message(message) if message.side == self.side => {
+                let said = self.said.iter_mut().find(|it| it.phase == message.phase);
+                if let Some(said) = said {
+                    said.is_echoed = true;
+                }
+                Ok(())
+            }
+            ServerMessage::Message(message) => {
+                if !self.seen.insert((message.side.clone(), message.phase.clone())) {
+                    return Ok(());
+                }
+                let is_full = match &self.heard {
+                    Some(heard) => {
+                        matches!(heard.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
+                    }
+                    None => false,
+                };
+                if is_full || self.seen.len() > MOST_MESSAGES {
+                    return Err(Error::bad("a flood of messages"));
+                }
+                // Both sides are there: nobody else needs the number.
+                self.release().await
+            }
+            ServerMessage::Released => {
+                if let Some(number) = &mut self.number {
+                    number.hold = Hold::Released;
+                }
+                Ok(())
+            }
+            ServerMessage::Error { error, asked } => match asked.as_deref() {
+                Some("release" | "close" | "list") => Ok(()),
+                _ => Err(refusal(error)),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    async fn release(&mut self) -> Result<(), Error> {
+        let Some((number, line)) = self.number.as_mut().zip(self.line.as_mut()) else {
+            return Ok(());
+        };
+        if number.hold != Hold::Claimed {
+            return Ok(());
+        }
+        number.hold = Hold::Releasing;
+        line.say(&ClientMessage::Release { nameplate: &number.text }).await
+    }
+
+    /// Tries to come back to a lost server, again and again, for as long as the limit says.
+    async fn come_back(&mut self) -> Result<Next, Error> {
+        let deadline = Instant::now() + self.settings.limits.reconnect;
+        let mut pause = FIRST_PAUSE;
+        let mut failure = None;
+        loop {
+            let (way, limit) = (Return::of(self), self.settings.limits.connect);
+            let attempt = async move {
+                tokio::time::sleep(pause).await;
+                let limited = tokio::time::timeout(limit, way.go()).await;
+                limited.unwrap_or(Err(Error::MailboxLost { source: None }))
+            };
+            let attempt = tokio::time::timeout_at(deadline, attempt);
+            let mut attempt = std::pin::pin!(attempt);
+            let mut later = Vec::new();
+            let outcome = loop {
+                let saying = tokio::select! {
+                    outcome = &mut attempt => break Some(outcome),
+                    saying = self.to_say.recv() => saying,
+                };
+                let Some(saying) = saying else { break None };
+                later.push(saying);
+            };
+            self.said.append(&mut later);
+            match outcome {
+                Some(Ok(Ok((line, mailbox)))) => {
+                    self.resume(line, mailbox).await?;
+                    return Ok(Next::GoOn);
+                }
+                Some(Ok(Err(
+                    error @ (Error::MailboxUnreachable { .. } | Error::MailboxLost { .. }),
+                ))) => {
+                    failure = Some(Box::new(error));
+                }
+                Some(Ok(Err(error))) => return Err(error),
+                Some(Err(_)) => {
+                    return Err(Error::MailboxLost { source: failure.map(|it| it as _) });
+                }
+                None => return Ok(Next::Part),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Goes on at a server that was found again.
+    async fn resume(&mut self, line: Line, mailbox: String) -> Result<(), Error> {
+        if self.mailbox.as_ref() != Some(&mailbox) {
+            // The server has forgotten all: it was started anew.
+            self.said.iter_mut().for_each(|it| it.is_echoed = false);
+            self.mailbox = Some(mailbox);
+        }
+        let line = self.line.insert(line);
+        for saying in self.said.iter().filter(|it| !it.is_echoed) {
+            line.say(&ClientMessage::Add { phase: &saying.phase, body: &saying.body }).await?;
+        }
+        match &self.number {
+            Some(number) if number.hold == Hold::Releasing => {
+                line.say(&ClientMessage::Release { nameplate: &number.text }).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives back what we hold at the server.
+    async fn part(mut self, mood: Mood) {
+        let limit = self.settings.limits.closing;
+        match tokio::time::timeout(limit, self.say_goodbye(mood)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!("the mailbox server did not hear the good-bye: {error}");
+            }
+            Err(_) => tracing::debug!("the mailbox server did not answer the good-bye"),
+        }
+        if let Some(line) = self.line.take() {
+            // Its answer is of no use.
+            tokio::time::timeout(limit, line.close()).await.unwrap_or_default();
+        }
+    }
+
+    async fn say_goodbye(&mut self, mood: Mood) -> Result<(), Error> {
+        if self.line.is_none() && self.has_to_come_back() {
+            let (line, mailbox) = Return::of(self).go().await?;
+            self.resume(line, mailbox).await?;
+        }
+        if self.line.is_none() {
+            return Ok(());
+        }
+        if self.is_allocating {
+            self.allocated().await?;
+        }
+        // The server only tells which mailbox is to be closed when the number is claimed.
+        match &self.number {
+            Some(Number { text, hold: Hold::Reserved }) => self.claim(text.clone()).await?,
+            Some(Number { hold: Hold::Claimed, .. }) if self.mailbox.is_none() => {
+                self.claimed().await?;
+            }
+            _ => {}
+        }
+        let Some(mailbox) = self.mailbox.take() else { return Ok(()) };
+        self.release().await?;
+        let line = self.line()?;
+        line.say(&ClientMessage::Close { mailbox: &mailbox, mood }).await?;
+        // What was said before is done when this is.
+        while line.hear().await? != ServerMessage::Closed {}
+        Ok(())
+    }
+
+    /// Whether somebody misses something, if we just stay away.
+    fn has_to_come_back(&self) -> bool {
+        let holds = self.number.as_ref().is_some_and(|it| it.hold != Hold::Released);
+        self.mailbox.is_some() && (holds || self.said.iter().any(|it| !it.is_echoed))
+    }
+}
+
+/// A way back to a mailbox.
+struct Return {
+    url: String,
+    side: String,
+    /// The number, while it is ours: claiming it again keeps it ours, and gets a new mailbox from a server that has
+    /// forgotten the old one.
+    number: Option<String>,
+    mailbox: String,
+}
+
+impl Return {
+    fn of(keeper: &Keeper) -> Return {
+        let number = keeper.number.as_ref().filter(|it| it.hold == Hold::Claimed);
+        Return {
+            url: keeper.settings.mailbox.clone(),
+            side: keeper.side.clone(),
+            number: number.map(|it| it.text.clone()),
+            mailbox: keeper.mailbox.clone().unwrap_or_default(),
+        }
+    }
+
+    async fn go(self) -> Result<(Line, String), Error> {
+        let mut line = Line::open(&self.url).await?;
+        greet(&mut line, &self.side).await?;
+        let mut mailbox = self.mailbox;
+        if let Some(number) = self.number {
+            line.say(&ClientMessage::Claim { nameplate: &number }).await?;
+            mailbox = answer(&mut line, claimed).await?;
+        }
+        line.say(&ClientMessage::Open { mailbox: &mailbox }).await?;
+        Ok((line, mailbox))
+    }
+}
+
+/// Hears the server's welcome, and says who we are. Gives its message for people.
+async fn greet(line: &mut Line, side: &str) -> Result<Option<String>, Error> {
+    let welcome = answer(line, |it| match it {
+        ServerMessage::Welcome { motd, error } => Some((motd, error)),
+        _ => None,
+    });
+    let (motd, error) = welcome.await?;
+    if let Some(error) = error {
+        return Err(Error::MailboxSaid(error));
+    }
+    line.say(&ClientMessage::Bind { app: APP, side }).await?;
+    Ok(motd)
+}
+
+/// Waits for an answer, and passes over what is none. Only for the time before the mailbox is open.
+async fn answer<T>(line: &mut Line, pick: impl Fn(ServerMessage) -> Option<T>) -> Result<T, Error> {
+    loop {
+        match line.hear().await? {
+            ServerMessage::Error { error, .. } => return Err(refusal(error)),
+            message => {
+                if let Some(answer) = pick(message) {
+                    return Ok(answer);
+                }
+            }
+        }
+    }
+}
+
+fn claimed(message: ServerMessage) -> Option<String> {
+    match message {
+        ServerMessage::Claimed(mailbox) => Some(mailbox),
+        _ => None,
+    }
+}
+
+fn refusal(error: String) -> Error {
+    match error.as_str() {
+        "crowded" => Error::Crowded,
+        "reclaimed" => Error::UsedUp,
+        _ => Error::MailboxSaid(error),
+    }
+}

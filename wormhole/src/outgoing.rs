@@ -1,0 +1,215 @@
+//! The sending side of a transfer: an offer, then its bytes, then the other side's word that it keeps them.
+//!
+//! As `incoming`, the other way round. Where the bytes come from is the caller's.
+
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Duration, timeout};
+
+use crate::error::{Error, Stage};
+use crate::hex;
+use crate::hints::Hints;
+use crate::link::{Link, LinkError, Role};
+use crate::offer::Offer;
+use crate::peer_message::{Ack, Answer, PeerMessage, Saying};
+use crate::session::Session;
+use crate::transit::{Door, Route, connect};
+
+/// After a broken connection, so long is waited for the other side's last record.
+const LAST_RECORD: Duration = Duration::from_millis(500);
+
+/// Something is offered, and we wait for the answer. Dropping it withdraws the offer.
+#[derive(Debug)]
+pub struct Outgoing {
+    session: Session,
+    offer: Offer,
+    /// None for a text, which comes with the offer.
+    door: Option<Door>,
+}
+
+impl Outgoing {
+    pub(crate) async fn begin(mut session: Session, offer: Offer) -> Result<Outgoing, Error> {
+        let door = match &offer {
+            Offer::Message(_) => None,
+            Offer::File { .. } | Offer::Directory { .. } => {
+                let settings = session.settings().clone();
+                let door = Door::open(&settings).await;
+                session.say(Saying::Transit(door.hints())).await?;
+                Some(door)
+            }
+        };
+        session.say(Saying::Offer(&offer)).await?;
+        Ok(Outgoing { session, offer, door })
+    }
+
+    /// Waits for the answer, and finds a way to the other side. None for a text, which has arrived then.
+    pub async fn accepted(self) -> Result<Option<Sending>, Error> {
+        let Outgoing { mut session, offer, door } = self;
+        let limit = session.settings().limits.answer;
+        let answered = timeout(limit, hear_answer(&mut session)).await;
+        let answered = answered.unwrap_or(Err(Error::TimedOut(Stage::Answer)));
+        let (answer, hints) = match answered {
+            Ok(answered) => answered,
+            Err(Error::PeerError(why)) => return Err(session.note(Error::Refused(why))),
+            Err(error) => return Err(session.note(error)),
+        };
+        match (answer, door) {
+            (Answer::File, Some(door)) => connected(session, &offer, door, &hints).await.map(Some),
+            (Answer::Message, None) => {
+                session.close().await;
+                Ok(None)
+            }
+            (Answer::Odd(what), _) => Err(session.note(Error::Refused(what))),
+            _ => Err(session.note(Error::bad("the other side's answer"))),
+        }
+    }
+
+    /// Withdraws the offer, and waits until the other side can know.
+    pub async fn close(self) {
+        self.session.give_up("the offer was withdrawn").await;
+    }
+}
+
+/// The answer, and the hints that came before it or with it.
+async fn hear_answer(session: &mut Session) -> Result<(Answer, Hints), Error> {
+    let mut hints = Hints::default();
+    loop {
+        let PeerMessage { transit, answer, .. } = session.hear().await?;
+        if let Some(transit) = transit {
+            hints = transit;
+        }
+        if let Some(answer) = answer {
+            return Ok((answer, hints));
+        }
+    }
+}
+
+async fn connected(
+    mut session: Session,
+    offer: &Offer,
+    door: Door,
+    hints: &Hints,
+) -> Result<Sending, Error> {
+    let settings = session.settings().clone();
+    let key = session.key().for_transit();
+    let connected = tokio::select! {
+        connected = connect(door, hints, &key, Role::Sender, &settings) => connected,
+        error = session.gives_up() => Err(error),
+    };
+    match connected {
+        Ok((link, route)) => {
+            let total = offer.size();
+            Ok(Sending { session, link, route, total, done: 0, checksum: Sha256::new() })
+        }
+        Err(error) => Err(session.note(error)),
+    }
+}
+
+/// Bytes are going. Dropping it ends the transfer.
+#[derive(Debug)]
+pub struct Sending {
+    session: Session,
+    link: Link,
+    route: Route,
+    total: u64,
+    done: u64,
+    checksum: Sha256,
+}
+
+impl Sending {
+    /// Which way they go.
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Bytes that were given to be sent.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Sends the next bytes. A future that is dropped has sent an unknown part of them: then there is only to end it.
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let done = self.done + bytes.len() as u64;
+        if done > self.total {
+            let error = Error::OtherSize { announced: self.total, found: done };
+            return Err(self.session.note(error));
+        }
+        self.checksum.update(bytes);
+        match self.link.send(bytes).await {
+            Ok(()) => self.done = done,
+            Err(error) => return Err(self.broken(error).await),
+        }
+        Ok(())
+    }
+
+    /// All bytes are sent: waits for the other side's word that it keeps them, and compares the checksum, if it gives one.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        if self.done != self.total {
+            let error = Error::OtherSize { announced: self.total, found: self.done };
+            return Err(self.session.note(error));
+        }
+        if let Err(error) = self.link.flush().await {
+            return Err(self.broken(error).await);
+        }
+        let limit = self.session.settings().limits.confirm;
+        let record = tokio::select! {
+            record = self.link.receive_within(limit) => record,
+            error = self.session.gives_up() => return Err(error),
+        };
+        let record = match record {
+            Ok(record) => record,
+            Err(LinkError::Stalled) => {
+                return Err(self.session.note(Error::TimedOut(Stage::Confirmation)));
+            }
+            Err(error) => return Err(self.broken(error).await),
+        };
+        match Ack::parse(&record) {
+            Some(Ack::Kept { sha256 }) => self.compare(sha256.as_deref())?,
+            Some(Ack::Failed(why)) => return Err(self.session.note(Error::NotAcknowledged(why))),
+            None => return Err(self.session.note(Error::bad("the other side's confirmation"))),
+        }
+        let Sending { session, link, .. } = self;
+        let limit = session.settings().limits.closing;
+        tokio::join!(link.close(limit), session.close());
+        Ok(())
+    }
+
+    /// Ends it early, and tells the other side why.
+    pub async fn fail(self, why: &str) {
+        // The word first: when the connection ends, the other side looks for it.
+        self.session.give_up(why).await;
+        drop(self.link);
+    }
+
+    fn compare(&mut self, theirs: Option<&str>) -> Result<(), Error> {
+        let ours = hex::encode(&std::mem::take(&mut self.checksum).finalize());
+        if theirs.is_some_and(|it| it != ours) {
+            return Err(self.session.note(Error::ChecksumDiffers));
+        }
+        Ok(())
+    }
+
+    /// What a broken connection means: the other side may have said why before it ended it.
+    async fn broken(&mut self, error: LinkError) -> Error {
+        let (done, total) = (self.done, self.total);
+        let error = match error {
+            LinkError::Odd(odd) => {
+                tracing::debug!("the other side sent what is no record: {odd}");
+                Error::bad("what the other side sent")
+            }
+            LinkError::Lost(source) => match self.last_words().await {
+                Some(reason) => reason,
+                None => Error::ConnectionLost { done, total, source },
+            },
+            LinkError::Stalled => Error::Stalled { done, total },
+        };
+        self.session.note(error)
+    }
+
+    async fn last_words(&mut self) -> Option<Error> {
+        let record = self.link.receive_within(LAST_RECORD).await;
+        match record.ok().and_then(|it| Ack::parse(&it)) {
+            Some(Ack::Failed(why)) => Some(Error::NotAcknowledged(why)),
+            _ => self.session.reason().await,
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Records: the pieces in which data cross the connection, each sealed.
+//!
+//! After transit.md, "Encryption": four bytes of length, then a nonce of 24 bytes that counts from zero, then the secretbox.
+//! Pure: bytes in, bytes out. Records are opened where they lie, and all that have come are joined to one piece, so that
+//! neither copies nor calls grow with their number. A length is checked before anything is kept for it.
+
+use std::fmt;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use crypto_secretbox::XSalsa20Poly1305;
+use crypto_secretbox::aead::AeadInPlace as _;
+
+use crate::key::{Key, NONCE, TAG};
+
+/// Plain bytes of the records that we send, as all clients do.
+pub(crate) const PLAIN: usize = 16 * 1024;
+/// Bytes of the longest record that is taken.
+const LONGEST: usize = 4 << 20;
+/// Bytes of a length.
+const LENGTH: usize = 4;
+/// Bytes of an empty record.
+const SHORTEST: usize = NONCE + TAG;
+/// As many empty records are passed over: they carry nothing, and could come for ever.
+const MOST_EMPTY: u32 = 64;
+
+/// What came is no record, or not the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OddRecord {
+    #[error("a record is longer than any client sends")]
+    TooLong,
+    #[error("a record is too short to be one")]
+    TooShort,
+    #[error("a record is not the next one")]
+    OutOfOrder,
+    #[error("a record was changed on its way")]
+    Changed,
+    #[error("there are too many empty records")]
+    Empty,
+}
+
+/// Opens what the other side sealed.
+pub(crate) struct Opener {
+    cipher: XSalsa20Poly1305,
+    next: u64,
+    empty: u32,
+}
+
+/// Seals what we send.
+pub(crate) struct Sealer {
+    cipher: XSalsa20Poly1305,
+    next: u64,
+}
+
+impl Opener {
+    pub(crate) fn new(key: &Key) -> Opener {
+        Opener { cipher: key.cipher(), next: 0, empty: 0 }
+    }
+
+    /// Takes all whole records from the front of what has come, and gives what was in them. Empty if none is whole.
+    pub(crate) fn open(&mut self, come: &mut BytesMut) -> Result<Bytes, OddRecord> {
+        let (mut at, mut end) = (0, 0);
+        while let Some(length) = length(come.get(at..).unwrap_or_default())? {
+            let start = at + LENGTH;
+            let Some(record) = come.get_mut(start..start + length) else { break };
+            self.open_one(record)?;
+            let (plain, stop) = (start + SHORTEST, start + length);
+            come.copy_within(plain..stop, end);
+            end += stop - plain;
+            at = stop;
+        }
+        let mut opened = come.split_to(at);
+        opened.truncate(end);
+        Ok(opened.freeze())
+    }
+
+    fn open_one(&mut self, record: &mut [u8]) -> Result<(), OddRecord> {
+        let (found, rest) = record.split_first_chunk_mut::<NONCE>().ok_or(OddRecord::TooShort)?;
+        let (tag, text) = rest.split_first_chunk_mut::<TAG>().ok_or(OddRecord::TooShort)?;
+        if *found != nonce(self.next) {
+            return Err(OddRecord::OutOfOrder);
+        }
+        if text.is_empty() {
+            self.empty += 1;
+            if self.empty > MOST_EMPTY {
+                return Err(OddRecord::Empty);
+            }
+        }
+        let (found, tag) = ((*found).into(), (*tag).into());
+        let opened = self.cipher.decrypt_in_place_detached(&found, b"", text, &tag);
+        opened.map_err(|_nothing_more| OddRecord::Changed)?;
+        self.next += 1;
+        Ok(())
+    }
+}
+
+impl Sealer {
+    pub(crate) fn new(key: &Key) -> Sealer {
+        Sealer { cipher: key.cipher(), next: 0 }
+    }
+
+    /// Appends bytes to what goes out, in as many records as they need; an empty one for none.
+    pub(crate) fn seal(&mut self, plain: &[u8], out: &mut BytesMut) {
+        if plain.is_empty() {
+            self.seal_one(plain, out);
+        }
+        for piece in plain.chunks(PLAIN) {
+            self.seal_one(piece, out);
+        }
+    }
+
+    fn seal_one(&mut self, plain: &[u8], out: &mut BytesMut) {
+        let nonce = nonce(self.next);
+        self.next += 1;
+        let length = SHORTEST + plain.len();
+        out.reserve(LENGTH + length);
+        out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+        out.put_slice(&nonce);
+        let mut sealed = out.split_off(out.len());
+        sealed.put_bytes(0, TAG);
+        sealed.put_slice(plain);
+        if let Some((tag, text)) = sealed.split_first_chunk_mut::<TAG>() {
+            // Only texts of many gigabytes are refused.
+            let sealed = self.cipher.encrypt_in_place_detached(&nonce.into(), b"", text);
+            *tag = sealed.unwrap_or_default().into();
+        }
+        out.unsplit(sealed);
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+/// How long the record is that begins here, if that has come.
+fn length(come: &[u8]) -> Result<Option<usize>, OddRecord> {
+    let Some(length) = come.first_chunk::<LENGTH>() else { return Ok(None) };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    match length {
+        0..SHORTEST => Err(OddRecord::TooShort),
+        SHORTEST..=LONGEST => Ok(Some(length)),
+        _ => Err(OddRecord::TooLong),
+    }
+}
+
+/// A count as a nonce: 24 bytes, the highest first.
+fn nonce(count: u64) -> [u8; NONCE] {
+    let mut nonce = [0; NONCE];
+    if let Some(end) = nonce.last_chunk_mut() {
+        *end = count.to_be_bytes();
+    }
+    nonce
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hex;
+    use crate::key::tests::counting;
+
+    fn transit(side: &str) -> Key {
+        counting().for_transit().derive(format!("transit_record_{side}_key").as_bytes())
+    }
+
+    /// Two records, as the Python client sealed them with the same key.
+    #[test]
+    fn records_are_those_of_the_other_clients() {
+        let expected = [
+            "0000002d000000000000000000000000000000000000000000000000c4c7142d3b1c49ae2ef740567bff62b0e6bdbe5baa",
+            "0000002d0000000000000000000000000000000000000000000000010e1f9378208c1e9993165e9f2d9d0c08412b4e48b2",
+        ];
+        let mut out = BytesMut::new();
+        let mut sealer = Sealer::new(&transit("sender"));
+        sealer.seal(b"hello", &mut out);
+        sealer.seal(b"world", &mut out);
+        assert_eq!(hex::encode(&out), expected.concat());
+        let opened = Opener::new(&transit("sender")).open(&mut out).unwrap();
+        assert_eq!((&opened[..], out.len()), (&b"helloworld"[..], 0));
+    }
+
+    #[test]
+    fn records_come_in_any_pieces() {
+        let plain: Vec<u8> = (0..100_000u32).map(|it| (it % 251) as u8).collect();
+        let mut sent = BytesMut::new();
+        Sealer::new(&counting()).seal(&plain, &mut sent);
+        for piece in [1000, 1, 16_384, 16_428, 70_000, 1 << 20] {
+            let (mut opener, mut come, mut all) =
+                (Opener::new(&counting()), BytesMut::new(), Vec::new());
+            for piece in sent.chunks(piece) {
+                come.put_slice(piece);
+                all.extend_from_slice(&opener.open(&mut come).unwrap());
+            }
+            assert_eq!(all, plain, "{piece}");
+            assert!(come.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_lying_length_is_refused_before_anything_is_kept_for_it() {
+        let check = |length: u32, expected: Result<usize, OddRecord>| {
+            let mut come = BytesMut::from(&length.to_be_bytes()[..]);
+            let opened = Opener::new(&counting()).open(&mut come).map(|it| it.len());
+            assert_eq!(opened, expected, "{length}");
+            assert!(come.capacity() < 1000);
+        };
+        check(0, Err(OddRecord::TooShort));
+        check(39, Err(OddRecord::TooShort));
+        check(40, Ok(0));
+        check(4 << 20, Ok(0));
+        check((4 << 20) + 1, Err(OddRecord::TooLong));
+        check(1 << 30, Err(OddRecord::TooLong));
+        check(u32::MAX, Err(OddRecord::TooLong));
+    }
+
+    #[test]
+    fn a_record_that_is_repeated_left_out_or_changed_is_refused() {
+        let mut records: Vec<BytesMut> = Vec::new();
+        let mut sealer = Sealer::new(&counting());
+        for text in ["one", "two", "three"] {
+            let mut out = BytesMut::new();
+            sealer.seal(text.as_bytes(), &mut out);
+            records.push(out);
+        }
+        let open = |order: &[usize]| {
+            let mut come = BytesMut::new();
+            for record in order {
+                come.put_slice(&records[*record]);
+            }
+            Opener::new(&counting()).open(&mut come)
+        };
+        assert_eq!(open(&[0, 1, 2]).unwrap(), "onetwothree");
+        assert_eq!(open(&[0, 0]), Err(OddRecord::OutOfOrder));
+        assert_eq!(open(&[0, 2]), Err(OddRecord::OutOfOrder));
+        assert_eq!(open(&[1]), Err(OddRecord::OutOfOrder));
+        for byte in LENGTH..records[0].len() {
+            let mut come = records[0].clone();
+            come[byte] ^= 1;
+            let expected =
+                if byte < LENGTH + NONCE { OddRecord::OutOfOrder } else { OddRecord::Changed };
+            assert_eq!(Opener::new(&counting()).open(&mut come), Err(expected), "{byte}");
+        }
+    }
+
+    #[test]
+    fn empty_records_do_not_go_on_for_ever() {
+        let (mut sealer, mut opener, mut come) =
+            (Sealer::new(&counting()), Opener::new(&counting()), BytesMut::new());
+        for _ in 0..MOST_EMPTY {
+            sealer.seal(b"", &mut come);
+        }
+        assert_eq!(opener.open(&mut come).unwrap(), "");
+        sealer.seal(b"", &mut come);
+        assert_eq!(opener.open(&mut come), Err(OddRecord::Empty));
+    }
+}
