@@ -270,6 +270,11 @@ impl Staged {
         self.name.text.parse().ok()
     }
 
+    /// The volume that it is on its way into.
+    pub fn volume(&self) -> &Arc<Volume> {
+        &self.volume
+    }
+
     /// Bytes written so far.
     pub fn len(&self) -> u64 {
         self.written

@@ -1,0 +1,452 @@
+//! Runs transfers, remembers them, and ends them in good order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::{OnceCell, mpsc};
+use tokio_util::task::TaskTracker;
+use volume::Volume;
+use volume::transfers::{Host, TransferRecords};
+use wormhole::Settings;
+
+use crate::job::{Answered, Ended, Job, Stop};
+use crate::question::Outstanding;
+use crate::receive::{World, receive};
+use crate::send::send;
+use crate::settings::{BadSettings, settings};
+use crate::transfer::{Answer, Direction, Now, Request, Servers, State, Transfer, VERSION};
+
+/// How many transfers that are over are remembered.
+const KEPT: usize = 200;
+/// How many may be under way at once.
+const MOST: usize = 32;
+
+/// All transfers of a volume. Cheap to clone: all clones are the same.
+#[derive(Clone, Debug)]
+pub struct Transfers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    volume: Arc<Volume>,
+    settings: Settings,
+    /// Which servers the program was told.
+    servers: Servers,
+    /// Opened with the first transfer, so that a start does not wait for it.
+    desk: OnceCell<(Arc<TransferRecords>, Host)>,
+    /// Those under way. Locked for a few instructions only.
+    live: Mutex<BTreeMap<u64, Arc<Job>>>,
+    outstanding: Outstanding,
+    tasks: TaskTracker,
+    is_over: AtomicBool,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    received: AtomicU64,
+    sent: AtomicU64,
+    done: AtomicU64,
+    failed: AtomicU64,
+    not_wanted: AtomicU64,
+}
+
+/// What there was since the start, and is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Transfers under way.
+    pub running: u64,
+    /// Transfers that ended well.
+    pub done: u64,
+    /// Those that went wrong or were interrupted.
+    pub failed: u64,
+    /// Those that were refused or cancelled.
+    pub not_wanted: u64,
+    /// Bytes that have come.
+    pub received: u64,
+    /// Bytes that have gone.
+    pub sent: u64,
+}
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is no such transfer.
+    #[error("there is no transfer {0}")]
+    NoSuch(u64),
+    /// It is over, or another program runs it.
+    #[error("transfer {0} is over")]
+    Over(u64),
+    /// The answer could not be taken.
+    #[error("{0}")]
+    Answer(String),
+    /// Too many are under way.
+    #[error("{MOST} transfers are under way: wait for one of them, or cancel it")]
+    TooMany,
+    /// The program ends.
+    #[error("the service is stopping: try again in a moment")]
+    Ending,
+    /// What was asked for can't be understood.
+    #[error("{0}")]
+    Wrong(String),
+    /// The settings can't be used.
+    #[error(transparent)]
+    Settings(#[from] BadSettings),
+    /// The records can't be read or written.
+    #[error("could not use .sounding/transfers")]
+    Records(#[source] io::Error),
+}
+
+impl Transfers {
+    /// Of a volume; does nothing yet. `servers` counts for more than what is written on the volume, and less than what a
+    /// request says.
+    pub fn new(volume: Arc<Volume>, settings: Settings, servers: Servers) -> Transfers {
+        Transfers(Arc::new(Inner {
+            volume,
+            settings,
+            servers,
+            desk: OnceCell::new(),
+            live: Mutex::default(),
+            outstanding: Outstanding::default(),
+            tasks: TaskTracker::new(),
+            is_over: AtomicBool::new(false),
+            counts: Counts::default(),
+        }))
+    }
+
+    /// Finds what was interrupted when the program that ran it ended: says so in its record, and removes what had
+    /// come. Forgets the oldest of too many. Returns those that were interrupted.
+    pub async fn recover(&self) -> Result<Vec<Transfer>, Refused> {
+        let volume = Arc::clone(&self.0.volume);
+        blocking(move || recover(&volume)).await
+    }
+
+    /// Begins a transfer; `by` says who wants it. Returns its number.
+    pub async fn start(&self, request: Request, by: &str) -> Result<u64, Refused> {
+        if self.0.is_over.load(Relaxed) {
+            return Err(Refused::Ending);
+        }
+        if self.live().len() >= MOST {
+            return Err(Refused::TooMany);
+        }
+        check(&request)?;
+        let (records, host) = self.desk().await?;
+        let inner = Arc::clone(&self.0);
+        let (wanted, by, its_records) = (request.clone(), by.to_owned(), Arc::clone(records));
+        let host = host.id;
+        let (settings, transfer) = blocking(move || {
+            let Inner { volume, settings: base, servers, .. } = &*inner;
+            let settings = settings(volume, base, servers, wanted.servers())?;
+            let begun = its_records.begin(|number| begin(number, &wanted, &by, host));
+            Ok((settings, begun.map_err(Refused::Records)?.1))
+        })
+        .await?;
+        let number = transfer.number;
+        let (job, answers) = Job::new(Arc::clone(records), transfer);
+        self.live().insert(number, Arc::clone(&job));
+        let world = World {
+            volume: Arc::clone(&self.0.volume),
+            settings,
+            outstanding: self.0.outstanding.clone(),
+        };
+        let transfers = self.clone();
+        self.0.tasks.spawn(async move { transfers.run(job, world, request, answers).await });
+        // It was told to end between the look above and now.
+        if self.0.is_over.load(Relaxed) {
+            self.stop_all("the service was stopped");
+        }
+        Ok(number)
+    }
+
+    /// Runs a transfer to its end. A mistake in the program ends that transfer only.
+    async fn run(
+        &self,
+        job: Arc<Job>,
+        world: World,
+        request: Request,
+        answers: mpsc::Receiver<Answered>,
+    ) {
+        let running = Arc::clone(&job);
+        let direction = request.direction();
+        let task = tokio::spawn(async move {
+            match request {
+                Request::Receive(wanted) => receive(&running, &world, wanted, answers).await,
+                Request::Send(wanted) => send(&running, &world, wanted).await,
+            }
+        });
+        let result = task.await.unwrap_or_else(|_panic| {
+            Err(Ended::failed("a mistake in this program ended it; its log says more"))
+        });
+        job.end(result).await;
+        let now = job.now().transfer;
+        self.0.counts.count(direction, &now);
+        let (number, bytes) = (now.number, now.done);
+        if now.state == State::Done {
+            tracing::info!(number, bytes, "transfer done");
+        } else {
+            let cause = now.cause.as_deref().unwrap_or_default();
+            tracing::warn!(number, bytes, cause, "transfer ended");
+        }
+        self.live().remove(&now.number);
+    }
+
+    /// All transfers, the youngest first.
+    pub async fn list(&self) -> Result<Vec<Now>, Refused> {
+        let volume = Arc::clone(&self.0.volume);
+        let mut all: BTreeMap<u64, Now> = blocking(move || {
+            let records = records(&volume)?;
+            let numbers = records.numbers().map_err(Refused::Records)?;
+            // One that can't be read is somebody else's: it is left out, and stays.
+            let read = |it| Some(over(records.read::<Transfer>(it).ok()??));
+            Ok(numbers.into_iter().filter_map(read).map(|it| (it.transfer.number, it)).collect())
+        })
+        .await?;
+        for job in self.live().values() {
+            let now = job.now();
+            all.insert(now.transfer.number, now);
+        }
+        Ok(all.into_values().rev().collect())
+    }
+
+    /// One transfer.
+    pub async fn get(&self, number: u64) -> Result<Now, Refused> {
+        let live = self.live().get(&number).cloned();
+        if let Some(job) = live {
+            return Ok(job.now());
+        }
+        let volume = Arc::clone(&self.0.volume);
+        let read = move || records(&volume)?.read::<Transfer>(number).map_err(Refused::Records);
+        blocking(read).await?.map(over).ok_or(Refused::NoSuch(number))
+    }
+
+    /// One transfer, as soon as it has changed since a change was told, or after a while.
+    pub async fn follow(&self, number: u64, change: u64, wait: Duration) -> Result<Now, Refused> {
+        let live = self.live().get(&number).cloned();
+        if let Some(job) = live {
+            let mut follower = job.follow();
+            drop(job);
+            let changed = follower.wait_for(|it| *it != change);
+            // Its time is over, or the transfer is: then that is told.
+            tokio::time::timeout(wait, changed).await.map(drop).unwrap_or_default();
+        }
+        self.get(number).await
+    }
+
+    /// Answers an offer.
+    pub async fn answer(&self, number: u64, answer: Answer) -> Result<(), Refused> {
+        let job = self.job(number).await?;
+        job.answer(answer).await.map_err(Refused::Answer)
+    }
+
+    /// Cancels a transfer; `by` says who wants that.
+    pub async fn cancel(&self, number: u64, by: &str) -> Result<(), Refused> {
+        self.job(number).await?.stop(Stop::Cancelled(by.to_owned()));
+        Ok(())
+    }
+
+    /// Forgets all that are over. Returns how many those were.
+    pub async fn forget(&self) -> Result<usize, Refused> {
+        let volume = Arc::clone(&self.0.volume);
+        blocking(move || {
+            let records = records(&volume)?;
+            let mut forgotten = 0;
+            for number in records.numbers().map_err(Refused::Records)? {
+                let transfer = records.read::<Transfer>(number);
+                if transfer.is_ok_and(|it| it.is_some_and(|it| it.state.is_over())) {
+                    records.remove(number).map_err(Refused::Records)?;
+                    forgotten += 1;
+                }
+            }
+            Ok(forgotten)
+        })
+        .await
+    }
+
+    /// How many are under way.
+    pub fn running(&self) -> usize {
+        self.live().len()
+    }
+
+    /// What there was since the start, and is now.
+    pub fn totals(&self) -> Totals {
+        let counts = &self.0.counts;
+        let live: Vec<_> = self.live().values().map(|it| it.now().transfer).collect();
+        let moved = |direction| -> u64 {
+            live.iter().filter(|it| it.direction == direction).map(|it| it.done).sum()
+        };
+        Totals {
+            running: live.len() as u64,
+            done: counts.done.load(Relaxed),
+            failed: counts.failed.load(Relaxed),
+            not_wanted: counts.not_wanted.load(Relaxed),
+            received: counts.received.load(Relaxed) + moved(Direction::Receive),
+            sent: counts.sent.load(Relaxed) + moved(Direction::Send),
+        }
+    }
+
+    /// Ends all transfers, because the program does, for a reason: the other sides are told, what had come is removed,
+    /// and the records say what happened. Takes no longer than `limit`.
+    pub async fn end(&self, reason: &str, limit: Duration) {
+        self.0.is_over.store(true, Relaxed);
+        self.stop_all(reason);
+        self.0.tasks.close();
+        let good_byes = self.0.settings.tracker.clone();
+        good_byes.close();
+        let all = async {
+            self.0.tasks.wait().await;
+            good_byes.wait().await;
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!("some transfers could not be ended in good order in time");
+        }
+    }
+
+    fn stop_all(&self, reason: &str) {
+        for job in self.live().values() {
+            job.stop(Stop::Ends(reason.to_owned()));
+        }
+    }
+
+    async fn job(&self, number: u64) -> Result<Arc<Job>, Refused> {
+        let live = self.live().get(&number).cloned();
+        match live {
+            Some(job) => Ok(job),
+            None => self.get(number).await.and(Err(Refused::Over(number))),
+        }
+    }
+
+    /// The records, and this program's place among those that run transfers.
+    async fn desk(&self) -> Result<&(Arc<TransferRecords>, Host), Refused> {
+        self.0
+            .desk
+            .get_or_try_init(|| {
+                let volume = Arc::clone(&self.0.volume);
+                blocking(move || {
+                    let records = records(&volume)?;
+                    let host = records.host().map_err(Refused::Records)?;
+                    Ok((Arc::new(records), host))
+                })
+            })
+            .await
+    }
+
+    fn live(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Job>>> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn count(&self, direction: Direction, transfer: &Transfer) {
+        let bytes = match direction {
+            Direction::Receive => &self.received,
+            Direction::Send => &self.sent,
+        };
+        bytes.fetch_add(transfer.done, Relaxed);
+        let how = match transfer.state {
+            State::Done => &self.done,
+            State::Refused | State::Cancelled => &self.not_wanted,
+            _ => &self.failed,
+        };
+        how.fetch_add(1, Relaxed);
+    }
+}
+
+fn records(volume: &Volume) -> Result<TransferRecords, Refused> {
+    volume.transfer_records(VERSION).map_err(Refused::Records)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refused> + Send + 'static,
+) -> Result<T, Refused> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|it| Err(Refused::Records(io::Error::other(it))))
+}
+
+/// What can be seen to be wrong before anything is begun.
+fn check(request: &Request) -> Result<(), Refused> {
+    let code = match request {
+        Request::Receive(it) => &it.code,
+        Request::Send(it) => &it.code,
+    };
+    if let Some(code) = code {
+        wormhole::Code::parse(code).map_err(|it| Refused::Wrong(crate::job::chain(&it)))?;
+    }
+    Ok(())
+}
+
+fn begin(number: u64, request: &Request, by: &str, host: volume::staging::StagedId) -> Transfer {
+    let (into, paths, code) = match request {
+        Request::Receive(it) => (Some(it.into.clone()), Vec::new(), it.code.clone()),
+        Request::Send(it) => (None, it.paths.clone(), it.code.clone()),
+    };
+    Transfer {
+        version: VERSION,
+        number,
+        direction: request.direction(),
+        state: State::Connecting,
+        code,
+        command: None,
+        into,
+        paths,
+        path: None,
+        offer: None,
+        text: None,
+        done: 0,
+        route: None,
+        started: Timestamp::now(),
+        started_by: by.to_owned(),
+        ended: None,
+        cause: None,
+        notes: Vec::new(),
+        host,
+        staged: None,
+    }
+}
+
+/// A transfer that this program does not run.
+fn over(transfer: Transfer) -> Now {
+    Now { transfer, change: 0, rate: None, quiet_seconds: None, question: None, is_live: false }
+}
+
+fn recover(volume: &Volume) -> Result<Vec<Transfer>, Refused> {
+    let records = records(volume)?;
+    let mut interrupted = Vec::new();
+    let mut ended = Vec::new();
+    for number in records.numbers().map_err(Refused::Records)? {
+        let mut transfer = match records.read::<Transfer>(number) {
+            Ok(Some(transfer)) => transfer,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(number, "could not read a transfer's record: {error}");
+                continue;
+            }
+        };
+        if transfer.state.is_over() {
+            ended.push(number);
+            continue;
+        }
+        if records.is_there(transfer.host).map_err(Refused::Records)? {
+            continue;
+        }
+        if let Some(staged) = transfer.staged.take() {
+            volume.remove_staged(staged).map_err(Refused::Records)?;
+        }
+        transfer.cause = Some(match transfer.percent() {
+            0 => "the program that ran it ended before anything had come".to_owned(),
+            percent => format!("the program that ran it ended at about {percent} %"),
+        });
+        transfer.state = State::Interrupted;
+        transfer.ended = Some(Timestamp::now());
+        records.write(number, &transfer).map_err(Refused::Records)?;
+        interrupted.push(transfer);
+    }
+    ended.sort_unstable();
+    for number in ended.iter().rev().skip(KEPT) {
+        records.remove(*number).map_err(Refused::Records)?;
+    }
+    Ok(interrupted)
+}

@@ -1,0 +1,277 @@
+//! A transfer that is under way: what is known of it, who wants it stopped, and how it gets on.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use volume::transfers::TransferRecords;
+
+use crate::transfer::{Answer, Now, Question, State, Transfer};
+
+/// How far back the rate looks.
+const RATE_OVER: Duration = Duration::from_secs(5);
+/// How often it is looked at.
+const RATE_EVERY: Duration = Duration::from_millis(250);
+/// How often it is written down how far a transfer is.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
+
+/// An operator's answer, and where it goes whether it could be taken.
+pub(crate) type Answered = (Answer, oneshot::Sender<Result<(), String>>);
+
+/// A transfer under way.
+#[derive(Debug)]
+pub(crate) struct Job {
+    records: Arc<TransferRecords>,
+    /// Locked for a few instructions only.
+    live: Mutex<Live>,
+    change: watch::Sender<u64>,
+    done: AtomicU64,
+    answers: mpsc::Sender<Answered>,
+    stop: CancellationToken,
+    stopped: OnceLock<Stop>,
+}
+
+#[derive(Debug)]
+struct Live {
+    transfer: Transfer,
+    question: Option<Question>,
+    /// How much there was when.
+    samples: VecDeque<(Instant, u64)>,
+    moved: Instant,
+    saved: Instant,
+}
+
+/// Why a transfer is not wanted any more.
+#[derive(Clone, Debug)]
+pub(crate) enum Stop {
+    /// Somebody cancelled it.
+    Cancelled(String),
+    /// The program ends, for this reason.
+    Ends(String),
+}
+
+/// How a transfer ended, otherwise than well.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) state: State,
+    pub(crate) cause: String,
+}
+
+impl Job {
+    pub(crate) fn new(
+        records: Arc<TransferRecords>,
+        transfer: Transfer,
+    ) -> (Arc<Job>, mpsc::Receiver<Answered>) {
+        let now = Instant::now();
+        let (answers, answered) = mpsc::channel(1);
+        let live =
+            Live { transfer, question: None, samples: VecDeque::new(), moved: now, saved: now };
+        let job = Job {
+            records,
+            live: Mutex::new(live),
+            change: watch::Sender::new(0),
+            done: AtomicU64::new(0),
+            answers,
+            stop: CancellationToken::new(),
+            stopped: OnceLock::new(),
+        };
+        (Arc::new(job), answered)
+    }
+
+    /// What is known of it now.
+    pub(crate) fn now(&self) -> Now {
+        let done = self.done.load(Relaxed);
+        let live = self.live();
+        let mut transfer = live.transfer.clone();
+        transfer.done = done;
+        let is_running = transfer.state == State::Running;
+        let rate = live.samples.front().filter(|_| is_running).and_then(|(when, before)| {
+            let millis = u64::try_from(when.elapsed().as_millis()).ok().filter(|it| *it >= 200)?;
+            Some(done.saturating_sub(*before).saturating_mul(1000) / millis)
+        });
+        Now {
+            rate,
+            quiet_seconds: is_running.then(|| live.moved.elapsed().as_secs()),
+            question: live.question.clone(),
+            change: *self.change.borrow(),
+            is_live: !transfer.state.is_over(),
+            transfer,
+        }
+    }
+
+    /// Changes what is known of it, writes that down, and tells followers.
+    pub(crate) async fn set(&self, change: impl FnOnce(&mut Transfer)) {
+        change(&mut self.live().transfer);
+        self.save().await;
+        self.tell();
+    }
+
+    /// The state alone.
+    pub(crate) async fn enter(&self, state: State) {
+        self.set(|it| it.state = state).await;
+    }
+
+    /// Asks an operator; none when that is over.
+    pub(crate) fn ask(&self, question: Option<Question>) {
+        self.live().question = question;
+        self.tell();
+    }
+
+    /// Bytes have come or gone. Now and then that is written down.
+    pub(crate) async fn advance(&self, bytes: u64) {
+        let done = self.done.fetch_add(bytes, Relaxed) + bytes;
+        let now = Instant::now();
+        let is_to_save = {
+            let mut live = self.live();
+            live.moved = now;
+            if live.samples.back().is_none_or(|(when, _)| now - *when >= RATE_EVERY) {
+                live.samples.push_back((now, done));
+            }
+            while live.samples.front().is_some_and(|(when, _)| now - *when > RATE_OVER) {
+                live.samples.pop_front();
+            }
+            now - live.saved >= SAVE_EVERY
+        };
+        if is_to_save {
+            self.save().await;
+        }
+    }
+
+    /// Bytes begin to flow.
+    pub(crate) fn begin(&self) {
+        let now = Instant::now();
+        let mut live = self.live();
+        live.samples = VecDeque::from([(now, self.done.load(Relaxed))]);
+        live.moved = now;
+    }
+
+    /// What has come or gone so far.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Relaxed)
+    }
+
+    /// Hands an operator's answer to the transfer; says whether it could be taken.
+    pub(crate) async fn answer(&self, answer: Answer) -> Result<(), String> {
+        let (reply, replied) = oneshot::channel();
+        let not_asked = || "nothing is asked of you any more".to_owned();
+        if self.live().question.is_none() {
+            return Err(not_asked());
+        }
+        self.answers.send((answer, reply)).await.map_err(|_closed| not_asked())?;
+        replied.await.unwrap_or_else(|_closed| Err(not_asked()))
+    }
+
+    /// It is not wanted any more. The first who says so counts.
+    pub(crate) fn stop(&self, why: Stop) {
+        self.stopped.get_or_init(|| why);
+        self.stop.cancel();
+    }
+
+    /// Done when it is not wanted any more.
+    pub(crate) async fn stopped(&self) -> Ended {
+        self.stop.cancelled().await;
+        let percent = self.now().transfer.percent();
+        let how_far = if percent > 0 { format!(" at {percent} %") } else { String::new() };
+        match self.stopped.get() {
+            Some(Stop::Ends(why)) => {
+                Ended { state: State::Interrupted, cause: format!("{why}{how_far}") }
+            }
+            Some(Stop::Cancelled(by)) => {
+                Ended { state: State::Cancelled, cause: format!("cancelled by {by}{how_far}") }
+            }
+            None => Ended { state: State::Cancelled, cause: "cancelled".to_owned() },
+        }
+    }
+
+    /// What comes of a wait, unless the transfer is not wanted any more.
+    pub(crate) async fn unless_stopped<T, E: Into<Ended>>(
+        &self,
+        wait: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Ended> {
+        tokio::select! {
+            biased;
+            ended = self.stopped() => Err(ended),
+            result = wait => result.map_err(Into::into),
+        }
+    }
+
+    /// Followers get word of each change.
+    pub(crate) fn follow(&self) -> watch::Receiver<u64> {
+        self.change.subscribe()
+    }
+
+    /// It is over, well or not.
+    pub(crate) async fn end(&self, result: Result<(), Ended>) {
+        self.live().question = None;
+        self.set(|it| {
+            it.ended = Some(Timestamp::now());
+            it.staged = None;
+            match result {
+                Ok(()) => it.state = State::Done,
+                Err(ended) => (it.state, it.cause) = (ended.state, Some(ended.cause)),
+            }
+        })
+        .await;
+    }
+
+    fn tell(&self) {
+        self.change.send_modify(|it| *it += 1);
+    }
+
+    async fn save(&self) {
+        let transfer = {
+            let mut live = self.live();
+            live.saved = Instant::now();
+            live.transfer.done = self.done.load(Relaxed);
+            live.transfer.clone()
+        };
+        let (records, number) = (Arc::clone(&self.records), transfer.number);
+        let written = tokio::task::spawn_blocking(move || records.write(number, &transfer)).await;
+        // The transfer goes on: what is not written down is not lost before a crash.
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(number, "could not write a transfer's record: {error}");
+            }
+            Err(error) => tracing::error!(number, "writing a transfer's record broke off: {error}"),
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ended {
+    /// It went wrong, for a cause in plain words.
+    pub(crate) fn failed(cause: impl Into<String>) -> Ended {
+        Ended { state: State::Failed, cause: cause.into() }
+    }
+}
+
+impl From<wormhole::Error> for Ended {
+    fn from(error: wormhole::Error) -> Ended {
+        let state = match &error {
+            wormhole::Error::Refused(_) => State::Refused,
+            _ => State::Failed,
+        };
+        Ended { state, cause: chain(&error) }
+    }
+}
+
+/// An error with all its causes.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,89 @@
+//! Sending, step by step:
+//!
+//! 1. See what there is to send: its names, sizes and, of a folder, the length of the zip stream.
+//! 2. Meet the receiver, with a code that is made here as a rule.
+//! 3. Offer it, and wait for their answer.
+//! 4. Read and send. A file that changes meanwhile ends the transfer: the other side throws away what it has.
+//! 5. Wait until they say that they have it, and compare the checksum.
+
+use std::sync::Arc;
+
+use wormhole::{Absent, Code, Offer, Sending, Settings};
+
+use crate::job::{Ended, Job, chain};
+use crate::question::offered;
+use crate::reading::Parcel;
+use crate::receive::{World, options, route};
+use crate::transfer::{Send, State};
+
+/// Words of a code that is made here.
+const WORDS: usize = 2;
+
+/// Sends.
+pub(crate) async fn send(job: &Job, world: &World, wanted: Send) -> Result<(), Ended> {
+    let (offer, parcel) = if let Some(text) = &wanted.text {
+        (Offer::Message(text.clone()), None)
+    } else {
+        let parcel = pack(world, &wanted).await?;
+        (parcel.offer.clone(), Some(parcel))
+    };
+    let notes = parcel.as_ref().map(|it| it.notes.clone()).unwrap_or_default();
+    job.set(|it| (it.offer, it.notes) = (Some(offered(&offer)), notes)).await;
+
+    let invitation = match &wanted.code {
+        Some(code) => {
+            let code = Code::parse(code).map_err(|it| Ended::failed(chain(&it)))?;
+            job.unless_stopped(wormhole::join(&world.settings, &code, Absent::Wait)).await?
+        }
+        None => job.unless_stopped(wormhole::allocate(&world.settings, WORDS)).await?,
+    };
+    let code = invitation.code().to_string();
+    let command = command(&world.settings, &code);
+    job.set(|it| (it.code, it.command, it.state) = (Some(code), Some(command), State::Waiting))
+        .await;
+    let wormhole = job.unless_stopped(invitation.peer()).await?;
+    let outgoing = job.unless_stopped(wormhole.offer(offer)).await?;
+    job.enter(State::Offered).await;
+    let sending = job.unless_stopped(outgoing.accepted()).await?;
+    match (sending, parcel) {
+        (Some(sending), Some(parcel)) => give(job, world, sending, parcel).await,
+        // A text was read and acknowledged: that was all.
+        _ => Ok(()),
+    }
+}
+
+fn command(settings: &Settings, code: &str) -> String {
+    format!("wormhole {}receive {code}", options(settings))
+}
+
+async fn pack(world: &World, wanted: &Send) -> Result<Parcel, Ended> {
+    let (volume, paths) = (Arc::clone(&world.volume), wanted.paths.clone());
+    let packed = tokio::task::spawn_blocking(move || Parcel::pack(&volume, &paths)).await;
+    let packed = packed.map_err(|it| Ended::failed(it.to_string()))?;
+    packed.map_err(|it| Ended::failed(chain(&it)))
+}
+
+async fn give(job: &Job, world: &World, mut sending: Sending, parcel: Parcel) -> Result<(), Ended> {
+    let route = route(sending.route());
+    job.set(|it| (it.state, it.route) = (State::Running, Some(route))).await;
+    job.begin();
+    let mut pieces = parcel.read(Arc::clone(&world.volume));
+    while let Some(piece) = pieces.recv().await {
+        let sent = match piece {
+            Err(error) => Err(Ended::failed(chain(&error))),
+            Ok(bytes) => {
+                let sent = job.unless_stopped(sending.send(&bytes)).await;
+                sent.map(|()| bytes.len() as u64)
+            }
+        };
+        match sent {
+            Ok(len) => job.advance(len).await,
+            Err(ended) => {
+                sending.fail(&ended.cause).await;
+                return Err(ended);
+            }
+        }
+    }
+    job.enter(State::Storing).await;
+    job.unless_stopped(sending.finish()).await
+}

@@ -1,0 +1,121 @@
+//! Which servers transfers go by: flags and variables first, then the file on the volume, then the public ones.
+
+use volume::Volume;
+use wormhole::{RelayHint, Settings};
+
+use crate::transfer::Servers;
+
+/// Settings that can't be understood, in plain words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSettings {
+    /// A line of the file is none.
+    #[error(".sounding/wormhole.conf, line {line}: {what}")]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// The file can't be read.
+    #[error("could not read .sounding/wormhole.conf: {0}")]
+    File(String),
+    /// A flag or a variable.
+    #[error("{0}")]
+    Flag(String),
+}
+
+/// What is configured on the volume, over it what the program was told, and over that what was asked for.
+pub(crate) fn settings(
+    volume: &Volume,
+    base: &Settings,
+    told: &Servers,
+    wanted: &Servers,
+) -> Result<Settings, BadSettings> {
+    let text = volume.wormhole_settings().map_err(|it| BadSettings::File(it.to_string()))?;
+    let on_volume = parse(text.as_deref().unwrap_or_default())?;
+    let mut settings = base.clone();
+    for servers in [&on_volume, told, wanted] {
+        if let Some(mailbox) = &servers.mailbox {
+            settings.mailbox = mailbox_url(mailbox).map_err(BadSettings::Flag)?;
+        }
+        if !servers.relays.is_empty() {
+            let relays = servers.relays.iter().map(|it| relay(it));
+            settings.relays = relays.collect::<Result<_, _>>().map_err(BadSettings::Flag)?;
+        }
+    }
+    Ok(settings)
+}
+
+/// A mailbox server's URL.
+pub fn mailbox_url(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.starts_with("ws://") || text.starts_with("wss://") {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{text}` is no mailbox server: it looks like ws://relay.example.org:4000/v1"))
+}
+
+/// A transit relay's address.
+pub fn relay(text: &str) -> Result<RelayHint, String> {
+    let text = text.trim();
+    text.parse().map_err(|_bad| {
+        format!("`{text}` is no transit relay: it looks like tcp:relay.example.org:4001")
+    })
+}
+
+/// Lines of `name = value`; `#` begins a comment.
+fn parse(text: &str) -> Result<Servers, BadSettings> {
+    let mut servers = Servers::default();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let bad = |what: String| BadSettings::Line { line: number + 1, what };
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(bad(format!("`{line}` is no line like `relay = tcp:HOST:PORT`")));
+        };
+        match name.trim() {
+            "mailbox" => servers.mailbox = Some(mailbox_url(value).map_err(bad)?),
+            "relay" => servers.relays.push(relay(value).map_err(bad)?.to_string()),
+            name => {
+                return Err(bad(format!("`{name}` is not known here; `mailbox` and `relay` are")));
+            }
+        }
+    }
+    Ok(servers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_a_few_lines() {
+        let text = "# ours\n\nmailbox = ws://a.example:4000/v1\nrelay=tcp:a.example:4001\nrelay = tcp:b.example:4001\n";
+        let servers = parse(text).unwrap();
+        assert_eq!(servers.mailbox.as_deref(), Some("ws://a.example:4000/v1"));
+        assert_eq!(servers.relays, ["tcp:a.example:4001", "tcp:b.example:4001"]);
+        assert_eq!(parse("").unwrap(), Servers::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(parse(text).unwrap_err().to_string(), expected);
+        };
+        check(
+            "# x\nmailbox = http://a",
+            ".sounding/wormhole.conf, line 2: `http://a` is no mailbox server: it looks like ws://relay.example.org:4000/v1",
+        );
+        check(
+            "relay = b:4001",
+            ".sounding/wormhole.conf, line 1: `b:4001` is no transit relay: it looks like tcp:relay.example.org:4001",
+        );
+        check(
+            "relais = x",
+            ".sounding/wormhole.conf, line 1: `relais` is not known here; `mailbox` and `relay` are",
+        );
+        check("x", ".sounding/wormhole.conf, line 1: `x` is no line like `relay = tcp:HOST:PORT`");
+    }
+}

@@ -1,0 +1,218 @@
+//! Unpacks an archive that was sent as a file: a tar of `wormhole-rs`, which sends folders so, or somebody's zip.
+//!
+//! The archive has come whole and is staged; what is in it becomes a staged folder beside it. Where that fails the
+//! caller still has the archive. Links and special files are refused, hidden names left out; a single folder at the
+//! top is taken for the folder itself.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use volume::RelPath;
+use volume::staged_folder::StagedFolder;
+use volume::staging::{PublishError, StageError, Staged};
+
+use crate::question::{Plan, is_tar};
+use crate::storing::{Hidden, StoreError, WHO, place, safe};
+
+/// Bytes that are read at a time.
+const BLOCK: usize = 256 << 10;
+
+/// What was unpacked.
+pub(crate) struct Unpacked {
+    pub(crate) path: RelPath,
+    pub(crate) hidden: Hidden,
+}
+
+/// Why an archive can't be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UnpackError {
+    /// It is none, or a broken one.
+    #[error("it can't be read")]
+    Read(#[source] io::Error),
+    /// It is no zip, or one that is not understood.
+    #[error("it can't be read")]
+    Zip(#[source] zip::result::ZipError),
+    /// Something in it is neither a file nor a folder.
+    #[error("`{name}` is neither a file nor a folder")]
+    Special { name: String },
+    /// A file in it is longer than the archive says.
+    #[error("`{name}` is longer than the archive says")]
+    Longer { name: String },
+    /// There is not enough room for what is in it.
+    #[error(transparent)]
+    NoRoom(#[from] volume::space::NoRoom),
+    /// It can't be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no staging.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// It can't be put in place.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// What becomes of a thing in an archive.
+enum Member {
+    Folder,
+    /// Of so many bytes.
+    File(u64),
+    Special,
+}
+
+/// Unpacks a staged archive, and puts what was in it where the plan says.
+pub(crate) fn unpack(staged: &Staged, plan: &Plan) -> Result<Unpacked, UnpackError> {
+    let volume = staged.volume();
+    let folder = volume.stage_folder()?;
+    let archive = staged.read_again().map_err(UnpackError::Read)?;
+    let mut into = Into { folder: &folder, top: Vec::new(), hidden: Hidden::default() };
+    if is_tar(&plan.offer.name) {
+        into.top = top(tar_names(&archive).map_err(UnpackError::Read)?);
+        into.tar(&archive)?;
+    } else {
+        let mut zip = zip::ZipArchive::new(archive).map_err(UnpackError::Zip)?;
+        let names: Result<Vec<_>, _> =
+            zip.file_names().map(|it| it.map(|it| it.as_bytes().to_vec())).collect();
+        into.top = top(names.map_err(UnpackError::Zip)?);
+        let total = zip.decompressed_size().and_then(|it| u64::try_from(it).ok());
+        volume.make_room(total.unwrap_or(u64::MAX)).map_err(UnpackError::Read)??;
+        into.zip(&mut zip)?;
+    }
+    let hidden = into.hidden;
+    let published = folder.publish(&plan.to, plan.exists, WHO, &|_| true)?;
+    Ok(Unpacked { path: published.path, hidden })
+}
+
+/// Where an archive goes that could not be unpacked: beside the folder that it should have become.
+pub(crate) fn beside(folder: &RelPath, archive: &str) -> RelPath {
+    let parent = folder.parent().unwrap_or_default();
+    parent.join(archive.as_bytes()).unwrap_or_else(|_refusal| folder.clone())
+}
+
+/// The single folder that all names lie in, with a slash behind it; empty where there is none.
+fn top(names: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut top: Option<Vec<u8>> = None;
+    for name in names {
+        let name = name.strip_prefix(b"./").unwrap_or(&name);
+        if name.is_empty() {
+            continue;
+        }
+        let Some(end) = name.iter().position(|it| *it == b'/') else { return Vec::new() };
+        let first = name.get(..=end).unwrap_or_default();
+        match &top {
+            None => top = Some(first.to_vec()),
+            Some(top) if top == first => {}
+            Some(_) => return Vec::new(),
+        }
+    }
+    top.unwrap_or_default()
+}
+
+fn tar_names(archive: &File) -> io::Result<Vec<Vec<u8>>> {
+    let mut archive = archive;
+    archive.seek(SeekFrom::Start(0))?;
+    let mut names = Vec::new();
+    for entry in tar::Archive::new(archive).entries_with_seek()? {
+        let entry = entry?;
+        let mut name = entry.path_bytes().into_owned();
+        if entry.header().entry_type().is_dir() && !name.ends_with(b"/") {
+            name.push(b'/');
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+struct Into<'a> {
+    folder: &'a StagedFolder,
+    top: Vec<u8>,
+    hidden: Hidden,
+}
+
+impl Into<'_> {
+    fn tar(&mut self, mut archive: &File) -> Result<(), UnpackError> {
+        archive.seek(SeekFrom::Start(0)).map_err(UnpackError::Read)?;
+        let mut archive = tar::Archive::new(archive);
+        for entry in archive.entries_with_seek().map_err(UnpackError::Read)? {
+            let mut entry = entry.map_err(UnpackError::Read)?;
+            let kind = entry.header().entry_type();
+            let member = match kind {
+                _ if kind.is_dir() => Member::Folder,
+                _ if kind.is_file() || kind.is_contiguous() => Member::File(entry.size()),
+                // Said for the whole archive, of no entry.
+                _ if kind.is_pax_global_extensions() => continue,
+                _ => Member::Special,
+            };
+            let name = entry.path_bytes().into_owned();
+            self.put(&name, &member, &mut entry)?;
+        }
+        Ok(())
+    }
+
+    fn zip(&mut self, archive: &mut zip::ZipArchive<File>) -> Result<(), UnpackError> {
+        for index in 0..archive.len() {
+            let mut entry = archive.by_index(index).map_err(UnpackError::Zip)?;
+            let member = match (entry.is_dir(), entry.is_symlink()) {
+                (true, _) => Member::Folder,
+                (false, true) => Member::Special,
+                (false, false) => Member::File(entry.size()),
+            };
+            let name = entry.name().map_err(UnpackError::Zip)?.as_bytes().to_vec();
+            self.put(&name, &member, &mut entry)?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        name: &[u8],
+        member: &Member,
+        content: &mut dyn Read,
+    ) -> Result<(), UnpackError> {
+        let plain = name.strip_prefix(b"./").unwrap_or(name);
+        let plain = plain.strip_prefix(self.top.as_slice()).unwrap_or(plain);
+        let is_top = self.top.strip_suffix(b"/") == Some(plain);
+        if is_top || plain.is_empty() {
+            return Ok(());
+        }
+        let Some(path) = place(plain, &mut self.hidden)? else { return Ok(()) };
+        match member {
+            Member::Special => Err(UnpackError::Special { name: safe(name) }),
+            Member::Folder => Ok(self.folder.make_folder(&path).map_err(StoreError::from)?),
+            Member::File(size) => {
+                let mut file = self.folder.file(&path).map_err(StoreError::from)?;
+                let mut block = vec![0; BLOCK];
+                let mut left = *size;
+                loop {
+                    let read = content.read(&mut block).map_err(UnpackError::Read)?;
+                    let bytes = block.get(..read).unwrap_or_default();
+                    if bytes.is_empty() {
+                        return Ok(());
+                    }
+                    left = left
+                        .checked_sub(read as u64)
+                        .ok_or_else(|| UnpackError::Longer { name: safe(name) })?;
+                    file.write(bytes)?;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_folder_at_the_top_is_the_folder_itself() {
+        let check = |names: &[&str], expected: &str| {
+            let names = names.iter().map(|it| it.as_bytes().to_vec());
+            assert_eq!(String::from_utf8(top(names)).unwrap(), expected);
+        };
+        check(&["tree/", "tree/a", "tree/b/c"], "tree/");
+        check(&["./", "./tree/", "./tree/a"], "tree/");
+        check(&["tree/a", "other/b"], "");
+        check(&["tree/a", "b"], "");
+        check(&[], "");
+    }
+}
