@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::journal::{Change, ChangeKind, Journal};
 use volume::key_use::KeyUses;
 use volume::{RelPath, names};
+
+mod transfers;
 
 use crate::activity::{ConsoleNow, Figures, OpenNow, Recent};
 use crate::app::App;
@@ -67,6 +69,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/service", get(service))
         .route("/activity", get(activity).delete(end))
         .route("/keys", get(keys))
+        .route("/transfers", get(transfers::list).post(transfers::start).delete(transfers::forget))
+        .route("/transfers/{number}", get(transfers::get).delete(transfers::cancel))
+        .route("/transfers/{number}/answer", post(transfers::answer))
         .fallback(|| async { Problem::NotFound })
         .with_state(app)
 }
@@ -145,7 +150,7 @@ async fn activity(
     let (space, latest) = looked.await.map_err(Problem::internal)?;
     let space = space.map_err(Problem::internal)?;
     let (activity, open) = (&app.activity, app.activity.open());
-    let awake = awake(&open, activity.consoles().len());
+    let awake = awake(&open, app.transfers.running(), activity.consoles().len());
     let trouble =
         app.key_file.trouble().map(|it| format!("auth-keys.csv is not in force: {}", it.what));
     Ok(Json(ActivityNow {
@@ -162,7 +167,7 @@ async fn activity(
     }))
 }
 
-fn awake(open: &[OpenNow], consoles: usize) -> Vec<String> {
+fn awake(open: &[OpenNow], transfers: usize, consoles: usize) -> Vec<String> {
     let uploads =
         open.iter().filter(|it| matches!(it.method.as_str(), "PUT" | "PATCH" | "POST")).count();
     let waiting =
@@ -170,6 +175,7 @@ fn awake(open: &[OpenNow], consoles: usize) -> Vec<String> {
     let reasons = [
         (open.len() - uploads - waiting, "download", "downloads"),
         (uploads, "upload", "uploads"),
+        (transfers, "wormhole transfer", "wormhole transfers"),
         (waiting, "follower of changes", "followers of changes"),
         (consoles, "console", "consoles"),
     ];

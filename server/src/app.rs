@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use transfers::Transfers;
 use volume::key_file::News;
 use volume::keys::Keys;
 use volume::staging::Staged;
@@ -33,6 +34,8 @@ pub struct App {
     pub activity: Arc<Activity>,
     /// What changes on the volume.
     pub feed: Feed,
+    /// Wormhole transfers.
+    pub transfers: Transfers,
     /// Cancelled when the service ends: those who wait for changes are let go.
     pub ending: CancellationToken,
     /// How long the body of an upload may stand still.
@@ -41,11 +44,16 @@ pub struct App {
 
 impl App {
     /// A service over a volume, with keys besides those in the volume's file.
-    pub fn new(volume: Volume, extra_keys: Keys, stall: Duration) -> App {
-        let volume = Arc::new(volume);
+    pub fn new(
+        volume: Arc<Volume>,
+        extra_keys: Keys,
+        transfers: Transfers,
+        stall: Duration,
+    ) -> App {
         let key_file = KeyFile::new(Arc::clone(&volume), extra_keys);
         App {
             feed: Feed::new(Arc::clone(&volume)),
+            transfers,
             ending: CancellationToken::new(),
             volume,
             key_file,

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use transfers::settings::{mailbox_url, relay};
+use transfers::transfer::Servers;
 use volume::keys::Keys;
+use wormhole::{Reach, RelayHint, Settings};
 
 use crate::listener::Listen;
 use crate::serve::Patience;
@@ -29,6 +32,18 @@ pub struct Flags {
     /// it is admin.sock in /run/sounding or in the user's runtime folder.
     #[arg(long, value_name = "PATH", env = "SOUNDING_ADMIN")]
     admin: Option<PathBuf>,
+
+    /// The mailbox server at which wormhole transfers meet, if not the public one: ws://HOST:PORT/v1
+    #[arg(long, value_name = "URL", env = "SOUNDING_MAILBOX", value_parser = mailbox_url)]
+    mailbox: Option<String>,
+
+    /// The transit relay of wormhole transfers, if not the public one: tcp:HOST:PORT. Several with a comma between.
+    #[arg(long, value_name = "RELAY", env = "SOUNDING_RELAY", value_delimiter = ',', value_parser = relay)]
+    relay: Vec<RelayHint>,
+
+    /// Let wormhole peers lead transfers to addresses of this machine and its private network. For tests.
+    #[arg(long, env = "SOUNDING_LOCAL_PEERS", hide = true)]
+    local_peers: bool,
 
     /// How long downloads that are under way may go on after SIGTERM or Ctrl-C. A second signal ends them at once.
     #[arg(long, value_name = "SECONDS", env = "SOUNDING_GRACE", default_value_t = 30)]
@@ -85,6 +100,10 @@ pub struct Config {
     pub admin: Option<PathBuf>,
     /// How long clients may take.
     pub patience: Patience,
+    /// How wormhole transfers are made.
+    pub wormhole: Settings,
+    /// Which servers they go by, where that was said.
+    pub servers: Servers,
     /// How events are written.
     pub log: LogFormat,
     /// Keys besides those on the volume.
@@ -98,10 +117,14 @@ impl Config {
     }
 
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
-        let Flags { volume, listen, admin, grace, log } = flags;
+        let Flags { volume, listen, admin, mailbox, relay, local_peers, grace, log } = flags;
         let patience = Patience { grace: Duration::from_secs(grace.into()), ..Patience::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
-        Config { volume, listen, admin, patience, log, extra_keys }
+        let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
+        let wormhole = Settings { reach, ..Settings::default() };
+        let relays = relay.iter().map(ToString::to_string).collect();
+        let servers = Servers { mailbox, relays };
+        Config { volume, listen, admin, patience, wormhole, servers, log, extra_keys }
     }
 }
 

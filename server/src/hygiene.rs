@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use jiff::Timestamp;
+use transfers::Transfers;
 use volume::{Volume, staging, trash};
 
 /// The first answers go before.
@@ -21,6 +22,23 @@ pub async fn keep(volume: Arc<Volume>) {
             tracing::error!("tidying broke off: {error}");
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Says of transfers that were under way when the last service ended what became of them.
+pub async fn recover_transfers(transfers: Transfers) {
+    match transfers.recover().await {
+        Ok(interrupted) => {
+            for transfer in interrupted {
+                let (number, bytes) = (transfer.number, transfer.done);
+                tracing::warn!(
+                    number,
+                    bytes,
+                    "a transfer was interrupted when the last service ended"
+                );
+            }
+        }
+        Err(error) => tracing::error!("could not look for interrupted transfers: {error}"),
     }
 }
 

@@ -15,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
+use transfers::Refused;
 use volume::staging::{PlaceError, PublishError, StageError};
 use volume::trash::DiscardError;
 use volume::{FindError, Refusal, RelPath};
@@ -85,6 +86,8 @@ pub enum Problem {
     ChecksumMismatch,
     /// The client speaks another version of tus, or none.
     WrongTusVersion,
+    /// A transfer can't be had or changed so.
+    Transfer(Refused),
     /// The change feed can't be had.
     NoFeed(Arc<dyn Error + Send + Sync>),
     /// A request to go on with an upload does not say so.
@@ -153,6 +156,7 @@ impl Problem {
             | Problem::IsFolder
             | Problem::NotAFolder
             | Problem::WrongOffset { .. } => StatusCode::CONFLICT,
+            Problem::Transfer(refused) => of_transfer(refused),
             Problem::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
             Problem::NoFeed(_) => StatusCode::SERVICE_UNAVAILABLE,
             Problem::Stalled => StatusCode::REQUEST_TIMEOUT,
@@ -303,6 +307,9 @@ impl Problem {
                  PUT."
                     .to_owned(),
             ),
+            Problem::Transfer(refused) => {
+                ("transfer", "Not with this transfer", transfers::chain(refused))
+            }
             Problem::NoFeed(_) => (
                 "no-feed",
                 "No change feed",
@@ -386,6 +393,22 @@ impl Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         Problem::BadPath(refusal)
+    }
+}
+
+fn of_transfer(refused: &Refused) -> StatusCode {
+    match refused {
+        Refused::NoSuch(_) => StatusCode::NOT_FOUND,
+        Refused::Over(_) | Refused::Answer(_) => StatusCode::CONFLICT,
+        Refused::TooMany | Refused::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Wrong(_) | Refused::Settings(_) => StatusCode::BAD_REQUEST,
+        Refused::Records(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Problem {
+        Problem::Transfer(refused)
     }
 }
 

@@ -4,6 +4,8 @@
 
 use percent_encoding::percent_decode;
 
+use crate::problem::Problem;
+
 /// The first value of a parameter, decoded; empty if it stands there without one.
 pub fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
     query?.split('&').find_map(|it| {
@@ -14,6 +16,14 @@ pub fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
             percent_decode(&spaced).collect()
         })
     })
+}
+
+/// The first value of a parameter as a whole number.
+pub fn number<T: std::str::FromStr>(query: Option<&str>, name: &str) -> Result<Option<T>, Problem> {
+    let Some(value) = value(query, name) else { return Ok(None) };
+    let number = std::str::from_utf8(&value).ok().and_then(|it| it.parse().ok());
+    let bad = || Problem::BadQuery(format!("`{name}` is a whole number."));
+    number.map(Some).ok_or_else(bad)
 }
 
 #[cfg(test)]

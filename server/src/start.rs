@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use transfers::Transfers;
 use volume::key_file::AddKeyError;
 use volume::keys::{PlainKey, Scope};
 use volume::{OpenVolumeError, Volume};
@@ -22,6 +24,8 @@ use crate::tus;
 
 /// The user of the key that is made where there is none.
 const FIRST_USER: &str = "admin";
+/// How long transfers may take to end: less than the 5 s that Fly gives by default.
+const TRANSFERS_END: Duration = Duration::from_secs(4);
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +48,9 @@ pub enum StartError {
 pub async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
     let stop = Stop::listen().map_err(StartError::Signals)?;
-    let app = App::new(Volume::open(&config.volume)?, config.extra_keys, config.patience.stall);
+    let volume = Arc::new(Volume::open(&config.volume)?);
+    let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
+    let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
     let app = Arc::new(app);
     let first_key = first_key(&app)?;
     let listener = Listener::bind(&config.listen).await?;
@@ -56,18 +62,23 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(hygiene::keep(Arc::clone(&app.volume)));
     tokio::spawn(tus::recover(Arc::clone(&app)));
     tokio::spawn(hygiene::keep_key_uses(Arc::clone(&app)));
+    tokio::spawn(hygiene::recover_transfers(app.transfers.clone()));
     let ending = app.ending.clone();
     let admin = admin.map(|it| {
         let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };
         tokio::spawn(async move { serve(it, router, patience, ending.cancelled()).await })
     });
+    let transfers = tokio::spawn(end_transfers(app.transfers.clone(), ending.clone()));
     let stop = async move {
         stop.received().await;
         ending.cancel();
     };
     let is_finished = serve(listener, router(Arc::clone(&app)), config.patience, stop).await;
     hygiene::write_key_uses(&app).await;
+    if let Err(error) = transfers.await {
+        tracing::error!("ending transfers broke off: {error}");
+    }
     // Its socket goes with it.
     if let Some(admin) = admin
         && let Err(error) = admin.await
@@ -80,6 +91,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         tracing::warn!("stopped; downloads were cut off when their time was over");
     }
     Ok(())
+}
+
+/// Transfers can't be finished while the service stops, as downloads can: they end at once, and both sides are told.
+async fn end_transfers(transfers: Transfers, ending: CancellationToken) {
+    ending.cancelled().await;
+    transfers.end("the service was stopped", TRANSFERS_END).await;
 }
 
 /// The admin socket. Where nobody named one, the service does without it if it can't be had: another one may have it.

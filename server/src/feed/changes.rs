@@ -39,8 +39,8 @@ pub async fn answer(
     mut following: Following,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let limit = number(&uri, "limit", ROWS)?.clamp(1, MOST_ROWS);
-    let wait = Duration::from_secs(number(&uri, "wait", 0)?);
+    let limit = query::number(uri.query(), "limit")?.unwrap_or(ROWS).clamp(1, MOST_ROWS);
+    let wait = Duration::from_secs(query::number(uri.query(), "wait")?.unwrap_or(0));
     let until = Instant::now() + wait.min(LONGEST_WAIT);
     let mut news = app.feed.last.subscribe();
     let batch = loop {
@@ -84,10 +84,4 @@ pub(super) async fn settle(app: &App, news: &mut tokio::sync::watch::Receiver<u6
         () = tokio::time::sleep(LONGEST_FOLD) => {}
         () = app.ending.cancelled() => {}
     }
-}
-
-fn number<T: std::str::FromStr>(uri: &Uri, name: &str, default: T) -> Result<T, Problem> {
-    let Some(value) = query::value(uri.query(), name) else { return Ok(default) };
-    let number = std::str::from_utf8(&value).ok().and_then(|it| it.parse().ok());
-    number.ok_or_else(|| Problem::BadQuery(format!("`{name}` is a whole number.")))
 }

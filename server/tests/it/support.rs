@@ -14,8 +14,11 @@ use server::router::router;
 use server::serve::{Patience, serve};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+use transfers::Transfers;
+use transfers::transfer::Servers;
 use volume::Volume;
 use volume::keys::Keys;
+use wormhole::Settings;
 
 /// No answer takes longer.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -67,7 +70,10 @@ impl TestServer {
                 let volume = Volume::open(&path).unwrap();
                 let volume = if setup.has_openat2 { volume } else { volume.without_openat2() };
                 let extra_keys = Keys::parse_list(setup.extra_keys);
-                let app = Arc::new(App::new(volume, extra_keys, setup.patience.stall));
+                let volume = Arc::new(volume);
+                let transfers =
+                    Transfers::new(Arc::clone(&volume), Settings::default(), Servers::default());
+                let app = Arc::new(App::new(volume, extra_keys, transfers, setup.patience.stall));
                 let listener =
                     Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
                 send_started.send((listener.tcp_address().unwrap(), Arc::clone(&app))).unwrap();
