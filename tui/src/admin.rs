@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod transfers;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use volume::key_use::KeyUse;
@@ -283,20 +285,31 @@ impl Admin {
     pub fn end(&self, console: &str) {
         if let Ok((socket, _)) = self.connect() {
             let request = format!("DELETE /activity?console={console}");
-            exchange(&socket, &request).map(drop).unwrap_or_default();
+            exchange(&socket, &request, "").map(drop).unwrap_or_default();
         }
     }
 
     fn ask<T: DeserializeOwned>(&self, target: &str) -> Result<T, Failure> {
+        self.call("GET", target, None::<&()>)
+    }
+
+    /// A request with a body or without, and what is answered.
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        target: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, Failure> {
         let (socket, _) = self.connect()?;
-        parse(&exchange(&socket, &format!("GET {target}"))?)
+        let body = body.map(serde_json::to_string).transpose()?.unwrap_or_default();
+        parse(&exchange(&socket, &format!("{method} {target}"), &body)?)
     }
 
     /// The socket at which the server of this volume answers.
     fn connect(&self) -> Result<(PathBuf, Service), Failure> {
         let mut why = "no server answers".to_owned();
         for socket in &self.sockets {
-            match exchange(socket, "GET /service")
+            match exchange(socket, "GET /service", "")
                 .map_err(Failure::from)
                 .and_then(|it| parse::<Service>(&it))
             {
@@ -316,21 +329,34 @@ impl Admin {
 }
 
 /// One request and its answer (HTTP/1.1, RFC 9112): the connection ends behind it, so that no length matters.
-fn exchange(socket: &Path, request: &str) -> io::Result<Vec<u8>> {
+fn exchange(socket: &Path, request: &str, body: &str) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "{request} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "{request} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n")?;
+    if !body.is_empty() {
+        write!(stream, "Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())?;
+    }
+    write!(stream, "\r\n{body}")?;
     let mut answer = Vec::new();
     stream.take(LARGEST).read_to_end(&mut answer)?;
     Ok(answer)
 }
 
+/// What was answered, or why it was not done (RFC 9457).
 fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Failure> {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
     let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
     let (head, body) = answer.split_at(end.map_or(answer.len(), |it| it + 4));
-    if !head.starts_with(b"HTTP/1.1 200 ") {
-        return Err(Failure::new("the server's answer can't be understood"));
+    if head.starts_with(b"HTTP/1.1 2") {
+        let nothing: &[u8] = b"null";
+        return Ok(serde_json::from_slice(if body.is_empty() { nothing } else { body })?);
     }
-    Ok(serde_json::from_slice(body)?)
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => Err(Failure::new(problem.detail)),
+        Err(_) => Err(Failure::new("the server's answer can't be understood")),
+    }
 }

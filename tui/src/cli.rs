@@ -7,6 +7,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub mod transfers;
+
+use transfers::{ReceiveArgs, SendArgs, TransfersCommand};
+
 /// As it is written.
 #[derive(Debug, Parser)]
 #[command(
@@ -185,6 +189,19 @@ pub enum Command {
         note: String,
         /// As JSON.
         #[arg(long)]
+        json: bool,
+    },
+    /// Receive what somebody sends by magic-wormhole, into the volume.
+    Receive(ReceiveArgs),
+    /// Send files and folders of the volume to somebody by magic-wormhole.
+    Send(SendArgs),
+    /// Wormhole transfers: those under way, and those that are over.
+    Transfers {
+        /// What to do with them; nothing lists them.
+        #[command(subcommand)]
+        command: Option<TransfersCommand>,
+        /// As JSON.
+        #[arg(long, global = true)]
         json: bool,
     },
     /// What the server does right now.
@@ -377,6 +394,8 @@ Examples:
   sounding find trips berlin                      what has `trips` in its name below `berlin`
   sounding keys add kmt --write --path berlin     a key for kmt, shown this once
   sounding share berlin/report.html --expires 7d  an address to pass on
+  sounding receive 7-guitarist-revenge --into berlin     what a colleague sends with `wormhole send`
+  sounding send berlin/report                     to a colleague, who gets it with `wormhole receive`
   sounding doctor                                 is all well?
 
 Status: 0 done; 1 failed, the reason is on standard error; 2 not understood, or no terminal for the screen;

@@ -7,6 +7,8 @@ use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+mod transfers;
+
 use clap::CommandFactory;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,6 +19,7 @@ use volume::names::Kind;
 use volume::uploads::Exists;
 
 use crate::admin::Admin;
+use crate::cli::transfers::TransfersCommand;
 use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
 use crate::ops::keys::{KeyEdit, KeyEntry, parse_overlap, reach, remedy};
 use crate::ops::{Desk, Failure, parse_age, parse_end, shown};
@@ -51,6 +54,13 @@ impl Out<'_> {
     fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         serde_json::to_writer_pretty(&mut self.to, value)?;
         self.line("")
+    }
+
+    /// JSON in one line, for whoever reads line by line; it goes out at once.
+    fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        serde_json::to_writer(&mut self.to, value)?;
+        self.line("")?;
+        Ok(self.to.flush()?)
     }
 
     fn name(&mut self, before: &str, name: &[u8], behind: &str) -> Result<(), Failure> {
@@ -111,6 +121,12 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
         Command::Share { path, expires, note, json } => {
             let link = desk.share(None, &desk.path(&path)?, &expires, &note)?;
             if json { out.json(&link)? } else { out.line(&link.url)? }
+        }
+        Command::Receive(args) => return transfers::receive(desk, &args, out),
+        Command::Send(args) => return transfers::send(desk, &args, out),
+        Command::Transfers { command, json } => {
+            let command = command.unwrap_or(TransfersCommand::List);
+            return transfers::transfers(desk, &command, json, out);
         }
         Command::Activity { filter, errors, json } => activity(desk, &filter, errors, json, out)?,
         Command::Doctor { json } => return doctor(desk, json, out),

@@ -22,6 +22,7 @@ pub mod doctor;
 pub mod files;
 pub mod keys;
 pub mod share;
+pub mod transfers;
 pub mod trash;
 
 /// Whom the trash names.

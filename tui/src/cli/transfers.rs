@@ -1,0 +1,158 @@
+//! What can be said of wormhole transfers.
+
+use std::ffi::OsString;
+
+use clap::{Args, Subcommand, ValueEnum};
+use transfers::transfer::Servers;
+use volume::uploads::Exists;
+
+/// Which servers to go by.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServerArgs {
+    /// The mailbox server at which both sides meet, if not the configured one: ws://HOST:PORT/v1
+    #[arg(long, value_name = "URL", env = "SOUNDING_MAILBOX")]
+    pub mailbox: Option<String>,
+    /// The transit relay, if not the configured one: tcp:HOST:PORT. May be given several times.
+    #[arg(long, value_name = "RELAY", env = "SOUNDING_RELAY", value_delimiter = ',')]
+    pub relay: Vec<String>,
+    /// Let peers lead transfers to addresses of this machine. For tests, where no server runs.
+    #[arg(long, env = "SOUNDING_LOCAL_PEERS", hide = true)]
+    pub local_peers: bool,
+}
+
+/// To receive.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags as they are written")]
+pub struct ReceiveArgs {
+    /// The code that `wormhole send` printed. Without it one is made here for the sender to use.
+    pub code: Option<String>,
+    /// The folder that it goes into.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub into: OsString,
+    /// Accept what is offered without asking.
+    #[arg(short, long)]
+    pub yes: bool,
+    /// What becomes of what has the name already.
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub on_conflict: Option<OnConflict>,
+    /// Unpack a .tar or .zip that comes as a file.
+    #[arg(long)]
+    pub unpack: bool,
+    /// Wait for the sender, if nobody has come with this code yet.
+    #[arg(long)]
+    pub wait: bool,
+    /// The code is just so, though a word of it is in no word list.
+    #[arg(long)]
+    pub exact: bool,
+    /// Leave it to the server, and print the transfer's number.
+    #[arg(long, requires = "yes")]
+    pub detach: bool,
+    /// Other servers.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+    /// As JSON, a line each time that something has changed.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// To send.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// What to send. More than one go as one folder.
+    #[arg(required_unless_present = "text")]
+    pub paths: Vec<OsString>,
+    /// Send a text instead.
+    #[arg(long, conflicts_with = "paths")]
+    pub text: Option<String>,
+    /// Use this code instead of one that is made here.
+    #[arg(long)]
+    pub code: Option<String>,
+    /// Leave it to the server, and print what the receiver has to type.
+    #[arg(long)]
+    pub detach: bool,
+    /// Other servers.
+    #[command(flatten)]
+    pub servers: ServerArgs,
+    /// As JSON, a line each time that something has changed.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of transfers.
+#[derive(Debug, Subcommand)]
+pub enum TransfersCommand {
+    /// List them, the youngest first.
+    List,
+    /// Say all that is known of one.
+    Show {
+        /// Its number.
+        number: u64,
+    },
+    /// Wait until one is over, or all that are under way. Status 1 where one did not end well.
+    Wait {
+        /// Its number; without it, all.
+        number: Option<u64>,
+        /// Wait no longer than this: `30m`. Status 1 then.
+        #[arg(long, value_name = "AGE")]
+        timeout: Option<String>,
+    },
+    /// Accept what one offers.
+    Accept {
+        /// Its number.
+        number: u64,
+        /// Another folder than was said at first.
+        #[arg(long, value_name = "DIR")]
+        into: Option<OsString>,
+        /// Another name than the sender gives it.
+        #[arg(long)]
+        name: Option<String>,
+        /// What becomes of what has the name already.
+        #[arg(long, value_enum, value_name = "WHAT")]
+        on_conflict: Option<OnConflict>,
+        /// Unpack a .tar or .zip that comes as a file.
+        #[arg(long)]
+        unpack: bool,
+    },
+    /// Refuse what one offers.
+    Refuse {
+        /// Its number.
+        number: u64,
+        /// What the sender is told.
+        #[arg(default_value = "")]
+        why: String,
+    },
+    /// Cancel one.
+    Cancel {
+        /// Its number.
+        number: u64,
+    },
+    /// Forget those that are over.
+    Clear,
+}
+
+/// What becomes of what has the name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnConflict {
+    /// It stays, and nothing is received.
+    Refuse,
+    /// It stays, and what comes is called `name (2)`.
+    Keep,
+    /// It goes to the trash.
+    Replace,
+}
+
+impl From<OnConflict> for Exists {
+    fn from(it: OnConflict) -> Exists {
+        match it {
+            OnConflict::Refuse => Exists::Refuse,
+            OnConflict::Keep => Exists::KeepBoth,
+            OnConflict::Replace => Exists::Replace,
+        }
+    }
+}
+
+impl From<&ServerArgs> for Servers {
+    fn from(it: &ServerArgs) -> Servers {
+        Servers { mailbox: it.mailbox.clone(), relays: it.relay.clone() }
+    }
+}

@@ -1,0 +1,395 @@
+//! Wormhole transfers: run by the server, or, where none runs, by this program itself.
+
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use transfers::Transfers;
+use transfers::transfer::{Answer, Direction, Now, OfferedKind, Request, Servers, State, Transfer};
+use volume::RelPath;
+use wormhole::{Reach, Settings};
+
+use super::{Desk, Failure};
+use crate::admin::Admin;
+use crate::text;
+
+/// How long a program that ends waits for good-byes.
+const GOOD_BYE: Duration = Duration::from_secs(4);
+/// How long a follower waits for a change: less than the time that a server has to answer.
+const FOLLOW: u64 = 1;
+
+/// Who runs transfers.
+#[derive(Debug)]
+pub enum Carrier {
+    /// The server, whatever becomes of this program.
+    Server(Admin),
+    /// This program: they end with it.
+    Own(Own),
+}
+
+/// Transfers of this program.
+#[derive(Debug)]
+pub struct Own {
+    runtime: Option<Runtime>,
+    transfers: Transfers,
+    /// Why no server runs them.
+    pub why: String,
+}
+
+impl Desk {
+    /// Whoever runs transfers now.
+    pub fn carrier(&self, local_peers: bool) -> Result<Carrier, Failure> {
+        let admin = Admin::new(self.admin.as_deref(), &self.volume)?;
+        match admin.service() {
+            Ok(_) => Ok(Carrier::Server(admin)),
+            Err(failure) => Ok(Carrier::Own(Own::begin(self, failure.what, local_peers)?)),
+        }
+    }
+}
+
+impl Own {
+    fn begin(desk: &Desk, why: String, local_peers: bool) -> Result<Own, Failure> {
+        // One thread for what is on the way; the disk has others.
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build()?;
+        let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
+        let settings = Settings { reach, ..Settings::default() };
+        let transfers = Transfers::new(desk.volume.clone(), settings, Servers::default());
+        runtime.block_on(transfers.recover())?;
+        Ok(Own { runtime: Some(runtime), transfers, why })
+    }
+
+    /// Ends all of them in good order when somebody ends this program.
+    fn end_with_the_program(&self) {
+        let transfers = self.transfers.clone();
+        let Some(runtime) = &self.runtime else { return };
+        runtime.spawn(async move {
+            ended().await;
+            transfers.end("stopped here", GOOD_BYE).await;
+        });
+    }
+
+    fn ask<T>(
+        &self,
+        wait: impl Future<Output = Result<T, transfers::Refused>>,
+    ) -> Result<T, Failure> {
+        match &self.runtime {
+            Some(runtime) => Ok(runtime.block_on(wait)?),
+            None => Err(Failure::new("this program ends")),
+        }
+    }
+}
+
+/// Done when a signal asks this program to end.
+async fn ended() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hang_up)] = kinds.map(signal) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.block_on(self.transfers.end("stopped here", GOOD_BYE));
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Carrier {
+    /// Begins a transfer. `console`: who wants it.
+    pub fn start(&self, request: &Request, console: Option<&str>) -> Result<Now, Failure> {
+        match self {
+            Carrier::Server(admin) => admin.start_transfer(request, console),
+            Carrier::Own(own) => own.ask(async {
+                let number = own.transfers.start(request.clone(), "the command line").await?;
+                own.transfers.get(number).await
+            }),
+        }
+    }
+
+    /// All of them, the youngest first.
+    pub fn list(&self) -> Result<Vec<Now>, Failure> {
+        match self {
+            Carrier::Server(admin) => admin.transfers(),
+            Carrier::Own(own) => own.ask(own.transfers.list()),
+        }
+    }
+
+    /// One of them, as soon as it has changed since a change was told, or after a second.
+    pub fn follow(&self, number: u64, change: u64) -> Result<Now, Failure> {
+        match self {
+            Carrier::Server(admin) => admin.follow_transfer(number, change, FOLLOW),
+            Carrier::Own(own) => {
+                own.ask(own.transfers.follow(number, change, Duration::from_secs(FOLLOW)))
+            }
+        }
+    }
+
+    /// One of them, now.
+    pub fn get(&self, number: u64) -> Result<Now, Failure> {
+        match self {
+            Carrier::Server(admin) => admin.follow_transfer(number, u64::MAX, 0),
+            Carrier::Own(own) => own.ask(own.transfers.get(number)),
+        }
+    }
+
+    /// Follows one to its end, and tells how it stands each time it has changed, and each second.
+    pub fn follow_to_end(
+        &self,
+        number: u64,
+        tell: &mut dyn FnMut(&Now) -> Result<(), Failure>,
+    ) -> Result<Now, Failure> {
+        if let Carrier::Own(own) = self {
+            own.end_with_the_program();
+        }
+        let mut now = self.get(number)?;
+        loop {
+            tell(&now)?;
+            if now.transfer.state.is_over() {
+                return Ok(now);
+            }
+            if !now.is_live {
+                let what = "another program runs it, and the server does not: look again later";
+                return Err(Failure::new(what));
+            }
+            now = self.follow(number, now.change)?;
+        }
+    }
+
+    /// Answers an offer.
+    pub fn answer(&self, number: u64, answer: &Answer) -> Result<(), Failure> {
+        match self {
+            Carrier::Server(admin) => admin.answer_transfer(number, answer),
+            Carrier::Own(own) => own.ask(own.transfers.answer(number, answer.clone())),
+        }
+    }
+
+    /// Cancels one.
+    pub fn cancel(&self, number: u64, console: Option<&str>) -> Result<(), Failure> {
+        match self {
+            Carrier::Server(admin) => admin.cancel_transfer(number, console),
+            Carrier::Own(own) => own.ask(own.transfers.cancel(number, "the command line")),
+        }
+    }
+
+    /// Forgets those that are over.
+    pub fn forget(&self) -> Result<(), Failure> {
+        match self {
+            Carrier::Server(admin) => admin.forget_transfers(),
+            Carrier::Own(own) => own.ask(own.transfers.forget()).map(drop),
+        }
+    }
+
+    /// Why this program runs them itself, where it does.
+    pub fn why_own(&self) -> Option<&str> {
+        match self {
+            Carrier::Server(_) => None,
+            Carrier::Own(own) => Some(&own.why),
+        }
+    }
+}
+
+/// What became of a transfer, in a sentence.
+pub fn ending(now: &Now) -> String {
+    let transfer = &now.transfer;
+    let cause = transfer.cause.as_deref().unwrap_or_default();
+    match transfer.state {
+        State::Done => match &transfer.path {
+            Some(path) => format!("received {}", super::shown(path)),
+            None if transfer.text.is_some() => "received a text".to_owned(),
+            None => "sent".to_owned(),
+        },
+        State::Refused => format!("refused: {cause}"),
+        State::Interrupted => format!("interrupted: {cause}"),
+        State::Cancelled | State::Failed => cause.to_owned(),
+        _ => "under way".to_owned(),
+    }
+}
+
+/// What a transfer is called: what is offered, or its code as long as nobody knows.
+pub fn name(transfer: &Transfer) -> String {
+    let path = |it: &RelPath| super::shown(it);
+    match (&transfer.offer, transfer.direction) {
+        (_, Direction::Send) if !transfer.paths.is_empty() => {
+            let first = transfer.paths.first().map(path).unwrap_or_default();
+            match transfer.paths.len() {
+                1 => first,
+                many => format!("{first} and {} more", many - 1),
+            }
+        }
+        (Some(offer), _) => match offer.kind {
+            OfferedKind::Text => "a text".to_owned(),
+            OfferedKind::File => text::escape(offer.name.as_bytes()),
+            OfferedKind::Directory => format!("{}/", text::escape(offer.name.as_bytes())),
+        },
+        (None, _) => transfer.code.clone().unwrap_or_else(|| "a new code".to_owned()),
+    }
+}
+
+/// What is offered, in a line.
+pub fn offer_line(now: &Now) -> String {
+    let Some(offer) = &now.transfer.offer else { return String::new() };
+    let name = name(&now.transfer);
+    match offer.kind {
+        OfferedKind::Directory => format!(
+            "The other side offers {name}: a folder, {}, {} to download, {} unpacked",
+            text::things(offer.files, "file", "files"),
+            text::bytes(offer.size),
+            text::bytes(offer.unpacked)
+        ),
+        _ => format!("The other side offers {name}: a file of {}", text::bytes(offer.size)),
+    }
+}
+
+/// How far it is: bytes, rate, time left, route; and for how long nothing has moved.
+pub fn progress(now: &Now) -> String {
+    /// Seconds after which a silence is told.
+    const SILENCE: u64 = 10;
+    let transfer = &now.transfer;
+    let total = transfer.total();
+    let mut parts = vec![
+        format!("{} %", transfer.percent()),
+        format!("{} of {}", text::bytes(transfer.done), text::bytes(total)),
+    ];
+    let quiet = now.quiet_seconds.filter(|it| *it >= SILENCE);
+    match (now.rate, quiet) {
+        (_, Some(seconds)) => {
+            let length = text::duration(Duration::from_secs(seconds));
+            parts.push(format!("nothing has moved for {length}"));
+        }
+        (Some(rate), None) => {
+            parts.push(format!("{}/s", text::bytes(rate)));
+            if let Some(left) = total.saturating_sub(transfer.done).checked_div(rate) {
+                parts.push(format!("{} left", text::duration(Duration::from_secs(left))));
+            }
+        }
+        (None, None) => {}
+    }
+    if let Some(route) = &transfer.route {
+        let short = route.split(' ').next().unwrap_or(route);
+        parts.push(short.to_owned());
+    }
+    parts.join("   ")
+}
+
+/// A state in words.
+pub fn state_text(state: State, direction: Direction) -> &'static str {
+    match (state, direction) {
+        (State::Connecting, _) => "connecting",
+        (State::Waiting, Direction::Receive) => "waiting for the sender",
+        (State::Waiting, Direction::Send) => "waiting for the receiver",
+        (State::Offered, Direction::Receive) => "waiting for your answer",
+        (State::Offered, Direction::Send) => "waiting for their answer",
+        (State::Linking, _) => "looking for a way to the other side",
+        (State::Running, _) => "under way",
+        (State::Storing, Direction::Receive) => "checking and storing",
+        (State::Storing, Direction::Send) => "waiting for the receiver's word",
+        (State::Done, _) => "done",
+        (State::Refused, _) => "refused",
+        (State::Cancelled, _) => "cancelled",
+        (State::Failed, _) => "failed",
+        (State::Interrupted, _) => "interrupted",
+    }
+}
+
+/// What is to be done next, if it did not end well.
+pub fn next_step(transfer: &Transfer) -> Option<&'static str> {
+    match (transfer.state, transfer.direction) {
+        (State::Interrupted | State::Failed, Direction::Receive) if transfer.done > 0 => Some(
+            "Wormhole cannot resume: what had come was removed. Ask for a new `wormhole send`.",
+        ),
+        (State::Interrupted | State::Failed | State::Cancelled, Direction::Receive) => {
+            Some("Nothing has come. Ask for a new `wormhole send`, and receive again.")
+        }
+        (
+            State::Interrupted | State::Failed | State::Cancelled | State::Refused,
+            Direction::Send,
+        ) => Some("Send it again: the receiver gets a new code."),
+        _ => None,
+    }
+}
+
+/// All that is known of it, in lines.
+pub fn details(now: &Now) -> Vec<String> {
+    let transfer = &now.transfer;
+    let mut lines = vec![format!(
+        "{:9} {}, {}",
+        "what",
+        name(transfer),
+        state_text(transfer.state, transfer.direction)
+    )];
+    let mut line = |label: &str, text: String| lines.push(format!("{label:9} {text}"));
+    if let Some(cause) = &transfer.cause {
+        line("why", cause.clone());
+    }
+    if let Some(next) = next_step(transfer) {
+        line("next", next.to_owned());
+    }
+    if let Some(offer) = &transfer.offer {
+        let files = text::things(offer.files, "file", "files");
+        line(
+            "size",
+            format!(
+                "{files}, {} sent, {} unpacked",
+                text::bytes(offer.size),
+                text::bytes(offer.unpacked)
+            ),
+        );
+    }
+    if transfer.state == State::Running {
+        line("progress", progress(now));
+    }
+    if let Some(path) = &transfer.path {
+        line("place", super::shown(path));
+    } else if let Some(into) = &transfer.into {
+        line("into", super::shown(into));
+    }
+    if let Some(code) = &transfer.code {
+        line("code", text::escape(code.as_bytes()));
+    }
+    if let Some(command) = transfer.command.as_ref().filter(|_| !transfer.state.is_over()) {
+        line("to type", command.clone());
+    }
+    if let Some(route) = &transfer.route {
+        line("route", route.clone());
+    }
+    line(
+        "began",
+        format!(
+            "{} by {}",
+            transfer.started.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            transfer.started_by
+        ),
+    );
+    if let Some(ended) = transfer.ended {
+        let took = ended.duration_since(transfer.started).unsigned_abs();
+        line("took", text::duration(took));
+    }
+    for note in &transfer.notes {
+        line("note", note.clone());
+    }
+    if let Some(text) = &transfer.text {
+        for it in text.lines() {
+            line("text", text::escape(it.as_bytes()));
+        }
+    }
+    lines
+}
+
+/// Refuses a code with a word that is in no word list: most likely it is mistyped, and a try would use the code up.
+pub fn check_words(code: &str) -> Result<(), Failure> {
+    let unknown = wormhole::words::check(code);
+    let Some(first) = unknown.first() else { return Ok(()) };
+    let meant = first.nearest.map(|it| format!(": {it}?")).unwrap_or_default();
+    Err(Failure::new(format!(
+        "'{}' is not in the word list{meant} A code works once, so look at it again; if it is right, add --exact",
+        text::escape(first.word.as_bytes())
+    )))
+}

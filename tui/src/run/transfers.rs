@@ -1,0 +1,371 @@
+//! Wormhole transfers without a screen: started, followed with a bar or in lines, answered at a prompt.
+//!
+//! What came of it goes to standard output: the path, the text, the number, or JSON. All else is for people and goes
+//! beside it.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::time::{Duration, Instant};
+
+use transfers::transfer::{
+    Accept, Answer, Direction, Now, Question, Receive, Request, Send, State,
+};
+use volume::uploads::Exists;
+
+use super::{Out, Outcome};
+use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
+use crate::ops::transfers::{Carrier, check_words, ending, offer_line, progress};
+use crate::ops::{Desk, Failure, parse_age, shown};
+use crate::text;
+
+/// Columns of a bar.
+const BAR: usize = 24;
+/// In lines, progress is told every so many percent.
+const STEP: u64 = 10;
+
+/// Receives.
+pub(super) fn receive(
+    desk: &Desk,
+    args: &ReceiveArgs,
+    out: &mut Out<'_>,
+) -> Result<Outcome, Failure> {
+    if let Some(code) = args.code.as_ref().filter(|_| !args.exact) {
+        check_words(code)?;
+    }
+    if !args.yes && !io::stdin().is_terminal() {
+        return Err(Failure::new(
+            "nobody can be asked here whether to accept what is offered: add --yes",
+        ));
+    }
+    let request = Request::Receive(Receive {
+        code: args.code.clone(),
+        into: desk.path(&args.into)?,
+        on_conflict: args.on_conflict.map(Into::into),
+        yes: args.yes,
+        unpack: args.unpack,
+        wait: args.wait,
+        servers: (&args.servers).into(),
+    });
+    let carrier = desk.carrier(args.servers.local_peers)?;
+    begin(&carrier, &request, (args.detach, args.json), out)
+}
+
+/// Sends.
+pub(super) fn send(desk: &Desk, args: &SendArgs, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    let paths: Result<Vec<_>, _> = args.paths.iter().map(|it| desk.path(it)).collect();
+    let request = Request::Send(Send {
+        paths: paths?,
+        text: args.text.clone(),
+        code: args.code.clone(),
+        servers: (&args.servers).into(),
+    });
+    let carrier = desk.carrier(args.servers.local_peers)?;
+    begin(&carrier, &request, (args.detach, args.json), out)
+}
+
+fn begin(
+    carrier: &Carrier,
+    request: &Request,
+    (detach, json): (bool, bool),
+    out: &mut Out<'_>,
+) -> Result<Outcome, Failure> {
+    if let Some(why) = carrier.why_own() {
+        if detach {
+            return Err(Failure::new(format!("there is no server to leave it to: {why}")));
+        }
+        told(
+            out,
+            &format!("{why}, so this program does the transfer itself: it ends with this program"),
+        )?;
+    }
+    let now = carrier.start(request, None)?;
+    let number = now.transfer.number;
+    if detach {
+        return detached(carrier, now, json, out);
+    }
+    let mut followed = Followed { carrier, json, told: None, percent: 0, has_bar: false };
+    let now = carrier.follow_to_end(number, &mut |now| followed.tell(now, out))?;
+    followed.end(&now, out)
+}
+
+/// Leaves it to the server. What is to be passed on is known when the code is made.
+fn detached(
+    carrier: &Carrier,
+    mut now: Now,
+    json: bool,
+    out: &mut Out<'_>,
+) -> Result<Outcome, Failure> {
+    while now.transfer.code.is_none() && now.is_live {
+        now = carrier.follow(now.transfer.number, now.change)?;
+    }
+    if json {
+        out.json_line(&now)?;
+    } else {
+        match &now.transfer.command {
+            Some(command) => out.line(command)?,
+            None => out.line(&now.transfer.number.to_string())?,
+        }
+    }
+    if now.transfer.state.is_over() && now.transfer.state != State::Done {
+        return Err(Failure::new(ending(&now)));
+    }
+    Ok(Outcome::Done)
+}
+
+/// A transfer that is followed.
+struct Followed<'a> {
+    carrier: &'a Carrier,
+    json: bool,
+    /// The change that was told last.
+    told: Option<u64>,
+    /// The percentage that was told last.
+    percent: u64,
+    /// Whether the line on the terminal is a bar that is written over.
+    has_bar: bool,
+}
+
+impl Followed<'_> {
+    fn tell(&mut self, now: &Now, out: &mut Out<'_>) -> Result<(), Failure> {
+        let is_news = self.told.replace(now.change) != Some(now.change);
+        if self.json && (is_news || self.is_step(now)) {
+            out.json_line(now)?;
+        }
+        if let Some(question) = now.question.as_ref().filter(|_| is_news) {
+            return self.ask(now, question, out);
+        }
+        if self.json {
+            return Ok(());
+        }
+        match now.transfer.state {
+            State::Running => self.progress(now, out),
+            _ if is_news => self.state(now, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it has got on by a step.
+    fn is_step(&mut self, now: &Now) -> bool {
+        let percent = now.transfer.percent() / STEP * STEP;
+        let is_step = percent > self.percent;
+        self.percent = percent;
+        is_step
+    }
+
+    fn state(&mut self, now: &Now, out: &mut Out<'_>) -> Result<(), Failure> {
+        let transfer = &now.transfer;
+        match transfer.state {
+            State::Waiting => match (&transfer.command, transfer.direction) {
+                (Some(command), _) => {
+                    told(out, &format!("On the other computer run:\n\n    {command}\n"))
+                }
+                (None, Direction::Receive) => told(out, "waiting for the sender"),
+                (None, Direction::Send) => told(out, "waiting for the receiver"),
+            },
+            State::Offered if transfer.direction == Direction::Send => {
+                told(out, "the receiver is there and sees what is offered")
+            }
+            State::Storing => {
+                self.end_bar(out)?;
+                told(
+                    out,
+                    match transfer.direction {
+                        Direction::Receive => "all of it has come: checking and storing",
+                        Direction::Send => "all of it is sent: waiting for the receiver's word",
+                    },
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn progress(&mut self, now: &Now, out: &mut Out<'_>) -> Result<(), Failure> {
+        if io::stderr().is_terminal() {
+            let full = usize::try_from(now.transfer.percent()).unwrap_or(0) * BAR / 100;
+            let bar = format!("{}{}", "#".repeat(full), ".".repeat(BAR - full.min(BAR)));
+            write!(out.errors, "\r\x1b[K[{bar}] {}", progress(now))?;
+            out.errors.flush()?;
+            self.has_bar = true;
+            return Ok(());
+        }
+        if self.is_step(now) { told(out, &progress(now)) } else { Ok(()) }
+    }
+
+    fn end_bar(&mut self, out: &mut Out<'_>) -> Result<(), Failure> {
+        if std::mem::take(&mut self.has_bar) {
+            told(out, "")?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, now: &Now, question: &Question, out: &mut Out<'_>) -> Result<(), Failure> {
+        told(out, &offer_line(now))?;
+        if let Some(problem) = &question.problem {
+            told(out, &format!("! {problem}"))?;
+        }
+        let after = question.free.saturating_sub(question.needed);
+        told(
+            out,
+            &format!(
+                "into {}: {} are free now, {} after that",
+                shown(&question.path),
+                text::bytes(question.free),
+                text::bytes(after)
+            ),
+        )?;
+        let choices = match &question.existing {
+            Some(_) => {
+                "It is there already. [k]eep both, [r]eplace it (it goes to the trash), or [n]o? "
+            }
+            None => "Receive it? [y]es or [n]o: ",
+        };
+        loop {
+            write!(out.errors, "{choices}")?;
+            out.errors.flush()?;
+            let mut line = String::new();
+            // The end of the input is no yes.
+            io::stdin().lock().read_line(&mut line)?;
+            let on_conflict = match (line.trim(), &question.existing) {
+                ("y" | "yes", None) => None,
+                ("k" | "keep", Some(_)) => Some(Exists::KeepBoth),
+                ("r" | "replace", Some(_)) => Some(Exists::Replace),
+                ("n" | "no" | "", _) => {
+                    let answer = Answer::Refuse { why: String::new() };
+                    return self.carrier.answer(now.transfer.number, &answer);
+                }
+                _ => continue,
+            };
+            let answer = Answer::Accept(Accept { on_conflict, ..Accept::default() });
+            if let Err(failure) = self.carrier.answer(now.transfer.number, &answer) {
+                // The question is asked again, and says so; or the transfer is over, and says why.
+                told(out, &format!("! {}", failure.what))?;
+            }
+            return Ok(());
+        }
+    }
+
+    fn end(mut self, now: &Now, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+        self.end_bar(out)?;
+        for note in &now.transfer.notes {
+            told(out, &format!("note: {note}"))?;
+        }
+        if now.transfer.state != State::Done {
+            return Err(Failure::new(ending(now)));
+        }
+        if !self.json {
+            match (&now.transfer.text, &now.transfer.path) {
+                (Some(text), _) => {
+                    let shown = text.lines().map(|it| text::escape(it.as_bytes()));
+                    for line in shown {
+                        out.line(&line)?;
+                    }
+                }
+                (None, Some(path)) => out.path("", path, "")?,
+                (None, None) => told(out, "sent, and the receiver has it all")?,
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// Lists, waits, answers, cancels, forgets.
+pub(super) fn transfers(
+    desk: &Desk,
+    command: &TransfersCommand,
+    json: bool,
+    out: &mut Out<'_>,
+) -> Result<Outcome, Failure> {
+    let carrier = desk.carrier(false)?;
+    match command {
+        TransfersCommand::List => {
+            let all = carrier.list()?;
+            if json {
+                out.json(&all)?;
+                return Ok(Outcome::Done);
+            }
+            for now in &all {
+                out.line(&line(now))?;
+            }
+        }
+        TransfersCommand::Show { number } => {
+            let now = carrier.get(*number)?;
+            if json {
+                out.json(&now)?;
+            } else {
+                for line in crate::ops::transfers::details(&now) {
+                    out.line(&line)?;
+                }
+            }
+        }
+        TransfersCommand::Wait { number, timeout } => {
+            let timeout = timeout.as_deref().map(parse_age).transpose()?;
+            return wait(&carrier, *number, timeout, json, out);
+        }
+        TransfersCommand::Accept { number, into, name, on_conflict, unpack } => {
+            let into = into.as_deref().map(|it| desk.path(it)).transpose()?;
+            let answer = Answer::Accept(Accept {
+                into,
+                name: name.clone(),
+                on_conflict: on_conflict.map(Into::into),
+                unpack: *unpack,
+            });
+            carrier.answer(*number, &answer)?;
+        }
+        TransfersCommand::Refuse { number, why } => {
+            carrier.answer(*number, &Answer::Refuse { why: why.clone() })?;
+        }
+        TransfersCommand::Cancel { number } => carrier.cancel(*number, None)?,
+        TransfersCommand::Clear => carrier.forget()?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// Waits until one is over, or all.
+fn wait(
+    carrier: &Carrier,
+    number: Option<u64>,
+    timeout: Option<Duration>,
+    json: bool,
+    out: &mut Out<'_>,
+) -> Result<Outcome, Failure> {
+    let began = Instant::now();
+    let live = |all: Vec<Now>| -> Vec<u64> {
+        all.iter().filter(|it| !it.transfer.state.is_over()).map(|it| it.transfer.number).collect()
+    };
+    let numbers = number.map_or_else(|| carrier.list().map(live), |it| Ok(vec![it]))?;
+    let mut outcome = Outcome::Done;
+    for number in numbers {
+        let now = carrier.follow_to_end(number, &mut |_| match timeout {
+            Some(timeout) if began.elapsed() >= timeout => {
+                Err(Failure::new(format!("transfer {number} is still under way")))
+            }
+            _ => Ok(()),
+        })?;
+        if json {
+            out.json_line(&now)?;
+        } else {
+            out.line(&line(&now))?;
+        }
+        if now.transfer.state != State::Done {
+            outcome = Outcome::Partly;
+        }
+    }
+    Ok(outcome)
+}
+
+/// A transfer as a line.
+fn line(now: &Now) -> String {
+    let transfer = &now.transfer;
+    let (arrow, what) = match transfer.direction {
+        Direction::Receive => ("in ", crate::ops::transfers::name(transfer)),
+        Direction::Send => ("out", crate::ops::transfers::name(transfer)),
+    };
+    let how = match transfer.state {
+        State::Running => progress(now),
+        state if state.is_over() => ending(now),
+        state => crate::ops::transfers::state_text(state, transfer.direction).to_owned(),
+    };
+    format!("{:>4} {arrow} {what}  {how}", transfer.number)
+}
+
+fn told(out: &mut Out<'_>, line: &str) -> Result<(), Failure> {
+    Ok(writeln!(out.errors, "{line}")?)
+}
