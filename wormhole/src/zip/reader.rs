@@ -35,7 +35,7 @@ const REGULAR: u16 = 0o100_000;
 const FOLDER: u16 = 0o040_000;
 
 /// What the offer said. More is refused; whether less is, is the caller's affair: see [`Totals`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Announced {
     /// All files together, unpacked.
     pub bytes: u64,
@@ -589,3 +589,6 @@ fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     bytes.split_at(length.min(bytes.len()))
 }
+
+#[cfg(test)]
+mod tests;
