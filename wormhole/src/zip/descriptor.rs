@@ -111,7 +111,7 @@ fn begins_record(bytes: &[u8]) -> bool {
 /// over at most [`LONGEST`] bytes. So the time is linear in the data, whatever the data is.
 #[derive(Debug)]
 pub(super) struct Search {
-    finder: Finder<'static>,
+    headers: Headers,
     /// The last bytes, which may be the beginning of the end: [`HELD`] at most.
     held: Vec<u8>,
     /// The length of the data before `held`.
@@ -121,6 +121,32 @@ pub(super) struct Search {
     hashed: usize,
     is_zip64: bool,
     has_near_miss: bool,
+}
+
+/// Finds the signatures of the records that may follow an entry.
+#[derive(Debug)]
+struct Headers {
+    local: Finder<'static>,
+    central: Finder<'static>,
+}
+
+impl Headers {
+    fn new() -> Headers {
+        let finder = |it: Record| Finder::new(&it.signature()).into_owned();
+        Headers { local: finder(Record::Local), central: finder(Record::Central) }
+    }
+
+    /// Where they begin, from the first to the last. Two quick passes: both signatures' first half in one would find too
+    /// much in data made for it.
+    fn places(&self, bytes: &[u8]) -> impl Iterator<Item = usize> {
+        let mut local = self.local.find_iter(bytes).peekable();
+        let mut central = self.central.find_iter(bytes).peekable();
+        std::iter::from_fn(move || match (local.peek(), central.peek()) {
+            (Some(one), Some(other)) if one < other => local.next(),
+            (_, Some(_)) => central.next(),
+            (_, None) => local.next(),
+        })
+    }
 }
 
 /// The end of the data.
@@ -148,7 +174,7 @@ struct Place {
 impl Search {
     pub(super) fn new() -> Search {
         Search {
-            finder: Finder::new(b"PK"),
+            headers: Headers::new(),
             held: Vec::new(),
             passed: 0,
             hasher: Hasher::new(),
@@ -221,12 +247,9 @@ impl Search {
 
     /// The first end in bytes that follow what has passed.
     fn look(&mut self, bytes: &[u8]) -> Option<Place> {
-        let Search { finder, passed, hasher, hashed, is_zip64, has_near_miss, .. } = self;
-        for next in finder.find_iter(bytes) {
-            let (before, after) = bytes.split_at_checked(next)?;
-            if !begins_record(after) {
-                continue;
-            }
+        let Search { headers, passed, hasher, hashed, is_zip64, has_near_miss, .. } = self;
+        for next in headers.places(bytes) {
+            let before = bytes.get(..next)?;
             for form in FORMS.into_iter().filter(|it| it.is_possible(*is_zip64)) {
                 let Some(data) = next.checked_sub(form.length()) else { continue };
                 let Ok(descriptor) = form.parse(before.get(data..).unwrap_or_default()) else {
