@@ -34,7 +34,8 @@ const TYPE: u16 = 0o170_000;
 const REGULAR: u16 = 0o100_000;
 const FOLDER: u16 = 0o040_000;
 
-/// What the offer said. More is refused; whether less is, is the caller's affair: see [`Totals`].
+/// What the offer said, and the caller found bearable: the memory taken grows with the number of files. More is
+/// refused; whether less is, is the caller's affair: see [`Totals`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Announced {
     /// All files together, unpacked.

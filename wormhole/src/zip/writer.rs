@@ -82,16 +82,16 @@ pub enum WriteError {
     NothingBegun,
 }
 
-/// The exact length of the archive of these members.
+/// The exact length of the archive of these members; what has no room in 64 bits is all of them.
 pub fn zip_size(members: &[Member]) -> u64 {
     let mut offset = 0u64;
     let mut directory = 0u64;
     for member in members {
         directory += member.central_length(offset);
-        offset += member.whole_length();
+        offset = offset.saturating_add(member.whole_length());
     }
     let end = End { entries: members.len() as u64, offset, size: directory };
-    offset + directory + end.length()
+    offset.saturating_add(directory + end.length())
 }
 
 /// Makes the pieces of one archive: for each member [`begin`](Self::begin), [`data`](Self::data) as often as
@@ -221,11 +221,12 @@ impl Member {
     /// Of header, data and descriptor.
     fn whole_length(&self) -> u64 {
         let header = Record::Local.fixed_length() as u64 + self.name().len() as u64;
-        match self.kind {
+        let around = match self.kind {
             Kind::Folder => header,
-            Kind::File { size } if self.is_wide() => header + LOCAL_EXTRA + size + WIDE_DESCRIPTOR,
-            Kind::File { size } => header + size + NARROW_DESCRIPTOR,
-        }
+            Kind::File { .. } if self.is_wide() => header + LOCAL_EXTRA + WIDE_DESCRIPTOR,
+            Kind::File { .. } => header + NARROW_DESCRIPTOR,
+        };
+        self.size().saturating_add(around)
     }
 
     fn central_length(&self, offset: u64) -> u64 {
@@ -402,4 +403,86 @@ fn put_u32(bytes: &mut Vec<u8>, number: u32) {
 
 fn put_u64(bytes: &mut Vec<u8>, number: u64) {
     bytes.extend(number.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, size: u64) -> Member {
+        Member { name: name.into(), kind: Kind::File { size }, mode: 0o644 }
+    }
+
+    #[test]
+    fn a_file_must_have_the_size_that_was_promised() {
+        let mut writer = ZipWriter::new(vec![file("a", 3)]);
+        assert_eq!(writer.data(b"x"), Err(WriteError::NothingBegun));
+        assert_eq!(writer.end(), Err(WriteError::NothingBegun));
+        writer.begin().unwrap();
+        writer.data(b"xy").unwrap();
+        let longer = writer.data(b"zz").unwrap_err();
+        assert_eq!(longer.to_string(), "`a` has grown while it was being sent: it had 3 bytes");
+        let shorter = writer.end().unwrap_err();
+        assert_eq!(
+            shorter.to_string(),
+            "`a` has shrunk while it was being sent: it had 3 bytes, now 1 are missing"
+        );
+        writer.data(b"z").unwrap();
+        writer.end().unwrap();
+        assert_eq!(writer.end(), Err(WriteError::NothingBegun));
+        assert_eq!(writer.begin(), None);
+    }
+
+    #[test]
+    fn one_member_ends_before_the_next_begins() {
+        let mut writer = ZipWriter::new(vec![file("a", 0), file("b", 0)]);
+        assert_eq!(writer.begin().map(|it| it.0), Some(0));
+        assert_eq!(writer.begin(), None);
+        writer.end().unwrap();
+        assert_eq!(writer.begin().map(|it| it.0), Some(1));
+    }
+
+    #[test]
+    fn a_folder_is_a_header_and_nothing_more() {
+        let folder = Member { name: "d/".into(), kind: Kind::Folder, mode: 0o755 };
+        let mut writer = ZipWriter::new(vec![folder]);
+        let (_, header) = writer.begin().unwrap();
+        assert_eq!(header.len(), 32);
+        assert!(matches!(writer.data(b"x"), Err(WriteError::Longer { .. })));
+        assert_eq!(writer.end().unwrap(), b"");
+        // The permissions and the type, then that of DOS.
+        assert_eq!(writer.finish()[38..42], [0x10, 0, 0xed, 0x41]);
+    }
+
+    #[test]
+    fn wide_numbers_stand_only_where_they_are_needed() {
+        let limit = u64::from(u32::MAX);
+        let check = |sizes: &[u64], expected: u64| {
+            let members: Vec<Member> = sizes.iter().map(|it| file("n", *it)).collect();
+            let without_data = zip_size(&members) - sizes.iter().sum::<u64>();
+            assert_eq!(without_data, expected, "{sizes:?}");
+        };
+        let (local, central, end, end64) = (31 + 16, 47, 22, 56 + 20);
+        check(&[], end);
+        check(&[0], local + central + end);
+        // The directory begins below the limit, and at it.
+        check(&[limit - 48], local + central + end);
+        check(&[limit - 47], local + central + end64 + end);
+        check(&[limit - 1], local + central + end64 + end);
+        let wide = local + 20 + 8 + central + 4 + 16 + end64 + end;
+        check(&[limit], wide);
+        // The offset of the second is wide too.
+        check(&[limit, 0], wide + local + central + 4 + 8);
+        check(&[limit, limit], 2 * (local + 28 + central + 20) + 8 + end64 + end);
+    }
+
+    #[test]
+    fn what_no_archive_can_have_is_no_overflow() {
+        assert_eq!(zip_size(&[file("a", u64::MAX), file("b", u64::MAX)]), u64::MAX);
+        let long = file(&"n".repeat(70_000), 0);
+        let mut writer = ZipWriter::new(vec![long.clone()]);
+        let (_, header) = writer.begin().unwrap();
+        let length = header.len() + writer.end().unwrap().len() + writer.finish().len();
+        assert_eq!(length as u64, zip_size(&[long]));
+    }
 }
