@@ -20,10 +20,10 @@ use crc32fast::Hasher;
 use super::descriptor::{self, DECIDING, Search, Verdict};
 use super::directory::{Directory, Facts, Misfit};
 use super::entry::{Current, Delivery, Packing, name_of};
+use super::error::shown;
 use super::format::{CentralHeader, EndRecord, LocalHeader, Malformed, Record, parse_locator};
 use super::inflate::Inflater;
 
-use super::error::shown;
 pub use super::error::{UnzipError, ZipError};
 
 /// The longest name that is taken, in bytes: longer ones no Linux system could open.
@@ -58,8 +58,8 @@ pub struct Totals {
 /// A file that begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// The name as it came, nothing checked but that it is not empty, not longer than 4096 bytes, and the only one. It
-    /// is UTF-8: a name in another encoding was taken for code page 437 and converted (§D.1).
+    /// The name as it came, nothing checked but that it is not empty, was sent in no more than 4096 bytes, and is the
+    /// only one. It is UTF-8: what is not was taken for code page 437 and converted (§D.1).
     pub name: &'a [u8],
     /// The length, if it is known before the data.
     pub size: Option<u64>,
@@ -77,7 +77,8 @@ pub trait Sink {
     /// A file begins.
     fn begin(&mut self, entry: &Entry<'_>) -> Result<(), Self::Error>;
 
-    /// More of the file: 64 KiB at most, often only a few bytes.
+    /// More of the file: 64 KiB at most, often only a few bytes, because what may be the end of a file is held back
+    /// until more comes. A sink that writes to a disk gathers them.
     fn data(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
 
     /// The file was whole, and its CRC is right.
