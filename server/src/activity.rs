@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::Timestamp;
-use jiff::tz::Offset;
 use serde::Serialize;
 use volume::key_use::{KeyUse, KeyUses};
 
@@ -50,6 +49,8 @@ pub struct Activity {
 #[derive(Debug, Default)]
 struct Requests {
     next: u64,
+    /// How many are over.
+    ended: u64,
     open: HashMap<u64, Arc<Open>>,
     recent: VecDeque<Recent>,
 }
@@ -86,7 +87,7 @@ pub struct Open {
 /// A request that is over.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recent {
-    /// Its place in the order.
+    /// Its place in the order in which they ended.
     pub seq: u64,
     /// When it ended.
     pub time: Timestamp,
@@ -198,8 +199,10 @@ impl Activity {
         if requests.recent.len() == RECENT {
             requests.recent.pop_front();
         }
+        let seq = requests.ended;
+        requests.ended += 1;
         requests.recent.push_back(Recent {
-            seq: open.number,
+            seq,
             time: now,
             status: ended.status,
             latency_micros: micros(ended.latency),
@@ -216,10 +219,8 @@ impl Activity {
 
     fn used(&self, key: &str, open: &Open, now: Timestamp) {
         let mut uses = lock(&self.key_uses);
-        let day = Offset::UTC.to_datetime(now).date();
-        let today = uses.get(key).filter(|it| it.day == day).map_or(0, |it| it.today) + 1;
         let what = format!("{} {}", open.method, open.path);
-        let fresh = KeyUse { last: now, what, from: open.client.to_string(), day, today };
+        let fresh = KeyUse::one_more(uses.get(key), now, what, open.client.to_string());
         uses.insert(key.to_owned(), fresh);
         self.key_uses_changed.store(true, Relaxed);
     }
@@ -301,13 +302,14 @@ impl Activity {
         let now = self.started.elapsed().as_secs();
         let length = (SECONDS / parts.max(1)).max(1);
         let mut series = vec![Part::default(); parts];
-        let mut latencies = [0_u64; CLASSES];
+        let mut latencies = vec![[0_u64; CLASSES]; parts];
         for second in &self.seconds {
             let number = second.number.load(Relaxed);
             let Some(age) = now.checked_sub(number).and_then(|it| usize::try_from(it).ok()) else {
                 continue;
             };
-            let Some(part) = series.iter_mut().rev().nth(age / length) else { continue };
+            let both = series.iter_mut().zip(&mut latencies).rev().nth(age / length);
+            let Some((part, latencies)) = both else { continue };
             part.requests += second.requests.load(Relaxed);
             part.errors += second.errors.load(Relaxed);
             part.sent += second.sent.load(Relaxed);
@@ -316,13 +318,14 @@ impl Activity {
                 *sum += u64::from(class.load(Relaxed));
             }
         }
-        let percentile = |percent| percentile(&latencies, percent);
-        Figures {
-            part_seconds: length,
-            parts: series,
-            p50_micros: percentile(50),
-            p99_micros: percentile(99),
+        let mut all = [0_u64; CLASSES];
+        for (part, latencies) in series.iter_mut().zip(&latencies) {
+            part.p50_micros = percentile(latencies, 50);
+            part.p99_micros = percentile(latencies, 99);
+            all.iter_mut().zip(latencies).for_each(|(sum, it)| *sum += it);
         }
+        let (p50_micros, p99_micros) = (percentile(&all, 50), percentile(&all, 99));
+        Figures { part_seconds: length, parts: series, p50_micros, p99_micros }
     }
 
     /// How long it has been serving.
@@ -356,6 +359,10 @@ pub struct Part {
     pub sent: u64,
     /// Bytes that came in.
     pub received: u64,
+    /// Half of its answers began within so many microseconds.
+    pub p50_micros: u64,
+    /// And 99 of 100.
+    pub p99_micros: u64,
 }
 
 /// Figures of the last five minutes.
@@ -527,6 +534,19 @@ mod tests {
         let sum = |figure: fn(&Part) -> u64| figures.parts.iter().map(figure).sum::<u64>();
         assert_eq!((sum(|it| it.requests), sum(|it| it.errors)), (2, 1));
         assert_eq!((sum(|it| it.sent), sum(|it| it.received)), (10, 20));
+        let slowest = figures.parts.iter().map(|it| it.p99_micros).max().unwrap();
+        assert_eq!(slowest, figures.p99_micros);
+    }
+
+    #[test]
+    fn a_long_request_is_told_to_whoever_has_seen_shorter_ones_end() {
+        let activity = Activity::default();
+        let long = begin(&activity, "/files/long");
+        activity.end(&begin(&activity, "/files/short"), ended(200, 1));
+        let seen = activity.recent(0).last().unwrap().seq + 1;
+        activity.end(&long, ended(200, 1));
+        let news: Vec<_> = activity.recent(seen).into_iter().map(|it| it.path).collect();
+        assert_eq!(news, ["/files/long"]);
     }
 
     #[test]

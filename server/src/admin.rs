@@ -98,6 +98,8 @@ async fn service(State(app): State<Arc<App>>) -> Result<Json<Service>, Problem> 
 /// What goes on.
 #[derive(Serialize)]
 struct ActivityNow {
+    /// When this service began: one that was started anew counts anew.
+    since: Timestamp,
     up_seconds: u64,
     #[serde(flatten)]
     figures: Figures,
@@ -154,6 +156,7 @@ async fn activity(
     let trouble =
         app.key_file.trouble().map(|it| format!("auth-keys.csv is not in force: {}", it.what));
     Ok(Json(ActivityNow {
+        since: activity.since,
         up_seconds: activity.up().as_secs(),
         figures: activity.figures(PARTS),
         open,

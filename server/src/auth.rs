@@ -75,6 +75,15 @@ impl Purpose {
 }
 
 impl Caller {
+    /// Whoever has a key.
+    fn of(key: &Arc<Key>) -> Caller {
+        if key.has_expired(Timestamp::now()) {
+            Caller::Former(Arc::clone(key))
+        } else {
+            Caller::Holder(Arc::clone(key))
+        }
+    }
+
     /// Whether the path may be read.
     pub fn may_read(&self, path: &RelPath) -> Result<(), Problem> {
         if path.is_public() {
@@ -145,6 +154,34 @@ impl Caller {
     }
 }
 
+/// What a caller was let in for, to be asked again while it lasts: a key that is taken away meanwhile is not good any
+/// more.
+#[derive(Debug)]
+pub struct Permit {
+    /// Who knows the keys.
+    pub app: Arc<App>,
+    /// Who was let in.
+    pub caller: Caller,
+    /// What for.
+    pub purpose: Purpose,
+    /// Where.
+    pub path: RelPath,
+}
+
+impl Permit {
+    /// Whether it still holds. Costs a look at whether the keys file has changed.
+    pub fn check(&self) -> Result<(), Problem> {
+        let caller = match &self.caller {
+            Caller::Holder(key) => {
+                let keys = self.app.keys();
+                keys.find(key.hashed).map_or(Caller::Stranger, Caller::of)
+            }
+            other => other.clone(),
+        };
+        caller.may(self.purpose, &self.path)
+    }
+}
+
 /// The key in a request's header: `Authorization: KEY`, `Bearer KEY` (RFC 6750) or the password of `Basic` (RFC 7617).
 pub fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes().trim_ascii();
@@ -177,11 +214,7 @@ pub async fn identify(
 ) -> Result<Caller, Problem> {
     let Some(key) = key else { return Ok(Caller::Anyone) };
     let keys = app.keys();
-    let caller = match keys.verify(&key) {
-        Some(key) if key.has_expired(Timestamp::now()) => Caller::Former(Arc::clone(key)),
-        Some(key) => Caller::Holder(Arc::clone(key)),
-        None => Caller::Stranger,
-    };
+    let caller = keys.verify(&key).map_or(Caller::Stranger, Caller::of);
     if purpose.is_free(path) {
         return Ok(caller);
     }

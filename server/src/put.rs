@@ -19,6 +19,7 @@ use volume::staging::{PublishError, Published, Replace, Staged};
 use volume::{Effort, FindError, Found, FoundFile, RelPath};
 
 use crate::app::App;
+use crate::auth::{Permit, Purpose};
 use crate::conditions;
 use crate::digest::{self, Digests};
 use crate::etag;
@@ -44,7 +45,13 @@ pub async fn answer(
     let there = what_is_there(&app, &visit).await?;
     let replace = replacement(there.as_ref(), &headers, uri.query())?;
     let staged = app.stage(content_length(&headers)).await?;
-    let limits = Limits { stall: app.stall, most: None, stop: CancellationToken::new() };
+    let permit = Permit {
+        app: Arc::clone(&app),
+        caller: visit.caller.clone(),
+        purpose: Purpose::Write,
+        path: visit.path.clone(),
+    };
+    let limits = Limits { stall: app.stall, most: None, stop: CancellationToken::new(), permit };
     let (sink, ended) = upload::receive(body, Sink { staged, digests }, &limits).await?;
     ended?;
     let Sink { staged, digests } = sink;

@@ -26,7 +26,7 @@ use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
 use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
-use crate::auth::{self, Caller};
+use crate::auth::{self, Caller, Permit};
 use crate::digest::{CHECKSUMS, Digests};
 use crate::fields;
 use crate::problem::Problem;
@@ -101,6 +101,14 @@ impl Uploader {
     fn may_write(&self) -> impl Fn(&RelPath) -> bool + Send + 'static {
         let caller = self.caller.clone();
         move |path| caller.may_write(path).is_ok()
+    }
+
+    /// What it may do to an upload, for as long as the key is good.
+    fn permit(&self, app: &Arc<App>, record: &Record) -> Permit {
+        let somewhere = || self.caller.key().map_or_else(RelPath::root, |it| it.path.clone());
+        let path = record.target().map_or_else(somewhere, |it| it.path.clone());
+        let (app, caller) = (Arc::clone(app), self.caller.clone());
+        Permit { app, caller, purpose: auth::Purpose::Write, path }
     }
 
     /// A part belongs to the user who began it; all else to whoever may write its target.
@@ -388,7 +396,7 @@ async fn refuse_what_cannot_be(app: &Arc<App>, target: &Target) -> Result<(), Pr
 
 /// Appends what a body brings. What broke off counts as far as it came, unless it came with a checksum.
 async fn append(
-    app: &App,
+    app: &Arc<App>,
     mut upload: Upload,
     uploader: &Uploader,
     headers: &HeaderMap,
@@ -410,7 +418,8 @@ async fn append(
             .map_err(Problem::of_disk)?;
     }
     let Some(staged) = upload.take_staged() else { return Err(Problem::NotFound) };
-    let limits = Limits { stall: app.stall, most: Some(left), stop: held.stop.clone() };
+    let permit = uploader.permit(app, &upload.record);
+    let limits = Limits { stall: app.stall, most: Some(left), stop: held.stop.clone(), permit };
     let (sink, ended) = upload::receive(body, Sink { staged, digests }, &limits).await?;
     upload.put_back(sink.staged);
     let checked = sink.digests.check().map_err(|_mismatch| Problem::ChecksumMismatch);

@@ -1,7 +1,7 @@
 //! A request's body on its way to the disk.
 //!
 //! While one buffer is written on the blocking pool, the next is gathered from the connection. A client that sends
-//! nothing for a while is cut off; a slow one may take as long as it likes.
+//! nothing for a while is cut off, and so is one whose key is taken away; a slow one may take as long as it likes.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
 use volume::staging::{StageError, Staged};
 
+use crate::auth::Permit;
 use crate::digest::Digests;
 use crate::problem::Problem;
 
@@ -35,6 +36,8 @@ pub struct Limits {
     pub most: Option<u64>,
     /// Somebody wants it ended.
     pub stop: CancellationToken,
+    /// Whoever brings it has no key for it any more.
+    pub permit: Permit,
 }
 
 /// Writes a body to its end, or as far as it comes; says why it ended early. Fails only where the writing thread did.
@@ -48,7 +51,11 @@ pub async fn receive(
     loop {
         let Gathered { pieces, ended } = gathered;
         if pieces.is_empty() {
-            return Ok((sink, ended.unwrap_or(Ok(()))));
+            let ended = ended.unwrap_or(Ok(()));
+            return Ok((sink, ended.and_then(|()| limits.permit.check())));
+        }
+        if let Err(problem) = limits.permit.check() {
+            return Ok((sink, Err(problem)));
         }
         let writing = tokio::task::spawn_blocking(move || {
             let written = sink.write(&pieces);

@@ -6,11 +6,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::key_sheet::{KeySheet, NewKey, SheetError, SheetVersion};
@@ -135,7 +136,7 @@ impl KeyFile {
     }
 
     fn stamp(&self) -> Option<Stamp> {
-        match rustix::fs::statat(self.volume.root(), KEYS_PLACE, rustix::fs::AtFlags::empty()) {
+        match rustix::fs::statat(self.volume.root(), KEYS_PLACE, AtFlags::empty()) {
             Ok(stat) => Some(Stat::of(&stat)).filter(Stat::is_settled).map(Stamp::Settled),
             Err(Errno::NOENT) => Some(Stamp::Missing),
             Err(_) => None,
@@ -276,12 +277,23 @@ fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<Doubt> {
     })
 }
 
-fn replace(folder: &std::os::fd::OwnedFd, text: &[u8]) -> io::Result<()> {
+fn replace(folder: &OwnedFd, text: &[u8]) -> io::Result<()> {
     let new_name = format!("{KEYS_FILE}{NEW_SUFFIX}");
+    let written = write_beside(folder, &new_name, text);
+    if written.is_err() {
+        // No copy of the keys stays behind; there may be none.
+        rustix::fs::unlinkat(folder, new_name.as_str(), AtFlags::empty()).unwrap_or_default();
+    }
+    written?;
+    rustix::fs::fsync(folder)?;
+    Ok(())
+}
+
+fn write_beside(folder: &OwnedFd, new_name: &str, text: &[u8]) -> io::Result<()> {
     let flags =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let owner_only = Mode::RUSR | Mode::WUSR;
-    let mut file = File::from(rustix::fs::openat(folder, new_name.as_str(), flags, owner_only)?);
+    let mut file = File::from(rustix::fs::openat(folder, new_name, flags, owner_only)?);
     if rustix::process::geteuid().is_root() {
         // Root edits for a service that may run as somebody else.
         let stat = rustix::fs::fstat(folder)?;
@@ -290,7 +302,5 @@ fn replace(folder: &std::os::fd::OwnedFd, text: &[u8]) -> io::Result<()> {
     }
     file.write_all(text)?;
     file.sync_all()?;
-    rustix::fs::renameat(folder, new_name.as_str(), folder, KEYS_FILE)?;
-    rustix::fs::fsync(folder)?;
-    Ok(())
+    Ok(rustix::fs::renameat(folder, new_name, folder, KEYS_FILE)?)
 }

@@ -339,12 +339,10 @@ impl KeySheet {
 
     /// Switches a key off: its row becomes a comment.
     pub fn switch_off(&mut self, line: usize) -> Result<(), SheetError> {
-        let (row, text) = self.row_text(line)?;
-        if row.state == State::Off {
+        if self.row_at(line)?.state == State::Off {
             return Err(SheetError::Already { state: "off" });
         }
-        let new = format!("{OFF_MARK}{text}").into_bytes();
-        self.replace(line, new);
+        self.comment_out(line);
         Ok(())
     }
 
@@ -359,10 +357,15 @@ impl KeySheet {
         Ok(())
     }
 
-    /// Removes a row.
+    /// Removes a row, and every other line that has the same key: on, off or sealed, it would bring the key back.
     pub fn revoke(&mut self, line: usize) -> Result<(), SheetError> {
-        self.row_at(line)?;
-        self.lines.remove(line - 1);
+        let hashed = self.row_at(line)?.key.map(|it| it.hashed);
+        let is_copy =
+            |row: &Row| hashed.is_some() && hashed == row.key.as_ref().map(|it| it.hashed);
+        let rows = self.rows(Timestamp::now());
+        for row in rows.iter().rev().filter(|it| it.line == line || is_copy(it)) {
+            self.lines.remove(row.line - 1);
+        }
         Ok(())
     }
 
@@ -391,17 +394,16 @@ impl KeySheet {
             self.has_byte_order_mark = false;
             return Ok(());
         }
+        if fault != Fault::Spaces {
+            self.row_at(line)?;
+            self.comment_out(line);
+            return Ok(());
+        }
+        // Without spaces it is to the old reader what it is to us already.
         let (_, text) = self.row_text(line)?;
-        let new = match fault {
-            // Without spaces it is to the old reader what it is to us already.
-            Fault::Spaces => {
-                let (prefix, columns) = split_prefix(text);
-                let key = Columns::of(columns).key.to_owned();
-                format!("{prefix}{}", with_column(columns, 1, &key))
-            }
-            // A comment to both.
-            _ => format!("{OFF_MARK}{text}"),
-        };
+        let (prefix, columns) = split_prefix(text);
+        let key = Columns::of(columns).key.to_owned();
+        let new = format!("{prefix}{}", with_column(columns, 1, &key));
         self.replace(line, new.into_bytes());
         Ok(())
     }
@@ -427,6 +429,12 @@ impl KeySheet {
         let bytes = self.lines.get(line - 1).map(Vec::as_slice).unwrap_or_default();
         let text = std::str::from_utf8(bytes).map_err(|_not_text| SheetError::NoRow { line })?;
         Ok((row, text.trim()))
+    }
+
+    /// A comment to both readers, whatever bytes it is made of.
+    fn comment_out(&mut self, line: usize) {
+        let text = self.lines.get(line - 1).map(|it| it.trim_ascii()).unwrap_or_default();
+        self.replace(line, [OFF_MARK.as_bytes(), text].concat());
     }
 
     /// A line keeps its own line end.

@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::Offset;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -32,10 +33,46 @@ pub struct KeyUse {
     pub day: Date,
     /// Requests of that day.
     pub today: u64,
+    /// Requests of the six days before it, the nearest first.
+    #[serde(default)]
+    pub before: [u64; 6],
 }
 
 /// The last use of all keys, by their ids.
 pub type KeyUses = BTreeMap<String, KeyUse>;
+
+impl KeyUse {
+    /// One more request, behind those that are known.
+    pub fn one_more(known: Option<&KeyUse>, last: Timestamp, what: String, from: String) -> KeyUse {
+        let day = Offset::UTC.to_datetime(last).date();
+        let counts = known.map_or([0; 7], |it| it.counts(day));
+        let [today, before @ ..] = counts;
+        KeyUse { last, what, from, day, today: today + 1, before }
+    }
+
+    /// Requests of a day.
+    pub fn of_day(&self, day: Date) -> u64 {
+        let [today, ..] = self.counts(day);
+        today
+    }
+
+    /// Requests of a day and the six before it.
+    pub fn of_week(&self, day: Date) -> u64 {
+        self.counts(day).iter().sum()
+    }
+
+    /// Requests of a day and of the six before it, the nearest first.
+    fn counts(&self, day: Date) -> [u64; 7] {
+        let mut counts = [0; 7];
+        // A clock that was set back counts on in the day it had.
+        let later = usize::try_from((day - self.day).get_days().max(0)).unwrap_or(usize::MAX);
+        let known = std::iter::once(&self.today).chain(&self.before);
+        for (count, known) in counts.iter_mut().skip(later).zip(known) {
+            *count = *known;
+        }
+        counts
+    }
+}
 
 impl Volume {
     /// What is remembered; nothing where there is nothing that can be read.
@@ -63,5 +100,38 @@ impl Volume {
             File::from(rustix::fs::openat(&folder, new_name.as_str(), flags, owner_only)?);
         file.write_all(&serde_json::to_vec(uses)?)?;
         Ok(rustix::fs::renameat(&folder, new_name.as_str(), &folder, KEY_USE_FILE)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_week_has_seven_days() {
+        let mut known = None;
+        let mut check = |when: &str, (today, week)| {
+            let when: Timestamp = when.parse().unwrap();
+            let fresh = KeyUse::one_more(known.as_ref(), when, String::new(), String::new());
+            assert_eq!((fresh.today, fresh.of_week(fresh.day)), (today, week), "{when}");
+            known = Some(fresh);
+        };
+        check("2026-11-20T10:00:00Z", (1, 1));
+        check("2026-11-20T23:59:59Z", (2, 2));
+        check("2026-11-21T00:00:00Z", (1, 3));
+        check("2026-11-26T00:00:00Z", (1, 4));
+        check("2026-11-27T00:00:00Z", (1, 3));
+        check("2027-03-01T00:00:00Z", (1, 1));
+        check("2027-02-28T00:00:00Z", (2, 2));
+        let known = known.unwrap();
+        let day = |text: &str| text.parse().unwrap();
+        assert_eq!((known.of_day(day("2027-03-02")), known.of_week(day("2027-03-02"))), (0, 2));
+    }
+
+    #[test]
+    fn what_an_older_service_wrote_is_read() {
+        let text = r#"{"last":"2026-11-24T14:00:00Z","what":"GET /","from":"::1","day":"2026-11-24","today":3}"#;
+        let known: KeyUse = serde_json::from_str(text).unwrap();
+        assert_eq!(known.of_week("2026-11-25".parse().unwrap()), 3);
     }
 }

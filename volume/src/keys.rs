@@ -245,6 +245,11 @@ impl Keys {
         self.keys.get(usize::try_from(found).ok()?)
     }
 
+    /// The one with this hash; of several the last.
+    pub fn find(&self, hashed: HashedKey) -> Option<&Arc<Key>> {
+        self.keys.iter().rev().find(|it| it.hashed == hashed)
+    }
+
     /// Those of one user.
     pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = &'a Key> {
         self.keys.iter().map(Arc::as_ref).filter(move |it| it.user == user)

@@ -90,6 +90,8 @@ fn what_was_asked_for_is_told_without_any_key() {
     place.public(&get("/files/run/a.txt", "wrong-secret"));
     wait_for(|| place.ask("/activity")["recent"].as_array().unwrap().len() == 3);
     let now = place.ask("/activity?since=0");
+    assert_eq!(now["since"], place.ask("/service")["since"]);
+    assert!(now["parts"].as_array().unwrap().iter().any(|it| it["p99_micros"].as_u64() > Some(0)));
     let recent = now["recent"].as_array().unwrap();
     let column = |name: &str| recent.iter().map(|it| it[name].clone()).collect::<Vec<_>>();
     assert_eq!(column("status"), [200, 200, 401]);
@@ -186,4 +188,25 @@ fn the_public_door_leads_nowhere_here() {
     for path in ["/activity", "/keys", "/service"] {
         assert!(place.public(&get(path, "kmt-secret")).starts_with("HTTP/1.1 404"), "{path}");
     }
+}
+
+#[test]
+fn an_open_upload_is_cut_when_its_key_is_revoked() {
+    let place = Place::new();
+    let file = place.volume.path().join(".sounding/auth-keys.csv");
+    let key = "zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
+    std::fs::write(&file, format!("kmt,kmt-secret\nzoe,{key},write\n")).unwrap();
+    let address = place.program.address.strip_prefix("http://").unwrap();
+    let mut upload = TcpStream::connect(address).unwrap();
+    let length = 4 << 20;
+    let head = get("/files/run/new.bin", key).replace("GET", "PUT");
+    let head = head.replace("Host: x", &format!("Host: x\r\nContent-Length: {length}"));
+    upload.write_all(head.as_bytes()).unwrap();
+    upload.write_all(&vec![0; 1 << 20]).unwrap();
+    wait_for(|| place.ask("/activity")["open"][0]["received"] == 1 << 20);
+    let volume = volume::Volume::open(place.volume.path()).unwrap();
+    volume.edit_keys(None, |sheet| sheet.revoke(2)).unwrap();
+    let answer = exchange(upload, &"\0".repeat(3 << 20));
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(!place.volume.path().join("run/new.bin").exists());
 }
