@@ -28,6 +28,7 @@ const LARGEST: u64 = 8 << 20;
 #[serde(default)]
 #[expect(missing_docs, reason = "named as the server names them")]
 pub struct ActivityNow {
+    pub since: Option<Timestamp>,
     pub up_seconds: u64,
     pub part_seconds: u64,
     pub parts: Vec<Part>,
@@ -52,6 +53,8 @@ pub struct Part {
     pub errors: u64,
     pub sent: u64,
     pub received: u64,
+    pub p50_micros: u64,
+    pub p99_micros: u64,
 }
 
 /// How full the disk is.
@@ -167,6 +170,15 @@ impl ActivityNow {
         let awake =
             if self.awake.is_empty() { "nothing to do".to_owned() } else { self.awake.join(", ") };
         lines.push(format!("awake for {awake}"));
+        let consoles: Vec<String> = self
+            .consoles
+            .iter()
+            .map(|it| format!("{} since {}", it.number, text::clock(it.since)))
+            .collect();
+        if !consoles.is_empty() {
+            lines.push(format!("consoles  {}", consoles.join(", ")));
+        }
+        lines.extend(self.arrivals.iter().map(|it| format!("arrived   {}", it.line())));
         lines.extend(self.warnings.iter().map(|it| format!("! {it}")));
         lines
     }
@@ -199,6 +211,19 @@ impl Disk {
     }
 }
 
+impl Arrival {
+    /// As a line.
+    pub fn line(&self) -> String {
+        let size = self.size.map(|it| format!("  {}", text::bytes(it))).unwrap_or_default();
+        let slash = if self.kind == "directory" { "/" } else { "" };
+        format!(
+            "{}  {}{slash}{size}",
+            self.time.strftime("%H:%M:%S"),
+            crate::ops::shown(&self.path)
+        )
+    }
+}
+
 impl Open {
     /// As a line.
     pub fn line(&self) -> String {
@@ -210,12 +235,56 @@ impl Open {
     }
 }
 
+/// Which requests are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// With this in user, path, status or address, in any case.
+    pub text: String,
+    /// Of this user, or from this address where no user is known.
+    pub user: Option<String>,
+    /// That failed.
+    pub errors_only: bool,
+}
+
+impl Wanted {
+    /// Whether a request is.
+    pub fn has(&self, it: &Recent) -> bool {
+        let user = it.username.as_deref().unwrap_or_default();
+        let line = format!("{} {} {user} {}", it.status, text::path(&it.path), it.client);
+        (!self.errors_only || it.status >= 400)
+            && self.user.as_deref().is_none_or(|user| user == it.who())
+            && line.to_lowercase().contains(&self.text.to_lowercase())
+    }
+}
+
 impl Recent {
-    /// Whether it has this text in it, and failed if that is wanted.
-    pub fn is_wanted(&self, filter: &str, errors_only: bool) -> bool {
-        let user = self.username.as_deref().unwrap_or_default();
-        let line = format!("{} {} {user} {}", self.status, text::path(&self.path), self.client);
-        (!errors_only || self.status >= 400) && line.to_lowercase().contains(&filter.to_lowercase())
+    /// The user, or the address where none is known.
+    pub fn who(&self) -> &str {
+        self.username.as_deref().unwrap_or(&self.client)
+    }
+
+    /// All that is known of it, in lines.
+    pub fn details(&self) -> Vec<String> {
+        let cut_off = if self.complete { "" } else { ", cut off before its end" };
+        vec![
+            format!("{} {}", self.method, text::path(&self.path)),
+            String::new(),
+            format!("Status     {}{cut_off}", self.status),
+            format!("Ended      {}", self.time.strftime("%Y-%m-%d %H:%M:%S UTC")),
+            format!(
+                "User       {}",
+                self.username.as_deref().unwrap_or("without a key that is good")
+            ),
+            format!("Address    {}", self.client),
+            format!("Began      after {}", millis(self.latency_micros)),
+            format!("Took       {}", millis(self.micros)),
+            format!("Sent       {} ({} bytes)", text::bytes(self.sent), text::count(self.sent)),
+            format!(
+                "Received   {} ({} bytes)",
+                text::bytes(self.received),
+                text::count(self.received)
+            ),
+        ]
     }
 
     /// As a line.
@@ -223,7 +292,7 @@ impl Recent {
         let bytes = self.sent.max(self.received);
         let bytes = if bytes > 0 { format!("  [{}]", text::bytes(bytes)) } else { String::new() };
         let cut_off = if self.complete { "" } else { "  cut off" };
-        let user = self.username.as_deref().unwrap_or(&self.client);
+        let user = self.who();
         let (time, path) = (self.time.strftime("%H:%M:%S"), text::path(&self.path));
         let latency = millis(self.latency_micros);
         format!(

@@ -209,6 +209,9 @@ pub enum Command {
         /// Only requests with this in user, path, status or address.
         #[arg(long, default_value = "")]
         filter: String,
+        /// Only requests of this user, or from this address where no user is known.
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
         /// Only requests that failed.
         #[arg(long)]
         errors: bool,

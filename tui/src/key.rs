@@ -54,8 +54,10 @@ pub enum Act {
     MendKey,
     SealKey,
     Follow,
+    FilterRequests,
     ByUser,
     ErrorsOnly,
+    Details,
 }
 
 /// Where a key works.
@@ -227,12 +229,20 @@ pub const BINDINGS: &[Binding] = &[
         Command("activity"),
     ),
     row(
-        Act::ByUser,
+        Act::FilterRequests,
         &["/"],
         Activity,
         "filter",
         "only requests with this in user, path or status",
-        Command("activity"),
+        Command("activity --filter kmt"),
+    ),
+    row(
+        Act::ByUser,
+        &["u"],
+        Activity,
+        "by user",
+        "only requests of this one's user, or of all again",
+        Command("activity --user kmt"),
     ),
     row(
         Act::ErrorsOnly,
@@ -241,6 +251,14 @@ pub const BINDINGS: &[Binding] = &[
         "errors only",
         "only requests that failed",
         Command("activity --errors"),
+    ),
+    row(
+        Act::Details,
+        &["Enter"],
+        Activity,
+        "details",
+        "all that is known of a request",
+        Command("activity --json"),
     ),
     row(Act::BrowseScreen, &["1"], Everywhere, "", "files", ScreenOnly),
     row(Act::KeysScreen, &["4"], Everywhere, "", "keys", Command("keys list")),

@@ -18,10 +18,10 @@ use volume::keys::{PlainKey, Scope};
 use volume::names::Kind;
 use volume::uploads::Exists;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, KeysNow, Wanted};
 use crate::cli::transfers::TransfersCommand;
 use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
-use crate::ops::keys::{KeyEdit, KeyEntry, parse_overlap, reach, remedy};
+use crate::ops::keys::{KeyEdit, KeyEntry, Keys, parse_overlap, reach, remedy};
 use crate::ops::{Desk, Failure, parse_age, parse_end, shown};
 use crate::text;
 
@@ -128,7 +128,10 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
             let command = command.unwrap_or(TransfersCommand::List);
             return transfers::transfers(desk, &command, json, out);
         }
-        Command::Activity { filter, errors, json } => activity(desk, &filter, errors, json, out)?,
+        Command::Activity { filter, user, errors, json } => {
+            let wanted = Wanted { text: filter, user, errors_only: errors };
+            activity(desk, &wanted, json, out)?;
+        }
         Command::Doctor { json } => return doctor(desk, json, out),
         Command::Completions { shell } => completions(shell, out),
         Command::Man => man(out)?,
@@ -205,15 +208,9 @@ fn doctor(desk: &Desk, json: bool, out: &mut Out<'_>) -> Result<Outcome, Failure
     Ok(if findings.iter().all(|it| it.ok) { Outcome::Done } else { Outcome::Found })
 }
 
-fn activity(
-    desk: &Desk,
-    filter: &str,
-    errors: bool,
-    json: bool,
-    out: &mut Out<'_>,
-) -> Result<(), Failure> {
+fn activity(desk: &Desk, wanted: &Wanted, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {
     let mut now = Admin::new(desk.admin.as_deref(), &desk.volume)?.activity(0, None)?;
-    now.recent.retain(|it| it.is_wanted(filter, errors));
+    now.recent.retain(|it| wanted.has(it));
     if json {
         return out.json(&now);
     }
@@ -339,7 +336,7 @@ fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<()
     let real = found.real_path().unwrap_or(path).clone();
     let both = |it: &KeyEntry| it.path.as_ref().is_some_and(|covered| real.is_within(covered));
     let now = Timestamp::now();
-    let rows = desk.readers(path)?;
+    let (rows, known) = (desk.readers(path)?, desk.keys_in_use());
     let info = Info {
         path: path.clone(),
         kind: crate::ops::files::kind_text(if items.is_some() { Kind::Folder } else { Kind::File }),
@@ -348,7 +345,7 @@ fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<()
         items,
         url: desk.address(path, items.is_some()),
         public: path.is_public() && real.is_public(),
-        readers: rows.iter().map(|it| KeyEntry::of(it, now)).filter(both).collect(),
+        readers: rows.iter().map(|it| KeyEntry::of(it, &known, now)).filter(both).collect(),
     };
     if json {
         return out.json(&info);
@@ -367,7 +364,9 @@ fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<()
     if info.public {
         out.line("anyone can read it, without a key")?;
     }
-    for row in rows.iter().filter(|it| info.readers.iter().any(|reader| reader.line == it.line)) {
+    for row in
+        rows.iter().filter(|it| info.readers.iter().any(|reader| reader.line == Some(it.line)))
+    {
         out.line(&format!("{}  {}  {}", row.user, row.masked, reach(row)))?;
     }
     if info.readers.is_empty() && !info.public {
@@ -485,19 +484,19 @@ fn keys(
     json: bool,
     out: &mut Out<'_>,
 ) -> Result<Outcome, Failure> {
-    let keys = desk.keys()?;
+    let (keys, known) = (desk.keys()?, desk.keys_in_use());
     let shown_version = Some(keys.version);
     let now = Timestamp::now();
     let edit = |key: &str, edit: KeyEdit, out: &mut Out<'_>| {
-        let row = keys.pick(key)?;
+        let row = keys.pick(key, &known)?;
         desk.edit_key(shown_version, row.line, &edit)?;
         if json { keys_json(desk, out) } else { Ok(()) }
     };
     match command {
         KeysCommand::List if json => keys_json(desk, out)?,
         KeysCommand::List => {
-            for row in &keys.rows {
-                out.line(&key_line(row, now))?;
+            for line in key_table(&keys, &known, now) {
+                out.line(&line)?;
             }
         }
         KeysCommand::Add { user, write, path, expires, note, key_stdin } => {
@@ -508,12 +507,12 @@ fn keys(
             made(&desk.add_key(shown_version, &new, plain)?, json, out)?;
         }
         KeysCommand::Rotate { key, overlap } => {
-            let row = keys.pick(&key)?;
+            let row = keys.pick(&key, &known)?;
             let old = parse_overlap(&overlap, now)?;
             made(&desk.rotate_key(shown_version, row, &old)?, json, out)?;
         }
         KeysCommand::Revoke { key, last } => {
-            let row = keys.pick(&key)?;
+            let row = keys.pick(&key, &known)?;
             if keys.good == 1 && row.key.is_some() && !last {
                 return Err(Failure::new(
                     "this is the last key: without one nobody can read, and the old Python server does not start; \
@@ -527,7 +526,7 @@ fn keys(
         KeysCommand::Note { key, text } => edit(&key, KeyEdit::Set(Column::Note, text), out)?,
         KeysCommand::Seal { key } => edit(&key, KeyEdit::Seal, out)?,
         KeysCommand::Set { key, scope, path, expires, note } => {
-            let row = keys.pick(&key)?;
+            let row = keys.pick(&key, &known)?;
             let expires = expires.map(|it| parse_end(&it, now)).transpose()?;
             let changes = [
                 (Column::Scope, scope),
@@ -553,24 +552,50 @@ fn keys(
 }
 
 fn keys_json(desk: &Desk, out: &mut Out<'_>) -> Result<(), Failure> {
-    let now = Timestamp::now();
-    let rows = desk.keys()?.rows;
-    out.json(&rows.iter().map(|it| KeyEntry::of(it, now)).collect::<Vec<_>>())
+    let (keys, known) = (desk.keys()?, desk.keys_in_use());
+    out.json(&entries(&keys, &known, Timestamp::now()))
 }
 
-fn key_line(row: &volume::key_sheet::Row, now: Timestamp) -> String {
-    let it = KeyEntry::of(row, now);
-    let id = it.id.unwrap_or_else(|| format!("line:{}", it.line));
-    let ends = if it.expires.is_empty() { "never" } else { &it.expires };
-    let warnings = it.warnings.iter().fold(String::new(), |all, it| all + "  ! " + it);
-    let (user, note) = (text::escape(it.username.as_bytes()), text::escape(it.note.as_bytes()));
-    let line = format!(
-        "{id:10} {user:12} {:20} {:11} {:28} ends {ends:11} {note}{warnings}",
-        it.apikey,
-        it.state,
-        reach(row),
-    );
-    line.trim_end().to_owned()
+/// Those of the file, and behind them those that only the server has.
+fn entries(keys: &Keys, known: &KeysNow, now: Timestamp) -> Vec<KeyEntry> {
+    let of_file = keys.rows.iter().map(|it| KeyEntry::of(it, known, now));
+    of_file.chain(known.extra.iter().map(|it| KeyEntry::extra(it, known))).collect()
+}
+
+fn key_table(keys: &Keys, known: &KeysNow, now: Timestamp) -> Vec<String> {
+    let reaches =
+        keys.rows.iter().map(reach).chain(std::iter::repeat("read, whole volume".to_owned()));
+    let or = |text: &str, other: &str| if text.is_empty() { other } else { text }.to_owned();
+    let rows = entries(keys, known, now).into_iter().zip(reaches).map(|(it, reach)| {
+        let line = it.line.map(|it| format!("line:{it}")).unwrap_or_default();
+        let used = it.last_used.map_or("never".to_owned(), |it| text::ago(it, now));
+        let warnings: String = it.warnings.iter().map(|it| format!("  ! {it}")).collect();
+        let note = text::escape(it.note.as_bytes());
+        [
+            it.id.unwrap_or(line),
+            text::escape(it.username.as_bytes()),
+            it.apikey,
+            it.state.to_owned(),
+            reach,
+            format!("made {}", or(&it.created, "?")),
+            format!("used {used}"),
+            format!("ends {}", or(&it.expires, "never")),
+            format!("{note}{warnings}").trim_start().to_owned(),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    let widths: Vec<usize> = (0..9)
+        .map(|column| rows.iter().filter_map(|it| it.get(column)).map(|it| text::width(it)).max())
+        .map(Option::unwrap_or_default)
+        .collect();
+    let line = |row: &[String; 9]| {
+        let padded = row
+            .iter()
+            .zip(&widths)
+            .map(|(it, width)| format!("{it}{}", " ".repeat(width - text::width(it))));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 fn made(made: &crate::ops::keys::MadeKey, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {

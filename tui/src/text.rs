@@ -219,6 +219,18 @@ pub fn duration(length: Duration) -> String {
     }
 }
 
+/// `1st`, `2nd`, `11th`.
+pub fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 /// An error and what caused it, in one line, no cause twice.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -274,6 +286,13 @@ mod tests {
         assert_eq!(count(61_204), "61,204");
         assert_eq!(count(999), "999");
         assert_eq!(things(1, "file", "files"), "1 file");
+    }
+
+    #[test]
+    fn numbers_in_an_order_have_their_endings() {
+        let told = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal);
+        let wanted = ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"];
+        assert_eq!(told, wanted);
     }
 
     #[test]

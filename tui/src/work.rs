@@ -14,7 +14,7 @@ use volume::names::Names;
 use volume::uploads::Exists;
 use volume::{Effort, Found, RelPath};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, KeysNow};
 use crate::cli::Cli;
 use crate::effect::{Done, Effect, Message, Op};
 use crate::model::Undo;
@@ -157,9 +157,9 @@ impl Work {
                 self.tell(Message::Activity(told.map(Box::new)));
             }
             Effect::AskKeys => {
-                if let Some(admin) = &self.admin {
-                    self.tell(Message::ServerKeys(admin.keys()));
-                }
+                let asked = self.admin.as_ref().and_then(|it| it.keys().ok());
+                let known = asked.unwrap_or_else(|| desk.remembered_keys());
+                self.tell(Message::ServerKeys(Ok(known)));
             }
             // Begun otherwise, or done by the loop itself.
             Effect::Stop | Effect::Preview(_) | Effect::Copy(_) | Effect::Suspend => {}
@@ -354,7 +354,7 @@ impl Work {
             }
             Op::UndoKey(id, edit) => {
                 let keys = desk.keys()?;
-                let row = keys.pick(&id)?;
+                let row = keys.pick(&id, &KeysNow::default())?;
                 desk.edit_key(Some(keys.version), row.line, &edit)?;
                 let text = format!("key {} is as it was", row.masked);
                 Ok(Done { text, key: Some(id), ..Done::default() })
@@ -449,8 +449,10 @@ fn made(made: MadeKey) -> Done {
         format!("Then press Enter. Only \"{masked}\" stays on the screen."),
     ];
     let id = volume::keys::PlainKey::new(made.apikey.as_bytes()).hash().id();
-    let title =
-        format!("New key of {}: shown this one time", text::escape(made.username.as_bytes()));
+    let title = format!(
+        "New key of {}: shown this one time (step 2 of 2)",
+        text::escape(made.username.as_bytes())
+    );
     let text = format!("made key {masked}");
     Done { text, key: Some(id), secret: Some((title, made.apikey, below)), ..Done::default() }
 }

@@ -91,6 +91,8 @@ pub enum Fault {
     },
     /// Its end has come; the old reader does not know of ends.
     Expired,
+    /// What it covers is not there. Only who knows the volume finds this.
+    NoFolder,
     /// It can't be understood.
     Unclear(&'static str),
 }
@@ -102,6 +104,8 @@ pub enum Mend {
     Rewrite,
     /// The key has to be [rotated](KeySheet::rotate), which its owner has to learn of.
     Rotate,
+    /// Somebody has to say what is meant: [`KeySheet::set`].
+    Edit,
 }
 
 /// A column that can be changed.
@@ -491,13 +495,18 @@ impl Row {
 impl Fault {
     /// How it goes.
     pub fn mend(self) -> Mend {
-        if self == Fault::Short { Mend::Rotate } else { Mend::Rewrite }
+        match self {
+            Fault::Short => Mend::Rotate,
+            Fault::NoFolder => Mend::Edit,
+            _ => Mend::Rewrite,
+        }
     }
 
     /// What its mend does, in a few words.
     pub fn remedy(self) -> &'static str {
         match self {
             Fault::Short => "rotate it: a new key is long and random",
+            Fault::NoFolder => "write its path anew, or revoke it",
             Fault::ByteOrderMark => "take the mark away",
             Fault::Spaces => "take the spaces away",
             Fault::Header => "make a comment of it",
@@ -523,6 +532,7 @@ impl fmt::Display for Fault {
             Fault::Duplicate { again } => {
                 return write!(f, "the same key stands on line {again}, and that line counts");
             }
+            Fault::NoFolder => "nothing there: its path does not lead to anything",
             Fault::Expired => "its end has come, but the old reader still accepts it",
             Fault::Unclear(why) => return write!(f, "passed over: {why}"),
         })

@@ -17,7 +17,7 @@ pub use activity::{ActivityScreen, Server};
 pub use browse::{Browse, Filter, Finding, Job, Measuring, Order};
 pub use form::{Field, FieldKind, Form, Purpose};
 pub use input::Input;
-pub use keys::KeysScreen;
+pub use keys::{KeysScreen, Meant};
 
 use crate::cli::{ScreenArgs, ThemeName};
 use crate::key::Place;

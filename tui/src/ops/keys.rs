@@ -7,12 +7,19 @@ use volume::key_sheet::{Column, Fault, KeySheet, Mend, NewKey, OldKey, Row, Shee
 use volume::keys::{PlainKey, Scope};
 
 use super::{Desk, Failure, parse_age, parse_end, shown};
+use crate::admin::{Admin, ExtraKey, KeysNow};
+
+/// Why nothing can be done to a key that no file has.
+pub const EXTRA_STAYS: &str =
+    "this key comes from API_KEYS: it is changed where the server is started";
+/// What is said of a key that no file has.
+pub const FROM_API_KEYS: &str = "from API_KEYS";
 
 /// A key as a list shows it. Never the key itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyEntry {
-    /// The line it stands on, from 1.
-    pub line: usize,
+    /// The line it stands on, from 1; none where it comes from `API_KEYS`.
+    pub line: Option<usize>,
     /// What the log calls it.
     pub id: Option<String>,
     /// Whose.
@@ -33,6 +40,8 @@ pub struct KeyEntry {
     pub created: String,
     /// Any text.
     pub note: String,
+    /// When it was last used, as far as the server remembers.
+    pub last_used: Option<Timestamp>,
     /// What is wrong with it.
     pub warnings: Vec<String>,
 }
@@ -88,8 +97,48 @@ impl Desk {
     /// The keys as they are now.
     pub fn keys(&self) -> Result<Keys, Failure> {
         let now = Timestamp::now();
-        let sheet = self.volume.key_sheet()?;
-        Ok(Keys { version: sheet.version(), rows: sheet.rows(now), good: sheet.good(now) })
+        let sheet = self.volume.key_sheet().map_err(|it| self.unreadable(&it))?;
+        let mut rows = sheet.rows(now);
+        for row in &mut rows {
+            row.faults.extend(self.leads_nowhere(row).then_some(Fault::NoFolder));
+        }
+        Ok(Keys { version: sheet.version(), rows, good: sheet.good(now) })
+    }
+
+    /// What the server knows of the keys; without one what it has written down of them.
+    pub fn keys_in_use(&self) -> KeysNow {
+        let asked = Admin::new(self.admin.as_deref(), &self.volume).and_then(|it| it.keys());
+        asked.unwrap_or_else(|_no_server| self.remembered_keys())
+    }
+
+    /// What the server has written down of the keys.
+    pub fn remembered_keys(&self) -> KeysNow {
+        KeysNow { uses: self.volume.key_uses().unwrap_or_default(), ..KeysNow::default() }
+    }
+
+    /// Whether a key reads what is not there. Whoever uploads may bring it yet.
+    fn leads_nowhere(&self, row: &Row) -> bool {
+        let key = row
+            .key
+            .as_ref()
+            .filter(|it| row.state == State::On && it.scope == Scope::Read && !it.path.is_root());
+        let is_missing = |path| {
+            matches!(
+                self.volume.find(path, volume::Effort::MayBlock),
+                Err(volume::FindError::Missing { .. })
+            )
+        };
+        key.is_some_and(|it| is_missing(&it.path))
+    }
+
+    fn unreadable(&self, error: &std::io::Error) -> Failure {
+        let file = format!("{}/.sounding/auth-keys.csv", self.folder.display());
+        Failure::new(match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                format!("{file} may not be read by this user: be the one that the server runs as")
+            }
+            _ => format!("{file} could not be read: {error}"),
+        })
     }
 
     /// Makes a key. `plain`: this one instead of a random one.
@@ -179,7 +228,9 @@ fn apply(
 
 impl Keys {
     /// Which row somebody means: a user's name where that has one key only, a key's id, or `line:N`.
-    pub fn pick(&self, given: &str) -> Result<&Row, Failure> {
+    ///
+    /// `known`: what the server knows, so that one of its own is told from none.
+    pub fn pick(&self, given: &str, known: &KeysNow) -> Result<&Row, Failure> {
         let line: Option<usize> = given.strip_prefix("line:").and_then(|it| it.parse().ok());
         let is_meant =
             |row: &&Row| line == Some(row.line) || row.id().is_some_and(|it| it == given);
@@ -189,6 +240,9 @@ impl Keys {
         let of_user: Vec<&Row> = self.rows.iter().filter(|it| it.user == given).collect();
         match of_user.as_slice() {
             [row] => Ok(row),
+            [] if known.extra.iter().any(|it| it.id == given || it.username == given) => {
+                Err(Failure::new(format!("{given}: {EXTRA_STAYS}")))
+            }
             [] => {
                 Err(Failure::new(format!("there is no key `{given}`: `sounding keys` lists them")))
             }
@@ -224,10 +278,10 @@ impl Keys {
 
 impl KeyEntry {
     /// Of a row.
-    pub fn of(row: &Row, now: Timestamp) -> KeyEntry {
+    pub fn of(row: &Row, known: &KeysNow, now: Timestamp) -> KeyEntry {
         let key = row.key.as_ref();
         KeyEntry {
-            line: row.line,
+            line: Some(row.line),
             id: row.id(),
             username: row.user.clone(),
             apikey: row.masked.clone(),
@@ -238,7 +292,27 @@ impl KeyEntry {
             expires: row.expires.clone(),
             created: row.created.clone(),
             note: row.note.clone(),
+            last_used: row.id().and_then(|it| Some(known.uses.get(&it)?.last)),
             warnings: row.faults.iter().map(Fault::to_string).collect(),
+        }
+    }
+
+    /// Of a key from `API_KEYS`, which no file has.
+    pub fn extra(key: &ExtraKey, known: &KeysNow) -> KeyEntry {
+        KeyEntry {
+            line: None,
+            id: Some(key.id.clone()),
+            username: key.username.clone(),
+            apikey: key.apikey.clone(),
+            state: "on",
+            sealed: false,
+            scope: Some(Scope::Read.text()),
+            path: Some(RelPath::root()),
+            expires: String::new(),
+            created: String::new(),
+            note: FROM_API_KEYS.to_owned(),
+            last_used: known.uses.get(&key.id).map(|it| it.last),
+            warnings: Vec::new(),
         }
     }
 }
@@ -282,7 +356,7 @@ pub fn parse_overlap(given: &str, now: Timestamp) -> Result<OldKey, Failure> {
 /// What one mend does, and whether it needs a new key, in a few words.
 pub fn remedy(fault: Fault) -> String {
     match fault.mend() {
-        Mend::Rotate => fault.remedy().to_owned(),
+        Mend::Rotate | Mend::Edit => fault.remedy().to_owned(),
         Mend::Rewrite => format!("{} (`sounding keys check --mend`)", fault.remedy()),
     }
 }

@@ -1,6 +1,9 @@
 //! The screen of keys.
 
+use jiff::tz::Offset;
+use jiff::{Timestamp, ToSpan};
 use volume::key_sheet::{Fault, Mend, Row, State};
+use volume::key_use::KeyUse;
 use volume::keys::Scope;
 
 use super::browse::moved;
@@ -8,9 +11,10 @@ use super::forms::path_text;
 use super::open;
 use crate::effect::{Effect, Op};
 use crate::key::Act;
-use crate::model::{Form, Input, Model, Purpose, Redraw, Screen, scrolled};
+use crate::model::{Form, Input, Meant, Model, Purpose, Redraw, Screen, scrolled};
 use crate::ops::Failure;
-use crate::ops::keys::{KeyEdit, Keys};
+use crate::ops::keys::{EXTRA_STAYS, KeyEdit, Keys};
+use crate::text;
 
 /// The keys were read.
 pub(super) fn read(model: &mut Model, result: Result<Keys, Failure>) -> Vec<Effect> {
@@ -21,14 +25,19 @@ pub(super) fn read(model: &mut Model, result: Result<Keys, Failure>) -> Vec<Effe
             screen.keys = None;
         }
         Ok(keys) => {
-            let is_same = screen.keys.as_ref().is_some_and(|it| it.version == keys.version);
+            // A folder that came or went changes a warning, and not the file.
+            let is_same = screen.keys.as_ref().is_some_and(|it| {
+                let faults = |it: &Keys| it.faults().map(|it| it.1).collect::<Vec<_>>();
+                it.version == keys.version && faults(it) == faults(&keys)
+            });
             if is_same && screen.go_to.is_none() {
                 return Vec::new();
             }
             let under = screen.go_to.take().or_else(|| screen.row()?.id());
             let row = keys.rows.iter().position(|it| under.is_some() && it.id() == under);
-            screen.cursor = row.unwrap_or(screen.cursor).min(keys.rows.len().saturating_sub(1));
+            let cursor = row.unwrap_or(screen.cursor);
             (screen.keys, screen.trouble) = (Some(keys), None);
+            go_to(model, cursor);
         }
     }
     if model.screen == Screen::Keys {
@@ -39,18 +48,14 @@ pub(super) fn read(model: &mut Model, result: Result<Keys, Failure>) -> Vec<Effe
 
 /// Does what a key means here.
 pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
-    let rows = model.list_rows().saturating_sub(5).max(1);
-    let count = model.keys.keys.as_ref().map_or(0, |it| it.rows.len());
     match act {
         Act::Up | Act::Down | Act::PageUp | Act::PageDown | Act::First | Act::Last => {
-            let screen = &mut model.keys;
-            screen.cursor = moved(act, screen.cursor, count, rows);
-            screen.top = scrolled(screen.top, screen.cursor, rows);
+            go_to(model, moved(act, model.keys.cursor, model.key_count(), model.key_rows()));
             return Vec::new();
         }
         Act::AddKey => {
-            let form = Form::new("Add a key", "Create", Purpose::AddKey)
-                .text("User", Input::default(), "letters, digits, . _")
+            let form = Form::new("Add a key (step 1 of 2)", "Create", Purpose::AddKey)
+                .text("User", Input::default(), "letters, digits, . _ (no comma, no \"-\")")
                 .text("Note", Input::default(), "")
                 .choice("May", &["read", "read and upload"], 0)
                 .text("Path", Input::with("/"), "the folder it covers, with all below")
@@ -61,6 +66,13 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         Act::Cancel => return Vec::new(),
         _ => {}
     }
+    if matches!(model.meant_key(), Some(Meant::Extra(_))) && act != Act::MendKey {
+        model.complain(EXTRA_STAYS);
+        return Vec::new();
+    }
+    if act == Act::MendKey {
+        return mend(model);
+    }
     let Some((row, version)) =
         model.keys.row().cloned().zip(model.keys.keys.as_ref().map(|it| it.version))
     else {
@@ -70,25 +82,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
     match act {
         Act::RotateKey if row.key.is_some() => rotate(model, row),
         Act::RevokeKey => revoke(model, row),
-        Act::EditKey if row.key.is_some() => {
-            let at = usize::from(row.key.as_ref().is_some_and(|it| it.scope == Scope::Write));
-            let ends = if row.expires.is_empty() { "never" } else { &row.expires };
-            let form = Form::new(
-                format!("Key {} of {}", row.masked, row.user),
-                "Change",
-                Purpose::EditKey(Box::new(row.clone())),
-            )
-            .text("Note", Input::with(&row.note), "")
-            .choice("May", &["read", "read and upload"], at)
-            .text("Path", Input::with(&path_text(&row)), "the folder it covers, with all below")
-            .text("Ends", Input::with(ends), "90d, a date, or never");
-            open(
-                model,
-                form.line(
-                    "Scope, path and end are kept by this server only, not by the old Python one.",
-                ),
-            );
-        }
+        Act::EditKey if row.key.is_some() => edit(model, &row),
         Act::ToggleKey => {
             let (edit, what) = match row.state {
                 State::Off => (KeyEdit::On, "switched on"),
@@ -96,7 +90,6 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             };
             return vec![Effect::Do(Op::EditKey(version, Box::new(row), edit, what))];
         }
-        Act::MendKey => return mend(model),
         Act::SealKey => {
             let op = Op::EditKey(version, Box::new(row.clone()), KeyEdit::Seal, "sealed");
             let form = Form::new(
@@ -113,9 +106,31 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
     Vec::new()
 }
 
+/// The cursor goes to a key, or to the last one.
+fn go_to(model: &mut Model, cursor: usize) {
+    let rows = model.key_rows();
+    model.keys.cursor = cursor.min(model.key_count().saturating_sub(1));
+    model.keys.top = scrolled(model.keys.top, model.keys.cursor, rows);
+}
+
+fn edit(model: &mut Model, row: &Row) {
+    let at = usize::from(row.key.as_ref().is_some_and(|it| it.scope == Scope::Write));
+    let ends = if row.expires.is_empty() { "never" } else { &row.expires };
+    let title = format!("Key {} of {}", row.masked, text::escape(row.user.as_bytes()));
+    let form = Form::new(title, "Change", Purpose::EditKey(Box::new(row.clone())))
+        .line("Scope, path and end are kept by this server only, not by the old Python one.")
+        .text("Note", Input::with(&row.note), "")
+        .choice("May", &["read", "read and upload"], at)
+        .text("Path", Input::with(&path_text(row)), "the folder it covers, with all below")
+        .text("Ends", Input::with(ends), "90d, a date, or never");
+    open(model, form);
+}
+
 fn rotate(model: &mut Model, row: Row) {
-    let title = format!("Rotate key {}", row.masked);
-    let options = ["ends now", "ends in 7 days", "I revoke it by hand"];
+    let title = format!("Rotate key {} (step 1 of 2)", row.masked);
+    let week = model.now.checked_add(7 * 24.hours()).unwrap_or(model.now);
+    let in_a_week = format!("ends in 7 days ({})", text::day(week, model.now));
+    let options = ["ends now", &in_a_week, "I revoke it by hand"];
     let form = Form::new(title, "Rotate", Purpose::RotateKey(Box::new(row)))
         .line("Makes a second key. The old one keeps working until you say so:")
         .choice("The old key", &options, 1)
@@ -136,25 +151,48 @@ fn revoke(model: &mut Model, row: Row) {
             .collect()
     };
     let last = if last.is_empty() { "revoke".to_owned() } else { last };
-    let title = format!("Revoke key {} of {}", row.masked, row.user);
-    let uses = row.id().and_then(|id| model.activity.keys.as_ref()?.uses.get(&id).cloned());
+    let user = text::escape(row.user.as_bytes());
+    let title = format!("Revoke key {} of {user}", row.masked);
+    let id = row.id();
+    let used = id.as_ref().and_then(|id| {
+        let known = model.activity.keys.as_ref()?;
+        Some(known.uses.get(id).map(|it| last_use(it, &user, model.now)))
+    });
+    let stays = id.is_some_and(|id| model.extra_keys().iter().any(|it| it.id == id));
     let is_last = model.keys.keys.as_ref().is_some_and(|it| it.good == 1) && row.key.is_some();
     let hint = if last == "revoke" { "type: revoke" } else { "as the list shows them" };
     let mut form = Form::new(title, "Revoke", Purpose::RevokeKey(Box::new(row), last));
-    if let Some(uses) = uses {
-        form = form.line(format!(
-            "Last used {} ({})",
-            crate::text::ago(uses.last, model.now),
-            uses.what
-        ));
+    if let Some(used) = used {
+        form = form.line(used.unwrap_or_else(|| "It was never used.".to_owned()));
     }
-    form = form.line("Requests with it fail from the moment you confirm. It can't be had back.");
+    form = form.line("Requests with it fail from the moment you confirm; open uploads are cut.");
+    if stays {
+        form = form.line("! API_KEYS has it too: it stays good until the server starts without.");
+    }
     if is_last {
         form = form.line(
             "! This is the last key. The old Python server does not start with an empty key file.",
         );
     }
     open(model, form.text("Its last characters", Input::default(), hint));
+}
+
+/// When a key was last used, by whom, for what and how often.
+fn last_use(used: &KeyUse, user: &str, now: Timestamp) -> String {
+    let mut when = text::ago(used.last, now);
+    if now.duration_since(used.last).as_secs() >= 86_400 {
+        when = format!("{when} {}", text::clock(used.last));
+    }
+    let week = match used.of_week(Offset::UTC.to_datetime(now).date()) {
+        0 => "not this week".to_owned(),
+        1 => "once this week".to_owned(),
+        times => format!("{} times this week", text::count(times)),
+    };
+    let what = used.what.split_once(' ').map_or_else(
+        || used.what.clone(),
+        |(method, path)| format!("{method} {}", text::path(path)),
+    );
+    format!("Last used {when} by {user} ({what}, {week}).")
 }
 
 /// Mends the row under the cursor, or goes to the next one that something is wrong with.
@@ -164,19 +202,22 @@ fn mend(model: &mut Model) -> Vec<Effect> {
     let Some(row) = here.cloned() else {
         match keys.rows.iter().position(|it| !it.faults.is_empty()) {
             None => model.say("nothing is wrong with the keys"),
-            Some(row) => {
-                model.keys.cursor = row;
-                model.keys.top =
-                    scrolled(model.keys.top, row, model.list_rows().saturating_sub(5).max(1));
-            }
+            Some(row) => go_to(model, row),
         }
         return Vec::new();
     };
     let version = keys.version;
     let Some(fault) = row.faults.first().copied() else { return Vec::new() };
-    if fault.mend() == Mend::Rotate {
-        rotate(model, row);
-        return Vec::new();
+    match fault.mend() {
+        Mend::Rewrite => {}
+        Mend::Rotate => {
+            rotate(model, row);
+            return Vec::new();
+        }
+        Mend::Edit => {
+            edit(model, &row);
+            return Vec::new();
+        }
     }
     let what = match fault {
         Fault::Header => "made a comment",
@@ -185,4 +226,90 @@ fn mend(model: &mut Model) -> Vec<Effect> {
         _ => "switched off",
     };
     vec![Effect::Do(Op::EditKey(version, Box::new(row), KeyEdit::Mend(fault), what))]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use volume::key_sheet::KeySheet;
+
+    use super::*;
+    use crate::cli::ScreenArgs;
+    use crate::model::{Look, Popup};
+
+    const KEY: &str = "kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
+
+    /// A console that was told of keys, with a file of this text.
+    fn model(text: &str) -> Model {
+        let now = "2026-11-24T14:02:00Z".parse().unwrap();
+        let look = Look::new(&ScreenArgs::default(), &|_| None);
+        let mut model = Model::new(look, "/data".to_owned(), (80, 24), now);
+        model.screen = Screen::Keys;
+        let sheet = KeySheet::parse(text.as_bytes());
+        let keys = Keys { version: sheet.version(), rows: sheet.rows(now), good: sheet.good(now) };
+        let id = keys.rows.first().and_then(Row::id).unwrap_or_default();
+        let known = json!({"version": "1", "extra": [{"id": "0b1c2d3e", "username": "ci", "apikey": "ci-..p0Aa"}],
+            "uses": {id: {"last": "2026-11-23T13:40:00Z", "what": "POST /uploads/a%20b", "from": "::1",
+                "day": "2026-11-23", "today": 30, "before": [1, 0, 0, 0, 0, 0]}}});
+        model.activity.keys = Some(serde_json::from_value(known).unwrap());
+        read(&mut model, Ok(keys));
+        model
+    }
+
+    fn form(model: &Model) -> &Form {
+        match &model.popup {
+            Some(Popup::Form(form)) => form,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn whoever_revokes_reads_when_the_key_was_last_used() {
+        let mut model = model(&format!("kmt,{KEY}\nzoe,{KEY}z\n"));
+        act(&mut model, Act::RevokeKey);
+        let text = form(&model).text.join("\n");
+        let wanted = "Last used yesterday 13:40 by kmt (POST /uploads/a b, 31 times this week).";
+        assert!(text.contains(wanted) && text.contains("open uploads are cut"), "{text}");
+        assert!(!text.contains("last key"), "{text}");
+        act(&mut model, Act::Down);
+        act(&mut model, Act::RevokeKey);
+        assert!(form(&model).text.join("\n").contains("never used"));
+    }
+
+    #[test]
+    fn the_last_key_is_not_revoked_unwarned() {
+        let mut model = model(&format!("kmt,{KEY}\n"));
+        act(&mut model, Act::RevokeKey);
+        assert!(form(&model).text.join("\n").contains("does not start with an empty key file"));
+    }
+
+    #[test]
+    fn nothing_is_done_to_a_key_that_no_file_has() {
+        let mut model = model(&format!("kmt,{KEY}\n"));
+        act(&mut model, Act::Last);
+        assert!(matches!(model.meant_key(), Some(Meant::Extra(_))));
+        for wanted in [Act::RevokeKey, Act::RotateKey, Act::EditKey, Act::ToggleKey, Act::SealKey] {
+            model.message = None;
+            assert!(act(&mut model, wanted).is_empty() && model.popup.is_none());
+            assert_eq!(model.message.as_ref().unwrap().text, EXTRA_STAYS, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn each_warning_has_its_mend_in_one_key() {
+        let mut nowhere = model(&format!("kmt,{KEY},read,none\n"));
+        nowhere.keys.keys.as_mut().unwrap().rows[0].faults.push(Fault::NoFolder);
+        act(&mut nowhere, Act::MendKey);
+        assert!(matches!(form(&nowhere).purpose, Purpose::EditKey(_)));
+        let mut short = model("kmt,short\n");
+        act(&mut short, Act::MendKey);
+        assert!(matches!(form(&short).purpose, Purpose::RotateKey(_)));
+        assert_eq!(form(&short).value("The old key"), "ends in 7 days (1 Dec)");
+        let mut empty = model("kmt,\n");
+        let effects = act(&mut empty, Act::MendKey);
+        assert!(matches!(
+            effects.as_slice(),
+            [Effect::Do(Op::EditKey(_, _, KeyEdit::Mend(Fault::Empty), _))]
+        ));
+    }
 }

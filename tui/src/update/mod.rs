@@ -11,6 +11,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 
+use crate::admin::KeysNow;
 use crate::effect::{Done, Effect, Message, Op};
 use crate::key::{self, Act};
 use crate::model::{
@@ -93,7 +94,9 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Activity(result) => activity::told(model, result),
         Message::ServerKeys(result) => {
             // What a server said that is gone now is still the last that is known.
-            let told = result.ok().or_else(|| model.activity.keys.clone());
+            let known = model.activity.keys.clone();
+            let is_less = |it: &KeysNow| it.version.is_none() && known.is_some();
+            let told = result.ok().filter(|it| !is_less(it)).or_else(|| known.clone());
             let is_news = told != model.activity.keys;
             model.activity.keys = told;
             if is_news && model.screen == Screen::Keys {
@@ -286,6 +289,9 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
                 done.go_to.filter(|it| it.parent().as_ref() == Some(&model.browse.path))
             {
                 model.browse.go_to = path.file_name().map(<[u8]>::to_vec);
+            }
+            if done.key.is_some() {
+                model.keys.saved = Some(model.now);
             }
             model.keys.go_to = done.key.or(model.keys.go_to.take());
             if let Some((title, secret, below)) = done.secret {

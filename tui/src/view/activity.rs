@@ -5,12 +5,14 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use super::paint::Paint;
-use crate::admin::{ActivityNow, Open, Recent, millis};
-use crate::model::{Model, Server};
+use crate::admin::{ActivityNow, Open, Part, Recent, millis};
+use crate::model::{ActivityScreen, Model, Server};
 use crate::text;
 
 /// On fewer rows requests that are over come first.
 const LOW: u16 = 12;
+/// Columns that figures take; what is behind them is for small columns.
+const FIGURES: u16 = 46;
 
 pub(super) fn title(model: &Model) -> (String, String) {
     let screen = &model.activity;
@@ -20,6 +22,9 @@ pub(super) fn title(model: &Model) -> (String, String) {
     }
     if screen.errors_only {
         right.push_str("errors only ");
+    }
+    if let Some(user) = &screen.user {
+        right = format!("{right}of {} ", text::escape(user.as_bytes()));
     }
     if let Some((input, false)) = &screen.filter {
         right = format!("{right}with '{}' ", input.text());
@@ -55,7 +60,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         return;
     };
     let end = area.y + area.height;
-    y = figures(now, paint, area, y);
+    y = figures(model, now, paint, area, y);
     for warning in &now.warnings {
         paint.put(1, y, area.width - 1, &format!("! {warning}"), paint.error());
         y += 1;
@@ -65,26 +70,12 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         paint.rule(y, 0, area.width);
         paint.put(1, y + 1, 40, "Open now", paint.bold());
         if area.width >= super::BESIDE {
-            paint.right(y + 1, area.width - 1, "user        rate       for", paint.dim());
+            paint.right(y + 1, area.width - 1, "user        rate      for", paint.dim());
         }
         y += 2;
         let most = usize::from(end.saturating_sub(y) / 3).max(1);
         for open in now.open.iter().take(most) {
             open_line(model, open, paint, area, y);
-            y += 1;
-        }
-    }
-    if !now.arrivals.is_empty() && y + 4 < end && area.height > 18 {
-        paint.rule(y, 0, area.width);
-        y += 1;
-        for arrival in now.arrivals.iter().take(2) {
-            let size = arrival.size.map(text::bytes).unwrap_or_default();
-            let line = format!(
-                "arrived {}  {}  {size}",
-                text::ago(arrival.time, model.now),
-                crate::ops::shown(&arrival.path)
-            );
-            paint.put(1, y, area.width - 1, &line, paint.plain());
             y += 1;
         }
     }
@@ -94,54 +85,93 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     }
     let consoles = if is_low { String::new() } else { consoles(now) };
     let last = end - u16::from(!consoles.is_empty());
-    for recent in screen.wanted().skip(screen.top) {
+    let (rows, chosen) = (usize::from(last.saturating_sub(y)).max(1), screen.row());
+    // Whole pages, so that a row up or down moves nothing but the mark.
+    let top = chosen / rows * rows;
+    for (row, recent) in screen.wanted().enumerate().skip(top).take(rows) {
         if y >= last {
             break;
         }
-        recent_line(recent, paint, area, y);
+        recent_line(screen, recent, paint, area, y);
+        if row == chosen {
+            paint.put(0, y, 1, paint.cursor_mark(), paint.bold());
+            paint.choose(0, y, area.width);
+        }
         y += 1;
     }
     paint.put(1, end - 1, area.width - 1, &consoles, paint.dim());
 }
 
-fn figures(now: &ActivityNow, paint: &mut Paint<'_, '_>, area: Rect, y: u16) -> u16 {
+fn figures(
+    model: &Model,
+    now: &ActivityNow,
+    paint: &mut Paint<'_, '_>,
+    area: Rect,
+    mut y: u16,
+) -> u16 {
     let seconds = now.part_seconds.max(1);
     // The last part is not over; the one before tells the rate.
     let last = now.parts.iter().rev().nth(1).copied().unwrap_or_default();
     let errors: u64 = now.parts.iter().map(|it| it.errors).sum();
     let rate = |count: u64| text::bytes(count / seconds);
     let requests = last.requests.div_ceil(seconds);
-    let room = usize::from(area.width.saturating_sub(58)).min(now.parts.len());
-    let skip = now.parts.len() - room;
-    let values: Vec<u64> = now.parts.iter().skip(skip).map(|it| it.requests).collect();
-    let bytes: Vec<u64> = now.parts.iter().skip(skip).map(|it| it.sent + it.received).collect();
-    let line = format!(
-        "Requests   {requests} /s    p50 {}   p99 {}   errors {errors}",
-        millis(now.p50_micros),
-        millis(now.p99_micros)
-    );
-    paint.put(1, y, area.width - 1, &line, paint.plain());
-    let line = format!("Sent       {}/s    Received {}/s", rate(last.sent), rate(last.received));
-    paint.put(1, y + 1, area.width - 1, &line, paint.plain());
-    if area.width >= super::BESIDE {
-        let (drawn, drawn_bytes) = (paint.columns(&values), paint.columns(&bytes));
-        let style = paint.good();
+    let (p50, p99) = (millis(now.p50_micros), millis(now.p99_micros));
+    let rows: [(String, fn(&Part) -> u64); 3] = [
+        (format!("Requests   {requests} /s   errors {errors}"), |it| it.requests),
+        (format!("Latency    p50 {p50}   p99 {p99}"), |it| it.p99_micros),
+        (format!("Sent       {}/s   Received {}/s", rate(last.sent), rate(last.received)), |it| {
+            it.sent + it.received
+        }),
+    ];
+    // All of the time that is told, in as many columns as there is room for.
+    let room = usize::from(area.width.saturating_sub(FIGURES)).max(1);
+    let folded = now.parts.len().div_ceil(room).max(1);
+    let columns = now.parts.len().div_ceil(folded);
+    for (line, figure) in rows {
+        paint.put(1, y, area.width - 1, &line, paint.plain());
+        let all: Vec<u64> = now.parts.iter().map(figure).collect();
+        let values: Vec<u64> =
+            all.chunks(folded).map(|it| it.iter().copied().max().unwrap_or(0)).collect();
+        let (drawn, style) = (paint.columns(&values), paint.good());
         paint.right(y, area.width - 1, &drawn, style);
-        paint.right(y + 1, area.width - 1, &drawn_bytes, style);
+        y += 1;
     }
     #[expect(clippy::cast_precision_loss, reason = "a bar")]
     let part = now.disk.size.saturating_sub(now.disk.free) as f64 / now.disk.size.max(1) as f64;
     let bar = paint.bar(area.width.saturating_sub(46).min(46), part);
     let used = now.disk.size.saturating_sub(now.disk.free);
     let line = format!("Disk       {bar} {} of {}", text::bytes(used), text::bytes(now.disk.size));
-    paint.put(1, y + 2, area.width - 1, &line, paint.plain());
+    paint.put(1, y, area.width - 1, &line, paint.plain());
+    y += 1;
+    let is_low = area.height < LOW;
     let trend = now.disk.trend();
     let trend = trend.strip_prefix(", ").unwrap_or(&trend);
-    if trend.is_empty() {
-        return y + 3;
+    if !is_low {
+        // What the columns above are of.
+        let minutes = (now.parts.len() as u64 * seconds).div_ceil(60);
+        let (ago, wide) = (format!("{minutes} min ago"), columns.saturating_sub(3));
+        let begin = usize::from(area.width).saturating_sub(columns + 3);
+        let legend = if 12 + text::width(trend) < begin {
+            format!("{ago:wide$}now")
+        } else {
+            format!("last {minutes} min")
+        };
+        paint.right(y, area.width - 1, &legend, paint.dim());
     }
-    paint.put(12, y + 3, area.width.saturating_sub(12), trend, paint.bold());
-    y + 4
+    if !is_low || !trend.is_empty() {
+        paint.put(12, y, area.width.saturating_sub(12), trend, paint.bold());
+        y += 1;
+    }
+    let most = if is_low { 0 } else { usize::from(area.height / 12) };
+    for arrival in now.arrivals.iter().take(most) {
+        let size = arrival.size.map(|it| format!("  {}", text::bytes(it))).unwrap_or_default();
+        let slash = if arrival.kind == "directory" { "/" } else { "" };
+        let (when, path) = (text::ago(arrival.time, model.now), crate::ops::shown(&arrival.path));
+        let line = format!("Arrived    {when}  {path}{slash}{size}");
+        paint.put(1, y, area.width - 1, &line, paint.plain());
+        y += 1;
+    }
+    y
 }
 
 fn open_line(model: &Model, open: &Open, paint: &mut Paint<'_, '_>, area: Rect, y: u16) {
@@ -176,25 +206,37 @@ fn open_line(model: &Model, open: &Open, paint: &mut Paint<'_, '_>, area: Rect, 
     paint.right(y, area.width - 1, &right, paint.plain());
 }
 
-/// `bytes 2100-2199/6800` as `2.1-2.2 KB`.
+/// `bytes 2100-2199/6800` as `2.1 KB-2.2 KB`.
 fn range_text(range: &str) -> Option<String> {
     let (from, to) = range.strip_prefix("bytes ")?.split_once('/')?.0.split_once('-')?;
-    Some(format!("{}-{}", text::bytes(from.parse().ok()?), text::bytes(to.parse().ok()?)))
+    let end = to.parse::<u64>().ok()?.saturating_add(1);
+    Some(format!("{}-{}", text::bytes(from.parse().ok()?), text::bytes(end)))
 }
 
-fn recent_line(recent: &Recent, paint: &mut Paint<'_, '_>, area: Rect, y: u16) {
+fn recent_line(
+    screen: &ActivityScreen,
+    recent: &Recent,
+    paint: &mut Paint<'_, '_>,
+    area: Rect,
+    y: u16,
+) {
     let style = if recent.status >= 400 { paint.error() } else { paint.plain() };
     let time = recent.time.strftime("%H:%M:%S").to_string();
     paint.put(1, y, 8, &time, paint.plain());
     paint.put(11, y, 3, &recent.status.to_string(), style);
     paint.right(y, 22, &millis(recent.latency_micros), paint.plain());
     paint.put(24, y, 6, &recent.method, paint.plain());
-    let user = text::cut(recent.username.as_deref().unwrap_or(&recent.client), 15);
+    let user = text::cut(&text::escape(recent.who().as_bytes()), 15);
+    let guesses = match screen.guesses(recent) {
+        0 | 1 => String::new(),
+        count => format!("  {}/min", text::ordinal(count)),
+    };
     let bytes = recent.sent.max(recent.received);
     let bytes = if bytes > 0 { format!("  [{}]", text::bytes(bytes)) } else { String::new() };
     let cut_off = if recent.complete { "" } else { "  cut off" };
     let room = area.width.saturating_sub(30 + u16::try_from(user.len()).unwrap_or(0) + 2);
-    paint.put(30, y, room, &format!("{}{bytes}{cut_off}", text::path(&recent.path)), paint.plain());
+    let line = format!("{}{bytes}{cut_off}{guesses}", text::path(&recent.path));
+    paint.put(30, y, room, &line, paint.plain());
     paint.right(y, area.width - 1, &user, paint.plain());
 }
 

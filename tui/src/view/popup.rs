@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use super::browse::wrapped;
 use super::paint::Paint;
-use crate::model::{FieldKind, Form, Menu, Model, Popup, Secret};
+use crate::model::{Field, FieldKind, Form, Menu, Model, Popup, Secret};
 use crate::ops::shown;
 use crate::ops::trash::TrashEntry;
 use crate::text;
@@ -66,7 +66,9 @@ fn form(form: &Form, paint: &mut Paint<'_, '_>, area: Rect) {
     let text: Vec<String> = form.text.iter().flat_map(|it| wrapped(it, room)).collect();
     let label_room = form.fields.iter().map(|it| text::width(it.label)).max().unwrap_or(0);
     let label_room = u16::try_from(label_room).unwrap_or(0) + 2;
-    let lines = text.len() + form.fields.len() + 2 + usize::from(form.error.is_some());
+    let field_room = area.width.min(WIDEST).saturating_sub(4 + label_room);
+    let fields: u16 = form.fields.iter().map(|it| rows_of(it, field_room)).sum();
+    let lines = text.len() + usize::from(fields) + 2 + usize::from(form.error.is_some());
     let inner = boxed(paint, area, &form.title, lines);
     let mut y = inner.y;
     for line in &text {
@@ -100,37 +102,28 @@ fn form(form: &Form, paint: &mut Paint<'_, '_>, area: Rect) {
                 }
             }
             FieldKind::Choice(options, at) => {
-                let mut column = x;
-                for (number, option) in options.iter().enumerate() {
-                    let label =
-                        if number == *at { format!("[{option}]") } else { format!(" {option} ") };
-                    let wide = u16::try_from(text::width(&label)).unwrap_or(0);
-                    paint.put(
-                        column,
-                        y,
-                        (inner.x + inner.width).saturating_sub(column),
-                        &label,
-                        style,
-                    );
+                for (number, (label, row, column)) in
+                    laid_out(options, *at, room).iter().enumerate()
+                {
+                    let (x, y) = (x + column, y + row);
+                    let room = (inner.x + inner.width).saturating_sub(x);
+                    paint.put(x, y, room, label, style);
                     if is_meant && number == *at {
-                        paint.choose(
-                            column,
-                            y,
-                            wide.min((inner.x + inner.width).saturating_sub(column)),
-                        );
+                        let wide = u16::try_from(text::width(label)).unwrap_or(0);
+                        paint.choose(x, y, wide.min(room));
                     }
-                    column += wide + 1;
                 }
             }
         }
-        y += 1;
+        y += rows_of(field, room);
     }
     if let Some(error) = &form.error {
         let style = paint.error();
         paint.put(inner.x, y, inner.width, &format!("! {error}"), style);
         y += 1;
     }
-    y += 1;
+    // The buttons have a line above them where there is room for it.
+    y = (y + 1).min((inner.y + inner.height).saturating_sub(1));
     let cancel = "[ Cancel ]";
     let button = format!("[ {} ]", form.button);
     let at = (inner.x + inner.width).saturating_sub(11);
@@ -142,6 +135,32 @@ fn form(form: &Form, paint: &mut Paint<'_, '_>, area: Rect) {
     } else if form.is_on_button() {
         paint.choose(at.saturating_sub(wide + 3), y, wide);
     }
+}
+
+/// How many rows a field takes.
+fn rows_of(field: &Field, room: u16) -> u16 {
+    match &field.kind {
+        FieldKind::Text(_) => 1,
+        FieldKind::Choice(options, at) => {
+            laid_out(options, *at, room).last().map_or(1, |(_, row, _)| row + 1)
+        }
+    }
+}
+
+/// Choices side by side, in as many rows as they need: each with its row and column.
+fn laid_out(options: &[String], at: usize, room: u16) -> Vec<(String, u16, u16)> {
+    let (mut row, mut column) = (0, 0);
+    let mut place = |(number, option): (usize, &String)| {
+        let label = if number == at { format!("[{option}]") } else { format!(" {option} ") };
+        let wide = u16::try_from(text::width(&label)).unwrap_or(u16::MAX);
+        if column > 0 && column + wide > room {
+            (row, column) = (row + 1, 0);
+        }
+        let placed = (label, row, column);
+        column += wide + 1;
+        placed
+    };
+    options.iter().enumerate().map(&mut place).collect()
 }
 
 fn skip_columns(text: &str, columns: usize) -> String {

@@ -251,6 +251,56 @@ fn check_finds_mends_and_tells_by_its_status() {
 }
 
 #[test]
+fn a_list_tells_of_each_key_all_but_itself() {
+    let place = Place::new();
+    let key = "kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
+    place.put(
+        ".sounding/auth-keys.csv",
+        &format!(
+            "kmt,{key},write,berlin,2090-01-31,2026-01-20,ci, nightly\nzoe,{key}z,read,none\n"
+        ),
+    );
+    let id = place.json(&["keys", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    // As the server writes it down, for when it does not run.
+    place.put(
+        ".sounding/key-use.json",
+        &format!(
+            r#"{{"{id}":{{"last":"2026-11-20T10:00:00Z","what":"GET /","from":"::1","day":"2026-11-20","today":3}}}}"#
+        ),
+    );
+    let list = place.json(&["keys", "--json"]);
+    assert_eq!(list[0]["last_used"], "2026-11-20T10:00:00Z");
+    let said = place.run(&["keys"]);
+    let line = said.lines().next().unwrap();
+    for told in [
+        "kmt-..6AfG",
+        "read and upload, /berlin",
+        "made 2026-01-20",
+        "used ",
+        "2090-01-31",
+        "ci, nightly",
+    ] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    assert!(!said.contains(key) && said.contains("its path does not lead to anything"), "{said}");
+    assert!(said.lines().nth(1).unwrap().contains("used never"), "{said}");
+}
+
+#[test]
+fn a_key_that_may_not_be_read_is_told_in_plain_words() {
+    let place = Place::new();
+    place.put(".sounding/auth-keys.csv", "kmt,kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n");
+    let file = place.path(".sounding/auth-keys.csv");
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    if fs::read(&file).is_ok() {
+        // Root may read anything.
+        return;
+    }
+    let (status, why) = place.fails(&["keys"]);
+    assert!(status == 1 && why.contains("be the one that the server runs as"), "{why}");
+}
+
+#[test]
 fn a_share_link_opens_one_thing_for_a_while() {
     let place = Place::new();
     let link = place.json(&[

@@ -21,14 +21,14 @@ fn program() -> &'static PathBuf {
     })
 }
 
-struct Server {
+pub struct Server {
     child: Child,
     address: String,
-    socket: PathBuf,
+    pub socket: PathBuf,
 }
 
 impl Server {
-    fn start(place: &Place) -> Server {
+    pub fn start(place: &Place) -> Server {
         let socket = place
             .path("../")
             .join(format!("admin-{}.sock", place.0.path().file_name().unwrap().to_string_lossy()));
@@ -48,7 +48,7 @@ impl Server {
         Server { child, address, socket }
     }
 
-    fn get(&self, path: &str, key: &str) -> String {
+    pub fn get(&self, path: &str, key: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nConnection: close\r\n\r\n"
@@ -63,7 +63,7 @@ impl Server {
         self.get(path, key)[9..12].to_owned()
     }
 
-    fn console(&self, place: &Place) -> Console {
+    pub fn console(&self, place: &Place) -> Console {
         let admin = self.socket.to_str().unwrap();
         Console::with(place.0.path(), &Setup { args: &["--admin", admin], ..Setup::default() })
     }
@@ -82,7 +82,7 @@ impl Drop for Server {
     }
 }
 
-const KEY: &str = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd";
+pub const KEY: &str = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd";
 
 #[test]
 fn the_server_honours_each_edit_at_the_next_request() {
@@ -97,6 +97,7 @@ fn the_server_honours_each_edit_at_the_next_request() {
     console.press("", "in force");
     console.press("p", "switched off");
     assert_eq!(server.status("/files/berlin/trips.csv", KEY), "401");
+    console.press("", "the server has reloaded it; the old Python server needs a restart");
     console.press("p", "switched on");
     assert_eq!(server.status("/files/berlin/trips.csv", KEY), "200");
     console.press("z", "Seal key");
@@ -127,6 +128,61 @@ fn what_goes_on_is_seen_and_a_server_that_goes_is_told() {
     console.press("", "Server does not answer since");
     console.press("1", "berlin/");
     console.press("d", "moved berlin to trash");
+}
+
+#[test]
+fn a_server_that_was_killed_and_started_again_is_followed_from_its_beginning() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    (0..5).for_each(|_| drop(server.get("/files/berlin/trips.csv", KEY)));
+    let mut console = server.console(&place);
+    console.press("5", "trips.csv");
+    // SIGKILL leaves its socket behind.
+    server.stop();
+    let server = Server::start(&place);
+    server.get("/files/berlin/none", KEY);
+    console.press("", "/files/berlin/none");
+    console.wait_gone("trips.csv");
+}
+
+#[test]
+fn of_two_consoles_that_edit_at_once_one_looks_again() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let (mut one, mut other) = (server.console(&place), server.console(&place));
+    one.press("4", "imove-..x9Qd");
+    other.press("4", "imove-..x9Qd");
+    other.press("p", "switched off");
+    one.press("p", "changed by somebody else");
+    one.press("", "off  imove");
+    one.press("p", "switched on");
+}
+
+#[test]
+fn a_key_from_the_environment_is_shown_and_stays() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let mut console = server.console(&place);
+    console.press("4", "from API_KEYS");
+    console.press("G", "▸ ci");
+    console.press("d", "where the server is started");
+    let keys = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
+            .args(args)
+            .env("SOUNDING_VOLUME", place.0.path())
+            .env("SOUNDING_ADMIN", &server.socket)
+            .output()
+            .unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    server.get("/files/berlin/trips.csv", KEY);
+    let list = keys(&["keys"]);
+    assert!(list.contains("ci-..x9Qd") && list.contains("used just now"), "{list}");
+    let list: Value = serde_json::from_str(&keys(&["keys", "--json"])).unwrap();
+    let last = list.as_array().unwrap().last().unwrap();
+    assert_eq!((&last["note"], &last["line"]), (&"from API_KEYS".into(), &Value::Null));
+    assert!(list[0]["last_used"].is_string(), "{list}");
+    assert!(keys(&["keys", "revoke", "ci"]).contains("where the server is started"));
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Told {
         place.put(
             ".sounding/auth-keys.csv",
             "imove,imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd,write,,,2024-03-11,dashboards\n\
-             kmt,kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41,read,berlin,2026-11-27,2026-01-20,rotating out\n\
+             kmt,kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41,read,analysis,2026-11-27,2026-01-20,rotating out\n\
              mrieser,mrieser23\nusername,apikey\n\
              # wrashid,wrashid-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qe,,,,2024-03-11,left the group\n",
         );
@@ -116,9 +116,10 @@ impl Told {
 
     fn keys(&mut self) {
         let keys = self.desk.keys();
+        let version = keys.as_ref().unwrap().version.to_string();
         self.hear(Message::KeysRead(keys));
-        let uses = json!({"extra": [{"id": "0b1c2d3e", "username": "ci", "apikey": "ci-..p0Aa"}], "uses": {
-            "717ecd7a": {"last": "2026-11-24T14:00:00Z", "what": "GET /files/berlin/output_trips.csv.gz", "from": "130.149.1.2", "day": "2026-11-24", "today": 192}
+        let uses = json!({"version": version, "extra": [{"id": "0b1c2d3e", "username": "ci", "apikey": "ci-..p0Aa"}], "uses": {
+            "717ecd7a": {"last": "2026-11-24T14:00:00Z", "what": "GET /files/berlin/output_trips.csv.gz", "from": "130.149.1.2", "day": "2026-11-24", "today": 192, "before": [31, 0, 0, 2, 0, 0]}
         }});
         self.hear(Message::Activity(Ok(Box::new(serde_json::from_value(activity()).unwrap()))));
         self.hear(Message::ServerKeys(Ok(serde_json::from_value(uses).unwrap())));
@@ -163,7 +164,7 @@ fn activity() -> serde_json::Value {
         json!({"seq": seq, "time": format!("2026-11-24T14:02:{:02}Z", seq), "status": status, "latency_micros": 3000 + seq * 1000, "micros": 9000,
             "method": "GET", "path": path, "sent": 8_000_000 * seq, "received": 0, "username": user, "client": "130.149.1.2", "complete": true})
     };
-    let parts: Vec<_> = (0..60).map(|it| json!({"requests": it * 3 % 50, "errors": 0, "sent": it * 4_000_000, "received": it * 2_000_000})).collect();
+    let parts: Vec<_> = (0..60).map(|it| json!({"requests": it * 3 % 50, "errors": 0, "sent": it * 4_000_000, "received": it * 2_000_000, "p50_micros": 4000, "p99_micros": it * 1000})).collect();
     json!({
         "up_seconds": 15_660, "part_seconds": 5, "parts": parts, "p50_micros": 4100, "p99_micros": 61_000,
         "open": [
@@ -307,6 +308,18 @@ fn keys() {
         it.keys();
         it.press("jj");
     });
+    check("keys-extra", |it| {
+        it.keys();
+        it.press("G");
+    });
+    check("keys-saved", |it| {
+        it.keys();
+        it.hear(Message::Done(Ok(Done {
+            text: "key imove-..x9Qd of imove switched off (u undo)".to_owned(),
+            key: Some("717ecd7a".to_owned()),
+            ..Done::default()
+        })));
+    });
     check("keys-add", |it| {
         it.keys();
         it.press("akmt");
@@ -337,6 +350,18 @@ fn what_goes_on() {
     check("activity", |it| {
         it.keys();
         it.press("5");
+    });
+    check("activity-chosen", |it| {
+        it.keys();
+        it.press("5j");
+    });
+    check("activity-by-user", |it| {
+        it.keys();
+        it.press("5ju");
+    });
+    check("activity-details", |it| {
+        it.keys();
+        it.press("5j\r");
     });
     check("activity-away", |it| {
         it.press("5");

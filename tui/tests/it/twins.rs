@@ -7,6 +7,7 @@ use std::process::Command;
 use tui::key::{Act, BINDINGS, Twin};
 
 use crate::screen::{Console, Place, Setup};
+use crate::server::{KEY, Server};
 
 /// An action that changes the volume: keys and what each is answered with, and the command.
 struct Change {
@@ -144,12 +145,29 @@ const SHOWN: &[(Act, &[&str], &[&str], &str)] = &[
     (Act::Find, &["f", "logo\r"], &["find", "logo"], "/public/logo.png"),
     (Act::ShowTrash, &["t"], &["trash"], "old.csv"),
     (Act::Info, &["i"], &["info", "berlin"], "imove-..x9Qd"),
-    (Act::KeysScreen, &["4"], &["keys"], "imove-..x9Qd"),
-    // Without a server both say so.
-    (Act::ActivityScreen, &["5"], &["activity"], "no server answers"),
-    (Act::Follow, &["5", "f"], &["activity"], "no server answers"),
-    (Act::ByUser, &["5", "/kmt\r"], &["activity", "--filter", "kmt"], "no server answers"),
-    (Act::ErrorsOnly, &["5", "e"], &["activity", "--errors"], "no server answers"),
+];
+
+/// An action that shows what a server knows: keys, the command, what both show and what both leave out.
+const TOLD: &[(Act, &[&str], &[&str], &str, &str)] = &[
+    (Act::KeysScreen, &["4"], &["keys"], "from API_KEYS", "berlin/none"),
+    (Act::ActivityScreen, &["5"], &["activity"], "trips.csv", "x9Qd"),
+    (Act::Follow, &["5", "f"], &["activity"], "trips.csv", "x9Qd"),
+    (
+        Act::FilterRequests,
+        &["5", "/none\r"],
+        &["activity", "--filter", "none"],
+        "berlin/none",
+        "trips.csv",
+    ),
+    (Act::ByUser, &["5", "u"], &["activity", "--user", "imove"], "trips.csv", "berlin/none"),
+    (Act::ErrorsOnly, &["5", "e"], &["activity", "--errors"], "berlin/none", "trips.csv"),
+    (
+        Act::Details,
+        &["5", "\r"],
+        &["activity", "--user", "imove", "--json"],
+        "127.0.0.1",
+        "berlin/none",
+    ),
 ];
 
 fn place() -> Place {
@@ -164,10 +182,14 @@ fn place() -> Place {
 }
 
 fn command(place: &Place, args: &[&str]) -> String {
+    command_beside(place, &place.path("no.sock"), args)
+}
+
+fn command_beside(place: &Place, socket: &Path, args: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
         .args(args)
         .env("SOUNDING_VOLUME", place.0.path())
-        .env("SOUNDING_ADMIN", place.path("no.sock"))
+        .env("SOUNDING_ADMIN", socket)
         .env_remove("FLY_APP_NAME")
         .output()
         .unwrap();
@@ -240,9 +262,32 @@ fn what_a_key_shows_its_command_shows() {
 }
 
 #[test]
+fn what_a_key_tells_of_the_server_its_command_tells() {
+    for (act, keys, args, text, without) in TOLD {
+        let place = place();
+        let server = Server::start(&place);
+        server.get("/files/berlin/none", "wrong");
+        server.get("/files/berlin/trips.csv", KEY);
+        let mut console = server.console(&place);
+        console.press("", "berlin/");
+        for key in *keys {
+            console.press(key, "");
+            if matches!(*key, "4" | "5") {
+                console.wait(if *key == "4" { "in force" } else { "trips.csv" });
+            }
+        }
+        console.wait(text);
+        console.wait_gone(without);
+        let said = command_beside(&place, &server.socket, args);
+        assert!(said.contains(text) && !said.contains(without), "{act:?}: {said}");
+    }
+}
+
+#[test]
 fn no_action_is_left_out() {
+    let told = TOLD.iter().map(|it| it.0);
     let tested: BTreeSet<Act> =
-        CHANGES.iter().map(|it| it.act).chain(SHOWN.iter().map(|it| it.0)).collect();
+        CHANGES.iter().map(|it| it.act).chain(SHOWN.iter().map(|it| it.0)).chain(told).collect();
     let with_twin = BINDINGS.iter().filter(|it| matches!(it.twin, Twin::Command(_)));
     assert_eq!(tested, with_twin.map(|it| it.act).collect());
 }
