@@ -84,6 +84,8 @@ struct Service {
     since: Timestamp,
     /// The volume's device and inode: a console knows by them whether it is its own.
     volume: (u64, u64),
+    /// Where it listens, if that is an address.
+    address: Option<String>,
 }
 
 async fn service(State(app): State<Arc<App>>) -> Result<Json<Service>, Problem> {
@@ -92,6 +94,7 @@ async fn service(State(app): State<Arc<App>>) -> Result<Json<Service>, Problem> 
         pid: std::process::id(),
         since: app.activity.since,
         volume: app.volume.identity().map_err(Problem::internal)?,
+        address: app.listening.get().filter(|it| it.starts_with("http")).cloned(),
     }))
 }
 

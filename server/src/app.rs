@@ -1,6 +1,6 @@
 //! What every handler may use.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,8 @@ pub struct App {
     pub ending: CancellationToken,
     /// How long the body of an upload may stand still.
     pub stall: Duration,
+    /// Where it listens, as its first line of output has it.
+    pub listening: OnceLock<String>,
 }
 
 impl App {
@@ -62,6 +64,7 @@ impl App {
             encoders: Encoders::default(),
             holders: Holders::default(),
             stall,
+            listening: OnceLock::new(),
         }
     }
 

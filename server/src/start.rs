@@ -57,6 +57,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let admin = admin_listener(config.admin.as_deref()).await?;
     // Nobody may be reading; that is no reason not to serve.
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
+    app.listening.get_or_init(|| listener.to_string());
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
     app.feed.observe();
     tokio::spawn(hygiene::keep(Arc::clone(&app.volume)));

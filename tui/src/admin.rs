@@ -148,6 +148,9 @@ pub struct Service {
     pub pid: u32,
     pub since: Timestamp,
     pub volume: (u64, u64),
+    /// Where it listens, if that is an address.
+    #[serde(default)]
+    pub address: Option<String>,
 }
 
 impl ActivityNow {
@@ -375,25 +378,76 @@ impl Admin {
     }
 
     /// The socket at which the server of this volume answers.
-    fn connect(&self) -> Result<(PathBuf, Service), Failure> {
-        let mut why = "no server answers".to_owned();
+    fn connect(&self) -> Result<(PathBuf, Service), Away> {
+        let mut away = Away::None;
         for socket in &self.sockets {
-            match exchange(socket, "GET /service", "")
-                .map_err(Failure::from)
-                .and_then(|it| parse::<Service>(&it))
-            {
-                Ok(service) if service.volume == self.volume => {
-                    return Ok((socket.clone(), service));
-                }
-                Ok(_) => "the server that answers serves another volume".clone_into(&mut why),
-                Err(failure) => {
-                    if socket.exists() {
-                        why = format!("{}: {}", socket.display(), failure.what);
+            match exchange(socket, "GET /service", "") {
+                Ok(answer) => match parse::<Service>(&answer) {
+                    Ok(service) if service.volume == self.volume => {
+                        return Ok((socket.clone(), service));
                     }
-                }
+                    Ok(_) => away = Away::OtherVolume,
+                    Err(failure) => away = Away::Failed(socket.clone(), failure.what),
+                },
+                Err(error) => away = Away::of(socket, &error).unwrap_or(away),
             }
         }
-        Err(Failure::new(why))
+        Err(away)
+    }
+
+    /// Why no server of this volume answers, if none does.
+    pub fn away(&self) -> Option<Away> {
+        self.connect().err()
+    }
+}
+
+/// Why no server of this volume answers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Away {
+    /// There is no socket.
+    #[error("no server answers")]
+    None,
+    /// There is a socket, and nobody behind it.
+    #[error("no server answers at {}: one that was killed left it behind", .0.display())]
+    Left(PathBuf),
+    /// The socket is another user's.
+    #[error("{} is another user's", .0.display())]
+    Forbidden(PathBuf),
+    /// Whoever answers has another volume.
+    #[error("the server that answers serves another volume")]
+    OtherVolume,
+    /// It did not go as it should.
+    #[error("{}: {}", .0.display(), .1)]
+    Failed(PathBuf, String),
+}
+
+impl Away {
+    /// None where there is no socket at all.
+    fn of(socket: &Path, error: &io::Error) -> Option<Away> {
+        let socket = socket.to_owned();
+        match error.kind() {
+            io::ErrorKind::NotFound => None,
+            io::ErrorKind::ConnectionRefused => Some(Away::Left(socket)),
+            io::ErrorKind::PermissionDenied => Some(Away::Forbidden(socket)),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                let what = format!("it did not answer for {} s", PATIENCE.as_secs());
+                Some(Away::Failed(socket, what))
+            }
+            _ => Some(Away::Failed(socket, error.to_string())),
+        }
+    }
+
+    /// What to do about it.
+    pub fn to_do(&self) -> &'static str {
+        match self {
+            Away::None => "start sounding-server, or name its socket with --admin PATH",
+            Away::Left(_) => "start sounding-server again: it takes the socket over",
+            Away::Forbidden(_) => "run this as the user that the server runs as",
+            Away::OtherVolume => {
+                "name the server's volume with --volume DIR, or another server's socket with --admin PATH"
+            }
+            Away::Failed(..) => "see the server's log",
+        }
     }
 }
 
@@ -427,5 +481,34 @@ fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Failure> {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => Err(Failure::new(problem.detail)),
         Err(_) => Err(Failure::new("the server's answer can't be understood")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_no_server_answers_is_said_in_plain_words() {
+        let check = |kind: io::ErrorKind, said: &str, to_do: &str| {
+            let away = Away::of(Path::new("/run/x.sock"), &kind.into()).unwrap();
+            assert_eq!((away.to_string().as_str(), away.to_do()), (said, to_do));
+        };
+        check(
+            io::ErrorKind::PermissionDenied,
+            "/run/x.sock is another user's",
+            "run this as the user that the server runs as",
+        );
+        check(
+            io::ErrorKind::ConnectionRefused,
+            "no server answers at /run/x.sock: one that was killed left it behind",
+            "start sounding-server again: it takes the socket over",
+        );
+        check(
+            io::ErrorKind::WouldBlock,
+            "/run/x.sock: it did not answer for 2 s",
+            "see the server's log",
+        );
+        assert_eq!(Away::of(Path::new("/run/x.sock"), &io::ErrorKind::NotFound.into()), None);
     }
 }

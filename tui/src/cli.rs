@@ -93,6 +93,9 @@ pub enum ThemeName {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List a folder.
+    #[command(
+        after_help = "Examples:\n  sounding ls -l berlin\n  sounding ls --sort size --reverse --json berlin"
+    )]
     Ls {
         /// The folder, from the volume's root.
         #[arg(default_value = "/")]
@@ -111,6 +114,7 @@ pub enum Command {
         json: bool,
     },
     /// Say what takes the room in a folder, the largest first.
+    #[command(after_help = "Example:\n  sounding du berlin")]
     Du {
         /// The folder.
         #[arg(default_value = "/")]
@@ -120,6 +124,9 @@ pub enum Command {
         json: bool,
     },
     /// Find files and folders by a part of their name, or by `*` and `?`.
+    #[command(
+        after_help = "Examples:\n  sounding find trips berlin\n  sounding find '*.parquet' --json"
+    )]
     Find {
         /// A part of the name, in any case; with `*` or `?` the whole name.
         pattern: String,
@@ -131,12 +138,14 @@ pub enum Command {
         json: bool,
     },
     /// Write files to standard output.
+    #[command(after_help = "Example:\n  sounding cat berlin/output_trips.csv.gz")]
     Cat {
         /// The files.
         #[arg(required = true)]
         paths: Vec<OsString>,
     },
     /// Say what a file or a folder is, what its address is and who can read it.
+    #[command(after_help = "Example:\n  sounding info berlin/report.html --json")]
     Info {
         /// The file or folder.
         path: OsString,
@@ -145,15 +154,21 @@ pub enum Command {
         json: bool,
     },
     /// Make a folder, and those above it.
+    #[command(after_help = "Example:\n  sounding mkdir berlin/v6.5")]
     Mkdir {
         /// The folder.
         path: OsString,
     },
     /// Move or rename: to a new name, or into a folder that is there.
+    #[command(
+        after_help = "Examples:\n  sounding mv berlin/old.csv berlin/new.csv\n  sounding mv a.csv b.csv berlin --keep-both"
+    )]
     Mv(TransferArgs),
     /// Copy: to a new name, or into a folder that is there.
+    #[command(after_help = "Example:\n  sounding cp berlin/v6.4 berlin/v6.5")]
     Cp(TransferArgs),
     /// Move to the trash.
+    #[command(after_help = "Examples:\n  sounding rm berlin/v6.3\n  sounding trash restore v6.3")]
     Rm {
         /// What.
         #[arg(required = true)]
@@ -178,6 +193,9 @@ pub enum Command {
         json: bool,
     },
     /// Make an address at which anyone can read a file or folder, for a while.
+    #[command(
+        after_help = "Examples:\n  sounding share berlin/report.html --expires 7d --note reviewers\n  sounding keys revoke 5b0c91e2"
+    )]
     Share {
         /// The file or folder.
         path: OsString,
@@ -205,6 +223,9 @@ pub enum Command {
         json: bool,
     },
     /// What the server does right now.
+    #[command(
+        after_help = "Examples:\n  sounding activity --errors\n  sounding activity --user kmt --json"
+    )]
     Activity {
         /// Only requests with this in user, path, status or address.
         #[arg(long, default_value = "")]
@@ -221,12 +242,14 @@ pub enum Command {
     },
     /// Check the volume, the keys, the space, watches, the server and the clock, and say what to do. Status 3 where
     /// something is to be done.
+    #[command(after_help = "Examples:\n  sounding doctor\n  sounding doctor --json")]
     Doctor {
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
     /// Write shell completions to standard output: `source <(sounding completions bash)`.
+    #[command(after_help = "Example:\n  sounding completions fish")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -253,8 +276,12 @@ pub struct TransferArgs {
 #[derive(Debug, Subcommand)]
 pub enum TrashCommand {
     /// List it, the youngest first.
+    #[command(after_help = "Example:\n  sounding trash list --json")]
     List,
     /// Put something back to where it came from.
+    #[command(
+        after_help = "Examples:\n  sounding trash restore v6.3\n  sounding trash restore v6.3 --to berlin/v6.3-again"
+    )]
     Restore {
         /// Its name in the trash, as `sounding trash` lists it.
         name: OsString,
@@ -263,6 +290,7 @@ pub enum TrashCommand {
         to: Option<OsString>,
     },
     /// Delete something in the trash for good.
+    #[command(after_help = "Example:\n  sounding trash remove v6.3 --yes")]
     Remove {
         /// Its name in the trash.
         name: OsString,
@@ -271,6 +299,7 @@ pub enum TrashCommand {
         yes: bool,
     },
     /// Delete all of the trash for good.
+    #[command(after_help = "Example:\n  sounding trash empty --older-than 7d --yes")]
     Empty {
         /// Only what has been in it for so long: `7d`.
         #[arg(long, value_name = "AGE")]
@@ -285,8 +314,12 @@ pub enum TrashCommand {
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// List them. No key is shown.
+    #[command(after_help = "Examples:\n  sounding keys list\n  sounding keys --json")]
     List,
     /// Make a key, and write it to standard output, this one time.
+    #[command(
+        after_help = "Examples:\n  sounding keys add kmt --write --path berlin --expires 90d --note 'ci upload'\n  sounding keys add kmt --key-stdin"
+    )]
     Add {
         /// Whose: letters, digits, `.` and `_`.
         user: String,
@@ -306,42 +339,54 @@ pub enum KeysCommand {
         #[arg(long)]
         key_stdin: bool,
     },
-    /// Make a new key for an old one, with its scope, path and note.
+    /// Make a new key for an old one, with its scope, path and note, and write it to standard output, this one time.
+    #[command(
+        after_help = "Examples:\n  sounding keys rotate kmt --overlap 7d\n  sounding keys rotate 5b0c91e2 --overlap never"
+    )]
     Rotate {
-        /// Which.
+        /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
         /// How long the old one goes on being good: `7d`, `0` or `never` (you revoke it yourself).
         #[arg(long, value_name = "AGE", default_value = "7d")]
         overlap: String,
     },
     /// Remove a key for good.
+    #[command(
+        after_help = "Examples:\n  sounding keys revoke kmt\n  sounding keys revoke 5b0c91e2 --last"
+    )]
     Revoke {
-        /// Which.
+        /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
         /// Also if it is the last that is good.
         #[arg(long)]
         last: bool,
     },
     /// Switch a key off; its line stays as a comment.
+    #[command(after_help = "Example:\n  sounding keys off kmt")]
     Off {
-        /// Which.
+        /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
     },
     /// Switch a key on again.
+    #[command(after_help = "Example:\n  sounding keys on kmt")]
     On {
-        /// Which.
+        /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
     },
     /// Change a key's note.
+    #[command(after_help = "Example:\n  sounding keys note kmt 'the cluster in Potsdam'")]
     Note {
-        /// Which.
+        /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
         /// The note.
         text: String,
     },
     /// Change what a key is good for.
+    #[command(
+        after_help = "Example:\n  sounding keys set kmt --scope write --path berlin --expires never"
+    )]
     Set {
-        /// Which.
+        /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
         /// `read` or `write`.
         #[arg(long)]
@@ -357,14 +402,16 @@ pub enum KeysCommand {
         note: Option<String>,
     },
     /// Say what is wrong with the keys file. Status 3 where something is.
+    #[command(after_help = "Examples:\n  sounding keys check\n  sounding keys check --mend")]
     Check {
         /// Mend what can be mended without a new key.
         #[arg(long)]
         mend: bool,
     },
     /// Keep only the hash of a key. The old Python server does not know it any more then.
+    #[command(after_help = "Example:\n  sounding keys seal kmt")]
     Seal {
-        /// Which.
+        /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
     },
 }
@@ -411,6 +458,37 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    /// All commands that have none below them, with the words that lead to them.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        for below in command.get_subcommands() {
+            let path = format!("{path} {}", below.get_name());
+            if below.has_subcommands() {
+                leaves(below, &path, found);
+            } else {
+                found.push((path, below.clone()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_each_command_has_examples_that_are_understood() {
+        let mut all = Vec::new();
+        leaves(&Cli::command(), "sounding", &mut all);
+        for (path, command) in all.iter().filter(|it| it.0 != "sounding man") {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> =
+                help.lines().map(str::trim).filter(|it| it.starts_with("sounding ")).collect();
+            assert!(examples.iter().any(|it| it.starts_with(path)), "{path}: {help}");
+            for example in examples {
+                // Words between quotes are one; which word is of no matter here.
+                let words = example.split('\'').enumerate().flat_map(|(index, it)| {
+                    if index % 2 == 1 { vec!["x"] } else { it.split_whitespace().collect() }
+                });
+                assert!(Cli::try_parse_from(words).is_ok(), "{example}");
+            }
+        }
+    }
 
     #[test]
     fn the_definitions_hold_together() {

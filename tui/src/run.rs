@@ -160,6 +160,7 @@ fn commands(of: &clap::Command, out: &mut Out<'_>) -> Result<(), Failure> {
         page.render_description_section(&mut out.to)?;
         page.render_synopsis_section(&mut out.to)?;
         page.render_options_section(&mut out.to)?;
+        page.render_extra_section(&mut out.to)?;
         commands(command, out)?;
     }
     Ok(())

@@ -368,6 +368,8 @@ impl Work {
                         "Whoever has it can read {} and nothing else. It ends: {ends}.",
                         shown(&path)
                     ),
+                    "Its key is one of `share` among the keys (4): d there ends it at once."
+                        .to_owned(),
                     "y copies it, if your terminal allows; otherwise mark the line above."
                         .to_owned(),
                 ];

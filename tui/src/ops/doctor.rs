@@ -131,11 +131,8 @@ impl Desk {
         let keys = match self.keys() {
             Ok(keys) => keys,
             Err(failure) => {
-                return vec![Finding::ill(
-                    "keys",
-                    failure.what,
-                    "run this as the user that the server runs as",
-                )];
+                let to_do = "a file that only the server's user can read must stand there";
+                return vec![Finding::ill("keys", failure.what, to_do)];
             }
         };
         let mut findings = vec![if keys.good == 0 {
@@ -171,12 +168,14 @@ impl Desk {
 
     fn server(&self) -> Vec<Finding> {
         let admin = Admin::new(self.admin.as_deref(), &self.volume);
+        if let Some(away) = admin.as_ref().ok().and_then(Admin::away) {
+            return vec![Finding::ill("server", away.to_string(), away.to_do())];
+        }
         let asked = admin.and_then(|it| Ok((it.service()?, it.activity(0, None)?, it.keys()?)));
         let (service, activity, keys) = match asked {
             Ok(answers) => answers,
             Err(failure) => {
-                let to_do = "start sounding-server, or name its socket with --admin PATH";
-                return vec![Finding::ill("server", failure.what, to_do)];
+                return vec![Finding::ill("server", failure.what, "see the server's log")];
             }
         };
         let found = format!(

@@ -7,6 +7,7 @@ use volume::key_sheet::{NewKey, SheetVersion};
 use volume::keys::Scope;
 
 use super::{Desk, Failure, parse_end};
+use crate::admin::Admin;
 
 /// Whom share links belong to.
 pub const USER: &str = "share";
@@ -57,8 +58,14 @@ impl Desk {
         Ok(ShareLink { url, apikey: made.apikey, path: path.clone(), expires: made.expires })
     }
 
-    fn base(&self) -> &str {
-        self.url.as_deref().unwrap_or("http://127.0.0.1:4999")
+    /// The address that was named, or where the running server listens, or where it does if nobody says otherwise.
+    fn base(&self) -> String {
+        let listening = || {
+            let admin = Admin::new(self.admin.as_deref(), &self.volume).ok()?;
+            admin.service().ok()?.address
+        };
+        let named = self.url.clone().or_else(listening);
+        named.unwrap_or_else(|| "http://127.0.0.1:4999".to_owned())
     }
 }
 

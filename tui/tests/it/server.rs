@@ -133,14 +133,24 @@ fn what_goes_on_is_seen_and_a_server_that_goes_is_told() {
 #[test]
 fn a_server_that_was_killed_and_started_again_is_followed_from_its_beginning() {
     let place = Place::new();
-    let server = Server::start(&place);
+    let mut server = Server::start(&place);
     (0..5).for_each(|_| drop(server.get("/files/berlin/trips.csv", KEY)));
     let mut console = server.console(&place);
     console.press("5", "trips.csv");
-    // SIGKILL leaves its socket behind.
-    server.stop();
-    let server = Server::start(&place);
-    server.get("/files/berlin/none", KEY);
+    // SIGKILL leaves its socket behind; the doctor knows.
+    server.child.kill().unwrap();
+    server.child.wait().unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_sounding"))
+        .args(["doctor", "--admin"])
+        .arg(&server.socket)
+        .arg("--volume")
+        .arg(place.0.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("start sounding-server again"), "{said}");
+    let next = Server::start(&place);
+    next.get("/files/berlin/none", KEY);
     console.press("", "/files/berlin/none");
     console.wait_gone("trips.csv");
 }
@@ -186,18 +196,32 @@ fn a_key_from_the_environment_is_shown_and_stays() {
 }
 
 #[test]
-fn a_share_link_works_and_ends_with_its_key() {
+fn a_share_link_works_where_the_server_listens_and_ends_with_its_key() {
     let place = Place::new();
     let server = Server::start(&place);
-    let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
-        .args(["share", "berlin/it.2", "--json", "--volume"])
-        .arg(place.0.path())
-        .output()
-        .unwrap();
-    let link: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let path = link["url"].as_str().unwrap().split_once(":4999").unwrap().1.to_owned();
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
+            .args(args)
+            .env("SOUNDING_VOLUME", place.0.path())
+            .env("SOUNDING_ADMIN", &server.socket)
+            .env_remove("SOUNDING_URL")
+            .env_remove("FLY_APP_NAME")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let link: Value = serde_json::from_str(&run(&["share", "berlin/it.2", "--json"])).unwrap();
+    let base = format!("http://{}", server.address);
+    let path = link["url"].as_str().unwrap().strip_prefix(&base).unwrap();
     assert_eq!(server.status(&format!("{path}a.csv"), ""), "200");
     assert_eq!(server.status(&path.replace("it.2", "it.10"), ""), "403");
+    run(&["keys", "set", "share", "--expires", "2026-01-01"]);
+    assert_eq!(server.status(&format!("{path}a.csv"), ""), "401");
+    run(&["keys", "set", "share", "--expires", "never"]);
+    assert_eq!(server.status(&format!("{path}a.csv"), ""), "200");
+    run(&["keys", "revoke", "share"]);
+    assert_eq!(server.status(&format!("{path}a.csv"), ""), "401");
 }
 
 #[test]
