@@ -44,12 +44,10 @@ pub enum Op {
     AddKey(SheetVersion, NewKey),
     /// A new key for an old one.
     RotateKey(SheetVersion, Box<Row>, OldKey),
-    /// A change to a key, and what it is called.
-    EditKey(SheetVersion, Box<Row>, KeyEdit, &'static str),
-    /// Changes to columns of a key.
-    SetKey(SheetVersion, Box<Row>, Vec<(volume::key_sheet::Column, String)>),
+    /// Changes to a key, all or none, and what they are called.
+    EditKey(SheetVersion, Box<Row>, Vec<KeyEdit>, &'static str),
     /// The change before taken back: of a key by its id.
-    UndoKey(String, KeyEdit),
+    UndoKey(String, Vec<KeyEdit>),
     /// An address to pass on, until when.
     Share(RelPath, String),
     /// A command of the command line.

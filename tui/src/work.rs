@@ -18,7 +18,7 @@ use crate::admin::{Admin, KeysNow};
 use crate::cli::Cli;
 use crate::effect::{Done, Effect, Message, Op};
 use crate::model::Undo;
-use crate::ops::keys::{KeyEdit, MadeKey, reach};
+use crate::ops::keys::{MadeKey, named, reach};
 use crate::ops::{Desk, Failure, shown};
 use crate::preview::pages::{Pages, Where};
 use crate::preview::{Preview, Whole, preview, whole};
@@ -331,32 +331,19 @@ impl Work {
             Op::RotateKey(version, row, old) => {
                 Ok(made(desk.rotate_key(Some(version), &row, &old)?))
             }
-            Op::EditKey(version, row, edit, what) => {
-                desk.edit_key(Some(version), row.line, &edit)?;
-                let undo = match edit {
-                    KeyEdit::Off => row.id().map(|it| Undo::Key(it, KeyEdit::On)),
-                    KeyEdit::On => row.id().map(|it| Undo::Key(it, KeyEdit::Off)),
-                    _ => None,
-                };
+            Op::EditKey(version, row, edits, what) => {
+                desk.edit_key(Some(version), row.line, &edits)?;
+                let back: Option<Vec<_>> = edits.iter().map(|it| it.undone(&row)).collect();
+                let undo = row.id().zip(back).map(|(id, back)| Undo::Key(id, back));
                 let hint = if undo.is_some() { " (u undo)" } else { "" };
-                let text = format!(
-                    "key {} of {} {what}{hint}",
-                    row.masked,
-                    text::escape(row.user.as_bytes())
-                );
+                let text = format!("{} {what}{hint}", named(&row));
                 Ok(Done { text, undo, key: row.id(), ..Done::default() })
             }
-            Op::SetKey(version, row, changes) => {
-                desk.set_key(Some(version), row.line, &changes)?;
-                let text =
-                    format!("key {} of {} changed", row.masked, text::escape(row.user.as_bytes()));
-                Ok(Done { text, key: row.id(), ..Done::default() })
-            }
-            Op::UndoKey(id, edit) => {
+            Op::UndoKey(id, edits) => {
                 let keys = desk.keys()?;
                 let row = keys.pick(&id, &KeysNow::default())?;
-                desk.edit_key(Some(keys.version), row.line, &edit)?;
-                let text = format!("key {} is as it was", row.masked);
+                desk.edit_key(Some(keys.version), row.line, &edits)?;
+                let text = format!("{} is as it was", named(row));
                 Ok(Done { text, key: Some(id), ..Done::default() })
             }
             Op::Share(path, until) => {

@@ -183,7 +183,7 @@ pub enum Undo {
     /// Move these to the trash.
     Discard(Vec<RelPath>),
     /// Change this key back: its id.
-    Key(String, KeyEdit),
+    Key(String, Vec<KeyEdit>),
 }
 
 impl Model {

@@ -8,6 +8,7 @@ use volume::keys::{PlainKey, Scope};
 
 use super::{Desk, Failure, parse_age, parse_end, shown};
 use crate::admin::{Admin, ExtraKey, KeysNow};
+use crate::text;
 
 /// Why nothing can be done to a key that no file has.
 pub const EXTRA_STAYS: &str =
@@ -176,27 +177,15 @@ impl Desk {
         Ok(MadeKey::new(&new, &key, now))
     }
 
-    /// Changes a key.
+    /// Changes a key: all of it or nothing.
     pub fn edit_key(
         &self,
         shown: Option<SheetVersion>,
         line: usize,
-        edit: &KeyEdit,
+        edits: &[KeyEdit],
     ) -> Result<(), Failure> {
-        self.volume.edit_keys(shown, |sheet| apply(sheet, line, edit))?;
-        Ok(())
-    }
-
-    /// Changes several columns of a key, all or none.
-    pub fn set_key(
-        &self,
-        shown: Option<SheetVersion>,
-        line: usize,
-        changes: &[(Column, String)],
-    ) -> Result<(), Failure> {
-        self.volume.edit_keys(shown, |sheet| {
-            changes.iter().try_for_each(|(column, text)| sheet.set(line, *column, text))
-        })?;
+        self.volume
+            .edit_keys(shown, |sheet| edits.iter().try_for_each(|it| apply(sheet, line, it)))?;
         Ok(())
     }
 
@@ -223,6 +212,40 @@ fn apply(
         KeyEdit::Seal => sheet.seal(line),
         KeyEdit::Set(column, text) => sheet.set(line, *column, text),
         KeyEdit::Mend(fault) => sheet.mend(line, *fault),
+    }
+}
+
+impl KeyEdit {
+    /// What takes it back from a row that was so before it; none where nothing does.
+    pub fn undone(&self, before: &Row) -> Option<KeyEdit> {
+        let key = before.key.as_ref()?;
+        match self {
+            KeyEdit::Off | KeyEdit::Mend(Fault::Duplicate { .. } | Fault::Expired) => {
+                Some(KeyEdit::On)
+            }
+            KeyEdit::On => Some(KeyEdit::Off),
+            KeyEdit::Set(column, _) => {
+                let text = match column {
+                    Column::Scope => key.scope.text().to_owned(),
+                    // As the check of a new one takes it.
+                    Column::Path => String::from_utf8_lossy(&key.path.to_plain()).into_owned(),
+                    Column::Expires => before.expires.clone(),
+                    Column::Note => before.note.clone(),
+                };
+                Some(KeyEdit::Set(*column, text))
+            }
+            KeyEdit::Mend(_) | KeyEdit::Revoke | KeyEdit::Seal => None,
+        }
+    }
+}
+
+/// A row as a message names it.
+pub fn named(row: &Row) -> String {
+    let user = text::escape(row.user.as_bytes());
+    match (&row.key, user.as_str()) {
+        (Some(_), _) => format!("key {} of {user}", row.masked),
+        (None, "") => format!("line {}", row.line),
+        (None, _) => format!("line {} ({user})", row.line),
     }
 }
 
@@ -372,5 +395,31 @@ pub fn reach(row: &Row) -> String {
         format!("{what}, whole volume")
     } else {
         format!("{what}, {} and all below", shown(&key.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_undone_is_as_it_was() {
+        let key = "kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
+        let text = format!("kmt,{key},write,berlin/v 6,2026-01-31,2026-01-20,a, b\nzoe,{key}\n");
+        let column = |column, text: &str| KeyEdit::Set(column, text.to_owned());
+        for edits in [
+            vec![KeyEdit::Off],
+            vec![KeyEdit::Mend(Fault::Expired)],
+            vec![column(Column::Scope, "read"), column(Column::Path, "/zurich")],
+            vec![column(Column::Expires, ""), column(Column::Note, "")],
+        ] {
+            let mut sheet = KeySheet::parse(text.as_bytes());
+            let row = sheet.rows(Timestamp::now()).remove(0);
+            let back: Option<Vec<_>> = edits.iter().map(|it| it.undone(&row)).collect();
+            edits.iter().try_for_each(|it| apply(&mut sheet, 1, it)).unwrap();
+            assert_ne!(sheet.to_bytes(), text.as_bytes(), "{edits:?}");
+            back.unwrap().iter().try_for_each(|it| apply(&mut sheet, 1, it)).unwrap();
+            assert_eq!(String::from_utf8(sheet.to_bytes()).unwrap(), text, "{edits:?}");
+        }
     }
 }

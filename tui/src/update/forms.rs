@@ -106,7 +106,7 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
                 return Err("these are not its last characters".to_owned());
             }
             let version = version.ok_or("the keys are not read yet")?;
-            Op::EditKey(version, row.clone(), KeyEdit::Revoke, "revoked")
+            Op::EditKey(version, row.clone(), vec![KeyEdit::Revoke], "revoked")
         }
         Purpose::EditKey(row) => {
             let expires = parse_end(form.value("Ends"), now).map_err(|it| it.what)?;
@@ -133,7 +133,9 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
             for (column, text) in &changes {
                 sheet.set(1, *column, text).map_err(|it| it.to_string())?;
             }
-            Op::SetKey(version.ok_or("the keys are not read yet")?, row.clone(), changes)
+            let edits = changes.into_iter().map(|(column, text)| KeyEdit::Set(column, text));
+            let version = version.ok_or("the keys are not read yet")?;
+            Op::EditKey(version, row.clone(), edits.collect(), "changed")
         }
         Purpose::Confirm(op, word) => {
             if let Some(word) = word

@@ -88,10 +88,10 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
                 State::Off => (KeyEdit::On, "switched on"),
                 State::On | State::PassedOver => (KeyEdit::Off, "switched off"),
             };
-            return vec![Effect::Do(Op::EditKey(version, Box::new(row), edit, what))];
+            return vec![Effect::Do(Op::EditKey(version, Box::new(row), vec![edit], what))];
         }
         Act::SealKey => {
-            let op = Op::EditKey(version, Box::new(row.clone()), KeyEdit::Seal, "sealed");
+            let op = Op::EditKey(version, Box::new(row.clone()), vec![KeyEdit::Seal], "sealed");
             let form = Form::new(
                 format!("Seal key {}", row.masked),
                 "Seal",
@@ -154,7 +154,7 @@ fn revoke(model: &mut Model, row: Row) {
     let user = text::escape(row.user.as_bytes());
     let title = format!("Revoke key {} of {user}", row.masked);
     let id = row.id();
-    let used = id.as_ref().and_then(|id| {
+    let told = id.as_ref().and_then(|id| {
         let known = model.activity.keys.as_ref()?;
         Some(known.uses.get(id).map(|it| last_use(it, &user, model.now)))
     });
@@ -162,8 +162,8 @@ fn revoke(model: &mut Model, row: Row) {
     let is_last = model.keys.keys.as_ref().is_some_and(|it| it.good == 1) && row.key.is_some();
     let hint = if last == "revoke" { "type: revoke" } else { "as the list shows them" };
     let mut form = Form::new(title, "Revoke", Purpose::RevokeKey(Box::new(row), last));
-    if let Some(used) = used {
-        form = form.line(used.unwrap_or_else(|| "It was never used.".to_owned()));
+    if let Some(told) = told {
+        form = form.line(told.unwrap_or_else(|| "It was never used.".to_owned()));
     }
     form = form.line("Requests with it fail from the moment you confirm; open uploads are cut.");
     if stays {
@@ -178,18 +178,18 @@ fn revoke(model: &mut Model, row: Row) {
 }
 
 /// When a key was last used, by whom, for what and how often.
-fn last_use(used: &KeyUse, user: &str, now: Timestamp) -> String {
-    let mut when = text::ago(used.last, now);
-    if now.duration_since(used.last).as_secs() >= 86_400 {
-        when = format!("{when} {}", text::clock(used.last));
+fn last_use(known: &KeyUse, user: &str, now: Timestamp) -> String {
+    let mut when = text::ago(known.last, now);
+    if now.duration_since(known.last).as_secs() >= 86_400 {
+        when = format!("{when} {}", text::clock(known.last));
     }
-    let week = match used.of_week(Offset::UTC.to_datetime(now).date()) {
+    let week = match known.of_week(Offset::UTC.to_datetime(now).date()) {
         0 => "not this week".to_owned(),
         1 => "once this week".to_owned(),
         times => format!("{} times this week", text::count(times)),
     };
-    let what = used.what.split_once(' ').map_or_else(
-        || used.what.clone(),
+    let what = known.what.split_once(' ').map_or_else(
+        || known.what.clone(),
         |(method, path)| format!("{method} {}", text::path(path)),
     );
     format!("Last used {when} by {user} ({what}, {week}).")
@@ -225,7 +225,7 @@ fn mend(model: &mut Model) -> Vec<Effect> {
         Fault::Spaces => "freed of its spaces",
         _ => "switched off",
     };
-    vec![Effect::Do(Op::EditKey(version, Box::new(row), KeyEdit::Mend(fault), what))]
+    vec![Effect::Do(Op::EditKey(version, Box::new(row), vec![KeyEdit::Mend(fault)], what))]
 }
 
 #[cfg(test)]
@@ -309,7 +309,7 @@ mod tests {
         let effects = act(&mut empty, Act::MendKey);
         assert!(matches!(
             effects.as_slice(),
-            [Effect::Do(Op::EditKey(_, _, KeyEdit::Mend(Fault::Empty), _))]
+            [Effect::Do(Op::EditKey(_, _, edits, _))] if *edits == [KeyEdit::Mend(Fault::Empty)]
         ));
     }
 }

@@ -265,7 +265,7 @@ fn undo(model: &mut Model) -> Vec<Effect> {
         Undo::Restore(these) => Op::Restore(these),
         Undo::MoveBack(these) => Op::MoveBack(these),
         Undo::Discard(these) => Op::Discard(these),
-        Undo::Key(id, edit) => Op::UndoKey(id, edit),
+        Undo::Key(id, edits) => Op::UndoKey(id, edits),
     };
     vec![Effect::Do(op)]
 }

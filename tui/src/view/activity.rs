@@ -9,6 +9,9 @@ use crate::admin::{ActivityNow, Open, Part, Recent, millis};
 use crate::model::{ActivityScreen, Model, Server};
 use crate::text;
 
+/// What is drawn of each part of the last minutes.
+type Figure = fn(&Part) -> u64;
+
 /// On fewer rows requests that are over come first.
 const LOW: u16 = 12;
 /// Columns that figures take; what is behind them is for small columns.
@@ -116,7 +119,7 @@ fn figures(
     let rate = |count: u64| text::bytes(count / seconds);
     let requests = last.requests.div_ceil(seconds);
     let (p50, p99) = (millis(now.p50_micros), millis(now.p99_micros));
-    let rows: [(String, fn(&Part) -> u64); 3] = [
+    let rows: [(String, Figure); 3] = [
         (format!("Requests   {requests} /s   errors {errors}"), |it| it.requests),
         (format!("Latency    p50 {p50}   p99 {p99}"), |it| it.p99_micros),
         (format!("Sent       {}/s   Received {}/s", rate(last.sent), rate(last.received)), |it| {

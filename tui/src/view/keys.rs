@@ -138,12 +138,10 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     let extra = model.extra_keys();
     for (line, row) in (area.y + 1..).zip(model.keys.top..model.key_count()).take(rows) {
         let area = Rect { y: line, ..area };
-        match keys.rows.get(row) {
-            Some(key) => key_row(model, key, columns, paint, area),
-            None => {
-                let Some(key) = extra.get(row - keys.rows.len()) else { break };
-                columns.put(paint, area, &extra_texts(model, key), paint.dim());
-            }
+        if let Some(key) = keys.rows.get(row) {
+            key_row(model, key, columns, paint, area);
+        } else if let Some(key) = extra.get(row - keys.rows.len()) {
+            columns.put(paint, area, &extra_texts(model, key), paint.dim());
         }
         if row == model.keys.cursor {
             paint.put(1, line, 1, paint.cursor_mark(), paint.bold());
@@ -260,7 +258,10 @@ fn details(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
 }
 
 fn row_details(model: &Model, row: &Row) -> Vec<String> {
-    let user = text::escape(row.user.as_bytes());
+    let user = match row.user.as_str() {
+        "" => format!("line {}", row.line),
+        user => text::escape(user.as_bytes()),
+    };
     let kept = match (&row.key, row.is_sealed) {
         (None, _) => "no key that is understood",
         (_, true) => "sealed (the old reader does not know it)",

@@ -100,6 +100,13 @@ fn the_server_honours_each_edit_at_the_next_request() {
     console.press("", "the server has reloaded it; the old Python server needs a restart");
     console.press("p", "switched on");
     assert_eq!(server.status("/files/berlin/trips.csv", KEY), "200");
+    let before = place.keys();
+    console.press("e", "Change");
+    console.press("\t\x1b[C\t\t\x152020-01-01\r", "changed (u undo)");
+    assert_eq!(server.status("/files/berlin/trips.csv", KEY), "401");
+    console.press("u", "is as it was");
+    assert_eq!(place.keys(), before);
+    assert_eq!(server.status("/files/berlin/trips.csv", KEY), "200");
     console.press("z", "Seal key");
     console.press("\x1b[Z\r", "sealed");
     assert_eq!(server.status("/files/berlin/trips.csv", KEY), "200");
@@ -189,8 +196,8 @@ fn a_key_from_the_environment_is_shown_and_stays() {
     let list = keys(&["keys"]);
     assert!(list.contains("ci-..x9Qd") && list.contains("used just now"), "{list}");
     let list: Value = serde_json::from_str(&keys(&["keys", "--json"])).unwrap();
-    let last = list.as_array().unwrap().last().unwrap();
-    assert_eq!((&last["note"], &last["line"]), (&"from API_KEYS".into(), &Value::Null));
+    let extra = list.as_array().unwrap().last().unwrap();
+    assert_eq!((&extra["note"], &extra["line"]), (&"from API_KEYS".into(), &Value::Null));
     assert!(list[0]["last_used"].is_string(), "{list}");
     assert!(keys(&["keys", "revoke", "ci"]).contains("where the server is started"));
 }

@@ -148,26 +148,64 @@ const SHOWN: &[(Act, &[&str], &[&str], &str)] = &[
 ];
 
 /// An action that shows what a server knows: keys, the command, what both show and what both leave out.
-const TOLD: &[(Act, &[&str], &[&str], &str, &str)] = &[
-    (Act::KeysScreen, &["4"], &["keys"], "from API_KEYS", "berlin/none"),
-    (Act::ActivityScreen, &["5"], &["activity"], "trips.csv", "x9Qd"),
-    (Act::Follow, &["5", "f"], &["activity"], "trips.csv", "x9Qd"),
-    (
-        Act::FilterRequests,
-        &["5", "/none\r"],
-        &["activity", "--filter", "none"],
-        "berlin/none",
-        "trips.csv",
-    ),
-    (Act::ByUser, &["5", "u"], &["activity", "--user", "imove"], "trips.csv", "berlin/none"),
-    (Act::ErrorsOnly, &["5", "e"], &["activity", "--errors"], "berlin/none", "trips.csv"),
-    (
-        Act::Details,
-        &["5", "\r"],
-        &["activity", "--user", "imove", "--json"],
-        "127.0.0.1",
-        "berlin/none",
-    ),
+struct Told {
+    act: Act,
+    keys: &'static [&'static str],
+    command: &'static [&'static str],
+    with: &'static str,
+    without: &'static str,
+}
+
+const TOLD: &[Told] = &[
+    Told {
+        act: Act::KeysScreen,
+        keys: &["4"],
+        command: &["keys"],
+        with: "from API_KEYS",
+        without: "berlin/none",
+    },
+    Told {
+        act: Act::ActivityScreen,
+        keys: &["5"],
+        command: &["activity"],
+        with: "trips.csv",
+        without: "x9Qd",
+    },
+    Told {
+        act: Act::Follow,
+        keys: &["5", "f"],
+        command: &["activity"],
+        with: "trips.csv",
+        without: "x9Qd",
+    },
+    Told {
+        act: Act::FilterRequests,
+        keys: &["5", "/none\r"],
+        command: &["activity", "--filter", "none"],
+        with: "berlin/none",
+        without: "trips.csv",
+    },
+    Told {
+        act: Act::ByUser,
+        keys: &["5", "u"],
+        command: &["activity", "--user", "imove"],
+        with: "trips.csv",
+        without: "berlin/none",
+    },
+    Told {
+        act: Act::ErrorsOnly,
+        keys: &["5", "e"],
+        command: &["activity", "--errors"],
+        with: "berlin/none",
+        without: "trips.csv",
+    },
+    Told {
+        act: Act::Details,
+        keys: &["5", "\r"],
+        command: &["activity", "--user", "imove", "--json"],
+        with: "127.0.0.1",
+        without: "berlin/none",
+    },
 ];
 
 fn place() -> Place {
@@ -263,7 +301,7 @@ fn what_a_key_shows_its_command_shows() {
 
 #[test]
 fn what_a_key_tells_of_the_server_its_command_tells() {
-    for (act, keys, args, text, without) in TOLD {
+    for Told { act, keys, command, with, without } in TOLD {
         let place = place();
         let server = Server::start(&place);
         server.get("/files/berlin/none", "wrong");
@@ -276,16 +314,16 @@ fn what_a_key_tells_of_the_server_its_command_tells() {
                 console.wait(if *key == "4" { "in force" } else { "trips.csv" });
             }
         }
-        console.wait(text);
+        console.wait(with);
         console.wait_gone(without);
-        let said = command_beside(&place, &server.socket, args);
-        assert!(said.contains(text) && !said.contains(without), "{act:?}: {said}");
+        let said = command_beside(&place, &server.socket, command);
+        assert!(said.contains(with) && !said.contains(without), "{act:?}: {said}");
     }
 }
 
 #[test]
 fn no_action_is_left_out() {
-    let told = TOLD.iter().map(|it| it.0);
+    let told = TOLD.iter().map(|it| it.act);
     let tested: BTreeSet<Act> =
         CHANGES.iter().map(|it| it.act).chain(SHOWN.iter().map(|it| it.0)).chain(told).collect();
     let with_twin = BINDINGS.iter().filter(|it| matches!(it.twin, Twin::Command(_)));
