@@ -77,8 +77,10 @@ pub enum Effect {
     Find(u64, RelPath, String),
     /// Add up what lies below a folder.
     Measure(u64, RelPath),
-    /// Stop what takes long.
+    /// Stop what somebody looked at: a search, a scan, a way through a file.
     Stop,
+    /// Stop the change that takes long.
+    StopChange,
     /// Change something.
     Do(Op),
     /// Read the keys.

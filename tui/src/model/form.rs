@@ -67,6 +67,8 @@ pub enum Purpose {
     RevokeKey(Box<volume::key_sheet::Row>, String),
     /// Which key.
     EditKey(Box<volume::key_sheet::Row>),
+    /// Leave, though a change is not over.
+    Quit,
     /// Just do it, when this word was typed, if there is one.
     Confirm(Box<Op>, Option<String>),
 }

@@ -165,6 +165,8 @@ pub struct Secret {
     pub secret: String,
     /// What to know of it.
     pub below: Vec<String>,
+    /// What its only button says.
+    pub button: &'static str,
 }
 
 impl std::fmt::Debug for Secret {

@@ -267,7 +267,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             let browse = &mut model.browse;
             if browse.job.is_some() {
                 model.say("stopping");
-                return vec![Effect::Stop];
+                return vec![Effect::Stop, Effect::StopChange];
             }
             if browse.info.take().is_some() {
             } else if browse.filter.take().is_some() {

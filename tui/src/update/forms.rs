@@ -137,6 +137,10 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
             let version = version.ok_or("the keys are not read yet")?;
             Op::EditKey(version, row.clone(), edits.collect(), "changed")
         }
+        Purpose::Quit => {
+            model.is_over = true;
+            return Ok(Vec::new());
+        }
         Purpose::Confirm(op, word) => {
             if let Some(word) = word
                 && form.value("To confirm") != word

@@ -54,7 +54,9 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Resized(columns, rows) => {
             model.size = (columns, rows);
             model.dirty(Redraw::All);
-            browse::look_up_visible(model)
+            let mut effects = browse::look_up_visible(model);
+            effects.extend(draw_anew(model));
+            effects
         }
         Message::Disturbed => {
             model.dirty(Redraw::All);
@@ -105,6 +107,22 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         other => browse::heard(model, other),
+    }
+}
+
+/// What is made for the screen's size is made again for another.
+fn draw_anew(model: &Model) -> Option<Effect> {
+    let rows = model.list_rows();
+    match &model.popup {
+        Some(Popup::Pager(_, page)) => {
+            let first = page.lines.first().map_or(page.end, |it| it.0);
+            Some(Effect::Page(Where::From(first), rows))
+        }
+        Some(Popup::Picture(path, _)) => {
+            let rows = u16::try_from(rows).unwrap_or(u16::MAX);
+            Some(Effect::OpenFile(path.clone(), (model.size.0, rows)))
+        }
+        _ => None,
     }
 }
 
@@ -187,7 +205,15 @@ pub fn act_on(model: &mut Model, act: Act) -> Vec<Effect> {
         return Vec::new();
     }
     match act {
-        Act::Quit => model.is_over = true,
+        Act::Quit => {
+            let Some(job) = &model.browse.job else {
+                model.is_over = true;
+                return Vec::new();
+            };
+            let form = Form::new("Quit", "Stop it and quit", Purpose::Quit);
+            let form = form.line(job.text.clone()).line("It ends with the console.");
+            open(model, form);
+        }
         Act::Help => model.popup = Some(Popup::Help(Input::default(), 0)),
         Act::Palette => {
             let form = Form::new("Command", "Run", Purpose::Palette);
@@ -250,9 +276,10 @@ fn show(model: &mut Model, screen: Screen) -> Vec<Effect> {
     }
 }
 
-/// Asks something; what is typed ahead does not answer it.
+/// Asks something; what is typed ahead does not answer it, but where the answer changes nothing.
 fn open(model: &mut Model, form: Form) {
-    model.deaf_until = model.now.checked_add(DEAF).ok();
+    let is_harmless = matches!(form.purpose, Purpose::Palette | Purpose::Find(_));
+    model.deaf_until = model.now.checked_add(DEAF).ok().filter(|_| !is_harmless);
     model.popup = Some(Popup::Form(form));
 }
 
@@ -296,7 +323,8 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
             model.keys.go_to = done.key.or(model.keys.go_to.take());
             if let Some((title, secret, below)) = done.secret {
                 model.deaf_until = model.now.checked_add(DEAF).ok();
-                model.popup = Some(Popup::Secret(Secret { title, secret, below }));
+                model.popup =
+                    Some(Popup::Secret(Secret { title, secret, below, button: "I have saved it" }));
             }
             if let Some((title, lines)) = done.output {
                 model.popup = Some(Popup::Text(title, lines, 0));

@@ -16,3 +16,4 @@ mod screen;
 mod server;
 mod snapshots;
 mod twins;
+mod update;

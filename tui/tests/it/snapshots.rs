@@ -35,15 +35,15 @@ fn now() -> Timestamp {
 }
 
 /// A console that has heard all there is to hear.
-struct Told {
+pub struct Told {
     /// Goes when this goes.
     _place: Place,
-    desk: Desk,
-    model: Model,
+    pub desk: Desk,
+    pub model: Model,
 }
 
 impl Told {
-    fn new(size: (u16, u16)) -> Told {
+    pub fn new(size: (u16, u16)) -> Told {
         let place = Place(tempfile::tempdir().unwrap());
         for name in [
             "output_allVehicles.xml.gz",
@@ -82,11 +82,11 @@ impl Told {
         told
     }
 
-    fn hear(&mut self, message: Message) {
+    pub fn hear(&mut self, message: Message) {
         update(&mut self.model, message);
     }
 
-    fn list(&mut self) {
+    pub fn list(&mut self) {
         let path = self.model.browse.path.clone();
         let names = Arc::new(self.desk.names(&path).unwrap());
         let generation = self.model.browse.generation;
@@ -100,7 +100,7 @@ impl Told {
         self.hear(Message::Counted(generation, counts));
     }
 
-    fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         for letter in keys.chars() {
             let code = match letter {
                 '\r' => KeyCode::Enter,
@@ -126,7 +126,7 @@ impl Told {
         self.press("4");
     }
 
-    fn drawn(&self) -> String {
+    pub fn drawn(&self) -> String {
         let (width, height) = self.model.size;
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| view(&self.model, frame)).unwrap();
@@ -386,6 +386,20 @@ fn help_and_commands() {
         let page = Page { lines, end: 600, is_end: false, len: Some(6_800_000_000), trouble: None };
         it.hear(Message::Paged(rel("output_trips.csv"), Ok(page)));
     });
+}
+
+#[test]
+fn the_smallest_screen_has_room_for_every_question() {
+    let small = |name: &str, keys: &str| {
+        let mut told = Told::new((40, 10));
+        told.keys();
+        told.press(keys);
+        insta::assert_snapshot!(format!("{name}-40x10"), told.drawn());
+    };
+    small("keys-add", "akmt\t\t\t");
+    small("copy", "1y");
+    small("share", "1S");
+    small("empty-trash", "1X\r");
 }
 
 #[test]

@@ -1,0 +1,289 @@
+//! Does what the console asks of the world, on threads of its own, and tells what came of it.
+//!
+//! Every disk call is made here and none on the thread that draws. What takes long tells how far it is, and can be
+//! stopped.
+
+mod change;
+mod command;
+mod ticket;
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::Sender;
+use volume::names::Names;
+use volume::{Effort, Found, RelPath};
+
+use crate::admin::Admin;
+use crate::effect::{Done, Effect, Message};
+use crate::ops::keys::reach;
+use crate::ops::{Desk, Failure, shown};
+use crate::preview::pages::{Pages, Where};
+use crate::preview::{Preview, Whole, preview, whole};
+use crate::text;
+
+use ticket::{Ticket, Tickets};
+
+/// How many names are looked up before they are told.
+const CHUNK: usize = 4096;
+/// How long the cursor rests before a file is looked into.
+const REST: Duration = Duration::from_millis(120);
+/// How often a copy tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// What works.
+#[derive(Clone, Debug)]
+pub struct Work {
+    desk: Arc<Desk>,
+    admin: Option<Admin>,
+    /// Which console asks.
+    console: String,
+    inbox: Sender<Message>,
+    /// For what somebody looks at: stops when they look elsewhere.
+    looks: Tickets,
+    /// For changes: go on wherever somebody looks, until they are stopped themselves.
+    changes: Tickets,
+    /// Which reading of a folder is wanted: sizes of an older one are not looked up any more.
+    listing: Arc<AtomicU64>,
+    /// The file that is paged through.
+    pages: Arc<Mutex<Option<(RelPath, Pages)>>>,
+    /// How many previews were wanted: only the last one still is.
+    previews: Arc<AtomicU64>,
+}
+
+impl Work {
+    /// For a desk; what comes of it goes to the inbox.
+    pub fn new(desk: Desk, console: String, inbox: Sender<Message>) -> Work {
+        let admin = Admin::new(desk.admin.as_deref(), &desk.volume).ok();
+        let (listing, pages, previews) = (Arc::default(), Arc::default(), Arc::default());
+        Work {
+            desk: Arc::new(desk),
+            admin,
+            console,
+            inbox,
+            looks: Tickets::default(),
+            changes: Tickets::default(),
+            listing,
+            pages,
+            previews,
+        }
+    }
+
+    /// Begins what is wanted.
+    pub fn begin(&self, effect: Effect) {
+        match effect {
+            Effect::Stop => return self.looks.take_back(),
+            Effect::StopChange => return self.changes.take_back(),
+            _ => {}
+        }
+        if let Effect::List(generation, _) = &effect {
+            self.listing.store(*generation, Ordering::Relaxed);
+        }
+        let tickets = if matches!(effect, Effect::Do(_)) { &self.changes } else { &self.looks };
+        let (work, ticket) = (self.clone(), tickets.give());
+        if let Effect::Preview(path) = effect {
+            let serial = self.previews.fetch_add(1, Ordering::Relaxed) + 1;
+            tokio::spawn(async move {
+                tokio::time::sleep(REST).await;
+                // The cursor went on meanwhile.
+                if work.previews.load(Ordering::Relaxed) == serial {
+                    tokio::task::spawn_blocking(move || work.look_into(path));
+                }
+            });
+            return;
+        }
+        tokio::task::spawn_blocking(move || work.carry_out(effect, &ticket));
+    }
+
+    /// Says good-bye to the server.
+    pub fn end(&self) {
+        self.looks.take_back();
+        self.changes.take_back();
+        if let Some(admin) = &self.admin {
+            admin.end(&self.console);
+        }
+    }
+
+    fn carry_out(&self, effect: Effect, ticket: &Ticket) {
+        let desk = &self.desk;
+        match effect {
+            Effect::List(generation, path) => {
+                self.tell(Message::Listed(generation, desk.names(&path).map(Arc::new)));
+            }
+            Effect::LookAgain(generation, path) => self.look_again(generation, &path),
+            Effect::Stat(generation, names, wanted) => self.stat(generation, &names, &wanted),
+            Effect::Count(generation, folders) => {
+                let count = |(index, path): (usize, RelPath)| match desk
+                    .volume
+                    .find(&path, Effort::MayBlock)
+                {
+                    Ok(Found::Folder(folder)) => Some((index, folder.count().ok()?)),
+                    _ => None,
+                };
+                let counts = folders.into_iter().filter_map(count).collect();
+                self.tell(Message::Counted(generation, counts));
+            }
+            Effect::Readers(path) => {
+                let lines = readers(desk, &path);
+                self.tell(Message::Readers(path, lines));
+            }
+            Effect::OpenFile(path, size) => self.open_file(path, size, ticket),
+            Effect::Page(at, lines) => self.page(at, lines, ticket),
+            Effect::Find(generation, path, pattern) => {
+                let result = desk.search(&pattern, &path, &mut |it| {
+                    self.tell(Message::Found(generation, Ok(it.clone())));
+                    self.go_on(ticket)
+                });
+                if let Err(failure) = result {
+                    self.tell(Message::Found(generation, Err(failure)));
+                }
+            }
+            Effect::Measure(generation, path) => {
+                let result = desk.usage(&path, &mut |it| {
+                    self.tell(Message::Measured(generation, Ok(it.clone())));
+                    self.go_on(ticket)
+                });
+                if let Err(failure) = result {
+                    self.tell(Message::Measured(generation, Err(failure)));
+                }
+            }
+            Effect::Do(op) => self.tell(Message::Done(self.change(op, ticket))),
+            Effect::ReadKeys => self.tell(Message::KeysRead(desk.keys())),
+            Effect::ReadTrash => self.tell(Message::TrashRead(desk.trashed())),
+            Effect::ReadSpace => {
+                if let Ok(space) = desk.volume.space() {
+                    self.tell(Message::SpaceRead(space));
+                }
+            }
+            Effect::AskServer(since) => {
+                let none = || Failure::new("the volume's own place is not known");
+                let told = self.admin.as_ref().ok_or_else(none);
+                let told = told.and_then(|it| it.activity(since, Some(&self.console)));
+                self.tell(Message::Activity(told.map(Box::new)));
+            }
+            Effect::AskKeys => {
+                let asked = self.admin.as_ref().and_then(|it| it.keys().ok());
+                let known = asked.unwrap_or_else(|| desk.remembered_keys());
+                self.tell(Message::ServerKeys(Ok(known)));
+            }
+            // Begun otherwise, or done by the loop itself.
+            Effect::Stop
+            | Effect::StopChange
+            | Effect::Preview(_)
+            | Effect::Copy(_)
+            | Effect::Suspend => {}
+        }
+    }
+
+    /// The inbox is bounded: whoever has much to tell waits for the screen. Nobody hears it when that is gone.
+    fn tell(&self, message: Message) {
+        self.inbox.blocking_send(message).unwrap_or_default();
+    }
+
+    fn go_on(&self, ticket: &Ticket) -> ControlFlow<()> {
+        let is_wanted = ticket.is_good() && !self.inbox.is_closed();
+        if is_wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn look_into(&self, path: RelPath) {
+        let looked = self.desk.file(&path).and_then(|it| Ok((it.open()?, it.stat.len)));
+        let preview = match looked {
+            Ok((file, len)) => preview(&file, path.file_name().unwrap_or_default(), len),
+            Err(failure) => Preview { trouble: Some(failure.what), ..Preview::default() },
+        };
+        self.tell(Message::Previewed(path, Box::new(preview)));
+    }
+
+    fn open_file(&self, path: RelPath, size: (u16, u16), ticket: &Ticket) {
+        let name = path.file_name().unwrap_or_default();
+        let opened =
+            self.desk.file(&path).and_then(|it| whole(it.open()?, name, it.stat.len, size));
+        match opened {
+            Ok(Whole::Pages(pages)) => {
+                *lock(&self.pages) = Some((path, pages));
+                self.page(Where::From(0), size.1.into(), ticket);
+            }
+            Ok(Whole::Lines(lines)) => {
+                let output = Some((shown(&path), lines));
+                self.tell(Message::Done(Ok(Done { output, ..Done::default() })));
+            }
+            Ok(Whole::Picture(rows)) => self.tell(Message::Pictured(path, rows)),
+            Err(failure) => self.tell(Message::Paged(path, Err(failure))),
+        }
+    }
+
+    fn page(&self, at: Where, lines: usize, ticket: &Ticket) {
+        let mut open = lock(&self.pages);
+        let Some((path, pages)) = open.as_mut() else { return };
+        let mut told = Instant::now();
+        let page = pages.page(at, lines, &mut |bytes| {
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                self.tell(Message::Progress(format!("unpacked {}", text::bytes(bytes))));
+            }
+            self.go_on(ticket)
+        });
+        match page {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            page => self.tell(Message::Paged(path.clone(), page.map_err(Failure::from))),
+        }
+    }
+
+    fn look_again(&self, generation: u64, path: &RelPath) {
+        let stamp = |it: volume::FoundFolder| it.version();
+        let now = match self.desk.folder(path) {
+            Ok(folder) => stamp(folder),
+            Err(_) => None,
+        };
+        let mut seen = lock(&SEEN);
+        let before = seen.replace((generation, now.clone()));
+        if before.is_some_and(|it| it.0 == generation && it.1 != now) {
+            self.tell(Message::Changed(generation));
+        }
+    }
+
+    fn stat(&self, generation: u64, names: &Names, wanted: &[usize]) {
+        let look = |index: &usize| {
+            (*index, names.get(*index).and_then(|it| names.stat(&self.desk.volume, it)))
+        };
+        for chunk in wanted.chunks(CHUNK) {
+            if self.listing.load(Ordering::Relaxed) != generation || self.inbox.is_closed() {
+                return;
+            }
+            self.tell(Message::Stats(generation, chunk.iter().map(look).collect()));
+        }
+    }
+}
+
+/// The folder that was looked at last, as it was then.
+static SEEN: Mutex<Option<(u64, Option<String>)>> = Mutex::new(None);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+/// Who can read a path and where, in lines.
+fn readers(desk: &Desk, path: &RelPath) -> Result<Vec<String>, Failure> {
+    let found = desk.find(path)?;
+    let is_folder = matches!(found, Found::Folder(_));
+    let real = found.real_path().unwrap_or(path).clone();
+    let mut lines = vec![desk.address(path, is_folder), String::new()];
+    if path.is_public() && real.is_public() {
+        lines.push("Anyone can read it, without a key.".to_owned());
+        return Ok(lines);
+    }
+    let rows = desk.readers(path)?;
+    let readers: Vec<_> =
+        rows.iter().filter(|it| it.key.as_ref().is_some_and(|it| it.covers(&real))).collect();
+    lines.push(match readers.len() {
+        0 => "No key covers it: nobody can read it.".to_owned(),
+        count => format!("{} can read it:", text::things(count as u64, "key", "keys")),
+    });
+    lines.extend(
+        readers.iter().map(|it| {
+            format!("{}  {}  {}", text::escape(it.user.as_bytes()), it.masked, reach(it))
+        }),
+    );
+    Ok(lines)
+}

@@ -1,0 +1,169 @@
+//! What the console decides: keys and news go in, effects come out as data.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use proptest::prelude::*;
+use tui::effect::{Effect, Message, Op};
+use tui::model::{Popup, Redraw};
+use tui::preview::pages::{Page, Where};
+use tui::update::update;
+use volume::RelPath;
+use volume::scan::Searching;
+
+use crate::snapshots::Told;
+
+fn told() -> Told {
+    Told::new((80, 24))
+}
+
+/// The effects of one key.
+fn key(told: &mut Told, code: KeyCode) -> Vec<Effect> {
+    told.model.deaf_until = None;
+    update(&mut told.model, Message::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+fn letter(told: &mut Told, letter: char) -> Vec<Effect> {
+    key(told, KeyCode::Char(letter))
+}
+
+fn progress(told: &mut Told) {
+    told.hear(Message::Progress("copying ITERS: 3 files, 1.0 GB".to_owned()));
+}
+
+fn page(end: u64) -> Page {
+    let lines = (0..18).map(|it| (it * 10, format!("row {it}"))).collect();
+    Page { lines, end, is_end: false, len: Some(9000), trouble: None }
+}
+
+#[test]
+fn whoever_looks_elsewhere_stops_no_copy() {
+    let mut told = told();
+    progress(&mut told);
+    let effects = key(&mut told, KeyCode::Enter);
+    assert!(matches!(effects.as_slice(), [Effect::Stop, Effect::List(..)]), "{effects:?}");
+    assert!(told.model.browse.job.is_some());
+    let effects = key(&mut told, KeyCode::Esc);
+    assert!(effects.iter().any(|it| matches!(it, Effect::StopChange)), "{effects:?}");
+}
+
+#[test]
+fn leaving_a_copy_that_runs_is_asked_and_no_is_the_default() {
+    let mut told = told();
+    progress(&mut told);
+    letter(&mut told, 'q');
+    assert!(!told.model.is_over && told.drawn().contains("Stop it and quit"));
+    key(&mut told, KeyCode::Enter);
+    assert!(!told.model.is_over && told.model.popup.is_none());
+    letter(&mut told, 'q');
+    key(&mut told, KeyCode::Tab);
+    key(&mut told, KeyCode::Tab);
+    assert!(!told.model.is_over);
+    letter(&mut told, 'q');
+    key(&mut told, KeyCode::Left);
+    key(&mut told, KeyCode::Enter);
+    assert!(told.model.is_over);
+}
+
+#[test]
+fn what_is_selected_is_what_is_meant() {
+    let mut told = told();
+    letter(&mut told, ' ');
+    letter(&mut told, ' ');
+    let effects = letter(&mut told, 'd');
+    let [Effect::Do(Op::Discard(paths))] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(paths.len(), 2);
+    assert!(told.model.browse.selected.is_empty());
+}
+
+#[test]
+fn a_search_that_is_left_is_stopped_and_what_it_finds_late_is_dropped() {
+    let mut told = told();
+    told.press("ftrips");
+    let effects = key(&mut told, KeyCode::Enter);
+    assert!(matches!(effects.as_slice(), [Effect::Stop, Effect::Find(..)]), "{effects:?}");
+    let generation = told.model.browse.generation;
+    let effects = key(&mut told, KeyCode::Esc);
+    assert!(matches!(effects.first(), Some(Effect::Stop)), "{effects:?}");
+    told.hear(Message::Found(generation, Ok(Searching::default())));
+    assert!(told.model.browse.finding.is_none());
+}
+
+#[test]
+fn a_page_asks_for_the_next_and_for_all_of_itself_when_the_screen_grows() {
+    let mut told = told();
+    told.hear(Message::Paged(RelPath::default(), Ok(page(180))));
+    let effects = key(&mut told, KeyCode::PageDown);
+    assert!(matches!(effects.as_slice(), [Effect::Page(Where::From(180), 18)]), "{effects:?}");
+    let effects = update(&mut told.model, Message::Resized(200, 60));
+    let is_whole = |it: &Effect| matches!(it, Effect::Page(Where::From(0), 54));
+    assert!(effects.iter().any(is_whole), "{effects:?}");
+}
+
+#[test]
+fn nothing_new_is_nothing_to_draw() {
+    let mut told = told();
+    told.model.redraw = Redraw::No;
+    let now = told.model.now.checked_add(std::time::Duration::from_secs(1)).unwrap();
+    let space = told.model.space.unwrap();
+    for message in [Message::Tick(now), Message::SpaceRead(space)] {
+        told.hear(message);
+        assert_eq!(told.model.redraw, Redraw::No);
+    }
+}
+
+#[test]
+fn a_key_typed_ahead_of_a_question_does_not_answer_it() {
+    let mut told = told();
+    let press = |told: &mut Told, code| {
+        let key = KeyEvent::new(code, KeyModifiers::NONE);
+        update(&mut told.model, Message::Key(key))
+    };
+    press(&mut told, KeyCode::Char('r'));
+    assert!(press(&mut told, KeyCode::Enter).is_empty() && told.model.popup.is_some());
+    // What destroys nothing is no such question: a word may come in one piece over a slow line.
+    let mut told = self::told();
+    for letter in ":goto ".chars() {
+        press(&mut told, KeyCode::Char(letter));
+    }
+    let Some(Popup::Form(form)) = &told.model.popup else { panic!() };
+    assert_eq!(form.value(":"), "goto ");
+}
+
+fn any_key() -> impl Strategy<Value = KeyEvent> {
+    let letters = "hjkl gG/fs*rmydnutXUiSvPec?:45 1aowpz<>xtrips.0".chars().collect::<Vec<_>>();
+    let code = prop_oneof![
+        6 => prop::sample::select(letters).prop_map(KeyCode::Char),
+        1 => prop::sample::select(vec![
+            KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::Up, KeyCode::Down, KeyCode::Left,
+            KeyCode::Right, KeyCode::PageDown, KeyCode::PageUp, KeyCode::Home, KeyCode::End,
+            KeyCode::Backspace, KeyCode::Delete, KeyCode::F(1),
+        ]),
+    ];
+    (code, prop::bool::weighted(0.02)).prop_map(|(code, control)| {
+        KeyEvent::new(code, if control { KeyModifiers::CONTROL } else { KeyModifiers::NONE })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_keys_break_the_console_at_any_size(
+        keys in prop::collection::vec(any_key(), 0..60),
+        columns in 1_u16..210,
+        rows in 1_u16..62,
+    ) {
+        let mut told = Told::new((columns, rows));
+        for key in keys {
+            told.model.deaf_until = None;
+            for effect in update(&mut told.model, Message::Key(key)) {
+                match effect {
+                    Effect::List(..) => told.list(),
+                    Effect::OpenFile(path, _) => told.hear(Message::Paged(path, Ok(page(180)))),
+                    Effect::ReadTrash => told.hear(Message::TrashRead(told.desk.trashed())),
+                    _ => {}
+                }
+            }
+            told.drawn();
+        }
+    }
+}
