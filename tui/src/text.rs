@@ -137,6 +137,29 @@ pub fn cut(text: &str, room: usize) -> String {
     kept
 }
 
+/// A text in lines of a width, parted at spaces where that is possible.
+pub fn wrapped(text: &str, room: usize) -> Vec<String> {
+    use unicode_segmentation::UnicodeSegmentation;
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for (number, word) in text.split(' ').enumerate() {
+        if number > 0 {
+            if width(&line) + 1 + width(word) > room && !line.is_empty() {
+                lines.push(std::mem::take(&mut line));
+            } else if !line.is_empty() || word.is_empty() {
+                line.push(' ');
+            }
+        }
+        for grapheme in word.graphemes(true) {
+            if width(&line) + width(grapheme) > room && !line.is_empty() {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push_str(grapheme);
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 /// Bytes as in `1.2 GB`: a kilobyte is a thousand bytes.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
@@ -317,7 +340,25 @@ mod tests {
         assert_eq!(cut("abc", 0), "");
     }
 
+    #[test]
+    fn a_long_text_is_parted_at_spaces_and_nothing_of_it_is_lost() {
+        let check =
+            |text: &str, room: usize, lines: &[&str]| assert_eq!(wrapped(text, room), lines);
+        check("24 columns, about 31 M rows", 16, &["24 columns,", "about 31 M rows"]);
+        check("imove  imove-..x9Qd", 30, &["imove  imove-..x9Qd"]);
+        check("https://x.fly.dev/a", 8, &["https://", "x.fly.de", "v/a"]);
+        check("\u{6771}\u{4eac}\u{90fd}", 5, &["\u{6771}\u{4eac}", "\u{90fd}"]);
+        check("", 5, &[""]);
+    }
+
     proptest! {
+        #[test]
+        fn a_wrapped_text_fits(text in "\\PC{0,40}", room in 2_usize..12) {
+            for line in wrapped(&text, room) {
+                prop_assert!(width(&line) <= room, "{:?}", line);
+            }
+        }
+
         #[test]
         fn an_escaped_name_can_be_read_back_and_harms_no_screen(
             name in prop::collection::vec(any::<u8>(), 0..40)

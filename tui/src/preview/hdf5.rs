@@ -46,9 +46,10 @@ pub(super) fn look(file: &File, len: u64) -> Preview {
     let row = |it: &Dataset| vec![it.path.clone(), shape(&it.shape), it.kind.to_owned()];
     let header = ["dataset", "shape", "type"].map(str::to_owned).to_vec();
     let rows = std::iter::once(header).chain(datasets.iter().map(row)).collect();
+    let is_lost = datasets.is_empty() && trouble.is_some();
     Preview {
-        facts: vec![fact],
-        body: Body::Table(rows),
+        facts: if is_lost { Vec::new() } else { vec![fact] },
+        body: if is_lost { Body::Nothing } else { Body::Table(rows) },
         read: reader.read,
         trouble: trouble.map(str::to_owned),
         ..Preview::default()

@@ -25,6 +25,8 @@ const READ: usize = 64 << 10;
 const UNPACKED: usize = 256 << 10;
 /// Lines and rows of it that are kept.
 const LINES: usize = 200;
+/// Bytes that are shown of what is no text.
+const SHOWN_BYTES: usize = 256;
 /// Columns of one value on the screen.
 const WIDEST_CELL: usize = 24;
 
@@ -51,6 +53,8 @@ pub enum Body {
     Nothing,
     /// Lines, escaped.
     Lines(Vec<String>),
+    /// Bytes, to be shown as digits.
+    Bytes(Vec<u8>),
     /// Columns and rows, escaped; the first row has their names.
     Table(Vec<Vec<String>>),
 }
@@ -60,6 +64,12 @@ impl Body {
     pub fn lines(&self, column: usize, room: usize, width: usize) -> Vec<String> {
         let rows = match self {
             Body::Nothing => return Vec::new(),
+            Body::Bytes(bytes) => return hex_lines(bytes, width).take(room).collect(),
+            // What is all in one line, as much JSON is, goes on in the next.
+            Body::Lines(lines) if lines.len() == 1 => {
+                let lines = lines.iter().flat_map(|it| text::wrapped(it, width.max(1)));
+                return lines.take(room).collect();
+            }
             Body::Lines(lines) => return lines.iter().take(room).cloned().collect(),
             Body::Table(rows) => {
                 rows.get(..room.saturating_sub(2).min(rows.len())).unwrap_or_default()
@@ -147,21 +157,23 @@ fn lines(head: &Head) -> Preview {
     Preview { body: Body::Lines(all.collect()), ..Preview::default() }
 }
 
-/// Sixteen bytes a line, and the letters among them.
 fn hex(bytes: &[u8]) -> Preview {
-    let line = |(number, chunk): (usize, &[u8])| {
+    let bytes = bytes.get(..SHOWN_BYTES).unwrap_or(bytes).to_vec();
+    let (facts, body) = (vec!["binary".to_owned()], Body::Bytes(bytes));
+    Preview { facts, body, ..Preview::default() }
+}
+
+/// As many bytes a line as there is room for, and the letters among them.
+fn hex_lines(bytes: &[u8], width: usize) -> impl Iterator<Item = String> {
+    let count = [16, 8, 4].into_iter().find(|it| 6 + it * 4 <= width).unwrap_or(4);
+    bytes.chunks(count).enumerate().map(move |(number, chunk)| {
         let digits: Vec<String> = chunk.iter().map(|it| format!("{it:02x}")).collect();
         let letter =
             |it: &u8| if it.is_ascii_graphic() || *it == b' ' { char::from(*it) } else { '.' };
         let letters: String = chunk.iter().map(letter).collect();
-        format!("{:04x}  {:23} {letters}", number * 8, digits.join(" "))
-    };
-    let lines = bytes.get(..256).unwrap_or(bytes).chunks(8).enumerate().map(line);
-    Preview {
-        facts: vec!["binary".to_owned()],
-        body: Body::Lines(lines.collect()),
-        ..Preview::default()
-    }
+        let room = count * 3 - 1;
+        format!("{:04x}  {:room$} {letters}", number * count, digits.join(" "))
+    })
 }
 
 fn broken(what: &str, error: &dyn std::fmt::Display) -> Preview {

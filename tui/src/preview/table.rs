@@ -46,6 +46,10 @@ pub(super) fn look(head: &Head, len: u64, is_tsv: bool) -> Preview {
     } else {
         format!("about {} rows", rounded(head.estimate(data, len)))
     };
+    if all == 0 {
+        // Its packing is broken from the first byte on.
+        return Preview::default();
+    }
     let facts = vec![format!("{}, {rows_text}", text::things(columns as u64, "column", "columns"))];
     let trouble = (uneven > 0).then(|| {
         format!(
@@ -61,7 +65,7 @@ pub(super) fn look(head: &Head, len: u64, is_tsv: bool) -> Preview {
 fn rounded(count: u64) -> String {
     match count {
         0..1000 => count.to_string(),
-        1000..1_000_000 => format!("{} 000", count / 1000),
+        1000..1_000_000 => format!("{},000", count / 1000),
         1_000_000..10_000_000 => format!("{}.{} M", count / 1_000_000, count % 1_000_000 / 100_000),
         _ => format!("{} M", text::count(count / 1_000_000)),
     }

@@ -206,9 +206,12 @@ fn beside(
     }
     let preview = browse.preview.as_ref().filter(|_| info.is_none());
     if let Some(preview) = preview {
-        lines.extend(preview.facts.iter().map(|it| (it.clone(), paint.plain())));
-        let trouble =
-            preview.trouble.iter().flat_map(|it| wrapped(&format!("! {it}"), area.width.into()));
+        let facts = preview.facts.iter().flat_map(|it| text::wrapped(it, area.width.into()));
+        lines.extend(facts.map(|it| (it, paint.plain())));
+        let trouble = preview
+            .trouble
+            .iter()
+            .flat_map(|it| text::wrapped(&format!("! {it}"), area.width.into()));
         lines.extend(trouble.map(|it| (it, paint.error())));
         lines.push((String::new(), paint.plain()));
         let room = usize::from(area.height).saturating_sub(lines.len() + 1);
@@ -226,40 +229,14 @@ fn beside(
     if let Some(info) = info {
         lines.push((String::new(), paint.plain()));
         for line in info {
-            lines
-                .extend(wrapped(line, area.width.into()).into_iter().map(|it| (it, paint.plain())));
+            lines.extend(
+                text::wrapped(line, area.width.into()).into_iter().map(|it| (it, paint.plain())),
+            );
         }
     }
     for (y, (line, style)) in (area.y..area.y + area.height).zip(lines) {
         paint.put(area.x, y, area.width, &line, style);
     }
-}
-
-/// A text in lines of a width.
-pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word = word.to_owned();
-        let last = lines.last().map_or(0, |it| text::width(it));
-        if last > 0 && last + 1 + text::width(&word) > width {
-            lines.push(String::new());
-        }
-        while text::width(&word) > width && width > 1 {
-            let head: String = word.chars().take(width).collect();
-            word = word.chars().skip(width).collect();
-            if let Some(last) = lines.last_mut() {
-                last.push_str(&head);
-            }
-            lines.push(String::new());
-        }
-        if let Some(last) = lines.last_mut() {
-            if !last.is_empty() {
-                last.push(' ');
-            }
-            last.push_str(&word);
-        }
-    }
-    lines
 }
 
 fn found(finding: &Finding, paint: &mut Paint<'_, '_>, area: Rect) {

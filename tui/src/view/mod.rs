@@ -76,17 +76,22 @@ fn header(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         paint.put(x, 0, area.width, &label, style);
         x += u16::try_from(text::width(&label)).unwrap_or(0);
     }
-    let mut right = Vec::new();
-    if let Server::Down(since, _) = &model.activity.server {
-        right.push(format!("no server since {}", text::clock(*since)));
-    }
-    let mut is_low = false;
-    if let Some(space) = model.space {
-        is_low = space.room() < space.size / 20;
-        right.push(format!("{}{} free", if is_low { "! " } else { "" }, text::bytes(space.free)));
-    }
+    let Some(space) = model.space else { return away(model, paint, area.width, x) };
+    let is_low = space.room() < space.size / 20;
+    let free = format!("{}{} free", if is_low { "! " } else { "" }, text::bytes(space.free));
     let style = if is_low { paint.error() } else { paint.plain() };
-    paint.right(0, area.width, &right.join("   "), style);
+    paint.right(0, area.width, &free, style);
+    let wide = u16::try_from(text::width(&free)).unwrap_or(0) + 3;
+    away(model, paint, area.width.saturating_sub(wide), x);
+}
+
+/// Since when no server answers, where there is room to say it.
+fn away(model: &Model, paint: &mut Paint<'_, '_>, end: u16, begin: u16) {
+    let Server::Down(since, _) = &model.activity.server else { return };
+    let whole = format!("no server since {}", text::clock(*since));
+    let room = usize::from(end.saturating_sub(begin));
+    let line = [whole.as_str(), "no server"].into_iter().find(|it| text::width(it) < room);
+    paint.right(0, end, line.unwrap_or_default(), paint.plain());
 }
 
 fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {

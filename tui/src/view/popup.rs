@@ -2,7 +2,6 @@
 
 use ratatui::layout::Rect;
 
-use super::browse::wrapped;
 use super::paint::Paint;
 use crate::model::{Field, FieldKind, Form, Menu, Model, Popup, Secret};
 use crate::ops::shown;
@@ -51,116 +50,165 @@ pub(super) fn lines(paint: &mut Paint<'_, '_>, area: Rect, lines: &[String], top
     }
 }
 
-/// A box in the middle, for so many lines.
+/// A box in the middle, for so many lines. Where these do not fit it takes the lines around the list too.
 fn boxed(paint: &mut Paint<'_, '_>, area: Rect, title: &str, lines: usize) -> Rect {
+    let wanted = u16::try_from(lines + 2).unwrap_or(u16::MAX);
+    let all = Rect { y: area.y.saturating_sub(2), height: area.height + 4, ..area };
+    let area = if wanted > area.height { all } else { area };
     let width = area.width.min(WIDEST);
-    let height = u16::try_from(lines + 2).unwrap_or(u16::MAX).min(area.height);
+    let height = wanted.min(area.height);
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 3;
     paint.boxed(Rect { x, y, width, height }, title);
     Rect { x: x + 2, y: y + 1, width: width - 4, height: height - 2 }
 }
 
+/// A line of a question.
+enum Row<'a> {
+    Text(String),
+    Field(usize, &'a Field),
+    /// Choices of a field, as many as stand side by side, each with its number, label and column; and the chosen one.
+    Choices(usize, &'a Field, Vec<Placed>, usize),
+    Error(String),
+    Space,
+}
+
 fn form(form: &Form, paint: &mut Paint<'_, '_>, area: Rect) {
     let room = usize::from(area.width.min(WIDEST) - 4);
-    let text: Vec<String> = form.text.iter().flat_map(|it| wrapped(it, room)).collect();
     let label_room = form.fields.iter().map(|it| text::width(it.label)).max().unwrap_or(0);
     let label_room = u16::try_from(label_room).unwrap_or(0) + 2;
-    let field_room = area.width.min(WIDEST).saturating_sub(4 + label_room);
-    let fields: u16 = form.fields.iter().map(|it| rows_of(it, field_room)).sum();
-    let lines = text.len() + usize::from(fields) + 2 + usize::from(form.error.is_some());
-    let inner = boxed(paint, area, &form.title, lines);
-    let mut y = inner.y;
-    for line in &text {
-        paint.put(inner.x, y, inner.width, line, paint.plain());
-        y += 1;
+    let field_room = u16::try_from(room).unwrap_or(u16::MAX).saturating_sub(label_room);
+    let text = form.text.iter().flat_map(|it| text::wrapped(it, room)).map(Row::Text);
+    let error = form.error.iter().flat_map(|it| text::wrapped(&format!("! {it}"), room));
+    let fields =
+        form.fields.iter().enumerate().flat_map(|(index, it)| rows_of(index, it, field_room));
+    let mut rows: Vec<Row<'_>> = text.chain(fields).chain(error.map(Row::Error)).collect();
+    rows.push(Row::Space);
+    let inner = boxed(paint, area, &form.title, rows.len() + 1);
+    // The buttons are always seen, and of the rest what is being filled in and what is wrong with it.
+    let bottom = inner.y + inner.height.saturating_sub(1);
+    let seen = usize::from(bottom - inner.y);
+    if rows.len() > seen {
+        rows.pop();
     }
-    for (index, field) in form.fields.iter().enumerate() {
-        let is_meant = index == form.focus;
-        let style = if is_meant { paint.bold() } else { paint.plain() };
-        paint.put(inner.x, y, label_room, field.label, style);
-        let (x, room) = (inner.x + label_room, inner.width.saturating_sub(label_room));
-        match &field.kind {
-            FieldKind::Text(input) => {
-                let hint = u16::try_from(text::width(field.hint)).unwrap_or(0);
-                let wide = if hint > 0 && room > hint + 22 { room - hint - 2 } else { room };
-                // The letter being typed is always seen.
-                let before = text::width(input.before());
-                let skipped = before.saturating_sub(usize::from(wide).saturating_sub(2));
-                let seen = skip_columns(input.text(), skipped);
-                let line = format!(
-                    "{seen}{}",
-                    "_".repeat(usize::from(wide).saturating_sub(text::width(&seen)))
-                );
-                paint.put(x, y, wide, &line, style);
-                if wide < room {
-                    let style = paint.dim();
-                    paint.put(x + wide + 2, y, hint, field.hint, style);
-                }
-                if is_meant {
-                    paint.cursor(x + u16::try_from(before - skipped).unwrap_or(0), y);
-                }
+    let has_focus = |it: &Row<'_>| match it {
+        Row::Field(index, _) => *index == form.focus,
+        Row::Choices(index, _, placed, chosen) => {
+            *index == form.focus && placed.iter().any(|it| it.number == *chosen)
+        }
+        Row::Text(_) | Row::Error(_) | Row::Space => false,
+    };
+    let focus = rows.iter().position(has_focus).unwrap_or(if form.fields.is_empty() {
+        0
+    } else {
+        rows.len()
+    });
+    let errors = rows.iter().filter(|it| matches!(it, Row::Error(_))).count();
+    let last = rows.len().saturating_sub(seen);
+    let top = if errors > 0 { last.min(focus) } else { (focus + 1).saturating_sub(seen).min(last) };
+    for (y, row) in (inner.y..bottom).zip(rows.iter().skip(top)) {
+        match row {
+            Row::Space => {}
+            Row::Text(line) => paint.put(inner.x, y, inner.width, line, paint.plain()),
+            Row::Error(line) => paint.put(inner.x, y, inner.width, line, paint.error()),
+            Row::Field(index, it) => {
+                field(it, *index == form.focus, label_room, paint, Rect { y, height: 1, ..inner });
             }
-            FieldKind::Choice(options, at) => {
-                for (number, (label, row, column)) in
-                    laid_out(options, *at, room).iter().enumerate()
-                {
-                    let (x, y) = (x + column, y + row);
-                    let room = (inner.x + inner.width).saturating_sub(x);
-                    paint.put(x, y, room, label, style);
-                    if is_meant && number == *at {
-                        let wide = u16::try_from(text::width(label)).unwrap_or(0);
-                        paint.choose(x, y, wide.min(room));
-                    }
-                }
+            Row::Choices(index, field, placed, chosen) => {
+                let is_meant = *index == form.focus;
+                let at = Rect { y, height: 1, ..inner };
+                choices(field, placed, (*chosen, is_meant), label_room, paint, at);
             }
         }
-        y += rows_of(field, room);
     }
-    if let Some(error) = &form.error {
-        let style = paint.error();
-        paint.put(inner.x, y, inner.width, &format!("! {error}"), style);
-        y += 1;
+    buttons(form, paint, Rect { y: bottom, height: 1, ..inner });
+}
+
+fn field(field: &Field, is_meant: bool, label_room: u16, paint: &mut Paint<'_, '_>, at: Rect) {
+    let FieldKind::Text(input) = &field.kind else { return };
+    let style = if is_meant { paint.bold() } else { paint.plain() };
+    paint.put(at.x, at.y, label_room, field.label, style);
+    let (x, room) = (at.x + label_room, at.width.saturating_sub(label_room));
+    let hint = u16::try_from(text::width(field.hint)).unwrap_or(0);
+    let wide = if hint > 0 && room > hint + 22 { room - hint - 2 } else { room };
+    // The letter being typed is always seen.
+    let before = text::width(input.before());
+    let skipped = before.saturating_sub(usize::from(wide).saturating_sub(2));
+    let seen = skip_columns(input.text(), skipped);
+    let line =
+        format!("{seen}{}", "_".repeat(usize::from(wide).saturating_sub(text::width(&seen))));
+    paint.put(x, at.y, wide, &line, style);
+    if wide < room {
+        let style = paint.dim();
+        paint.put(x + wide + 2, at.y, hint, field.hint, style);
     }
-    // The buttons have a line above them where there is room for it.
-    y = (y + 1).min((inner.y + inner.height).saturating_sub(1));
-    let cancel = "[ Cancel ]";
-    let button = format!("[ {} ]", form.button);
-    let at = (inner.x + inner.width).saturating_sub(11);
-    let wide = u16::try_from(text::width(&button)).unwrap_or(0);
-    paint.put(at, y, 10, cancel, paint.plain());
-    paint.put(at.saturating_sub(wide + 3), y, wide, &button, paint.bold());
-    if form.is_on_cancel() {
-        paint.choose(at, y, 10);
-    } else if form.is_on_button() {
-        paint.choose(at.saturating_sub(wide + 3), y, wide);
+    if is_meant {
+        paint.cursor(x + u16::try_from(before - skipped).unwrap_or(0), at.y);
     }
 }
 
-/// How many rows a field takes.
-fn rows_of(field: &Field, room: u16) -> u16 {
-    match &field.kind {
-        FieldKind::Text(_) => 1,
-        FieldKind::Choice(options, at) => {
-            laid_out(options, *at, room).last().map_or(1, |(_, row, _)| row + 1)
+fn choices(
+    field: &Field,
+    placed: &[Placed],
+    (chosen, is_meant): (usize, bool),
+    label_room: u16,
+    paint: &mut Paint<'_, '_>,
+    at: Rect,
+) {
+    let style = if is_meant { paint.bold() } else { paint.plain() };
+    if placed.first().is_some_and(|it| it.number == 0) {
+        paint.put(at.x, at.y, label_room, field.label, style);
+    }
+    for it in placed {
+        let x = at.x + label_room + it.column;
+        let wide = u16::try_from(text::width(&it.label)).unwrap_or(0);
+        let wide = wide.min((at.x + at.width).saturating_sub(x));
+        paint.put(x, at.y, wide, &it.label, style);
+        if is_meant && it.number == chosen {
+            paint.choose(x, at.y, wide);
         }
     }
 }
 
-/// Choices side by side, in as many rows as they need: each with its row and column.
-fn laid_out(options: &[String], at: usize, room: u16) -> Vec<(String, u16, u16)> {
-    let (mut row, mut column) = (0, 0);
-    let mut place = |(number, option): (usize, &String)| {
-        let label = if number == at { format!("[{option}]") } else { format!(" {option} ") };
+/// A choice and where in its row it stands.
+struct Placed {
+    number: usize,
+    label: String,
+    column: u16,
+}
+
+/// The rows that a field takes: choices stand side by side, in as many rows as they need.
+fn rows_of(index: usize, field: &Field, room: u16) -> Vec<Row<'_>> {
+    let FieldKind::Choice(options, chosen) = &field.kind else {
+        return vec![Row::Field(index, field)];
+    };
+    let (mut rows, mut row, mut column) = (Vec::new(), Vec::new(), 0);
+    for (number, option) in options.iter().enumerate() {
+        let label = if number == *chosen { format!("[{option}]") } else { format!(" {option} ") };
         let wide = u16::try_from(text::width(&label)).unwrap_or(u16::MAX);
         if column > 0 && column + wide > room {
-            (row, column) = (row + 1, 0);
+            rows.push(Row::Choices(index, field, std::mem::take(&mut row), *chosen));
+            column = 0;
         }
-        let placed = (label, row, column);
+        row.push(Placed { number, label, column });
         column += wide + 1;
-        placed
-    };
-    options.iter().enumerate().map(&mut place).collect()
+    }
+    rows.push(Row::Choices(index, field, row, *chosen));
+    rows
+}
+
+fn buttons(form: &Form, paint: &mut Paint<'_, '_>, at: Rect) {
+    let cancel = "[ Cancel ]";
+    let button = format!("[ {} ]", form.button);
+    let x = (at.x + at.width).saturating_sub(11);
+    let wide = u16::try_from(text::width(&button)).unwrap_or(0);
+    paint.put(x, at.y, 10, cancel, paint.plain());
+    paint.put(x.saturating_sub(wide + 3), at.y, wide, &button, paint.bold());
+    if form.is_on_cancel() {
+        paint.choose(x, at.y, 10);
+    } else if form.is_on_button() {
+        paint.choose(x.saturating_sub(wide + 3), at.y, wide);
+    }
 }
 
 fn skip_columns(text: &str, columns: usize) -> String {
@@ -178,10 +226,13 @@ fn skip_columns(text: &str, columns: usize) -> String {
 /// The secret stands alone on its line, without a border, so that it can be marked with a mouse.
 fn secret(secret: &Secret, paint: &mut Paint<'_, '_>, area: Rect) {
     let rows = secret.secret.len().div_ceil(usize::from(area.width.max(1))).max(1);
-    let lines = secret.below.len() + rows + 4;
-    let inner = boxed(paint, area, &secret.title, lines);
+    let room = usize::from(area.width.min(WIDEST) - 4);
+    let below: Vec<String> = secret.below.iter().flat_map(|it| text::wrapped(it, room)).collect();
+    let inner = boxed(paint, area, &secret.title, below.len() + rows + 3);
+    let bottom = inner.y + inner.height.saturating_sub(1);
+    let is_crowded = usize::from(inner.height) < below.len() + rows + 3;
     let mut rest = secret.secret.as_str();
-    let mut y = inner.y + 1;
+    let mut y = inner.y + u16::from(!is_crowded);
     for _ in 0..rows {
         paint.put(0, y, area.width, &" ".repeat(area.width.into()), paint.plain());
         let (line, behind) =
@@ -195,13 +246,13 @@ fn secret(secret: &Secret, paint: &mut Paint<'_, '_>, area: Rect) {
         rest = behind;
         y += 1;
     }
-    y += 1;
-    for line in &secret.below {
+    for (y, line) in (y + u16::from(!is_crowded)..bottom).zip(&below) {
         paint.put(inner.x, y, inner.width, line, paint.plain());
-        y += 1;
     }
-    paint.right(y, inner.x + inner.width, "[ I have saved it ]", paint.bold());
-    paint.choose((inner.x + inner.width).saturating_sub(19), y, 19);
+    let button = format!("[ {} ]", secret.button);
+    let wide = u16::try_from(text::width(&button)).unwrap_or(0);
+    paint.right(bottom, inner.x + inner.width, &button, paint.bold());
+    paint.choose((inner.x + inner.width).saturating_sub(wide), bottom, wide);
 }
 
 fn menu(menu: &Menu, paint: &mut Paint<'_, '_>, area: Rect) {
