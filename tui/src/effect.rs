@@ -71,6 +71,8 @@ pub enum Effect {
     Preview(RelPath),
     /// Open a file to be looked at as a whole, in so many columns and rows.
     OpenFile(RelPath, (u16, u16)),
+    /// Open a file to be looked at byte by byte, in so many rows.
+    OpenBytes(RelPath, usize),
     /// Another page of the file that is open.
     Page(Where, usize),
     /// Look for names below a folder.
@@ -124,6 +126,8 @@ pub enum Message {
     Previewed(RelPath, Box<Preview>),
     /// A page of the file that is open.
     Paged(RelPath, Result<Page, Failure>),
+    /// What there is to tell of the file that was opened.
+    Opened(RelPath, Vec<String>),
     /// The file that was opened is a picture.
     Pictured(RelPath, Vec<Vec<[[u8; 3]; 2]>>),
     /// How far a search is.

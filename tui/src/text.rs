@@ -137,6 +137,17 @@ pub fn cut(text: &str, room: usize) -> String {
     kept
 }
 
+/// What is left of a text from a column on.
+pub fn skip(text: &str, columns: usize) -> String {
+    let mut left = columns;
+    let is_before = |it: &char| {
+        let is_before = left > 0;
+        left = left.saturating_sub(width(it.encode_utf8(&mut [0; 4])));
+        is_before
+    };
+    text.chars().skip_while(is_before).collect()
+}
+
 /// A text in lines of a width, parted at spaces where that is possible.
 pub fn wrapped(text: &str, room: usize) -> Vec<String> {
     use unicode_segmentation::UnicodeSegmentation;

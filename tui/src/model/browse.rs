@@ -57,10 +57,14 @@ pub struct Browse {
     pub job: Option<Job>,
     /// The file that is looked into.
     pub looking: Option<RelPath>,
-    /// What was seen of it.
+    /// What was seen of a file, and of which.
+    pub previewed: Option<RelPath>,
+    /// What that was.
     pub preview: Option<Box<Preview>>,
     /// The first column of it that is shown.
     pub column: usize,
+    /// Whether what was seen has the screen to itself, where there is no room beside the list.
+    pub page: bool,
     /// Who can read what is under the cursor, while that is shown.
     pub info: Option<Vec<String>>,
 }

@@ -63,6 +63,9 @@ pub struct Model {
     pub redraw: Redraw,
 }
 
+/// From so many columns on there is room beside a list.
+pub const BESIDE: u16 = 70;
+
 /// How it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
@@ -72,6 +75,37 @@ pub struct Look {
     pub ascii: bool,
     /// Nothing may be changed.
     pub read_only: bool,
+    /// What a list says of each name.
+    pub columns: Columns,
+    /// Whether files are looked into.
+    pub preview: bool,
+}
+
+/// What a list says of each name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Columns {
+    /// Size and date.
+    #[default]
+    All,
+    /// Nothing.
+    Names,
+    /// Its size.
+    Sizes,
+    /// Its date.
+    Dates,
+}
+
+impl Columns {
+    /// What comes after it.
+    #[must_use]
+    pub fn next(self) -> Columns {
+        match self {
+            Columns::All => Columns::Names,
+            Columns::Names => Columns::Sizes,
+            Columns::Sizes => Columns::Dates,
+            Columns::Dates => Columns::All,
+        }
+    }
 }
 
 impl Look {
@@ -86,7 +120,8 @@ impl Look {
         let mono = no_color || no_colors_known;
         let ascii = args.ascii || matches!(locale.as_deref(), Some("C" | "POSIX"));
         let theme = if mono { ThemeName::Mono } else { args.theme.unwrap_or(ThemeName::Dark) };
-        Look { theme, ascii, read_only: args.read_only }
+        let columns = Columns::default();
+        Look { theme, ascii, read_only: args.read_only, columns, preview: true }
     }
 }
 
@@ -136,16 +171,31 @@ pub enum Popup {
     Form(Form),
     /// Something that is shown this once, alone on its line.
     Secret(Secret),
-    /// Lines to read: a title, the lines, the first that is shown.
-    Text(String, Vec<String>, usize),
-    /// A page of a file.
-    Pager(RelPath, Page),
+    /// Lines to read.
+    Text(Reading),
+    /// A page of a file, from a column on.
+    Pager(RelPath, Page, usize),
     /// A picture.
     Picture(RelPath, Vec<Vec<[[u8; 3]; 2]>>),
     /// What is in the trash, and which of it is meant.
     Trash(Vec<TrashEntry>, usize),
     /// One letter decides.
     Menu(Menu),
+}
+
+/// Lines to read.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// What they are.
+    pub title: String,
+    /// All of them.
+    pub lines: Vec<String>,
+    /// The first that is shown.
+    pub top: usize,
+    /// The first column that is shown.
+    pub column: usize,
+    /// The file they tell of, if they do.
+    pub file: Option<RelPath>,
 }
 
 /// A choice by one letter.
@@ -222,6 +272,18 @@ impl Model {
     /// How many rows a list has: all but header, title, two rules, message and key line.
     pub fn list_rows(&self) -> usize {
         usize::from(self.size.1).saturating_sub(6).max(1)
+    }
+
+    /// Whether there is room beside a list.
+    pub fn has_room_beside(&self) -> bool {
+        self.size.0 >= BESIDE
+    }
+
+    /// Whether a look into a file is to be seen.
+    pub fn shows_preview(&self) -> bool {
+        let browse = &self.browse;
+        let is_list = browse.finding.is_none() && browse.measuring.is_none();
+        is_list && (browse.page || self.look.preview && self.has_room_beside())
     }
 
     /// Something new is to be seen.

@@ -25,6 +25,9 @@ const READ: usize = 64 << 10;
 const UNPACKED: usize = 256 << 10;
 /// Lines and rows of it that are kept.
 const LINES: usize = 200;
+/// The same where all is wanted, and columns of a line then.
+const ALL_LINES: usize = 100_000;
+const WIDEST_LINE: usize = 4096;
 /// Bytes that are shown of what is no text.
 const SHOWN_BYTES: usize = 256;
 /// Columns of one value on the screen.
@@ -71,9 +74,7 @@ impl Body {
                 return lines.take(room).collect();
             }
             Body::Lines(lines) => return lines.iter().take(room).cloned().collect(),
-            Body::Table(rows) => {
-                rows.get(..room.saturating_sub(2).min(rows.len())).unwrap_or_default()
-            }
+            Body::Table(rows) => rows.get(..room.min(rows.len())).unwrap_or_default(),
         };
         let columns = rows.first().map_or(0, Vec::len);
         let cell = |row: &Vec<String>, at: usize| row.get(at).cloned().unwrap_or_default();
@@ -84,7 +85,7 @@ impl Body {
                 .map(|it| text::width(&cell(it, at)))
                 .max()
                 .unwrap_or(0)
-                .clamp(1, WIDEST_CELL);
+                .clamp(1, WIDEST_CELL.max(width / 2));
             if used > 0 && used + widest > width {
                 break;
             }
@@ -101,6 +102,7 @@ impl Body {
         };
         let mut lines: Vec<String> = rows.iter().map(line).collect();
         if shown.len() < columns {
+            lines.truncate(room.saturating_sub(2));
             let last = shown.last().map_or(0, |it| it.0 + 1);
             lines.push(String::new());
             lines.push(format!("columns {}-{last} of {columns}  < >", column + 1));
@@ -120,22 +122,22 @@ pub fn preview(file: &File, name: &[u8], len: u64) -> Preview {
         Ok(head) if len == 0 => {
             Preview { facts: vec!["empty".to_owned()], read: head.read, ..Preview::default() }
         }
-        Ok(head) => look(file, &end, len, &head),
+        Ok(head) => look(file, &end, len, &head, LINES),
     };
     preview.took = began.elapsed();
     preview
 }
 
-fn look(file: &File, end: &str, len: u64, head: &Head) -> Preview {
+fn look(file: &File, end: &str, len: u64, head: &Head, most: usize) -> Preview {
     let kind = end.strip_suffix(".gz").unwrap_or(end);
     let begins = |magic: &[u8]| head.raw.starts_with(magic);
     let mut preview = match kind {
         _ if begins(b"PAR1") => parquet(file),
-        _ if begins(b"SQLite format 3\0") => sqlite::look(file),
+        _ if begins(b"SQLite format 3\0") => sqlite::look(file, most),
         _ if begins(b"Obj\x01") => avro::look(&head.raw),
         _ if begins(b"\x89HDF\r\n\x1a\n") => hdf5::look(file, len),
         _ if begins(b"\x89PNG\r\n\x1a\n") || begins(b"\xff\xd8\xff") => picture(file),
-        _ if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") => archive(file),
+        _ if begins(b"PK\x03\x04") || begins(b"PK\x05\x06") => archive(file, most),
         "parquet" | "sqlite" | "gpkg" | "avro" | "omx" | "h5" | "png" | "jpg" | "jpeg" | "zip" => {
             let found = hex(&head.raw);
             Preview { trouble: Some(format!("does not begin as a {kind} file does")), ..found }
@@ -241,11 +243,13 @@ pub fn whole(
     let formats: [&[u8]; 6] =
         [b"PAR1", b"SQLite format 3\0", b"Obj\x01", b"\x89HDF", b"PK\x03\x04", b"PK\x05\x06"];
     if formats.iter().any(|it| begins(it)) {
-        let seen = preview(&file, name, len);
+        let end = String::from_utf8_lossy(suffix(name)).to_ascii_lowercase();
+        let head = Head::read(&file, READ, UNPACKED)?;
+        let seen = look(&file, &end, len, &head, ALL_LINES);
         let mut lines = seen.facts.clone();
         lines.extend(seen.trouble.iter().map(|it| format!("! {it}")));
         lines.push(String::new());
-        lines.extend(seen.body.lines(0, usize::MAX, usize::from(columns).saturating_sub(2)));
+        lines.extend(seen.body.lines(0, usize::MAX, WIDEST_LINE));
         return Ok(Whole::Lines(lines));
     }
     let is_text = head.is_text();
@@ -277,7 +281,7 @@ fn picture(file: &File) -> Preview {
     }
 }
 
-fn archive(file: &File) -> Preview {
+fn archive(file: &File, most: usize) -> Preview {
     let mut archive = match zip::ZipArchive::new(std::io::BufReader::new(file)) {
         Ok(archive) => archive,
         Err(error) => return broken("its directory", &error),
@@ -288,7 +292,7 @@ fn archive(file: &File) -> Preview {
     for index in 0..archive.len() {
         if let Ok(entry) = archive.by_index_raw(index) {
             unpacked += entry.size();
-            if rows.len() <= LINES {
+            if rows.len() <= most {
                 rows.push(vec![text::escape(entry.name_raw()), text::bytes(entry.size())]);
             }
         }

@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Body, LINES, Preview, broken};
+use super::{Body, Preview, broken};
 use crate::text;
 
 /// Counting takes no longer than this; what was not counted then is left open.
 const MOST: Duration = Duration::from_millis(200);
 
-pub(super) fn look(file: &File) -> Preview {
-    match tables(file) {
+pub(super) fn look(file: &File, most: usize) -> Preview {
+    match tables(file, most) {
         Ok(preview) => preview,
         Err(error) => broken("the database", &error),
     }
 }
 
-fn tables(file: &File) -> rusqlite::Result<Preview> {
+fn tables(file: &File, most: usize) -> rusqlite::Result<Preview> {
     // Nothing is locked and nothing written: somebody may be working with it.
     let uri = format!("file:/proc/self/fd/{}?immutable=1", file.as_raw_fd());
     let mut db = Connection::open_with_flags(
@@ -31,7 +31,7 @@ fn tables(file: &File) -> rusqlite::Result<Preview> {
     let mut names = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")?;
     let names: Vec<String> = names.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut rows = vec![vec!["table".to_owned(), "rows".to_owned()]];
-    for name in names.iter().take(LINES) {
+    for name in names.iter().take(most) {
         let quoted = name.replace('"', "\"\"");
         let count = db.query_row(&format!("SELECT count(*) FROM \"{quoted}\""), [], |row| {
             row.get::<_, i64>(0)

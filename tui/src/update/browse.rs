@@ -12,7 +12,8 @@ use crate::cli::Sort;
 use crate::effect::{Effect, Message, Op};
 use crate::key::{self, Act, Place};
 use crate::model::{
-    Filter, Finding, Form, Input, Measuring, Menu, Model, Order, Popup, Purpose, Redraw, scrolled,
+    Filter, Finding, Form, Input, Measuring, Menu, Model, Order, Popup, Purpose, Reading, Redraw,
+    scrolled,
 };
 use crate::ops::files::suffix;
 use crate::ops::shown;
@@ -68,15 +69,18 @@ pub(super) fn look_up_visible(model: &Model) -> Vec<Effect> {
 
 /// Looks into the file under the cursor, if that is another one than before.
 pub(super) fn look_into(model: &mut Model) -> Option<Effect> {
+    let is_shown = model.shows_preview();
     let browse = &mut model.browse;
     let file = browse.current().filter(|it| it.kind == Kind::File);
     let wanted = file.and_then(|it| browse.path.join(it.bytes).ok());
-    let is_shown = browse.finding.is_none() && browse.measuring.is_none();
     if wanted == browse.looking || !is_shown {
         return None;
     }
-    browse.preview = None;
-    browse.column = 0;
+    // The same file may have changed: what was seen of it stays until it is seen anew.
+    if wanted != browse.previewed {
+        browse.preview = None;
+        browse.column = 0;
+    }
     browse.looking.clone_from(&wanted);
     wanted.map(Effect::Preview)
 }
@@ -150,6 +154,7 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Previewed(path, preview) => {
             if model.browse.looking.as_ref() == Some(&path) {
                 model.browse.preview = Some(preview);
+                model.browse.previewed = Some(path);
                 model.dirty(Redraw::Now);
             }
             Vec::new()
@@ -158,9 +163,21 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
             model.browse.job = None;
             model.dirty(Redraw::Now);
             match result {
-                Ok(page) => model.popup = Some(Popup::Pager(path, page)),
+                Ok(page) => {
+                    let column = match &model.popup {
+                        Some(Popup::Pager(of, _, column)) if *of == path => *column,
+                        _ => 0,
+                    };
+                    model.popup = Some(Popup::Pager(path, page, column));
+                }
                 Err(failure) => model.complain(failure.what),
             }
+            Vec::new()
+        }
+        Message::Opened(path, lines) => {
+            let (title, file) = (shown(&path), Some(path));
+            model.popup = Some(Popup::Text(Reading { title, lines, file, ..Reading::default() }));
+            model.dirty(Redraw::Now);
             Vec::new()
         }
         Message::Pictured(path, rows) => {
@@ -269,7 +286,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
                 model.say("stopping");
                 return vec![Effect::Stop, Effect::StopChange];
             }
-            if browse.info.take().is_some() {
+            if browse.info.take().is_some() || std::mem::take(&mut browse.page) {
             } else if browse.filter.take().is_some() {
                 browse.arrange();
                 settle(model);
@@ -379,6 +396,12 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             };
             model.browse.column = (model.browse.column + 1).min(columns.saturating_sub(1));
         }
+        Act::Columns => model.look.columns = model.look.columns.next(),
+        Act::TogglePreview => {
+            model.look.preview = !model.look.preview;
+            model.browse.looking = None;
+            model.browse.preview = None;
+        }
         Act::ShowTrash => return vec![Effect::ReadTrash],
         Act::EmptyTrash => {
             let purpose = Purpose::Confirm(Box::new(Op::EmptyTrash), Some("empty".to_owned()));
@@ -415,8 +438,14 @@ fn act_parent(model: &mut Model) -> Vec<Effect> {
     path.map(|it| go(model, it, name)).unwrap_or_default()
 }
 
+/// Beside the list; where there is no room, first a look into the file, on the whole screen.
 fn act_info(model: &mut Model) -> Vec<Effect> {
     if model.browse.info.take().is_some() {
+        model.browse.page = false;
+        return Vec::new();
+    }
+    if !model.has_room_beside() && !model.browse.page {
+        model.browse.page = true;
         return Vec::new();
     }
     model.browse.info = Some(vec!["...".to_owned()]);

@@ -15,7 +15,8 @@ use crate::admin::KeysNow;
 use crate::effect::{Done, Effect, Message, Op};
 use crate::key::{self, Act};
 use crate::model::{
-    Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Redraw, Screen, Secret, Server, Undo,
+    Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Reading, Redraw, Screen, Secret, Server,
+    Undo,
 };
 use crate::ops::Failure;
 use crate::preview::pages::Where;
@@ -114,7 +115,7 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
 fn draw_anew(model: &Model) -> Option<Effect> {
     let rows = model.list_rows();
     match &model.popup {
-        Some(Popup::Pager(_, page)) => {
+        Some(Popup::Pager(_, page, _)) => {
             let first = page.lines.first().map_or(page.end, |it| it.0);
             Some(Effect::Page(Where::From(first), rows))
         }
@@ -327,7 +328,7 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
                     Some(Popup::Secret(Secret { title, secret, below, button: "I have saved it" }));
             }
             if let Some((title, lines)) = done.output {
-                model.popup = Some(Popup::Text(title, lines, 0));
+                model.popup = Some(Popup::Text(Reading { title, lines, ..Reading::default() }));
             }
         }
     }
@@ -337,6 +338,12 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
     }
     effects.extend(browse::read_again(model));
     effects
+}
+
+/// Lines are longer than the screen is wide: half of it further left or right.
+fn aside(key: KeyEvent, column: usize, width: u16) -> usize {
+    let step = usize::from(width / 2);
+    if key.code == KeyCode::Left { column.saturating_sub(step) } else { column + step }
 }
 
 fn popup_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
@@ -356,9 +363,14 @@ fn popup_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 }
             }
         },
-        Popup::Text(_, lines, top) => {
+        Popup::Text(Reading { lines, top, column, file, .. }) => {
             let last = lines.len().saturating_sub(rows);
             match key.code {
+                KeyCode::Char('x') if file.is_some() => {
+                    let file = file.take().unwrap_or_default();
+                    return vec![Effect::OpenBytes(file, rows)];
+                }
+                KeyCode::Left | KeyCode::Right => *column = aside(key, *column, model.size.0),
                 KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => return Vec::new(),
                 KeyCode::Down | KeyCode::Char('j') => *top = (*top + 1).min(last),
                 KeyCode::Up | KeyCode::Char('k') => *top = top.saturating_sub(1),
@@ -374,7 +386,10 @@ fn popup_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 return Vec::new();
             }
         }
-        Popup::Pager(_, page) => {
+        Popup::Pager(_, _, column) if matches!(key.code, KeyCode::Left | KeyCode::Right) => {
+            *column = aside(key, *column, model.size.0);
+        }
+        Popup::Pager(_, page, _) => {
             let first = page.lines.first().map_or(page.end, |it| it.0);
             let second = page.lines.get(1).map_or(first, |it| it.0);
             let wanted = match key.code {

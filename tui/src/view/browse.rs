@@ -3,10 +3,10 @@
 use ratatui::layout::Rect;
 use volume::names::Kind;
 
+use super::WIDEST_LIST;
 use super::paint::Paint;
-use super::{BESIDE, WIDEST_LIST};
 use crate::cli::Sort;
-use crate::model::{Browse, Finding, Measuring, Model};
+use crate::model::{Browse, Columns, Finding, Measuring, Model};
 use crate::ops::shown;
 use crate::text;
 
@@ -85,13 +85,18 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     if let Some(measuring) = &browse.measuring {
         return measured(measuring, paint, area);
     }
-    let is_wide = area.width >= BESIDE;
-    if let (false, Some(info)) = (is_wide, &browse.info) {
-        return beside(model, browse, Some(info), paint, area);
+    let is_wide = model.has_room_beside();
+    let has_pane = browse.info.is_some() || model.shows_preview();
+    if has_pane && !is_wide {
+        return beside(model, browse, browse.info.as_ref(), paint, area);
     }
-    let width = if is_wide { (area.width * 16 / 25).min(WIDEST_LIST) } else { area.width };
+    let width = if has_pane {
+        (area.width * 16 / 25).min(WIDEST_LIST)
+    } else {
+        area.width.min(WIDEST_LIST)
+    };
     list(model, browse, paint, Rect { width, ..area });
-    if is_wide {
+    if has_pane {
         paint.divide(width, area.y, area.height);
         let rest = Rect { x: width + 2, width: area.width - width - 2, ..area };
         beside(model, browse, browse.info.as_ref(), paint, rest);
@@ -111,7 +116,10 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
     let Some(names) = &browse.names else {
         return paint.put(3, area.y, area.width - 3, "reading ...", paint.dim());
     };
-    let name_room = area.width.saturating_sub(SIZE + DATE + 3);
+    let columns = model.look.columns;
+    let size_room = if matches!(columns, Columns::All | Columns::Sizes) { SIZE } else { 0 };
+    let date_room = if matches!(columns, Columns::All | Columns::Dates) { DATE } else { 0 };
+    let name_room = area.width.saturating_sub(size_room + date_room + 3);
     for line in 0..area.height {
         let row = browse.top + usize::from(line);
         let y = area.y + line;
@@ -147,8 +155,10 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
                     (false, Some(None)) => "gone".to_owned(),
                     (false, Some(Some(stat))) => text::bytes(stat.len),
                 };
-                paint.right(y, area.width - DATE, &size, paint.plain());
-                if let Some(stat) = browse.stat(index) {
+                if size_room > 0 {
+                    paint.right(y, area.width - date_room, &size, paint.plain());
+                }
+                if let Some(stat) = browse.stat(index).filter(|_| date_room > 0) {
                     let date = text::short_day(text::timestamp(stat.modified), model.now);
                     paint.put(area.width - DATE + 2, y, DATE - 2, &date, paint.plain());
                 }

@@ -22,7 +22,13 @@ const TOPICS: &[&str] = &[
     "Without a screen: sounding --help. Commands also work here behind a colon.",
 ];
 
-pub(super) fn draw(paint: &mut Paint<'_, '_>, area: Rect, input: &Input, top: usize) {
+pub(super) fn draw(
+    paint: &mut Paint<'_, '_>,
+    area: Rect,
+    input: &Input,
+    top: usize,
+    has_room: bool,
+) {
     let lines = lines(&input.text().to_lowercase());
     let top = top.min(lines.len().saturating_sub(usize::from(area.height)));
     for (y, line) in (area.y..area.y + area.height).zip(lines.iter().skip(top)) {
@@ -31,7 +37,6 @@ pub(super) fn draw(paint: &mut Paint<'_, '_>, area: Rect, input: &Input, top: us
             Line::Text(text) => paint.put(1, y, area.width - 1, text, paint.plain()),
             Line::Keys(binding) => {
                 paint.put(3, y, 18, &binding.keys.join(" "), paint.bold());
-                let has_room = area.width >= super::BESIDE;
                 let twin = match binding.twin {
                     Twin::Command(command) if has_room => format!("sounding {command}"),
                     _ => String::new(),

@@ -13,7 +13,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::key::{BINDINGS, Place};
-use crate::model::{Model, Popup, Screen, Server};
+use crate::model::{BESIDE, Model, Popup, Screen, Server};
 use crate::ops::shown;
 use crate::text;
 
@@ -21,8 +21,6 @@ use paint::Paint;
 
 /// Less than this can't be worked with.
 const SMALLEST: (u16, u16) = (40, 10);
-/// From so many columns on there is room beside a list.
-const BESIDE: u16 = 70;
 /// A list is never wider.
 const WIDEST_LIST: u16 = 100;
 
@@ -40,11 +38,14 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     paint.rule(2, 0, area.width);
     let body = Rect { x: 0, y: 3, width: area.width, height: area.height - 6 };
     match (&model.popup, model.screen) {
-        (Some(Popup::Help(input, top)), _) => help::draw(&mut paint, body, input, *top),
-        (Some(Popup::Text(_, lines, top)), _) => popup::lines(&mut paint, body, lines, *top),
-        (Some(Popup::Pager(_, page)), _) => {
-            let lines: Vec<String> = page.lines.iter().map(|it| it.1.clone()).collect();
-            popup::lines(&mut paint, body, &lines, 0);
+        (Some(Popup::Help(input, top)), _) => {
+            help::draw(&mut paint, body, input, *top, model.has_room_beside())
+        }
+        (Some(Popup::Text(it)), _) => {
+            popup::lines(&mut paint, body, it.lines.iter().skip(it.top), it.column);
+        }
+        (Some(Popup::Pager(_, page, column)), _) => {
+            popup::lines(&mut paint, body, page.lines.iter().map(|it| &it.1), *column);
         }
         (Some(Popup::Picture(_, rows)), _) => paint.picture(body, rows),
         (_, Screen::Browse) => browse::draw(model, &mut paint, body),
@@ -99,10 +100,10 @@ fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         (Some(Popup::Help(input, _)), _) => {
             (" Help".to_owned(), format!("type to search keys and commands: {}_ ", input.text()))
         }
-        (Some(Popup::Text(title, lines, top)), _) => {
-            (format!(" {title}"), format!("line {} of {} ", top + 1, lines.len()))
+        (Some(Popup::Text(it)), _) => {
+            (format!(" {}", it.title), format!("line {} of {} ", it.top + 1, it.lines.len()))
         }
-        (Some(Popup::Pager(path, page)), _) => {
+        (Some(Popup::Pager(path, page, _)), _) => {
             let first = page.lines.first().map_or(page.end, |it| it.0);
             let of = page.len.map(|it| format!(" of {}", text::bytes(it))).unwrap_or_default();
             let end = if page.is_end { "  end" } else { "" };

@@ -25,10 +25,17 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
 pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
     let all: &[(&str, &str)] = match popup {
         Popup::Help(..) => &[("Up Down", "scroll"), ("Esc", "close")],
-        Popup::Text(..) => &[("Up Down PgDn", "scroll"), ("Esc", "close")],
-        Popup::Pager(..) => {
-            &[("PgUp PgDn", "page"), ("Up Down", "line"), ("g G", "begin, end"), ("Esc", "close")]
+        Popup::Text(it) if it.file.is_some() => {
+            &[("Up Down PgDn", "scroll"), ("Left Right", "aside"), ("x", "bytes"), ("Esc", "close")]
         }
+        Popup::Text(..) => &[("Up Down PgDn", "scroll"), ("Left Right", "aside"), ("Esc", "close")],
+        Popup::Pager(..) => &[
+            ("PgUp PgDn", "page"),
+            ("Up Down", "line"),
+            ("g G", "begin, end"),
+            ("Left Right", "aside"),
+            ("Esc", "close"),
+        ],
         Popup::Picture(..) => &[("Esc", "close")],
         Popup::Form(_) => &[
             ("Tab", "next field"),
@@ -43,10 +50,15 @@ pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
     all.iter().map(|(key, label)| ((*key).to_owned(), (*label).to_owned())).collect()
 }
 
-/// Lines that are read, on all of the screen.
-pub(super) fn lines(paint: &mut Paint<'_, '_>, area: Rect, lines: &[String], top: usize) {
-    for (y, line) in (area.y..area.y + area.height).zip(lines.iter().skip(top)) {
-        paint.put(1, y, area.width - 1, line, paint.plain());
+/// Lines that are read, on all of the screen, from a column on.
+pub(super) fn lines<'t>(
+    paint: &mut Paint<'_, '_>,
+    area: Rect,
+    lines: impl Iterator<Item = &'t String>,
+    column: usize,
+) {
+    for (y, line) in (area.y..area.y + area.height).zip(lines) {
+        paint.put(1, y, area.width - 1, &text::skip(line, column), paint.plain());
     }
 }
 
@@ -134,7 +146,7 @@ fn field(field: &Field, is_meant: bool, label_room: u16, paint: &mut Paint<'_, '
     // The letter being typed is always seen.
     let before = text::width(input.before());
     let skipped = before.saturating_sub(usize::from(wide).saturating_sub(2));
-    let seen = skip_columns(input.text(), skipped);
+    let seen = text::skip(input.text(), skipped);
     let line =
         format!("{seen}{}", "_".repeat(usize::from(wide).saturating_sub(text::width(&seen))));
     paint.put(x, at.y, wide, &line, style);
@@ -209,18 +221,6 @@ fn buttons(form: &Form, paint: &mut Paint<'_, '_>, at: Rect) {
     } else if form.is_on_button() {
         paint.choose(x.saturating_sub(wide + 3), at.y, wide);
     }
-}
-
-fn skip_columns(text: &str, columns: usize) -> String {
-    let mut left = columns;
-    text.chars()
-        .skip_while(|it| {
-            let wide = text::width(it.encode_utf8(&mut [0; 4]));
-            let skip = left > 0;
-            left = left.saturating_sub(wide);
-            skip
-        })
-        .collect()
 }
 
 /// The secret stands alone on its line, without a border, so that it can be marked with a mouse.

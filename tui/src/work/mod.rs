@@ -17,9 +17,9 @@ use volume::names::Names;
 use volume::{Effort, Found, RelPath};
 
 use crate::admin::Admin;
-use crate::effect::{Done, Effect, Message};
+use crate::effect::{Effect, Message};
 use crate::ops::keys::reach;
-use crate::ops::{Desk, Failure, shown};
+use crate::ops::{Desk, Failure};
 use crate::preview::pages::{Pages, Where};
 use crate::preview::{Preview, Whole, preview, whole};
 use crate::text;
@@ -130,6 +130,7 @@ impl Work {
                 self.tell(Message::Readers(path, lines));
             }
             Effect::OpenFile(path, size) => self.open_file(path, size, ticket),
+            Effect::OpenBytes(path, rows) => self.open_bytes(path, rows, ticket),
             Effect::Page(at, lines) => self.page(at, lines, ticket),
             Effect::Find(generation, path, pattern) => {
                 let result = desk.search(&pattern, &path, &mut |it| {
@@ -205,11 +206,19 @@ impl Work {
                 *lock(&self.pages) = Some((path, pages));
                 self.page(Where::From(0), size.1.into(), ticket);
             }
-            Ok(Whole::Lines(lines)) => {
-                let output = Some((shown(&path), lines));
-                self.tell(Message::Done(Ok(Done { output, ..Done::default() })));
-            }
+            Ok(Whole::Lines(lines)) => self.tell(Message::Opened(path, lines)),
             Ok(Whole::Picture(rows)) => self.tell(Message::Pictured(path, rows)),
+            Err(failure) => self.tell(Message::Paged(path, Err(failure))),
+        }
+    }
+
+    fn open_bytes(&self, path: RelPath, rows: usize, ticket: &Ticket) {
+        let opened = self.desk.file(&path).and_then(|it| Ok(Pages::new(it.open()?, false)?));
+        match opened {
+            Ok(pages) => {
+                *lock(&self.pages) = Some((path, pages));
+                self.page(Where::From(0), rows, ticket);
+            }
             Err(failure) => self.tell(Message::Paged(path, Err(failure))),
         }
     }

@@ -196,8 +196,11 @@ fn rel(path: &str) -> RelPath {
 
 #[test]
 fn files() {
-    check("files", |it| {
+    let tell = |it: &mut Told, is_page: bool| {
         it.press("jjjjj j");
+        if is_page && !it.model.has_room_beside() {
+            it.press("i");
+        }
         let rows = [
             ["person", "trip_id", "dep_time"],
             ["100024", "100024_1", "07:42:10"],
@@ -209,14 +212,17 @@ fn files() {
         let facts = vec!["24 columns, about 31 M rows".to_owned()];
         let preview =
             Preview { facts, body, read: 64 << 10, trouble: None, took: Duration::from_millis(3) };
-        let path = it.model.browse.looking.clone().unwrap();
-        it.hear(Message::Previewed(path, Box::new(preview)));
+        if let Some(path) = it.model.browse.looking.clone() {
+            it.hear(Message::Previewed(path, Box::new(preview)));
+        }
         it.hear(Message::Done(Ok(Done {
             text: "moved scorestats-old.png to trash (u undo)".to_owned(),
             ..Done::default()
         })));
         it.list();
-    });
+    };
+    check("files", |it| tell(it, false));
+    check("preview", |it| tell(it, true));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
 use tui::effect::{Effect, Message, Op};
 use tui::model::{Popup, Redraw};
+use tui::preview::Preview;
 use tui::preview::pages::{Page, Where};
 use tui::update::update;
 use volume::RelPath;
@@ -96,6 +97,82 @@ fn a_page_asks_for_the_next_and_for_all_of_itself_when_the_screen_grows() {
     let effects = update(&mut told.model, Message::Resized(200, 60));
     let is_whole = |it: &Effect| matches!(it, Effect::Page(Where::From(0), 54));
     assert!(effects.iter().any(is_whole), "{effects:?}");
+}
+
+#[test]
+fn a_line_longer_than_the_screen_is_read_sideways() {
+    let mut told = told();
+    let mut wide = page(180);
+    wide.lines[0].1 = format!("{}the end of it", "0123456789".repeat(7));
+    told.hear(Message::Paged(RelPath::default(), Ok(wide.clone())));
+    assert!(!told.drawn().contains("the end of it"));
+    key(&mut told, KeyCode::Right);
+    assert!(told.drawn().contains("the end of it"));
+    told.hear(Message::Paged(RelPath::default(), Ok(wide)));
+    assert!(told.drawn().contains("the end of it"), "the next page stays there");
+    key(&mut told, KeyCode::Left);
+    assert!(told.drawn().contains(" 0123456789"));
+}
+
+#[test]
+fn what_is_told_of_a_file_leads_on_to_its_bytes() {
+    let mut told = told();
+    let path = RelPath::from_plain(b"runs.sqlite").unwrap();
+    told.hear(Message::Opened(path.clone(), vec!["SQLite  1 table".to_owned()]));
+    let effects = letter(&mut told, 'x');
+    assert!(
+        matches!(effects.as_slice(), [Effect::OpenBytes(of, 18)] if *of == path),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_narrow_screen_gives_the_look_into_a_file_a_page_of_its_own() {
+    let mut told = Told::new((60, 15));
+    let effects = letter(&mut told, 'G');
+    assert!(!effects.iter().any(|it| matches!(it, Effect::Preview(_))), "nobody sees it");
+    let effects = letter(&mut told, 'i');
+    let [Effect::Preview(path)] = effects.as_slice() else { panic!("{effects:?}") };
+    let facts = vec!["picture  30 x 20 pixels".to_owned()];
+    told.hear(Message::Previewed(path.clone(), Box::new(Preview { facts, ..Preview::default() })));
+    assert!(told.drawn().contains("picture  30 x 20 pixels"));
+    let effects = letter(&mut told, 'i');
+    assert!(matches!(effects.as_slice(), [Effect::Readers(_)]), "{effects:?}");
+    letter(&mut told, 'i');
+    assert!(told.drawn().contains("ITERS/"));
+}
+
+#[test]
+fn the_list_says_as_much_as_is_wanted() {
+    let mut told = told();
+    let has = |told: &Told| {
+        let row =
+            told.drawn().lines().nth(6).unwrap_or_default().chars().take(51).collect::<String>();
+        assert!(row.contains("output_allVehicles.xml.gz"), "{row}");
+        (row.contains("MB"), row.contains("Nov"))
+    };
+    assert_eq!(has(&told), (true, true));
+    for wanted in [(false, false), (true, false), (false, true), (true, true)] {
+        letter(&mut told, 'v');
+        assert_eq!(has(&told), wanted);
+    }
+    letter(&mut told, 'G');
+    assert!(told.model.browse.looking.is_some());
+    letter(&mut told, 'P');
+    assert!(told.model.browse.looking.is_none() && !told.drawn().contains('│'));
+}
+
+#[test]
+fn a_folder_that_changes_does_not_blank_what_was_seen_of_a_file() {
+    let mut told = told();
+    letter(&mut told, 'G');
+    let path = told.model.browse.looking.clone().unwrap();
+    let facts = vec!["30 x 20 pixels".to_owned()];
+    told.hear(Message::Previewed(path, Box::new(Preview { facts, ..Preview::default() })));
+    told.list();
+    assert!(told.drawn().contains("30 x 20 pixels"));
+    letter(&mut told, 'k');
+    assert!(!told.drawn().contains("30 x 20 pixels"));
 }
 
 #[test]
