@@ -95,10 +95,12 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
     install_panic_hook();
     let mut tty = Tty::open()?;
     let (inbox, mut messages) = mpsc::channel(INBOX);
-    let look = Look::new(&cli.screen, &|name| std::env::var(name).ok());
+    let kept = desk.volume.console_look().unwrap_or_default();
+    let look = Look::new(&cli.screen, &kept, &|name| std::env::var(name).ok());
     let mut model =
         Model::new(look, desk.folder.display().to_string(), tty.size(), Timestamp::now());
     let console = format!("{}-{}", std::process::id(), Timestamp::now().as_millisecond());
+    tty.mouse(model.look.mouse);
     let work = Work::new(desk, console, inbox);
     let mut screen = Screen::new(model.size)?;
     for effect in start(&mut model) {
@@ -186,12 +188,14 @@ fn perform(
             match effect {
                 Effect::Suspend => {
                     tty.suspend()?;
+                    tty.mouse(model.look.mouse);
                     model.redraw = Redraw::All;
                 }
                 // OSC 52: the terminal may keep it, or not know it.
                 Effect::Copy(text) => {
                     tty.send(format!("\x1b]52;c;{}\x07", STANDARD.encode(&text)).as_bytes());
                 }
+                Effect::Mouse(is_taken) => tty.mouse(is_taken),
                 effect => work.begin(effect),
             }
         }

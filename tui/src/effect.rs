@@ -1,9 +1,11 @@
 //! What the console asks of the world, and what it hears back: plain data, both.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
+use volume::console_look::ConsoleLook;
 use volume::key_sheet::{NewKey, OldKey, Row, SheetVersion};
 use volume::names::Names;
 use volume::scan::{Searching, Usage};
@@ -16,6 +18,7 @@ use crate::model::Undo;
 use crate::ops::Failure;
 use crate::ops::keys::{KeyEdit, Keys};
 use crate::ops::trash::TrashEntry;
+use crate::palette::Completion;
 use crate::preview::Preview;
 use crate::preview::pages::{Page, Where};
 
@@ -59,6 +62,8 @@ pub enum Op {
 pub enum Effect {
     /// Read a folder.
     List(u64, RelPath),
+    /// Read the folder above.
+    ListAbove(RelPath),
     /// See whether a folder has changed since it was read.
     LookAgain(u64, RelPath),
     /// Look up sizes and dates: these first, then all others.
@@ -67,6 +72,8 @@ pub enum Effect {
     Count(u64, Vec<(usize, RelPath)>),
     /// Who can read a path.
     Readers(RelPath),
+    /// Where a path is read.
+    Address(RelPath),
     /// Look into a file, when the cursor has rested on it for a moment.
     Preview(RelPath),
     /// Open a file to be looked at as a whole, in so many columns and rows.
@@ -95,6 +102,14 @@ pub enum Effect {
     AskServer(u64),
     /// What the server knows of the keys.
     AskKeys,
+    /// How a line of the palette may go on.
+    Complete(String),
+    /// Find the place that somebody named.
+    Goto(OsString),
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
+    /// Keep how the console is liked to look.
+    KeepLook(ConsoleLook),
     /// Put a text where the operator's own computer can paste it from.
     Copy(String),
     /// Stop the process, as the shell does.
@@ -114,6 +129,8 @@ pub enum Message {
     Disturbed,
     /// A folder was read.
     Listed(u64, Result<Arc<Names>, Failure>),
+    /// The folder above was read.
+    ListedAbove(RelPath, Arc<Names>),
     /// A folder has changed since it was read.
     Changed(u64),
     /// Names were looked up, by their numbers.
@@ -122,6 +139,8 @@ pub enum Message {
     Counted(u64, Vec<(usize, usize)>),
     /// Who can read a path, in lines.
     Readers(RelPath, Result<Vec<String>, Failure>),
+    /// Where a path is read.
+    Addressed(RelPath, String),
     /// A file was looked into.
     Previewed(RelPath, Box<Preview>),
     /// A page of the file that is open.
@@ -138,6 +157,10 @@ pub enum Message {
     Progress(String),
     /// A change is over.
     Done(Result<Done, Failure>),
+    /// How a line of the palette may go on.
+    Completed(String, Completion),
+    /// The folder that somebody named, and the name in it that is meant.
+    Went(Result<(RelPath, Option<Vec<u8>>), Failure>),
     /// The keys were read.
     KeysRead(Result<Keys, Failure>),
     /// The trash was read.

@@ -47,6 +47,7 @@ pub enum Act {
     ColumnsLeft,
     ColumnsRight,
     Info,
+    Address,
     Share,
     AddKey,
     RotateKey,
@@ -181,6 +182,14 @@ pub const BINDINGS: &[Binding] = &[
     row(Act::TogglePreview, &["P"], Browse, "", "look into files, or not", ScreenOnly),
     row(Act::ColumnsLeft, &["<"], Browse, "", "columns of a table further left", ScreenOnly),
     row(Act::ColumnsRight, &[">"], Browse, "", "and further right", ScreenOnly),
+    row(
+        Act::Address,
+        &["c"],
+        Browse,
+        "",
+        "its address alone on a line, to be copied",
+        Command("info berlin/a"),
+    ),
     row(Act::Share, &["S"], Browse, "", "make an address to pass on", Command("share berlin/a")),
     row(Act::AddKey, &["a"], Keys, "add", "make a key", Command("keys add kmt")),
     row(

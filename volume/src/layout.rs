@@ -20,6 +20,9 @@ pub const NEW_SUFFIX: &str = ".new";
 /// When each key was last used, in the service's folder.
 pub const KEY_USE_FILE: &str = "key-use.json";
 
+/// How the console is liked to look, in the service's folder.
+pub const CONSOLE_FILE: &str = "console.json";
+
 /// What is on its way in, in the service's folder, until one rename makes it visible.
 pub const STAGING_FOLDER: &str = "staging";
 
@@ -85,6 +88,7 @@ mod tests {
         let wormhole = format!("{SERVICE_FOLDER}/{WORMHOLE_FILE}");
         let journal = format!("{SERVICE_FOLDER}/{JOURNAL_FILE}");
         let key_use = format!("{SERVICE_FOLDER}/{KEY_USE_FILE}");
+        let console = format!("{SERVICE_FOLDER}/{CONSOLE_FILE}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
         let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
         let names = [
@@ -101,6 +105,7 @@ mod tests {
             &journal,
             BROKEN_JOURNAL_FILE,
             &key_use,
+            &console,
             &trashed,
             &info,
             TRASH_INFO_SUFFIX,

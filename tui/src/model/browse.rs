@@ -69,6 +69,32 @@ pub struct Browse {
     pub info: Option<Vec<String>>,
 }
 
+/// The folders around the one that is shown: those of the folder above.
+#[derive(Debug)]
+pub struct Above {
+    /// Which folder that is.
+    pub path: RelPath,
+    /// Its names, once they are read.
+    pub names: Option<Arc<Names>>,
+    /// How many of them are folders, which come first.
+    pub folders: usize,
+}
+
+impl Above {
+    /// Takes its names in.
+    pub fn learn(&mut self, names: Arc<Names>) {
+        let is_folder = |it: &usize| names.get(*it).is_some_and(|it| it.kind == Kind::Folder);
+        self.folders = (0..names.len()).take_while(is_folder).count();
+        self.names = Some(names);
+    }
+
+    /// The place of one of its folders.
+    pub fn position(&self, name: &[u8]) -> Option<usize> {
+        let names = self.names.as_ref()?;
+        (0..self.folders).find(|it| names.get(*it).is_some_and(|it| it.bytes == name))
+    }
+}
+
 /// How names are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order {

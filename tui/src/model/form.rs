@@ -16,6 +16,8 @@ pub struct Form {
     pub button: &'static str,
     /// Which field has the cursor; behind the fields come the two buttons.
     pub focus: usize,
+    /// What could be filled in.
+    pub below: Vec<String>,
     /// What is wrong with what was filled in.
     pub error: Option<String>,
     /// What it is for.
@@ -76,8 +78,8 @@ pub enum Purpose {
 impl Form {
     /// With the cursor in the first field, or on `Cancel` where there is none.
     pub fn new(title: impl Into<String>, button: &'static str, purpose: Purpose) -> Form {
-        let (text, fields) = (Vec::new(), Vec::new());
-        Form { title: title.into(), text, fields, button, focus: 1, error: None, purpose }
+        let (title, text, fields, below) = (title.into(), Vec::new(), Vec::new(), Vec::new());
+        Form { title, text, fields, button, focus: 1, below, error: None, purpose }
     }
 
     /// One more line to read.

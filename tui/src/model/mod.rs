@@ -9,12 +9,14 @@ mod keys;
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 use volume::RelPath;
+use volume::console_look::ConsoleLook;
 use volume::space::Space;
 
 pub use activity::{ActivityScreen, Server};
-pub use browse::{Browse, Filter, Finding, Job, Measuring, Order};
+pub use browse::{Above, Browse, Filter, Finding, Job, Measuring, Order};
 pub use form::{Field, FieldKind, Form, Purpose};
 pub use input::Input;
 pub use keys::{KeysScreen, Meant};
@@ -43,6 +45,8 @@ pub struct Model {
     pub screen: Screen,
     /// The files.
     pub browse: Browse,
+    /// The folders around, where there is room to show them.
+    pub above: Option<Above>,
     /// The keys.
     pub keys: KeysScreen,
     /// What goes on.
@@ -65,6 +69,8 @@ pub struct Model {
 
 /// From so many columns on there is room beside a list.
 pub const BESIDE: u16 = 70;
+/// From so many on also for the folders around.
+const AROUND: u16 = 150;
 
 /// How it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +85,8 @@ pub struct Look {
     pub columns: Columns,
     /// Whether files are looked into.
     pub preview: bool,
+    /// Whether the mouse is taken.
+    pub mouse: bool,
 }
 
 /// What a list says of each name.
@@ -109,19 +117,34 @@ impl Columns {
 }
 
 impl Look {
-    /// As the arguments and the environment have it. Only an explicit `C` or `POSIX` locale means ASCII: over ssh
+    /// As the arguments, the environment and the volume have it. Only an explicit `C` or `POSIX` locale means ASCII: over ssh
     /// none is told.
-    pub fn new(args: &ScreenArgs, environment: &dyn Fn(&str) -> Option<String>) -> Look {
+    pub fn new(
+        args: &ScreenArgs,
+        kept: &ConsoleLook,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Look {
         let variable = |name| environment(name).filter(|it| !it.is_empty());
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable);
         let no_color = variable("NO_COLOR").is_some() || args.mono;
         let no_colors_known =
             matches!(variable("TERM").as_deref(), Some("vt100" | "vt102" | "vt220"));
         let mono = no_color || no_colors_known;
-        let ascii = args.ascii || matches!(locale.as_deref(), Some("C" | "POSIX"));
-        let theme = if mono { ThemeName::Mono } else { args.theme.unwrap_or(ThemeName::Dark) };
+        let ascii = args.ascii || kept.ascii || matches!(locale.as_deref(), Some("C" | "POSIX"));
+        let kept_theme = || ThemeName::from_str(kept.theme.as_deref()?, true).ok();
+        let theme = if mono {
+            ThemeName::Mono
+        } else {
+            args.theme.or_else(kept_theme).unwrap_or(ThemeName::Dark)
+        };
         let columns = Columns::default();
-        Look { theme, ascii, read_only: args.read_only, columns, preview: true }
+        Look { theme, ascii, read_only: args.read_only, columns, preview: true, mouse: kept.mouse }
+    }
+
+    /// What of it is kept for the next time.
+    pub fn to_keep(self) -> ConsoleLook {
+        let theme = self.theme.to_possible_value().map(|it| it.get_name().to_owned());
+        ConsoleLook { theme, ascii: self.ascii, mouse: self.mouse }
     }
 }
 
@@ -248,6 +271,7 @@ impl Model {
             folder,
             screen: Screen::default(),
             browse: Browse::default(),
+            above: None,
             keys: KeysScreen::default(),
             activity: ActivityScreen::default(),
             popup: None,
@@ -277,6 +301,12 @@ impl Model {
     /// Whether there is room beside a list.
     pub fn has_room_beside(&self) -> bool {
         self.size.0 >= BESIDE
+    }
+
+    /// The folder above, if the folders around are to be seen.
+    pub fn wants_above(&self) -> Option<RelPath> {
+        let is_list = self.browse.finding.is_none() && self.browse.measuring.is_none();
+        self.browse.path.parent().filter(|_| is_list && self.size.0 >= AROUND)
     }
 
     /// Whether a look into a file is to be seen.

@@ -122,6 +122,14 @@ fn sequence(rest: &[u8]) -> Step {
     };
     let used = end + 3;
     let parameters = rest.get(..end).unwrap_or_default();
+    if let Some(mouse) = parameters.strip_prefix(b"<") {
+        // The wheel; buttons mean nothing.
+        return match mouse.split(|it| *it == b';').next() {
+            Some(b"64") => Step::Key(plain(KeyCode::Up), used),
+            Some(b"65") => Step::Key(plain(KeyCode::Down), used),
+            _ => Step::Skip(used),
+        };
+    }
     match rest.get(end) {
         Some(b'~') => {
             let number = parameters.split(|it| *it == b';').next().unwrap_or_default();
@@ -181,6 +189,7 @@ mod tests {
         assert_eq!(codes(b"\r\n\t\x7f\x08"), [Enter, Enter, Tab, Backspace, Backspace]);
         assert_eq!(Keys::default().feed(b"\x03"), [control('c')]);
         assert_eq!(codes(b"\x1b[1;5B\x1b[99~x"), [Down, Char('x')]);
+        assert_eq!(codes(b"\x1b[<64;3;7M\x1b[<65;3;7M\x1b[<0;3;7M\x1b[<0;3;7m"), [Up, Down]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +11,24 @@ use rustix::termios::{OptionalActions, Termios, tcsetattr};
 
 /// Leaves the alternate screen, shows the cursor, default colours.
 const LEAVE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
+/// Wheel and buttons are told of, as SGR has it; and not any more.
+const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+const LEAVE_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 /// A line that takes nothing for so long is not waited for.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The terminal that is in use, and how it was. Here and not with its owner, because a panic must find it.
 static IN_USE: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
+
+/// Whether the mouse is taken.
+static MOUSE: AtomicBool = AtomicBool::new(false);
+
+/// What takes the mouse or gives it back, where that is a change.
+pub(super) fn mouse(is_taken: bool) -> Option<&'static [u8]> {
+    let was_taken = MOUSE.swap(is_taken, Ordering::Relaxed);
+    let change = if is_taken { TAKE_MOUSE } else { LEAVE_MOUSE };
+    (was_taken != is_taken).then_some(change)
+}
 
 /// The terminal is in use from now on.
 pub(super) fn remember(tty: OwnedFd, before: Termios) {
@@ -25,7 +39,8 @@ pub(super) fn remember(tty: OwnedFd, before: Termios) {
 pub(super) fn restore() {
     let in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some((tty, before)) = in_use else { return };
-    let mut rest = LEAVE;
+    let leave = [mouse(false).unwrap_or_default(), LEAVE].concat();
+    let mut rest = leave.as_slice();
     while !rest.is_empty() {
         match rustix::io::write(&tty, rest) {
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),

@@ -92,6 +92,13 @@ impl Tty {
         self.pending.borrow_mut().extend_from_slice(bytes);
     }
 
+    /// Takes the mouse, or leaves it to the terminal.
+    pub fn mouse(&self, is_taken: bool) {
+        if let Some(change) = restore::mouse(is_taken) {
+            self.send(change);
+        }
+    }
+
     /// Lets go out what the line takes now. Fails where it is gone.
     pub async fn flush(&self) -> io::Result<()> {
         let mut ready = self.fd.writable().await?;

@@ -6,7 +6,7 @@ use super::browse::moved;
 use crate::admin::ActivityNow;
 use crate::effect::Effect;
 use crate::key::Act;
-use crate::model::{Input, Model, Popup, Redraw, Screen, Server};
+use crate::model::{Input, Model, Popup, Reading, Redraw, Screen, Server};
 use crate::ops::Failure;
 
 /// The server answered, or did not.
@@ -68,7 +68,8 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         Act::Details => {
             if let Some(request) = screen.wanted().nth(screen.row()) {
                 let title = format!("Request at {}", request.time.strftime("%H:%M:%S"));
-                model.popup = Some(Popup::Text(title, request.details(), 0));
+                let lines = request.details();
+                model.popup = Some(Popup::Text(Reading { title, lines, ..Reading::default() }));
             }
         }
         Act::FilterRequests => {

@@ -12,8 +12,8 @@ use crate::cli::Sort;
 use crate::effect::{Effect, Message, Op};
 use crate::key::{self, Act, Place};
 use crate::model::{
-    Filter, Finding, Form, Input, Measuring, Menu, Model, Order, Popup, Purpose, Reading, Redraw,
-    scrolled,
+    Above, Filter, Finding, Form, Input, Measuring, Menu, Model, Order, Popup, Purpose, Reading,
+    Redraw, Secret, scrolled,
 };
 use crate::ops::files::suffix;
 use crate::ops::shown;
@@ -25,6 +25,9 @@ pub(super) fn read(model: &mut Model) -> Vec<Effect> {
     let browse = &mut model.browse;
     browse.generation += 1;
     browse.info = None;
+    // It may have changed as well.
+    model.above = None;
+    let browse = &model.browse;
     vec![Effect::List(browse.generation, browse.path.clone())]
 }
 
@@ -36,7 +39,7 @@ pub(super) fn read_again(model: &mut Model) -> Vec<Effect> {
 }
 
 /// Goes to a folder, with the cursor on a name if one is given.
-fn go(model: &mut Model, path: RelPath, go_to: Option<Vec<u8>>) -> Vec<Effect> {
+pub(super) fn go(model: &mut Model, path: RelPath, go_to: Option<Vec<u8>>) -> Vec<Effect> {
     let browse = &mut model.browse;
     let generation = browse.generation;
     let (sort, job) = (browse.sort, browse.job.take());
@@ -85,6 +88,16 @@ pub(super) fn look_into(model: &mut Model) -> Option<Effect> {
     wanted.map(Effect::Preview)
 }
 
+/// Reads the folder above, if that is another one than before.
+pub(super) fn look_above(model: &mut Model) -> Option<Effect> {
+    let path = model.wants_above()?;
+    if model.above.as_ref().is_some_and(|it| it.path == path) {
+        return None;
+    }
+    model.above = Some(Above { path: path.clone(), names: None, folders: 0 });
+    Some(Effect::ListAbove(path))
+}
+
 /// News of the files.
 pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
@@ -123,6 +136,13 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
                     effects
                 }
             }
+        }
+        Message::ListedAbove(path, names) => {
+            if let Some(above) = model.above.as_mut().filter(|it| it.path == path) {
+                above.learn(names);
+                model.dirty(Redraw::Now);
+            }
+            Vec::new()
         }
         Message::Changed(generation) if generation == model.browse.generation => {
             // Not under the hands of somebody who types or answers.
@@ -182,6 +202,17 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
         }
         Message::Pictured(path, rows) => {
             model.popup = Some(Popup::Picture(path, rows));
+            model.dirty(Redraw::Now);
+            Vec::new()
+        }
+        Message::Addressed(path, secret) => {
+            let title = format!("Address of {}", text::cut(&shown(&path), 50));
+            let below = [
+                "y copies it, if your terminal allows; otherwise mark the line above.",
+                "It opens with a key that covers it; S makes one that needs none.",
+            ];
+            let below = below.map(str::to_owned).to_vec();
+            model.popup = Some(Popup::Secret(Secret { title, secret, below, button: "Close" }));
             model.dirty(Redraw::Now);
             Vec::new()
         }
@@ -418,6 +449,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         }
         Act::Usage => return measure(model, model.browse.path.clone()),
         Act::Info => return act_info(model),
+        Act::Address => return subject(model).map(Effect::Address).into_iter().collect(),
         Act::Share => {
             let Some(path) = subject(model) else { return Vec::new() };
             let title = format!("Share {}", text::cut(&shown(&path), 50));
@@ -444,7 +476,8 @@ fn act_info(model: &mut Model) -> Vec<Effect> {
         model.browse.page = false;
         return Vec::new();
     }
-    if !model.has_room_beside() && !model.browse.page {
+    let is_file = model.browse.current().is_some_and(|it| it.kind == Kind::File);
+    if is_file && !model.has_room_beside() && !model.browse.page {
         model.browse.page = true;
         return Vec::new();
     }

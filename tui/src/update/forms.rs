@@ -6,7 +6,7 @@ use volume::key_sheet::{Column, NewKey, OldKey};
 use volume::keys::Scope;
 use volume::uploads::Exists;
 
-use super::browse;
+use super::{browse, palette};
 use crate::effect::{Effect, Op};
 use crate::model::{FieldKind, Form, Model, Purpose};
 use crate::ops::keys::KeyEdit;
@@ -76,7 +76,7 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
             parse_end(until, now).map_err(|it| it.what)?;
             Op::Share(path.clone(), until.to_owned())
         }
-        Purpose::Palette => Op::Command(form.value(":").to_owned()),
+        Purpose::Palette => return palette::run(model, form.value(":")),
         Purpose::AddKey => {
             let scope = if form.chosen("May") == 0 { Scope::Read } else { Scope::Write };
             let new = NewKey {

@@ -5,6 +5,7 @@ mod activity;
 mod browse;
 mod forms;
 mod keys;
+mod palette;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::admin::KeysNow;
 use crate::effect::{Done, Effect, Message, Op};
+use crate::help::TOPICS;
 use crate::key::{self, Act};
 use crate::model::{
     Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Reading, Redraw, Screen, Secret, Server,
@@ -20,6 +22,7 @@ use crate::model::{
 };
 use crate::ops::Failure;
 use crate::preview::pages::Where;
+use crate::text;
 
 /// How often what may have changed elsewhere is looked at.
 const LOOK_EVERY: i64 = 5;
@@ -40,6 +43,7 @@ pub fn start(model: &mut Model) -> Vec<Effect> {
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let mut effects = take_in(model, message);
     effects.extend(browse::look_into(model));
+    effects.extend(browse::look_above(model));
     effects
 }
 
@@ -91,6 +95,20 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
                 }
                 Err(failure) => model.complain(failure.what),
             }
+            Vec::new()
+        }
+        Message::Completed(line, completion) => {
+            palette::completed(model, &line, completion);
+            Vec::new()
+        }
+        Message::Went(Ok((folder, name))) => {
+            model.screen = Screen::Browse;
+            model.dirty(Redraw::Now);
+            browse::go(model, folder, name)
+        }
+        Message::Went(Err(failure)) => {
+            model.dirty(Redraw::Now);
+            model.complain(failure.what);
             Vec::new()
         }
         Message::KeysRead(result) => keys::read(model, result),
@@ -218,8 +236,9 @@ pub fn act_on(model: &mut Model, act: Act) -> Vec<Effect> {
         Act::Help => model.popup = Some(Popup::Help(Input::default(), 0)),
         Act::Palette => {
             let form = Form::new("Command", "Run", Purpose::Palette);
-            let hint = "as on the command line: ls, find trips, keys add kmt, doctor, …";
-            open(model, form.text(":", Input::default(), hint));
+            let mut form = form.text(":", Input::default(), "");
+            form.below = vec!["as on the command line: find trips, keys add kmt, doctor; and goto, theme, ascii, mouse, about".to_owned()];
+            open(model, form);
         }
         Act::BrowseScreen => return show(model, Screen::Browse),
         Act::KeysScreen => return show(model, Screen::Keys),
@@ -264,7 +283,6 @@ fn changes_something(act: Act) -> bool {
             | Act::ToggleKey
             | Act::MendKey
             | Act::SealKey
-            | Act::Palette
     )
 }
 
@@ -348,11 +366,20 @@ fn aside(key: KeyEvent, column: usize, width: u16) -> usize {
 
 fn popup_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let rows = model.list_rows();
+    let room = usize::from(model.size.0).saturating_sub(2);
     let Some(mut popup) = model.popup.take() else { return Vec::new() };
     match &mut popup {
         Popup::Help(input, top) => match key.code {
             KeyCode::Esc | KeyCode::F(1) => return Vec::new(),
             KeyCode::Char('q' | '?') if input.text().is_empty() => return Vec::new(),
+            KeyCode::Char(digit @ '1'..='9') if input.text().is_empty() => {
+                let at = digit.to_digit(10).and_then(|it| usize::try_from(it - 1).ok());
+                if let Some(topic) = at.and_then(|it| TOPICS.get(it)) {
+                    let lines = topic.lines.iter().flat_map(|it| text::wrapped(it, room)).collect();
+                    let title = format!("Help: {}", topic.title);
+                    popup = Popup::Text(Reading { title, lines, ..Reading::default() });
+                }
+            }
             KeyCode::Down => *top += 1,
             KeyCode::Up => *top = top.saturating_sub(1),
             KeyCode::PageDown => *top += rows,
@@ -412,6 +439,7 @@ fn popup_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         }
         Popup::Secret(secret) => match key.code {
             KeyCode::Enter => return Vec::new(),
+            KeyCode::Esc if secret.button == "Close" => return Vec::new(),
             KeyCode::Char('y') => {
                 let effect = Effect::Copy(secret.secret.clone());
                 model.say("sent to your terminal's clipboard, if it takes such");
@@ -451,6 +479,11 @@ fn popup_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 }
                 _ => {}
             }
+        }
+        Popup::Form(form) if palette::is_asked(form, key) => {
+            let effects = vec![Effect::Complete(form.value(":").to_owned())];
+            model.popup = Some(popup);
+            return effects;
         }
         Popup::Form(form) => {
             if let Some(effects) = forms::key(model, form, key) {

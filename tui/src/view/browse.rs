@@ -6,10 +6,12 @@ use volume::names::Kind;
 use super::WIDEST_LIST;
 use super::paint::Paint;
 use crate::cli::Sort;
-use crate::model::{Browse, Columns, Finding, Measuring, Model};
+use crate::model::{Above, Browse, Columns, Finding, Measuring, Model};
 use crate::ops::shown;
 use crate::text;
 
+/// Columns of the folders around.
+const AROUND: u16 = 28;
 /// Columns of a size, and of a date, with the space around them.
 const SIZE: u16 = 12;
 const DATE: u16 = 9;
@@ -95,18 +97,42 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     } else {
         area.width.min(WIDEST_LIST)
     };
+    let area = match &model.above {
+        Some(above) if model.wants_above().is_some() => around(model, above, paint, area),
+        _ => area,
+    };
+    let width = width.min(area.width);
     list(model, browse, paint, Rect { width, ..area });
     if has_pane {
-        paint.divide(width, area.y, area.height);
-        let rest = Rect { x: width + 2, width: area.width - width - 2, ..area };
+        let x = area.x + width;
+        paint.divide(x, area.y, area.height);
+        let rest = Rect { x: x + 2, width: area.width - width - 2, ..area };
         beside(model, browse, browse.info.as_ref(), paint, rest);
     }
+}
+
+/// The folders around this one, on the left. Returns the room that is left.
+fn around(model: &Model, above: &Above, paint: &mut Paint<'_, '_>, area: Rect) -> Rect {
+    paint.divide(area.x + AROUND, area.y, area.height);
+    let here = model.browse.path.file_name().and_then(|it| above.position(it)).unwrap_or(0);
+    let (rows, room) = (usize::from(area.height), AROUND.saturating_sub(4));
+    paint.put(area.x + 1, area.y, AROUND - 2, &shown(&above.path), paint.bold());
+    let top = here.saturating_sub(rows / 2).min((above.folders + 1).saturating_sub(rows));
+    for (y, index) in (area.y + 1..area.y + area.height).zip(top..above.folders) {
+        let Some(name) = above.names.as_ref().and_then(|it| it.get(index)) else { break };
+        if index == here {
+            paint.put(area.x + 1, y, 1, paint.cursor_mark(), paint.bold());
+        }
+        let style = if index == here { paint.bold() } else { paint.folder() };
+        paint.put(area.x + 3, y, room, &format!("{}/", text::escape(name.bytes)), style);
+    }
+    Rect { x: area.x + AROUND + 1, width: area.width - AROUND - 1, ..area }
 }
 
 fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
     if let Some(trouble) = &browse.trouble {
         return paint.put(
-            3,
+            area.x + 3,
             area.y,
             area.width - 3,
             &format!("{trouble}. h goes back, R reads again."),
@@ -114,7 +140,7 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
         );
     }
     let Some(names) = &browse.names else {
-        return paint.put(3, area.y, area.width - 3, "reading ...", paint.dim());
+        return paint.put(area.x + 3, area.y, area.width - 3, "reading ...", paint.dim());
     };
     let columns = model.look.columns;
     let size_room = if matches!(columns, Columns::All | Columns::Sizes) { SIZE } else { 0 };
@@ -130,22 +156,22 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
         let index = browse.index(row);
         let is_selected = index.is_some_and(|it| browse.selected.contains(&it));
         if is_meant && is_selected {
-            paint.put(0, y, 1, paint.selected_mark(), paint.bold());
+            paint.put(area.x, y, 1, paint.selected_mark(), paint.bold());
         }
         let mark = match (is_meant, is_selected) {
             (true, _) => paint.cursor_mark(),
             (false, true) => paint.selected_mark(),
             (false, false) => " ",
         };
-        paint.put(1, y, 1, mark, paint.bold());
+        paint.put(area.x + 1, y, 1, mark, paint.bold());
         match index.and_then(|it| Some((it, names.get(it)?))) {
-            None => paint.put(3, y, name_room, "..", paint.folder()),
+            None => paint.put(area.x + 3, y, name_room, "..", paint.folder()),
             Some((index, name)) => {
                 let is_folder = name.kind == Kind::Folder;
                 let slash = if is_folder { "/" } else { "" };
                 let style = if is_folder { paint.folder() } else { paint.plain() };
                 let shown = format!("{}{slash}", text::escape(name.bytes));
-                paint.put(3, y, name_room, &shown, style);
+                paint.put(area.x + 3, y, name_room, &shown, style);
                 let size = match (is_folder, browse.stats.get(index).copied().flatten()) {
                     (true, _) => browse
                         .counts
@@ -156,16 +182,16 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
                     (false, Some(Some(stat))) => text::bytes(stat.len),
                 };
                 if size_room > 0 {
-                    paint.right(y, area.width - date_room, &size, paint.plain());
+                    paint.right(y, area.x + area.width - date_room, &size, paint.plain());
                 }
                 if let Some(stat) = browse.stat(index).filter(|_| date_room > 0) {
                     let date = text::short_day(text::timestamp(stat.modified), model.now);
-                    paint.put(area.width - DATE + 2, y, DATE - 2, &date, paint.plain());
+                    paint.put(area.x + area.width - DATE + 2, y, DATE - 2, &date, paint.plain());
                 }
             }
         }
         if is_meant {
-            paint.choose(0, y, area.width);
+            paint.choose(area.x, y, area.width);
         }
     }
     if browse.order.is_empty() {
@@ -178,7 +204,7 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
             None => "Empty folder.".to_owned(),
         };
         let y = area.y + u16::from(browse.has_parent());
-        paint.put(3, y, area.width - 3, &hint, paint.dim());
+        paint.put(area.x + 3, y, area.width - 3, &hint, paint.dim());
     }
 }
 

@@ -3,8 +3,9 @@
 use ratatui::layout::Rect;
 
 use super::paint::Paint;
+use crate::help::TOPICS;
 use crate::key::{BINDINGS, Binding, Place, Twin};
-use crate::model::Input;
+use crate::model::{Input, Model};
 
 /// A line of it: a heading, or keys and what they do.
 enum Line {
@@ -13,23 +14,14 @@ enum Line {
     Text(&'static str),
 }
 
-const TOPICS: &[&str] = &[
-    "If the line drops, nothing on the volume is harmed. Is your own screen odd then? Type: reset",
-    "Times are UTC. A kilobyte is a thousand bytes. A name's odd letters are shown as escapes: \\n, \\x1b, \\xE9.",
-    "Deleted things lie in the trash for 30 days: u undoes, t shows them, X empties it.",
-    "Keys work from the next request on. The old Python server must be restarted to learn of a change.",
-    "For good colours on a light background: sounding --theme light; without any: --mono or NO_COLOR=1.",
-    "Without a screen: sounding --help. Commands also work here behind a colon.",
-];
-
 pub(super) fn draw(
     paint: &mut Paint<'_, '_>,
     area: Rect,
     input: &Input,
     top: usize,
-    has_room: bool,
+    model: &Model,
 ) {
-    let lines = lines(&input.text().to_lowercase());
+    let lines = lines(&input.text().to_lowercase(), model.place());
     let top = top.min(lines.len().saturating_sub(usize::from(area.height)));
     for (y, line) in (area.y..area.y + area.height).zip(lines.iter().skip(top)) {
         match line {
@@ -38,7 +30,9 @@ pub(super) fn draw(
             Line::Keys(binding) => {
                 paint.put(3, y, 18, &binding.keys.join(" "), paint.bold());
                 let twin = match binding.twin {
-                    Twin::Command(command) if has_room => format!("sounding {command}"),
+                    Twin::Command(command) if model.has_room_beside() => {
+                        format!("sounding {command}")
+                    }
                     _ => String::new(),
                 };
                 let room = area.width.saturating_sub(24 + u16::try_from(twin.len()).unwrap_or(0));
@@ -59,14 +53,16 @@ pub(super) fn draw(
     }
 }
 
-fn lines(wanted: &str) -> Vec<Line> {
-    let places = [
+fn lines(wanted: &str, here: Place) -> Vec<Line> {
+    let mut places = [
         (Place::Move, "Move"),
-        (Place::Everywhere, "Everywhere"),
         (Place::Browse, "Files (1)"),
         (Place::Keys, "Keys (4)"),
         (Place::Activity, "Activity (5)"),
+        (Place::Everywhere, "Everywhere"),
     ];
+    // What works where the question was asked comes first.
+    places.sort_by_key(|it| (it.0 != Place::Move, it.0 != here, it.0 != Place::Everywhere));
     let mut lines = Vec::new();
     for (place, heading) in places {
         let matches = |it: &&Binding| {
@@ -80,11 +76,20 @@ fn lines(wanted: &str) -> Vec<Line> {
             lines.extend(found);
         }
     }
-    let topics = TOPICS.iter().filter(|it| it.to_lowercase().contains(wanted));
-    let topics: Vec<Line> = topics.map(|it| Line::Text(it)).collect();
-    if !topics.is_empty() {
-        lines.push(Line::Heading("To know"));
-        lines.extend(topics);
+    // Whoever looks for something finds it in the pages too.
+    for topic in TOPICS.iter().filter(|_| !wanted.is_empty()) {
+        let found = topic.lines.iter().filter(|it| it.to_lowercase().contains(wanted));
+        let found: Vec<Line> = found.map(|it| Line::Text(it)).collect();
+        if !found.is_empty() {
+            lines.push(Line::Heading(topic.title));
+            lines.extend(found);
+        }
     }
     lines
+}
+
+/// The pages, and the digits that open them.
+pub(super) fn topics() -> String {
+    let topics = TOPICS.iter().enumerate().map(|(at, it)| format!("{} {}", at + 1, it.title));
+    format!("Topics: {}", topics.collect::<Vec<_>>().join("  "))
 }

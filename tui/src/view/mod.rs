@@ -38,9 +38,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     paint.rule(2, 0, area.width);
     let body = Rect { x: 0, y: 3, width: area.width, height: area.height - 6 };
     match (&model.popup, model.screen) {
-        (Some(Popup::Help(input, top)), _) => {
-            help::draw(&mut paint, body, input, *top, model.has_room_beside())
-        }
+        (Some(Popup::Help(input, top)), _) => help::draw(&mut paint, body, input, *top, model),
         (Some(Popup::Text(it)), _) => {
             popup::lines(&mut paint, body, it.lines.iter().skip(it.top), it.column);
         }
@@ -127,6 +125,11 @@ fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         let before = u16::try_from(text::width(filter.before())).unwrap_or(0) + 3;
         paint.put(0, y, area.width, &label, paint.plain());
         return paint.cursor(before.min(area.width - 1), y);
+    }
+    if let Some(Popup::Help(input, _)) = &model.popup
+        && input.text().is_empty()
+    {
+        return paint.put(1, y, area.width - 1, &help::topics(), paint.plain());
     }
     let mut left = Vec::new();
     if model.screen == Screen::Browse {

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::paint::Paint;
-use crate::model::{Field, FieldKind, Form, Menu, Model, Popup, Secret};
+use crate::model::{Field, FieldKind, Form, Menu, Model, Popup, Purpose, Secret};
 use crate::ops::shown;
 use crate::ops::trash::TrashEntry;
 use crate::text;
@@ -24,7 +24,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
 /// The keys that work in it.
 pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
     let all: &[(&str, &str)] = match popup {
-        Popup::Help(..) => &[("Up Down", "scroll"), ("Esc", "close")],
+        Popup::Help(..) => &[("Up Down", "scroll"), ("1 .. 5", "open a topic"), ("Esc", "close")],
         Popup::Text(it) if it.file.is_some() => {
             &[("Up Down PgDn", "scroll"), ("Left Right", "aside"), ("x", "bytes"), ("Esc", "close")]
         }
@@ -37,13 +37,16 @@ pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
             ("Esc", "close"),
         ],
         Popup::Picture(..) => &[("Esc", "close")],
+        Popup::Form(it) if matches!(it.purpose, Purpose::Palette) => {
+            &[("Tab", "complete"), ("Enter", "do it"), ("Esc", "cancel")]
+        }
         Popup::Form(_) => &[
             ("Tab", "next field"),
             ("Left Right", "choose"),
             ("Enter", "do it"),
             ("Esc", "cancel"),
         ],
-        Popup::Secret(_) => &[("y", "copy"), ("Enter", "I have saved it")],
+        Popup::Secret(_) => &[("y", "copy"), ("Enter", "close")],
         Popup::Menu(_) => &[("letter", "choose"), ("Esc", "cancel")],
         Popup::Trash(..) => &[("Enter", "put back"), ("X", "delete for good"), ("Esc", "close")],
     };
@@ -94,7 +97,9 @@ fn form(form: &Form, paint: &mut Paint<'_, '_>, area: Rect) {
     let error = form.error.iter().flat_map(|it| text::wrapped(&format!("! {it}"), room));
     let fields =
         form.fields.iter().enumerate().flat_map(|(index, it)| rows_of(index, it, field_room));
-    let mut rows: Vec<Row<'_>> = text.chain(fields).chain(error.map(Row::Error)).collect();
+    let below = form.below.iter().flat_map(|it| text::wrapped(it, room)).map(Row::Text);
+    let mut rows: Vec<Row<'_>> =
+        text.chain(fields).chain(error.map(Row::Error)).chain(below).collect();
     rows.push(Row::Space);
     let inner = boxed(paint, area, &form.title, rows.len() + 1);
     // The buttons are always seen, and of the rest what is being filled in and what is wrong with it.

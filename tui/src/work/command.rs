@@ -1,67 +1,76 @@
 //! The palette: a line in the command line's words, and what it printed.
 
-use clap::Parser;
+use std::io::{self, Write};
 
-use crate::cli::Cli;
 use crate::effect::Done;
 use crate::ops::{Desk, Failure};
+use crate::palette::{self, Word};
 use crate::run::{Out, run};
 use crate::text;
 
+/// What a command may print for the screen: more than anybody reads there.
+const MOST: usize = 4 << 20;
+
+/// Takes so much and no more, as a reader does who has enough.
+struct Capped(Vec<u8>);
+
+impl Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = MOST - self.0.len();
+        if room == 0 {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        self.0.extend_from_slice(taken);
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A command of the command line, and what it printed.
 pub(super) fn command(desk: &Desk, line: &str) -> Result<Done, Failure> {
-    let words = words(line)?;
-    let all = std::iter::once("sounding".to_owned()).chain(words);
-    let cli = match Cli::try_parse_from(all) {
-        Ok(cli) => cli,
-        Err(error) => {
-            let lines = error.to_string().lines().map(str::to_owned).collect();
+    let command = match palette::parse(line) {
+        Ok(Word::Command(command)) => command,
+        Ok(_) => return Ok(Done::default()),
+        Err(lines) => {
             return Ok(Done { output: Some((line.to_owned(), lines)), ..Done::default() });
         }
     };
-    let Some(command) = cli.command else { return Ok(Done::default()) };
-    let (mut printed, mut errors) = (Vec::new(), Vec::new());
+    let (mut printed, mut errors) = (Capped(Vec::new()), Capped(Vec::new()));
     let mut out = Out { to: &mut printed, errors: &mut errors, is_screen: true };
-    run(desk, command, &mut out)?;
-    let output = String::from_utf8_lossy(&[errors, printed].concat()).into_owned();
+    let is_cut = match run(desk, command, &mut out) {
+        Err(failure) if failure.is_broken_pipe => true,
+        result => result.map(|_outcome| false)?,
+    };
+    let output = String::from_utf8_lossy(&[errors.0, printed.0].concat()).into_owned();
     // A file's own bytes may be anything.
-    let lines: Vec<String> =
-        output.lines().map(|it| text::escape(it.as_bytes()).replace("\\\\", "\\")).collect();
+    let escaped = output.lines().map(|it| text::escape(it.as_bytes()).replace("\\\\", "\\"));
+    let more = is_cut
+        .then(|| format!("… and more: only the first {} are shown", text::bytes(MOST as u64)));
+    let lines: Vec<String> = escaped.chain(more).collect();
     if lines.is_empty() {
         return Ok(Done { text: format!("done: {line}"), ..Done::default() });
     }
     Ok(Done { output: Some((line.to_owned(), lines)), ..Done::default() })
 }
 
-/// Words as a shell parts them: by spaces, but for those between quotes.
-fn words(line: &str) -> Result<Vec<String>, Failure> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for letter in line.chars() {
-        match (letter, quote) {
-            (_, Some(open)) if letter == open => quote = None,
-            ('"' | '\'', None) => {
-                quote = Some(letter);
-                word.get_or_insert_default();
-            }
-            (' ', None) => words.extend(word.take()),
-            (_, _) => word.get_or_insert_default().push(letter),
-        }
-    }
-    if quote.is_some() {
-        return Err(Failure::new("a quote is not closed"));
-    }
-    words.extend(word);
-    Ok(words)
-}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::DeskArgs;
 
     #[test]
-    fn words_are_parted_as_in_a_shell() {
-        let check = |line: &str, parted: &[&str]| assert_eq!(words(line).unwrap(), parted);
-        check("keys add kmt", &["keys", "add", "kmt"]);
-        check("  mv 'run 1/a b' \"c d\"e '' ", &["mv", "run 1/a b", "c de", ""]);
-        assert!(words("mv 'a").is_err());
+    fn of_a_large_file_only_the_beginning_is_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(place.path().join("huge")).unwrap();
+        file.set_len(20 << 30).unwrap();
+        let args = DeskArgs { volume: place.path().to_owned(), admin: None, url: None };
+        let desk = Desk::open(&args).unwrap();
+        let done = command(&desk, "cat huge").unwrap();
+        let lines = done.output.unwrap().1;
+        assert!(lines.last().unwrap().contains("only the first 4.1 MB"), "{:?}", lines.last());
     }
 }

@@ -7,6 +7,7 @@ mod change;
 mod command;
 mod ticket;
 
+use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use crate::admin::Admin;
 use crate::effect::{Effect, Message};
 use crate::ops::keys::reach;
 use crate::ops::{Desk, Failure};
+use crate::palette;
 use crate::preview::pages::{Pages, Where};
 use crate::preview::{Preview, Whole, preview, whole};
 use crate::text;
@@ -112,6 +114,11 @@ impl Work {
             Effect::List(generation, path) => {
                 self.tell(Message::Listed(generation, desk.names(&path).map(Arc::new)));
             }
+            Effect::ListAbove(path) => {
+                if let Ok(names) = desk.names(&path) {
+                    self.tell(Message::ListedAbove(path, Arc::new(names)));
+                }
+            }
             Effect::LookAgain(generation, path) => self.look_again(generation, &path),
             Effect::Stat(generation, names, wanted) => self.stat(generation, &names, &wanted),
             Effect::Count(generation, folders) => {
@@ -128,6 +135,11 @@ impl Work {
             Effect::Readers(path) => {
                 let lines = readers(desk, &path);
                 self.tell(Message::Readers(path, lines));
+            }
+            Effect::Address(path) => {
+                let is_folder = desk.find(&path).is_ok_and(|it| matches!(it, Found::Folder(_)));
+                let address = desk.address(&path, is_folder);
+                self.tell(Message::Addressed(path, address));
             }
             Effect::OpenFile(path, size) => self.open_file(path, size, ticket),
             Effect::OpenBytes(path, rows) => self.open_bytes(path, rows, ticket),
@@ -169,11 +181,23 @@ impl Work {
                 let known = asked.unwrap_or_else(|| desk.remembered_keys());
                 self.tell(Message::ServerKeys(Ok(known)));
             }
+            Effect::Complete(line) => {
+                let completion = palette::complete(desk, &line);
+                self.tell(Message::Completed(line, completion));
+            }
+            Effect::Goto(path) => self.tell(Message::Went(place(desk, &path))),
+            Effect::KeepLook(look) => {
+                if let Err(error) = desk.volume.keep_console_look(&look) {
+                    let why = Failure::from(error).what;
+                    self.tell(Message::Done(Err(Failure::new(format!("not kept: {why}")))));
+                }
+            }
             // Begun otherwise, or done by the loop itself.
             Effect::Stop
             | Effect::StopChange
             | Effect::Preview(_)
             | Effect::Copy(_)
+            | Effect::Mouse(_)
             | Effect::Suspend => {}
         }
     }
@@ -272,6 +296,18 @@ static SEEN: Mutex<Option<(u64, Option<String>)>> = Mutex::new(None);
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+/// A folder itself, or a file's folder and its name.
+fn place(desk: &Desk, given: &OsStr) -> Result<(RelPath, Option<Vec<u8>>), Failure> {
+    let path = desk.path(given)?;
+    match desk.find(&path)? {
+        Found::Folder(_) => Ok((path, None)),
+        Found::File(_) => {
+            let name = path.file_name().map(<[u8]>::to_vec);
+            Ok((path.parent().unwrap_or_default(), name))
+        }
+    }
+}
+
 /// Who can read a path and where, in lines.
 fn readers(desk: &Desk, path: &RelPath) -> Result<Vec<String>, Failure> {
     let found = desk.find(path)?;

@@ -350,12 +350,15 @@ fn a_share_link_is_made_on_the_spot() {
     );
     console.press("", "berlin/");
     console.press("i", "1 key can read it");
+    console.press("c", "https://x.fly.dev/files/berlin/");
+    console.press("y", "sent to your terminal's clipboard");
+    console.press("\r", "1 key can read it");
     console.press("S", "Share /berlin");
     let seen = console.press("\r", "https://x.fly.dev/share/share-");
     assert!(seen.contains("/berlin/"), "{seen}");
     console.press("y", "sent to your terminal's clipboard");
     let sent = console.bytes();
-    assert!(sent.windows(7).any(|it| it == b"\x1b]52;c;"));
+    assert_eq!(sent.windows(7).filter(|it| it == b"\x1b]52;c;").count(), 2);
     console.press("\r", "sort");
     assert!(!console.text().contains("share-"));
     assert!(place.keys().contains(",read,berlin,"));
@@ -390,6 +393,9 @@ fn help_and_palette_know_the_keys_and_the_commands() {
     let mut console = Console::start(place.0.path());
     console.press("", "berlin/");
     console.press("?", "one line up");
+    console.press("3", "Type: reset");
+    console.press("\x1b", "berlin/");
+    console.press("?", "one line up");
     console.press("revoke", "sounding keys revoke kmt");
     assert!(!console.text().contains("one line up"));
     console.press("\x1b", "berlin/");
@@ -398,6 +404,15 @@ fn help_and_palette_know_the_keys_and_the_commands() {
     console.press("\x1b", "berlin/");
     console.press(":", "Command");
     console.press("lx\r", "unrecognized subcommand");
+    console.press("\x1b", "berlin/");
+    console.press(":goto zu\t", "goto zurich/");
+    console.press("\r", "/zurich ");
+    console.press(":theme mono\r", "kept on the volume");
+    console.type_in("q");
+    assert_eq!(console.status(), 0);
+    let again = Console::start(place.0.path());
+    again.wait("berlin/");
+    assert!(!again.bytes().windows(5).any(|it| it == b"\x1b[38;"), "as it was left");
 }
 
 #[test]

@@ -15,11 +15,13 @@ use tui::effect::{Done, Message};
 use tui::model::{Look, Model};
 use tui::ops::trash::TrashEntry;
 use tui::ops::{Desk, Failure};
+use tui::palette::Completion;
 use tui::preview::pages::Page;
 use tui::preview::{Body, Preview};
 use tui::update::{start, update};
 use tui::view::view;
 use volume::RelPath;
+use volume::console_look::ConsoleLook;
 use volume::names::Kind;
 use volume::scan::{Hit, Searching, Usage, Used};
 use volume::space::Space;
@@ -73,7 +75,7 @@ impl Told {
         }
         let args = DeskArgs { volume: place.0.path().to_owned(), admin: None, url: None };
         let desk = Desk::open(&args).unwrap();
-        let look = Look::new(&ScreenArgs::default(), &|_| None);
+        let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
         let mut model = Model::new(look, "/data".to_owned(), size, now());
         start(&mut model);
         let mut told = Told { _place: place, desk, model };
@@ -222,6 +224,13 @@ fn files() {
         it.list();
     };
     check("files", |it| tell(it, false));
+    check("folder-in-folders", |it| {
+        it.press("j");
+        it.press("\r");
+        it.list();
+        let names = it.desk.names(&RelPath::default()).unwrap();
+        it.hear(Message::ListedAbove(RelPath::default(), Arc::new(names)));
+    });
     check("preview", |it| tell(it, true));
 }
 
@@ -378,8 +387,20 @@ fn what_goes_on() {
 #[test]
 fn help_and_commands() {
     check("help", |it| it.press("?"));
+    check("help-topic", |it| it.press("?1"));
     check("help-search", |it| it.press("?rotate"));
+    check("address", |it| {
+        let address = "https://x.fly.dev/files/analysis/".to_owned();
+        it.hear(Message::Addressed(rel("analysis"), address));
+    });
+    check("about", |it| it.press(":about\r"));
     check("command", |it| it.press(":keys add kmt"));
+    check("command-words", |it| {
+        it.press(":keys r");
+        let words = ["revoke", "rotate"].map(str::to_owned).to_vec();
+        let completion = Completion { line: "keys r".to_owned(), words };
+        it.hear(Message::Completed("keys r".to_owned(), completion));
+    });
     check("output", |it| {
         let lines = ["/public/logo.png", "/zurich/logo.png"].map(str::to_owned).to_vec();
         it.hear(Message::Done(Ok(Done {

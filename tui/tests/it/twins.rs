@@ -145,6 +145,7 @@ const SHOWN: &[(Act, &[&str], &[&str], &str)] = &[
     (Act::Find, &["f", "logo\r"], &["find", "logo"], "/public/logo.png"),
     (Act::ShowTrash, &["t"], &["trash"], "old.csv"),
     (Act::Info, &["i"], &["info", "berlin"], "imove-..x9Qd"),
+    (Act::Address, &["c"], &["info", "berlin"], "/files/berlin/"),
 ];
 
 /// An action that shows what a server knows: keys, the command, what both show and what both leave out.

@@ -2,8 +2,10 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
+use tui::cli::ThemeName;
 use tui::effect::{Effect, Message, Op};
 use tui::model::{Popup, Redraw};
+use tui::palette::Completion;
 use tui::preview::Preview;
 use tui::preview::pages::{Page, Where};
 use tui::update::update;
@@ -173,6 +175,75 @@ fn a_folder_that_changes_does_not_blank_what_was_seen_of_a_file() {
     assert!(told.drawn().contains("30 x 20 pixels"));
     letter(&mut told, 'k');
     assert!(!told.drawn().contains("30 x 20 pixels"));
+}
+
+#[test]
+fn the_palette_knows_the_screen_too() {
+    let mut told = told();
+    let run = |told: &mut Told, line: &str| {
+        told.press(&format!(":{line}"));
+        key(told, KeyCode::Enter)
+    };
+    let effects = run(&mut told, "theme light");
+    assert!(
+        matches!(effects.as_slice(), [Effect::KeepLook(it)] if it.theme.as_deref() == Some("light"))
+    );
+    assert_eq!((told.model.look.theme, told.model.redraw), (ThemeName::Light, Redraw::All));
+    run(&mut told, "ascii on");
+    assert!(!told.drawn().contains('─'));
+    let effects = run(&mut told, "goto /berlin");
+    assert!(matches!(effects.as_slice(), [Effect::Goto(it)] if it == "/berlin"), "{effects:?}");
+    let effects = update(&mut told.model, Message::Went(Ok((RelPath::default(), None))));
+    assert!(effects.iter().any(|it| matches!(it, Effect::List(..))));
+    run(&mut told, "about");
+    assert!(told.drawn().contains("sounding ") && told.drawn().contains("250.0 GB"));
+    key(&mut told, KeyCode::Esc);
+    run(&mut told, "teem light");
+    assert!(told.drawn().contains("unrecognized subcommand"), "{}", told.drawn());
+}
+
+#[test]
+fn a_read_only_console_takes_commands_that_only_look() {
+    let mut told = told();
+    told.model.look.read_only = true;
+    told.press(":rm berlin");
+    assert!(key(&mut told, KeyCode::Enter).is_empty());
+    assert!(told.drawn().contains("nothing is changed"));
+    key(&mut told, KeyCode::Esc);
+    told.press(":ls berlin");
+    let effects = key(&mut told, KeyCode::Enter);
+    assert!(matches!(effects.as_slice(), [Effect::Do(Op::Command(_))]), "{effects:?}");
+}
+
+#[test]
+fn tab_asks_how_a_line_goes_on() {
+    let mut told = told();
+    told.press(":keys r");
+    let effects = key(&mut told, KeyCode::Tab);
+    assert!(matches!(effects.as_slice(), [Effect::Complete(it)] if it == "keys r"), "{effects:?}");
+    let words = ["revoke", "rotate"].map(str::to_owned).to_vec();
+    let completion = Completion { line: "keys r".to_owned(), words };
+    told.hear(Message::Completed("keys r".to_owned(), completion.clone()));
+    assert!(told.drawn().contains("revoke  rotate"));
+    told.press("o");
+    told.hear(Message::Completed("keys r".to_owned(), completion));
+    let Some(Popup::Form(form)) = &told.model.popup else { panic!() };
+    assert_eq!(form.value(":"), "keys ro", "what was typed meanwhile stays");
+}
+
+#[test]
+fn a_wide_screen_shows_the_folders_around() {
+    let mut told = Told::new((200, 60));
+    let effects = key(&mut told, KeyCode::Enter);
+    let above = |it: &Effect| matches!(it, Effect::ListAbove(path) if path.is_root());
+    assert!(effects.iter().any(above), "{effects:?}");
+    told.list();
+    let names = told.desk.names(&RelPath::default()).unwrap();
+    told.hear(Message::ListedAbove(RelPath::default(), std::sync::Arc::new(names)));
+    let drawn = told.drawn();
+    assert!(drawn.contains("\u{25b8} analysis/") && drawn.contains("ITERS/"), "{drawn}");
+    let effects = update(&mut told.model, Message::Resized(80, 24));
+    assert!(!effects.iter().any(above) && !told.drawn().contains("ITERS/"));
 }
 
 #[test]

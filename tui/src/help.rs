@@ -1,0 +1,77 @@
+//! What to know beyond the keys: a page each.
+
+/// A page of the help.
+#[derive(Debug)]
+pub struct Topic {
+    /// What it is about.
+    pub title: &'static str,
+    /// What there is to know.
+    pub lines: &'static [&'static str],
+}
+
+/// All pages. The digit that opens each is its place, from 1 on.
+pub const TOPICS: &[Topic] = &[
+    Topic {
+        title: "keys",
+        lines: &[
+            "A key is a user's name, a dash and 32 random letters. It counts from the next request on.",
+            "",
+            "read   may list and fetch; write may upload, replace and delete too",
+            "path   covers that folder and all below it; what lies in `public` needs no key",
+            "ends   good to the end of that day, UTC",
+            "",
+            "a makes one: it is shown this one time.",
+            "o makes a new one for an old one, which goes on being good for a while.",
+            "p switches one off and on. d revokes one for good.",
+            "w mends what is wrong: a header line, spaces around a key, a key twice.",
+            "z keeps the key's hash only: the old Python server does not know it then.",
+            "",
+            "The old Python server reads the file at its start: restart it to learn of a change.",
+        ],
+    },
+    Topic {
+        title: "the trash",
+        lines: &[
+            "d moves into the trash on the same disk, at once and however large. No room is freed by it.",
+            "u takes back the last change.",
+            "t shows what is there: Enter puts one thing back, X deletes it for good.",
+            "X in the list empties all of it; a word must be typed for that.",
+            "",
+            "What has been there for 30 days goes by itself; where the disk is nearly full, earlier.",
+        ],
+    },
+    Topic {
+        title: "my terminal",
+        lines: &[
+            "If the line drops, nothing on the volume is harmed. Is your own screen odd then? Type: reset",
+            "",
+            ":theme light    for a light background; :theme mono has no colours. NO_COLOR=1 does the same.",
+            ":ascii on       where lines and marks come out as question marks",
+            ":mouse on       the wheel moves; then only Shift marks text, as a rule",
+            "These are kept on the volume, since ssh brings no variable of your own computer along.",
+            "",
+            "y in front of a key or an address sends it to your terminal's clipboard (OSC 52).",
+            "Where the terminal takes none, mark the line: it stands alone for that.",
+            "^L draws all of the screen again.",
+            "Odd letters of names are shown as \\n, \\x1b, \\xE9, \\u{202e}, and can be typed so.",
+        ],
+    },
+    Topic {
+        title: "staying awake",
+        lines: &[
+            "A machine that sleeps when nobody needs it wakes at the next request over HTTP, not for ssh.",
+            "The screen of what goes on (5) says why it is awake.",
+            "A copy that runs in this console ends with it, so leave the console open.",
+            "Uploads over HTTP go on where they broke off.",
+        ],
+    },
+    Topic {
+        title: "sizes",
+        lines: &[
+            "Times are UTC. A kilobyte is a thousand bytes.",
+            "A look into a file reads some 64 KB of it, or where its format keeps the directory.",
+            "Numbers after `about` are estimates. Enter goes through all of it, x byte by byte.",
+            "U adds up what lies on the disk: a sparse file takes less there than it is long.",
+        ],
+    },
+];

@@ -1,0 +1,99 @@
+//! What is typed behind a colon.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use crate::cli::ThemeName;
+use crate::effect::{Effect, Op};
+use crate::model::{FieldKind, Form, Input, Model, Popup, Purpose, Reading, Redraw};
+use crate::palette::{Completion, Switch, Word, changes_something, parse};
+use crate::text;
+
+/// Whether a key asks how the line may go on.
+pub(super) fn is_asked(form: &Form, key: KeyEvent) -> bool {
+    matches!(form.purpose, Purpose::Palette) && key.code == KeyCode::Tab
+}
+
+/// How the line may go on, if it is still the same.
+pub(super) fn completed(model: &mut Model, line: &str, completion: Completion) {
+    let Some(Popup::Form(form)) = &mut model.popup else { return };
+    if !matches!(form.purpose, Purpose::Palette) || form.value(":") != line {
+        return;
+    }
+    form.focus = 0;
+    form.below = vec![completion.words.join("  ")];
+    if let Some(FieldKind::Text(input)) = form.field().map(|it| &mut it.kind) {
+        *input = Input::with(&completion.line);
+    }
+    model.dirty(Redraw::Now);
+}
+
+/// Does what the line says. What is not understood is told, and can be mended.
+pub(super) fn run(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> {
+    if line.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let word = match parse(line) {
+        Ok(word) => word,
+        // Help is asked for, or something is missing: more than a line to read.
+        Err(lines) if lines.len() > 6 => {
+            return Ok(vec![Effect::Do(Op::Command(line.to_owned()))]);
+        }
+        Err(lines) => {
+            let why = lines.first().map_or("", String::as_str);
+            return Err(why.strip_prefix("error: ").unwrap_or(why).to_owned());
+        }
+    };
+    match word {
+        Word::Goto { path } => return Ok(vec![Effect::Goto(path)]),
+        Word::Theme { theme } => model.look.theme = theme,
+        Word::Ascii { state } => model.look.ascii = state == Switch::On,
+        Word::Mouse { state } => {
+            model.look.mouse = state == Switch::On;
+            return Ok(vec![Effect::Mouse(model.look.mouse), keep(model)]);
+        }
+        Word::About => {
+            about(model);
+            return Ok(Vec::new());
+        }
+        Word::Quit => {
+            model.is_over = true;
+            return Ok(Vec::new());
+        }
+        Word::Command(command) if model.look.read_only && changes_something(&command) => {
+            return Err("started with --read-only: nothing is changed".to_owned());
+        }
+        Word::Command(_) => return Ok(vec![Effect::Do(Op::Command(line.to_owned()))]),
+    }
+    model.dirty(Redraw::All);
+    Ok(vec![keep(model)])
+}
+
+fn keep(model: &mut Model) -> Effect {
+    model.say(
+        "kept on the volume for the next time; NO_COLOR, --mono and --ascii count all the same",
+    );
+    Effect::KeepLook(model.look.to_keep())
+}
+
+fn about(model: &mut Model) {
+    let theme = match model.look.theme {
+        ThemeName::Dark => "for a dark background",
+        ThemeName::Light => "for a light background",
+        ThemeName::Mono => "without colours",
+    };
+    let space = model.space.map_or(String::new(), |it| {
+        format!("{} of {} free", text::bytes(it.free), text::bytes(it.size))
+    });
+    let ascii = if model.look.ascii { ", ASCII only" } else { "" };
+    let lines = vec![
+        format!("sounding {}", env!("CARGO_PKG_VERSION")),
+        "The operators' console of a data volume. Licensed under MIT or Apache-2.0, at your option.".to_owned(),
+        String::new(),
+        format!("Volume   {}   {space}", model.folder),
+        format!("Screen   {} x {}, {theme}{ascii}", model.size.0, model.size.1),
+        String::new(),
+        "?  all keys     :doctor  is all well?     :activity  what the server does".to_owned(),
+    ];
+    let title = "About".to_owned();
+    model.popup = Some(Popup::Text(Reading { title, lines, ..Reading::default() }));
+}
