@@ -34,10 +34,10 @@ QUERIES = [b"\x1b[c", b"\x1b[0c", b"\x1b[6n", b"]11;?", b"\x1b[>", b"\x1b[?u"]
 class Console:
     """The program in a terminal of its own; what it sends is kept with its time."""
 
-    def __init__(self, volume, size=(80, 24), admin="none.sock", read=True, before=None, rate=None):
+    def __init__(self, volume, size=(80, 24), admin="none.sock", read=True, before=None, rate=None, keep_slave=False, term="xterm-256color", args=(), env=None):
         self.master, slave = pty.openpty()
         self.resize(*size)
-        env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "SOUNDING_ADMIN": str(Path(volume) / admin)}
+        env = {"PATH": os.environ["PATH"], "TERM": term, "SOUNDING_ADMIN": str(Path(volume) / admin), **(env or {})}
         self.began = time.monotonic()
 
         def child():
@@ -46,8 +46,10 @@ class Console:
             if before:
                 before()
 
-        self.process = subprocess.Popen([PROGRAM, "--volume", volume], stdin=slave, stdout=slave, stderr=slave, env=env, preexec_fn=child)
-        os.close(slave)
+        self.process = subprocess.Popen([PROGRAM, "--volume", volume, *args], stdin=slave, stdout=slave, stderr=slave, env=env, preexec_fn=child)
+        self.slave = slave
+        if not keep_slave:
+            os.close(slave)
         self.log = []
         self.rate = rate
         self.stopped = not read
@@ -163,14 +165,23 @@ def bytes_on_the_line(folder):
     console.type("g")
     console.rest()
     tell("page down", "3 KB", f"{max(console.sent_by(chr(4)) for _ in range(2))} B at most")
-    for screen, keys in [("Browse", ""), ("Keys", "4"), ("Help", "1?")]:
-        console.type(keys)
-        time.sleep(3)
-        console.rest()
-        before, cpu = len(console.bytes()), console.cpu()
-        time.sleep(20)
-        tell(f"20 s idle on {screen}", "0 B, < 0.03 s", f"{len(console.bytes()) - before} B, {console.cpu() - cpu:.2f} s CPU")
     console.end()
+
+
+def idle(folder):
+    consoles = []
+    for screen, keys in [("Browse", "j"), ("Keys", "4"), ("Help", "?"), ("Activity without a server", "5")]:
+        console = Console(folder)
+        console.wait("berlin/")
+        console.type(keys)
+        consoles.append((screen, console))
+    # A message that was said at the start goes after twenty seconds.
+    time.sleep(25)
+    before = [(len(console.bytes()), console.cpu()) for _, console in consoles]
+    time.sleep(60)
+    for (screen, console), (size, cpu) in zip(consoles, before):
+        tell(f"idle minute on {screen}", "0 B, < 0.1 s", f"{len(console.bytes()) - size} B, {console.cpu() - cpu:.2f} s CPU")
+        console.end()
 
 
 def busy_activity(folder):
@@ -263,6 +274,19 @@ def ends(folder):
     def ignore():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
+    for what, end in [("q", b"q"), ("^C", b"\x03"), ("SIGTERM", signal.SIGTERM), ("SIGHUP", signal.SIGHUP)]:
+        console = Console(folder, keep_slave=True)
+        console.wait("berlin/")
+        if isinstance(end, bytes):
+            console.type(end)
+        else:
+            console.process.send_signal(end)
+        status = console.process.wait(10)
+        console.rest(0.2)
+        is_cooked = termios.tcgetattr(console.slave)[3] & termios.ICANON
+        is_left = console.bytes().endswith(b"\x1b[0m\x1b[?25h\x1b[?1049l")
+        tell(f"restored after {what}", "all, status 0", f"{'all' if is_cooked and is_left else 'NOT'}, status {status}")
+        console.end()
     for what, before in [("terminal closed", None), ("terminal closed, SIGHUP ignored", ignore)]:
         console = Console(folder, before=before)
         console.wait("berlin/")
@@ -315,7 +339,49 @@ def resize_storm(folder):
         time.sleep(0.01)
     console.resize(80, 24)
     console.rest(1.2)
-    tell(f"{number} resizes in 3 s", "alive, < 100 KB", f"{'alive' if console.process.poll() is None else 'gone'}, {(len(console.bytes()) - before) / 1000:.0f} KB")
+    sent = len(console.bytes()) - before
+    # The last frame is what drawing all of it anew gives.
+    console.type("\x0c")
+    console.rest()
+    in_storm, anew = console.bytes()[before:before + sent], console.bytes()[before + sent:]
+    is_exact = in_storm.endswith(anew)
+    state = "alive" if console.process.poll() is None else "gone"
+    tell(f"{number} resizes in 3 s", "exact, < 100 KB", f"{state}, last frame {'exact' if is_exact else 'NOT exact'}, {sent / 1000:.0f} KB")
+    console.end()
+
+
+def terminals(folder):
+    odd = Path(folder) / "odd"
+    odd.mkdir()
+    names = ["\u6771\u4eac", "\u2764\ufe0f", "mu\u0308nchen", "a\u202eb", "x" * 255]
+    for name in [it.encode() for it in names] + [b"esc\x1b[2Jx", b"new\nline", b"latin\xfc1"]:
+        (Path(os.fsdecode(os.fsencode(odd) + b"/" + name))).write_text("text inside\n")
+    looks = [(term, (), {}) for term in ["xterm", "xterm-256color", "screen", "linux", "vt100"]]
+    looks += [("xterm", (), {"NO_COLOR": "1"}), ("xterm", (), {"LC_ALL": "C"}), ("xterm", ("--ascii", "--mono"), {})]
+    for term, args, env in looks:
+        console = Console(folder, term=term, args=args, env=env)
+        console.wait("odd/")
+        console.type("G\r")
+        console.wait("latin")
+        console.rest()
+        seen = console.bytes()
+        is_ascii = "ASCII" if all(it < 0x80 for it in seen) else "UTF-8"
+        raw = [b"esc\x1b[2J", "\u202e".encode(), b"latin\xfc"]
+        is_safe = "no raw name" if not any(it in seen for it in raw) else "RAW NAME"
+        chosen = "row reversed" if re.search(rb"\x1b\[[0-9;]*7m", seen) else "NO ROW REVERSED"
+        what = " ".join([term, *args, *(f"{name}={value}" for name, value in env.items())])
+        tell(f"terminal {what}", "reversed", f"{chosen}, {is_ascii}, {is_safe}")
+        console.end()
+    console = Console(folder, term="dumb")
+    status = console.process.wait(10)
+    console.rest(0.2)
+    said = console.bytes().decode().strip()
+    tell("TERM=dumb", "status 2, 1 line", f"status {status}, {said.count(chr(10)) + 1} line: {said[:50]}")
+    none = subprocess.run([PROGRAM, "--volume", folder], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    tell("no terminal", "status 2, 1 line", f"status {none.returncode}, {none.stderr.count(chr(10))} line: {none.stderr[:50]}")
+    console = Console(folder, size=(38, 9))
+    console.rest()
+    tell("38x9", "1 line", "60x15 or larger helps; 38x9 now." if b"60x15 or larger helps; 38x9 now." in console.bytes() else "NOT said")
     console.end()
 
 
@@ -324,6 +390,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         volume(folder)
         bytes_on_the_line(folder)
+        idle(folder)
+        terminals(folder)
         busy_activity(folder)
         ends(folder)
         slow_line(folder)

@@ -133,6 +133,16 @@ impl Console {
         self.master.as_ref().unwrap().resize(size).unwrap();
     }
 
+    /// Whether the alternate screen is left, the cursor shown, and lines are read and echoed as before.
+    pub fn is_restored(&self) -> bool {
+        let modes = self.master.as_ref().unwrap().get_termios().map(|it| format!("{:?}", it.local_flags));
+        let modes = modes.unwrap_or_default();
+        !self.look(vt100::Screen::alternate_screen)
+            && !self.look(vt100::Screen::hide_cursor)
+            && modes.contains("ICANON")
+            && modes.contains("ECHO")
+    }
+
     pub fn status(&mut self) -> u32 {
         let began = Instant::now();
         loop {
@@ -451,13 +461,39 @@ fn the_end_gives_the_terminal_back_whatever_ends_it() {
         end(&mut console);
         assert_eq!(console.status(), 0, "{name}");
         let began = Instant::now();
-        while console.look(vt100::Screen::alternate_screen)
-            || console.look(vt100::Screen::hide_cursor)
-        {
+        while !console.is_restored() {
             assert!(began.elapsed() < PATIENCE, "{name}: not restored");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Not a test by itself: what is run by the next one.
+#[test]
+#[ignore = "is run in a terminal by the test below"]
+fn panics_while_it_has_the_terminal() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tui::term::install_panic_hook();
+    runtime.block_on(async {
+        let tty = tui::term::Tty::open().unwrap();
+        while !tty.is_idle() {
+            tty.flush().await.unwrap();
+        }
+        panic!("as this test wants it");
+    });
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_can_be_read() {
+    let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+    command.env("TERM", "xterm");
+    command.args(["--ignored", "--nocapture", "--exact"]);
+    command.arg("screen::panics_while_it_has_the_terminal");
+    let mut console = Console::run(command, (80, 24));
+    assert_ne!(console.status(), 0);
+    let seen = console.wait("a fault of ours");
+    assert!(console.bytes().windows(8).any(|it| it == b"\x1b[?1049h"), "it had the terminal");
+    assert!(console.is_restored() && seen.contains("as this test wants it"), "{seen}");
 }
 
 /// A console whose screen nobody reads. It has drawn when this returns.
