@@ -159,6 +159,14 @@ pub enum Command {
         /// The folder.
         path: OsString,
     },
+    /// Write standard input into a file, or a text. No reader sees a part of it.
+    Put {
+        /// The file.
+        path: OsString,
+        /// This text instead of standard input.
+        #[arg(long)]
+        text: Option<String>,
+    },
     /// Move or rename: to a new name, or into a folder that is there.
     #[command(
         after_help = "Examples:\n  sounding mv berlin/old.csv berlin/new.csv\n  sounding mv a.csv b.csv berlin --keep-both"

@@ -14,7 +14,7 @@ use volume::uploads::Exists;
 use volume::{RelPath, Stat};
 
 use crate::admin::{ActivityNow, KeysNow};
-use crate::model::Undo;
+use crate::model::{Editor, Undo};
 use crate::ops::Failure;
 use crate::ops::keys::{KeyEdit, Keys};
 use crate::ops::trash::TrashEntry;
@@ -35,6 +35,8 @@ pub enum Op {
     Copy(Vec<RelPath>, RelPath, Exists),
     /// A new folder.
     NewFolder(RelPath),
+    /// A text into a file, if that is still this version: and what it was before.
+    Write(RelPath, Vec<u8>, Stat, Vec<u8>),
     /// Back from the trash.
     Restore(Vec<(Vec<u8>, RelPath)>),
     /// Each back to where it was.
@@ -78,6 +80,8 @@ pub enum Effect {
     Preview(RelPath),
     /// Open a file to be looked at as a whole, in so many columns and rows.
     OpenFile(RelPath, (u16, u16)),
+    /// Open a small text to be changed.
+    OpenEditor(RelPath),
     /// Open a file to be looked at byte by byte, in so many rows.
     OpenBytes(RelPath, usize),
     /// Another page of the file that is open.
@@ -145,6 +149,8 @@ pub enum Message {
     Previewed(RelPath, Box<Preview>),
     /// A page of the file that is open.
     Paged(RelPath, Result<Page, Failure>),
+    /// A small text was opened to be changed.
+    Editing(Result<Box<Editor>, Failure>),
     /// What there is to tell of the file that was opened.
     Opened(RelPath, Vec<String>),
     /// The file that was opened is a picture.

@@ -37,6 +37,7 @@ pub enum Act {
     Move,
     Copy,
     NewFolder,
+    EditText,
     Discard,
     Undo,
     ShowTrash,
@@ -153,6 +154,7 @@ pub const BINDINGS: &[Binding] = &[
     row(Act::Move, &["m"], Browse, "", "move to another folder", Command("mv berlin/a zurich")),
     row(Act::Copy, &["y"], Browse, "", "copy to another folder", Command("cp berlin/a zurich")),
     row(Act::NewFolder, &["n"], Browse, "", "make a folder", Command("mkdir berlin/new")),
+    row(Act::EditText, &["e"], Browse, "", "edit a small text", Command("put berlin/a --text x")),
     row(Act::Undo, &["u"], Everywhere, "", "undo the last change", Command("trash restore a")),
     row(
         Act::ShowTrash,

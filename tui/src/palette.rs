@@ -91,6 +91,7 @@ pub fn parse(line: &str) -> Result<Word, Vec<String>> {
 pub fn changes_something(command: &Command) -> bool {
     match command {
         Command::Mkdir { .. }
+        | Command::Put { .. }
         | Command::Mv(_)
         | Command::Cp(_)
         | Command::Rm { .. }
@@ -246,6 +247,7 @@ pub fn words(line: &str) -> Result<Vec<String>, Failure> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test makes its own volume")]
 mod tests {
     use super::*;
     use crate::cli::DeskArgs;
@@ -296,7 +298,7 @@ mod tests {
     fn what_only_looks_may_be_asked_for_in_any_case() {
         let check = |line: &str, changes: bool| match parse(line) {
             Ok(Word::Command(command)) => {
-                assert_eq!(changes_something(&command), changes, "{line}")
+                assert_eq!(changes_something(&command), changes, "{line}");
             }
             other => panic!("{line}: {other:?}"),
         };
@@ -307,6 +309,7 @@ mod tests {
         check("trash list", false);
         check("trash empty --yes", true);
         check("rm a", true);
+        check("put a --text x", true);
         check("doctor", false);
     }
 }

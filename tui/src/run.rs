@@ -100,6 +100,13 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
         }
         Command::Info { path, json } => info(desk, &desk.path(&path)?, json, out)?,
         Command::Mkdir { path } => desk.new_folder(&desk.path(&path)?)?,
+        Command::Put { path, text } => {
+            let path = desk.path(&path)?;
+            match text {
+                Some(text) => desk.write(&path, &mut text.as_bytes(), None)?,
+                None => desk.write(&path, &mut io::stdin(), None)?,
+            };
+        }
         Command::Mv(args) => {
             return each(desk, &args, out, |from, to, exists| {
                 desk.move_to(from, to, exists).map(|it| (it, 0))

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{CONSOLE_FILE, NEW_KEYS_SUFFIX, SERVICE_FOLDER};
+use crate::layout::{CONSOLE_FILE, NEW_SUFFIX, SERVICE_FOLDER};
 use crate::volume::Volume;
 
 /// What is larger than this is something else.
@@ -46,7 +46,7 @@ impl Volume {
     /// Keeps it, by one rename.
     pub fn keep_console_look(&self, look: &ConsoleLook) -> io::Result<()> {
         let folder = self.service_folder()?;
-        let new_name = format!("{CONSOLE_FILE}{NEW_KEYS_SUFFIX}");
+        let new_name = format!("{CONSOLE_FILE}{NEW_SUFFIX}");
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let owner_only = Mode::RUSR | Mode::WUSR;

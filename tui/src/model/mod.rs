@@ -3,6 +3,7 @@
 
 mod activity;
 mod browse;
+pub mod editor;
 mod form;
 mod input;
 mod keys;
@@ -11,12 +12,13 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use jiff::Timestamp;
-use volume::RelPath;
 use volume::console_look::ConsoleLook;
 use volume::space::Space;
+use volume::{RelPath, Stat};
 
 pub use activity::{ActivityScreen, Server};
 pub use browse::{Above, Browse, Filter, Finding, Job, Measuring, Order};
+pub use editor::Editor;
 pub use form::{Field, FieldKind, Form, Purpose};
 pub use input::Input;
 pub use keys::{KeysScreen, Meant};
@@ -74,6 +76,7 @@ const AROUND: u16 = 150;
 
 /// How it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Look {
     /// Colours.
     pub theme: ThemeName,
@@ -198,6 +201,8 @@ pub enum Popup {
     Text(Reading),
     /// A page of a file, from a column on.
     Pager(RelPath, Page, usize),
+    /// A small text that is being changed.
+    Editor(Box<Editor>),
     /// A picture.
     Picture(RelPath, Vec<Vec<[[u8; 3]; 2]>>),
     /// What is in the trash, and which of it is meant.
@@ -257,6 +262,8 @@ pub enum Undo {
     MoveBack(Vec<(RelPath, RelPath)>),
     /// Move these to the trash.
     Discard(Vec<RelPath>),
+    /// Write this into a file again, if it is still this version.
+    Write(RelPath, Vec<u8>, Stat),
     /// Change this key back: its id.
     Key(String, Vec<KeyEdit>),
 }

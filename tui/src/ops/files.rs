@@ -1,11 +1,13 @@
 //! The tree: what is in a folder, what a file is, and moves, copies and deletions.
 
+use std::io::Read;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::names::{Kind, Names};
 use volume::scan::{Searching, Usage};
+use volume::staging::Replace;
 use volume::trash::Wanted;
 use volume::tree::{Copied, Copying};
 use volume::uploads::Exists;
@@ -13,6 +15,7 @@ use volume::{Effort, Found, FoundFile, FoundFolder, RelPath, Stat};
 
 use super::{Desk, Failure, WHO, anywhere, shown};
 use crate::cli::Sort;
+use crate::model::editor::{Editor, LARGEST};
 
 /// A file or folder of a list.
 #[derive(Clone, Debug, Serialize)]
@@ -147,6 +150,44 @@ impl Desk {
         tell: &mut dyn FnMut(&Copying) -> ControlFlow<()>,
     ) -> Result<Copied, Failure> {
         Ok(self.volume.copy_to(from, to, exists, WHO, &anywhere, tell)?)
+    }
+
+    /// A small text, to be changed.
+    pub fn text(&self, path: &RelPath) -> Result<Editor, Failure> {
+        let file = self.file(path)?;
+        let name = shown(path);
+        if file.stat.len > LARGEST {
+            let most = crate::text::bytes(LARGEST);
+            return Err(Failure::new(format!(
+                "`{name}` is larger than {most}: change it elsewhere"
+            )));
+        }
+        let mut bytes = Vec::new();
+        file.open()?.take(LARGEST).read_to_end(&mut bytes)?;
+        Editor::new(path.clone(), file.stat, &bytes)
+            .ok_or_else(|| Failure::new(format!("`{name}` is no text")))
+    }
+
+    /// Writes a file whole: no reader sees a part. Where a version is given, only that one is replaced.
+    pub fn write(
+        &self,
+        path: &RelPath,
+        from: &mut dyn Read,
+        version: Option<Stat>,
+    ) -> Result<Stat, Failure> {
+        let mut staged = self.volume.stage(None)?;
+        let mut chunk = vec![0; 1 << 20];
+        loop {
+            match from.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(count) => staged.write(chunk.get(..count).unwrap_or_default())?,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let replace = version.map_or(Replace::Always, Replace::IfStill);
+        let published = staged.publish(path, replace, &anywhere)?;
+        Ok(self.file(&published.path)?.stat)
     }
 
     /// Moves to the trash. Returns the name it has there.

@@ -412,6 +412,14 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             form.focus = 0;
             open(model, form);
         }
+        Act::EditText => {
+            let is_file = model.browse.current().is_some_and(|it| it.kind == Kind::File);
+            let path = model.browse.current_path().filter(|_| is_file);
+            if path.is_none() {
+                model.complain("only a text can be edited");
+            }
+            return path.map(Effect::OpenEditor).into_iter().collect();
+        }
         Act::NewFolder => {
             let purpose = Purpose::NewFolder(model.browse.path.clone());
             open(

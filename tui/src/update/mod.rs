@@ -17,8 +17,8 @@ use crate::effect::{Done, Effect, Message, Op};
 use crate::help::TOPICS;
 use crate::key::{self, Act};
 use crate::model::{
-    Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Reading, Redraw, Screen, Secret, Server,
-    Undo,
+    Editor, Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Reading, Redraw, Screen, Secret,
+    Server, Undo,
 };
 use crate::ops::Failure;
 use crate::preview::pages::Where;
@@ -98,7 +98,7 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Completed(line, completion) => {
-            palette::completed(model, &line, completion);
+            palette::completed(model, &line, &completion);
             Vec::new()
         }
         Message::Went(Ok((folder, name))) => {
@@ -109,6 +109,14 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Went(Err(failure)) => {
             model.dirty(Redraw::Now);
             model.complain(failure.what);
+            Vec::new()
+        }
+        Message::Editing(result) => {
+            model.dirty(Redraw::Now);
+            match result {
+                Ok(editor) => model.popup = Some(Popup::Editor(editor)),
+                Err(failure) => model.complain(failure.what),
+            }
             Vec::new()
         }
         Message::KeysRead(result) => keys::read(model, result),
@@ -272,6 +280,7 @@ fn changes_something(act: Act) -> bool {
             | Act::Move
             | Act::Copy
             | Act::NewFolder
+            | Act::EditText
             | Act::Discard
             | Act::Undo
             | Act::EmptyTrash
@@ -311,6 +320,7 @@ fn undo(model: &mut Model) -> Vec<Effect> {
         Undo::Restore(these) => Op::Restore(these),
         Undo::MoveBack(these) => Op::MoveBack(these),
         Undo::Discard(these) => Op::Discard(these),
+        Undo::Write(path, before, version) => Op::Write(path, before, version, Vec::new()),
         Undo::Key(id, edits) => Op::UndoKey(id, edits),
     };
     vec![Effect::Do(op)]
@@ -356,6 +366,30 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
     }
     effects.extend(browse::read_again(model));
     effects
+}
+
+/// A key for a text that is being changed. None where that goes on.
+fn editing(model: &mut Model, editor: &mut Editor, key: KeyEvent) -> Option<Vec<Effect>> {
+    let is_save = key == KeyEvent::new(KeyCode::Char('o'), KeyModifiers::CONTROL);
+    let is_leaving = std::mem::take(&mut editor.is_leaving);
+    match key.code {
+        KeyCode::Char('s') if is_leaving => return Some(save(editor)),
+        KeyCode::Char('x') if is_leaving => return Some(Vec::new()),
+        _ if is_leaving => {}
+        _ if is_save => return Some(save(editor)),
+        KeyCode::Esc if !editor.is_changed() => return Some(Vec::new()),
+        KeyCode::Esc => editor.is_leaving = true,
+        _ => editor.key(key, model.list_rows()),
+    }
+    None
+}
+
+fn save(editor: &Editor) -> Vec<Effect> {
+    if !editor.is_changed() {
+        return Vec::new();
+    }
+    let (text, before) = (editor.text().into_bytes(), editor.before().as_bytes().to_vec());
+    vec![Effect::Do(Op::Write(editor.path.clone(), text, editor.version, before))]
 }
 
 /// Lines are longer than the screen is wide: half of it further left or right.
@@ -406,6 +440,11 @@ fn popup_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 KeyCode::Home | KeyCode::Char('g') => *top = 0,
                 KeyCode::End | KeyCode::Char('G') => *top = last,
                 _ => {}
+            }
+        }
+        Popup::Editor(editor) => {
+            if let Some(effects) = editing(model, editor, key) {
+                return effects;
             }
         }
         Popup::Picture(..) => {

@@ -14,7 +14,7 @@ pub(super) fn is_asked(form: &Form, key: KeyEvent) -> bool {
 }
 
 /// How the line may go on, if it is still the same.
-pub(super) fn completed(model: &mut Model, line: &str, completion: Completion) {
+pub(super) fn completed(model: &mut Model, line: &str, completion: &Completion) {
     let Some(Popup::Form(form)) = &mut model.popup else { return };
     if !matches!(form.purpose, Purpose::Palette) || form.value(":") != line {
         return;

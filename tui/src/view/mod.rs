@@ -45,6 +45,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         (Some(Popup::Pager(_, page, column)), _) => {
             popup::lines(&mut paint, body, page.lines.iter().map(|it| &it.1), *column);
         }
+        (Some(Popup::Editor(it)), _) => popup::editor(&mut paint, body, it),
         (Some(Popup::Picture(_, rows)), _) => paint.picture(body, rows),
         (_, Screen::Browse) => browse::draw(model, &mut paint, body),
         (_, Screen::Keys) => keys::draw(model, &mut paint, body),
@@ -108,6 +109,11 @@ fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
             let trouble = page.trouble.as_ref().map(|it| format!("! {it}  ")).unwrap_or_default();
             (format!(" {}", shown(path)), format!("{trouble}from {}{of}{end} ", text::bytes(first)))
         }
+        (Some(Popup::Editor(it)), _) => {
+            let state = if it.is_changed() { "changed  " } else { "" };
+            let (row, count) = (it.row + 1, it.lines().len());
+            (format!(" {}", shown(&it.path)), format!("{state}line {row} of {count} "))
+        }
         (Some(Popup::Picture(path, _)), _) => (format!(" {}", shown(path)), String::new()),
         (_, Screen::Browse) => browse::title(model),
         (_, Screen::Keys) => keys::title(model),
@@ -130,6 +136,12 @@ fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         && input.text().is_empty()
     {
         return paint.put(1, y, area.width - 1, &help::topics(), paint.plain());
+    }
+    if let Some(Popup::Editor(it)) = &model.popup
+        && it.is_leaving
+    {
+        let line = "It is changed. s saves it, x throws the change away, any other key goes on";
+        return paint.put(1, y, area.width - 1, line, paint.bold());
     }
     let mut left = Vec::new();
     if model.screen == Screen::Browse {

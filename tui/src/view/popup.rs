@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::paint::Paint;
-use crate::model::{Field, FieldKind, Form, Menu, Model, Popup, Purpose, Secret};
+use crate::model::{Editor, Field, FieldKind, Form, Menu, Model, Popup, Purpose, Secret};
 use crate::ops::shown;
 use crate::ops::trash::TrashEntry;
 use crate::text;
@@ -13,7 +13,14 @@ const WIDEST: u16 = 80;
 
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     match &model.popup {
-        None | Some(Popup::Help(..) | Popup::Text(..) | Popup::Pager(..) | Popup::Picture(..)) => {}
+        None
+        | Some(
+            Popup::Help(..)
+            | Popup::Text(..)
+            | Popup::Pager(..)
+            | Popup::Editor(_)
+            | Popup::Picture(..),
+        ) => {}
         Some(Popup::Form(it)) => form(it, paint, area),
         Some(Popup::Secret(it)) => secret(it, paint, area),
         Some(Popup::Menu(it)) => menu(it, paint, area),
@@ -36,6 +43,8 @@ pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
             ("Left Right", "aside"),
             ("Esc", "close"),
         ],
+        Popup::Editor(it) if it.is_leaving => &[("s", "save"), ("x", "throw away")],
+        Popup::Editor(_) => &[("^O", "save"), ("Esc", "leave")],
         Popup::Picture(..) => &[("Esc", "close")],
         Popup::Form(it) if matches!(it.purpose, Purpose::Palette) => {
             &[("Tab", "complete"), ("Enter", "do it"), ("Esc", "cancel")]
@@ -62,6 +71,24 @@ pub(super) fn lines<'t>(
 ) {
     for (y, line) in (area.y..area.y + area.height).zip(lines) {
         paint.put(1, y, area.width - 1, &text::skip(line, column), paint.plain());
+    }
+}
+
+/// A text that is being changed. The line with the cursor moves aside where it is too long.
+pub(super) fn editor(paint: &mut Paint<'_, '_>, area: Rect, editor: &Editor) {
+    let drawn = |it: &str| text::escape(it.as_bytes()).replace("\\t", "    ").replace("\\\\", "\\");
+    let room = usize::from(area.width) - 1;
+    for (index, line) in editor.lines().iter().enumerate().skip(editor.top) {
+        let y = area.y + u16::try_from(index - editor.top).unwrap_or(u16::MAX);
+        if y >= area.y + area.height {
+            break;
+        }
+        let before = text::width(&drawn(line.before()));
+        let skipped = if index == editor.row { (before + 2).saturating_sub(room) } else { 0 };
+        paint.put(1, y, area.width - 1, &text::skip(&drawn(line.text()), skipped), paint.plain());
+        if index == editor.row {
+            paint.cursor(1 + u16::try_from(before - skipped).unwrap_or(0), y);
+        }
     }
 }
 

@@ -69,6 +69,12 @@ impl Work {
                 let text = format!("made {} (u undo)", name(&path));
                 Ok(Done { text, undo, go_to: Some(path), ..Done::default() })
             }
+            Op::Write(path, text, version, before) => {
+                let now = desk.write(&path, &mut text.as_slice(), Some(version))?;
+                let undo = Some(Undo::Write(path.clone(), before, now));
+                let text = format!("saved {} (u undo)", name(&path));
+                Ok(Done { text, undo, ..Done::default() })
+            }
             Op::Restore(these) => {
                 let mut back = Vec::new();
                 let failure = self.each(&these, "putting back", ticket, |(name, path)| {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crate::cli::{Command, KeysCommand};
 use crate::effect::Done;
 use crate::ops::{Desk, Failure};
 use crate::palette::{self, Word};
@@ -33,6 +34,14 @@ impl Write for Capped {
 /// A command of the command line, and what it printed.
 pub(super) fn command(desk: &Desk, line: &str) -> Result<Done, Failure> {
     let command = match palette::parse(line) {
+        Ok(Word::Command(
+            Command::Put { text: None, .. }
+            | Command::Keys { command: Some(KeysCommand::Add { key_stdin: true, .. }), .. },
+        )) => {
+            return Err(Failure::new(
+                "here nothing can be piped in: put PATH --text TEXT, or a shell",
+            ));
+        }
         Ok(Word::Command(command)) => command,
         Ok(_) => return Ok(Done::default()),
         Err(lines) => {
@@ -58,6 +67,7 @@ pub(super) fn command(desk: &Desk, line: &str) -> Result<Done, Failure> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test makes its own volume")]
 mod tests {
     use super::*;
     use crate::cli::DeskArgs;

@@ -142,6 +142,9 @@ impl Work {
                 self.tell(Message::Addressed(path, address));
             }
             Effect::OpenFile(path, size) => self.open_file(path, size, ticket),
+            Effect::OpenEditor(path) => {
+                self.tell(Message::Editing(desk.text(&path).map(Box::new)));
+            }
             Effect::OpenBytes(path, rows) => self.open_bytes(path, rows, ticket),
             Effect::Page(at, lines) => self.page(at, lines, ticket),
             Effect::Find(generation, path, pattern) => {

@@ -135,7 +135,8 @@ impl Console {
 
     /// Whether the alternate screen is left, the cursor shown, and lines are read and echoed as before.
     pub fn is_restored(&self) -> bool {
-        let modes = self.master.as_ref().unwrap().get_termios().map(|it| format!("{:?}", it.local_flags));
+        let modes =
+            self.master.as_ref().unwrap().get_termios().map(|it| format!("{:?}", it.local_flags));
         let modes = modes.unwrap_or_default();
         !self.look(vt100::Screen::alternate_screen)
             && !self.look(vt100::Screen::hide_cursor)

@@ -408,6 +408,11 @@ fn help_and_commands() {
             ..Done::default()
         })));
     });
+    check("editor", |it| {
+        std::fs::write(it.desk.folder.join("d.yaml"), "title: Berlin\nrows:\n  - a\n").unwrap();
+        it.hear(Message::Editing(it.desk.text(&rel("d.yaml")).map(Box::new)));
+        it.press("x");
+    });
     check("pager", |it| {
         let lines = (0..60).map(|it| (it * 10, format!("row {it}"))).collect();
         let page = Page { lines, end: 600, is_end: false, len: Some(6_800_000_000), trouble: None };

@@ -48,6 +48,18 @@ const CHANGES: &[Change] = &[
         command: &["mkdir", "fresh"],
     },
     Change {
+        act: Act::EditText,
+        keys: &[
+            INTO_BERLIN,
+            ON_TRIPS,
+            ("e", "line 1 of 2"),
+            ("x", "changed"),
+            ("\x1b", "It is changed"),
+            ("s", "saved trips.csv"),
+        ],
+        command: &["put", "berlin/trips.csv", "--text", "xcontent\n"],
+    },
+    Change {
         act: Act::Discard,
         keys: &[("d", "moved berlin to trash")],
         command: &["rm", "berlin"],

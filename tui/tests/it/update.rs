@@ -247,6 +247,29 @@ fn a_wide_screen_shows_the_folders_around() {
 }
 
 #[test]
+fn a_changed_text_is_never_thrown_away_by_esc() {
+    let mut told = told();
+    std::fs::write(told.desk.folder.join("runs.yaml"), "title: x\n").unwrap();
+    let path = RelPath::from_plain(b"runs.yaml").unwrap();
+    told.hear(Message::Editing(told.desk.text(&path).map(Box::new)));
+    letter(&mut told, 'a');
+    key(&mut told, KeyCode::Esc);
+    assert!(told.drawn().contains("s saves it"), "{}", told.drawn());
+    key(&mut told, KeyCode::Esc);
+    assert!(told.drawn().contains("atitle: x"), "it goes on");
+    told.model.deaf_until = None;
+    let control = KeyEvent::new(KeyCode::Char('o'), KeyModifiers::CONTROL);
+    let effects = update(&mut told.model, Message::Key(control));
+    let [Effect::Do(Op::Write(of, text, version, _))] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((of, text.as_slice()), (&path, &b"atitle: x\n"[..]));
+    // Somebody else was quicker: their text stays.
+    std::fs::write(told.desk.folder.join("runs.yaml"), "by somebody else\n").unwrap();
+    assert!(told.desk.write(&path, &mut text.as_slice(), Some(*version)).is_err());
+}
+
+#[test]
 fn nothing_new_is_nothing_to_draw() {
     let mut told = told();
     told.model.redraw = Redraw::No;
