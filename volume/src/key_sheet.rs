@@ -165,6 +165,18 @@ pub enum SheetError {
     /// A user's name can't be written.
     #[error("a user's name is made of letters, digits, `.` and `_`")]
     User,
+    /// A key could be guessed.
+    #[error("the key is too short: one of fewer than 20 characters could be guessed")]
+    Short,
+    /// A key can't be written as it is.
+    #[error("a key has no comma, space, `#` or control character in it")]
+    Key,
+    /// A key is there already.
+    #[error("the same key stands on line {line} already")]
+    Taken {
+        /// The line's number, from 1.
+        line: usize,
+    },
     /// A text can't be written.
     #[error("a {column} can have no line break or other control character in it")]
     Control {
@@ -276,6 +288,7 @@ impl KeySheet {
         created: Timestamp,
     ) -> Result<(), SheetError> {
         check_user(&new.user)?;
+        self.check_key(key)?;
         let scope = scope_text(new.scope);
         let path = check(Column::Path, &String::from_utf8_lossy(new.path.as_bytes()))?;
         let expires = check(Column::Expires, &new.expires)?;
@@ -420,6 +433,21 @@ impl KeySheet {
         if let Some(last) = self.lines.last_mut().filter(|it| !it.ends_with(b"\n")) {
             last.push(b'\n');
         }
+    }
+
+    /// Whether a key can be added without a fault.
+    fn check_key(&self, key: &PlainKey) -> Result<(), SheetError> {
+        let is_odd = |it: &u8| matches!(it, b',' | b' ' | b'#') || it.is_ascii_control();
+        if key.is_short() {
+            return Err(SheetError::Short);
+        }
+        if std::str::from_utf8(key.reveal()).is_err() || key.reveal().iter().any(is_odd) {
+            return Err(SheetError::Key);
+        }
+        let hashed = key.hash();
+        let rows = self.rows(Timestamp::now());
+        let same = rows.iter().find(|it| it.key.as_ref().is_some_and(|it| it.hashed == hashed));
+        same.map_or(Ok(()), |it| Err(SheetError::Taken { line: it.line }))
     }
 
     fn row_at(&self, line: usize) -> Result<Row, SheetError> {

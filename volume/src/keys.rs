@@ -90,7 +90,7 @@ impl PlainKey {
 
     /// A new key for a user: `USER-` and 32 random letters and digits. Fails where the system has no randomness.
     pub fn generate(user: &str) -> Result<PlainKey, getrandom::Error> {
-        let mut key = format!("{user}-").into_bytes();
+        let mut key = format!("{}-", prefix(user)).into_bytes();
         let end = key.len() + RANDOM_LETTERS;
         while key.len() < end {
             let mut random = [0; RANDOM_LETTERS];
@@ -114,7 +114,8 @@ impl PlainKey {
         let text = String::from_utf8_lossy(&self.0);
         let count = text.chars().count();
         let last = |shown: usize| text.chars().skip(count - shown).collect::<String>();
-        let own = text.strip_prefix(user).and_then(|it| it.strip_prefix('-'));
+        let after = |it: &str| text.strip_prefix(it).and_then(|it| it.strip_prefix('-'));
+        let own = after(user).or_else(|| after(&prefix(user)));
         match (own, count) {
             (Some(random), _) if random.len() >= SHORT => format!("{user}-..{}", last(4)),
             (_, SHORT..) => format!("({count} chars)..{}", last(4)),
@@ -132,6 +133,14 @@ impl PlainKey {
     pub fn hash(&self) -> HashedKey {
         HashedKey(Sha256::digest(&self.0).into())
     }
+}
+
+/// A user's name as a key begins with it: what a header can carry and `API_KEYS` can hold.
+fn prefix(user: &str) -> String {
+    let plain = |it: char| {
+        if it.is_ascii_alphanumeric() || matches!(it, '.' | '_') { it } else { '_' }
+    };
+    if user.is_empty() { NAMELESS.to_owned() } else { user.chars().map(plain).collect() }
 }
 
 impl HashedKey {

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use jiff::Timestamp;
-use volume::key_sheet::{Column, Mend, NewKey};
+use volume::key_sheet::{Column, Mend, NewKey, State};
 use volume::keys::{PlainKey, Scope};
 
 use super::{Out, Outcome};
@@ -12,6 +12,10 @@ use crate::cli::KeysCommand;
 use crate::ops::keys::{KeyEdit, KeyEntry, Keys, MadeKey, parse_overlap, reach, remedy};
 use crate::ops::{Desk, Failure, parse_end};
 use crate::text;
+
+/// What is said of the last key.
+const LAST: &str =
+    "this is the last key: without one nobody can read, and the old Python server does not start";
 
 pub(super) fn keys(
     desk: &Desk,
@@ -48,15 +52,18 @@ pub(super) fn keys(
         }
         KeysCommand::Revoke { key, last } => {
             let row = keys.pick(&key, &known)?;
-            if keys.good == 1 && row.key.is_some() && !last {
-                return Err(Failure::new(
-                    "this is the last key: without one nobody can read, and the old Python server does not start; \
-                     say --last to revoke it",
-                ));
+            let is_good = row.key.as_ref().is_some_and(|it| !it.has_expired(now));
+            if keys.good == 1 && row.state == State::On && is_good && !last {
+                return Err(Failure::new(format!("{LAST}; say --last to revoke it")));
             }
             edit(&key, KeyEdit::Revoke, out)?;
         }
-        KeysCommand::Off { key } => edit(&key, KeyEdit::Off, out)?,
+        KeysCommand::Off { key } => {
+            edit(&key, KeyEdit::Off, out)?;
+            if keys.good == 1 && desk.keys()?.good == 0 {
+                writeln!(out.errors, "sounding: {LAST}")?;
+            }
+        }
         KeysCommand::On { key } => edit(&key, KeyEdit::On, out)?,
         KeysCommand::Note { key, text } => edit(&key, KeyEdit::Set(Column::Note, text), out)?,
         KeysCommand::Seal { key } => edit(&key, KeyEdit::Seal, out)?,
@@ -143,10 +150,8 @@ fn key_from_stdin() -> Result<PlainKey, Failure> {
     let mut text = String::new();
     io::stdin().take(4096).read_to_string(&mut text)?;
     let key = text.trim();
-    if key.is_empty() || key.contains([',', ' ', '#']) || key.contains(char::is_control) {
-        return Err(Failure::new(
-            "standard input has no key: one word without comma, space, `#` or control characters",
-        ));
+    if key.is_empty() {
+        return Err(Failure::new("standard input has no key: write one word to it"));
     }
     Ok(PlainKey::new(key.as_bytes()))
 }

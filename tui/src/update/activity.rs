@@ -29,6 +29,13 @@ pub(super) fn told(model: &mut Model, result: Result<Box<ActivityNow>, Failure>)
         Ok(answer) => {
             let was_away = screen.server != Server::Up;
             screen.server = Server::Up;
+            if screen.is_paused && screen.now.is_some() {
+                // It holds still; the server is asked so that it knows of this console, and this of it.
+                if was_away {
+                    model.dirty(Redraw::Soon);
+                }
+                return Vec::new();
+            }
             let before = screen.told.take().zip(screen.now.take());
             let is_another = before.as_ref().is_some_and(|(_, it)| it.since != answer.since);
             if is_another {

@@ -87,7 +87,7 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
                 note: form.value("Note").to_owned(),
             };
             // What the file can't hold is told here, not behind the closed form.
-            let check = volume::keys::PlainKey::new(b"x");
+            let check = volume::keys::PlainKey::new(&[b'x'; 20]);
             volume::key_sheet::KeySheet::parse(b"")
                 .add(&new, &check, now)
                 .map_err(|it| it.to_string())?;

@@ -88,6 +88,13 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
                 State::Off => (KeyEdit::On, "switched on"),
                 State::On | State::PassedOver => (KeyEdit::Off, "switched off"),
             };
+            if edit == KeyEdit::Off && is_last(model, &row) {
+                let title = format!("Switch off key {}", row.masked);
+                let op = Op::EditKey(version, Box::new(row), vec![edit], what);
+                let form = Form::new(title, "Switch off", Purpose::Confirm(Box::new(op), None));
+                open(model, form.line(LAST));
+                return Vec::new();
+            }
             return vec![Effect::Do(Op::EditKey(version, Box::new(row), vec![edit], what))];
         }
         Act::SealKey => {
@@ -104,6 +111,19 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         _ => model.complain("this line has no key: w mends it, p switches it off"),
     }
     Vec::new()
+}
+
+/// What is said before the last key goes.
+const LAST: &str =
+    "! This is the last key. The old Python server does not start with an empty key file.";
+
+/// Whether no key at all is good any more when this one is not.
+fn is_last(model: &Model, row: &Row) -> bool {
+    let is_good =
+        row.state == State::On && row.key.as_ref().is_some_and(|it| !it.has_expired(model.now));
+    is_good
+        && model.extra_keys().is_empty()
+        && model.keys.keys.as_ref().is_some_and(|it| it.good == 1)
 }
 
 /// The cursor goes to a key, or to the last one.
@@ -159,7 +179,7 @@ fn revoke(model: &mut Model, row: Row) {
         Some(known.uses.get(id).map(|it| last_use(it, &user, model.now)))
     });
     let stays = id.is_some_and(|id| model.extra_keys().iter().any(|it| it.id == id));
-    let is_last = model.keys.keys.as_ref().is_some_and(|it| it.good == 1) && row.key.is_some();
+    let is_last = is_last(model, &row);
     let hint = if last == "revoke" { "type: revoke" } else { "as the list shows them" };
     let mut form = Form::new(title, "Revoke", Purpose::RevokeKey(Box::new(row), last));
     if let Some(told) = told {
@@ -170,9 +190,7 @@ fn revoke(model: &mut Model, row: Row) {
         form = form.line("! API_KEYS has it too: it stays good until the server starts without.");
     }
     if is_last {
-        form = form.line(
-            "! This is the last key. The old Python server does not start with an empty key file.",
-        );
+        form = form.line(LAST);
     }
     open(model, form.text("Its last characters", Input::default(), hint));
 }
@@ -278,9 +296,25 @@ mod tests {
 
     #[test]
     fn the_last_key_is_not_revoked_unwarned() {
-        let mut model = model(&format!("kmt,{KEY}\n"));
-        act(&mut model, Act::RevokeKey);
-        assert!(form(&model).text.join("\n").contains("does not start with an empty key file"));
+        let mut last = model(&format!("kmt,{KEY}\n"));
+        act(&mut last, Act::RevokeKey);
+        let warned = |model: &Model| form(model).text.join("\n").contains("an empty key file");
+        assert!(!warned(&last), "API_KEYS has one more");
+        last.activity.keys = None;
+        act(&mut last, Act::RevokeKey);
+        assert!(warned(&last));
+    }
+
+    #[test]
+    fn the_last_key_is_not_switched_off_unasked() {
+        let mut last = model(&format!("kmt,{KEY}\n"));
+        last.activity.keys = None;
+        assert!(act(&mut last, Act::ToggleKey).is_empty());
+        assert!(form(&last).is_on_cancel() && form(&last).text[0].contains("last key"));
+        let mut one_of_two = model(&format!("kmt,{KEY}\nzoe,{KEY}z\n"));
+        assert_eq!(act(&mut one_of_two, Act::ToggleKey).len(), 1);
+        let mut off = model(&format!("# kmt,{KEY}\nzoe,{KEY}z\n"));
+        assert_eq!(act(&mut off, Act::ToggleKey).len(), 1);
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
             Screen::Keys => effects.extend([Effect::ReadKeys, Effect::AskKeys]),
             Screen::Activity => {}
         }
-        if model.screen != Screen::Activity
+        if (model.screen != Screen::Activity || model.activity.is_paused)
             && matches!(model.activity.server, Server::Down(..) | Server::Up)
         {
             effects.push(Effect::AskServer(model.activity.since()));

@@ -228,6 +228,40 @@ fn a_key_can_be_brought_along() {
 }
 
 #[test]
+fn a_key_that_is_brought_along_is_good_or_refused() {
+    let place = Place::new();
+    let add = |key: &str| {
+        let mut add = place.command(&["keys", "add", "kmt", "--key-stdin"]);
+        let pipes = add.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut add = pipes.spawn().unwrap();
+        add.stdin.take().unwrap().write_all(key.as_bytes()).unwrap();
+        let output = add.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(add("kmt-my-own-long-enough-key\n").0, Some(0));
+    let before = place.read(".sounding/auth-keys.csv");
+    for (key, why) in [
+        ("short", "too short"),
+        ("kmt-my-own-long-enough-key", "stands on line 2 already"),
+        ("kmt-my-own-long,enough-key", "no comma"),
+        ("kmt-my own-long-enough-key", "no comma, space"),
+        (" \n", "no key"),
+    ] {
+        let (status, said) = add(key);
+        assert!(status == Some(1) && said.contains(why), "{key}: {said}");
+    }
+    assert_eq!(place.read(".sounding/auth-keys.csv"), before);
+}
+
+#[test]
+fn whoever_switches_the_last_key_off_is_told() {
+    let place = Place::new();
+    place.run(&["keys", "add", "kmt"]);
+    let off = place.try_run(&["keys", "off", "kmt"]);
+    assert!(off.status.success() && String::from_utf8(off.stderr).unwrap().contains("last key"));
+}
+
+#[test]
 fn check_finds_mends_and_tells_by_its_status() {
     let place = Place::new();
     place.put(

@@ -334,7 +334,7 @@ fn a_warning_is_mended_by_one_key() {
     let mut console = Console::start(place.0.path());
     console.press("4", "2 warnings (w)");
     console.press("w", "made a comment");
-    console.press("w", "1 warning (w)");
+    console.press("", "1 warning (w)");
     console.press("w", "freed of its spaces");
     assert_eq!(place.keys(), "# username,apikey\nkmt,kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd\n");
     console.press("w", "nothing is wrong");

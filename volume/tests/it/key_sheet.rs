@@ -255,6 +255,20 @@ fn comments_are_no_keys() {
 }
 
 #[test]
+fn a_key_of_any_user_can_be_sent_in_a_header() {
+    for user in ["kmt", "ci bot", "m\u{fc}ller", "a,b#c", "ci-bot", ""] {
+        let made = PlainKey::generate(user).unwrap();
+        let text = String::from_utf8(made.reveal().to_vec()).unwrap();
+        let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '_' | '-');
+        assert!(text.chars().all(is_plain) && !made.is_short(), "{user}: {text}");
+        assert_eq!(text.matches('-').count(), 1, "API_KEYS parts the user's name there: {text}");
+        let (_, random) = text.split_once('-').unwrap();
+        let masked = made.mask(user);
+        assert!(masked.len() < 30 && !masked.contains(random), "{masked}");
+    }
+}
+
+#[test]
 fn a_mask_gives_little_away() {
     let check = |text: &str, masked: &str| assert_eq!(key(text).mask("kmt"), masked);
     check(LONG, "kmt-..6AfG");
