@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs): programs of the system by apt, and in
-# target/clients a Python environment and Node packages. Quick when all is there.
+# Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it): programs of the
+# system by apt, and in target/clients Python environments and Node packages. Quick when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +26,7 @@ need npm npm
 need python3 python3
 # Debian's own, which the tests start by this path.
 [ -x /usr/bin/chromium ] || missing+=(chromium)
+[ -x /usr/bin/wormhole ] || missing+=(magic-wormhole)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
     as_root=()
@@ -35,12 +36,17 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # Each list is copied beside what was installed by it, last of all: while they agree, there is nothing to do.
-if ! cmp -s "$wanted/requirements.txt" "$have/requirements.txt" || ! "$have/venv/bin/python" -c '' 2>/dev/null; then
-    rm -rf "$have/venv" "$have/requirements.txt"
-    python3 -m venv "$have/venv"
-    "$have/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r "$wanted/requirements.txt"
-    cp "$wanted/requirements.txt" "$have/requirements.txt"
-fi
+environment() { # LIST ENVIRONMENT COPY
+    if cmp -s "$1" "$3" && "$2/bin/python" -c '' 2>/dev/null; then
+        return
+    fi
+    rm -rf "$2" "$3"
+    python3 -m venv "$2"
+    "$2/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r "$1"
+    cp "$1" "$3"
+}
+environment "$wanted/requirements.txt" "$have/venv" "$have/requirements.txt"
+environment wormhole/tests/clients/requirements.txt "$have/wormhole-venv" "$have/wormhole-requirements.txt"
 if ! cmp -s "$wanted/package-lock.json" "$have/installed-lock.json" || [ ! -d "$have/node_modules" ]; then
     rm -f "$have/installed-lock.json"
     cp "$wanted/package.json" "$wanted/package-lock.json" "$have/"

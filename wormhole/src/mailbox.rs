@@ -256,21 +256,36 @@ impl Keeper {
     }
 
     async fn join(&mut self, code: &Code, absent: Absent) -> Result<(), Error> {
-        let number = code.nameplate().to_owned();
-        if absent == Absent::Wait {
-            return self.claim(number).await;
+        let number = code.nameplate();
+        if absent == Absent::Fail && !self.may_be_there(number).await? {
+            return Err(Error::NobodyThere);
         }
+        self.claim(number.to_owned()).await
+    }
+
+    /// Whether somebody waits under a number, or the server does not tell. Does not touch the number: if its owner came
+    /// just now, a claim that is given up again would leave no room for the next one.
+    async fn may_be_there(&mut self, number: &str) -> Result<bool, Error> {
+        let is_there = |listed: &[String]| listed.iter().any(|it| it == number);
         let listed = self.list().await?;
-        if !listed.is_empty() && !listed.contains(&number) {
-            return Err(Error::NobodyThere);
+        if !listed.is_empty() {
+            return Ok(is_there(&listed));
         }
-        self.claim(number.clone()).await?;
-        // An empty list may mean that there is nobody at all, or that the server gives no lists. Now that the number is
-        // ours, a list that is still empty is of the second kind.
-        if listed.is_empty() && self.list().await?.contains(&number) {
-            return Err(Error::NobodyThere);
+        // Either there is nobody at all, or the server gives no lists. A number of our own tells these apart.
+        self.is_allocating = true;
+        self.line()?.say(&ClientMessage::Allocate).await?;
+        let probe = self.allocated().await?;
+        let listed = self.list().await?;
+        let gives_lists = listed.contains(&probe);
+        if probe == number || gives_lists && !is_there(&listed) {
+            return Ok(false);
         }
-        Ok(())
+        // A connection is good for one mailbox.
+        self.say_goodbye(Mood::Lonely).await?;
+        self.number = None;
+        let line = self.line.insert(Line::open(&self.settings.mailbox).await?);
+        greet(line, &self.side).await?;
+        Ok(true)
     }
 
     async fn list(&mut self) -> Result<Vec<String>, Error> {
@@ -425,11 +440,7 @@ impl Keeper {
                     self.resume(line, mailbox).await?;
                     return Ok(Next::GoOn);
                 }
-                Some(Ok(Err(
-                    error @ (Error::MailboxUnreachable { .. } | Error::MailboxLost { .. }),
-                ))) => {
-                    failure = Some(Box::new(error));
-                }
+                Some(Ok(Err(error))) if is_of_the_way(&error) => failure = Some(Box::new(error)),
                 Some(Ok(Err(error))) => return Err(error),
                 Some(Err(_)) => {
                     return Err(Error::MailboxLost { source: failure.map(|it| it as _) });
@@ -462,12 +473,18 @@ impl Keeper {
     /// Gives back what we hold at the server.
     async fn part(mut self, mood: Mood) {
         let limit = self.settings.limits.closing;
-        match tokio::time::timeout(limit, self.say_goodbye(mood)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
+        let parted = tokio::time::timeout(limit, async {
+            while let Err(error) = self.say_goodbye(mood).await {
                 tracing::debug!("the mailbox server did not hear the good-bye: {error}");
+                self.line = None;
+                if !is_of_the_way(&error) || !self.has_to_come_back() {
+                    break;
+                }
+                tokio::time::sleep(FIRST_PAUSE).await;
             }
-            Err(_) => tracing::debug!("the mailbox server did not answer the good-bye"),
+        });
+        if parted.await.is_err() {
+            tracing::debug!("the mailbox server did not answer the good-bye");
         }
         if let Some(line) = self.line.take() {
             // Its answer is of no use.
@@ -476,12 +493,12 @@ impl Keeper {
     }
 
     async fn say_goodbye(&mut self, mood: Mood) -> Result<(), Error> {
-        if self.line.is_none() && self.has_to_come_back() {
+        if self.line.is_none() {
+            if !self.has_to_come_back() {
+                return Ok(());
+            }
             let (line, mailbox) = Return::of(self).go().await?;
             self.resume(line, mailbox).await?;
-        }
-        if self.line.is_none() {
-            return Ok(());
         }
         if self.is_allocating {
             self.allocated().await?;
@@ -494,12 +511,13 @@ impl Keeper {
             }
             _ => {}
         }
-        let Some(mailbox) = self.mailbox.take() else { return Ok(()) };
+        let Some(mailbox) = self.mailbox.clone() else { return Ok(()) };
         self.release().await?;
         let line = self.line()?;
         line.say(&ClientMessage::Close { mailbox: &mailbox, mood }).await?;
         // What was said before is done when this is.
         while line.hear().await? != ServerMessage::Closed {}
+        self.mailbox = None;
         Ok(())
     }
 
@@ -570,6 +588,11 @@ async fn answer<T>(line: &mut Line, pick: impl Fn(ServerMessage) -> Option<T>) -
             }
         }
     }
+}
+
+/// Whether another attempt may do better.
+fn is_of_the_way(error: &Error) -> bool {
+    matches!(error, Error::MailboxUnreachable { .. } | Error::MailboxLost { .. })
 }
 
 fn claimed(message: ServerMessage) -> Option<String> {
