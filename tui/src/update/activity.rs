@@ -122,10 +122,11 @@ mod tests {
     use super::*;
     use crate::cli::ScreenArgs;
     use crate::model::Look;
+    use volume::console_look::ConsoleLook;
 
     fn model() -> Model {
         let now = "2026-11-24T14:02:00Z".parse().unwrap();
-        let look = Look::new(&ScreenArgs::default(), &|_| None);
+        let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
         let mut model = Model::new(look, "/data".to_owned(), (80, 24), now);
         model.screen = Screen::Activity;
         model
@@ -177,7 +178,7 @@ mod tests {
         act(&mut model, Act::ByUser);
         assert_eq!((shown(&model), model.activity.row()), (vec![2, 0], 1));
         act(&mut model, Act::Details);
-        assert!(matches!(&model.popup, Some(Popup::Text(_, lines, _)) if lines[0] == "GET /0"));
+        assert!(matches!(&model.popup, Some(Popup::Text(it)) if it.lines[0] == "GET /0"));
         act(&mut model, Act::ByUser);
         assert_eq!(shown(&model).len(), 4);
         act(&mut model, Act::First);

@@ -249,6 +249,7 @@ fn mend(model: &mut Model) -> Vec<Effect> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use volume::console_look::ConsoleLook;
     use volume::key_sheet::KeySheet;
 
     use super::*;
@@ -260,7 +261,7 @@ mod tests {
     /// A console that was told of keys, with a file of this text.
     fn model(text: &str) -> Model {
         let now = "2026-11-24T14:02:00Z".parse().unwrap();
-        let look = Look::new(&ScreenArgs::default(), &|_| None);
+        let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
         let mut model = Model::new(look, "/data".to_owned(), (80, 24), now);
         model.screen = Screen::Keys;
         let sheet = KeySheet::parse(text.as_bytes());
