@@ -33,6 +33,10 @@ pub struct Flags {
     #[arg(long, value_name = "PATH", env = "SOUNDING_ADMIN")]
     admin: Option<PathBuf>,
 
+    /// Where Prometheus scrapes /metrics: HOST:PORT. Off by default.
+    #[arg(long, value_name = "ADDR", env = "SOUNDING_METRICS")]
+    metrics: Option<Listen>,
+
     /// The mailbox server at which wormhole transfers meet, if not the public one: ws://HOST:PORT/v1
     #[arg(long, value_name = "URL", env = "SOUNDING_MAILBOX", value_parser = mailbox_url)]
     mailbox: Option<String>,
@@ -100,6 +104,8 @@ pub struct Config {
     pub admin: Option<PathBuf>,
     /// How long clients may take.
     pub patience: Patience,
+    /// Where Prometheus scrapes, if it does.
+    pub metrics: Option<Listen>,
     /// How wormhole transfers are made.
     pub wormhole: Settings,
     /// Which servers they go by, where that was said.
@@ -117,14 +123,15 @@ impl Config {
     }
 
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
-        let Flags { volume, listen, admin, mailbox, relay, local_peers, grace, log } = flags;
+        let Flags { volume, listen, admin, metrics, mailbox, relay, local_peers, grace, log } =
+            flags;
         let patience = Patience { grace: Duration::from_secs(grace.into()), ..Patience::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
         let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
         let wormhole = Settings { reach, ..Settings::default() };
         let relays = relay.iter().map(ToString::to_string).collect();
         let servers = Servers { mailbox, relays };
-        Config { volume, listen, admin, patience, wormhole, servers, log, extra_keys }
+        Config { volume, listen, admin, metrics, patience, wormhole, servers, log, extra_keys }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod linger;
 pub mod listener;
 pub mod listing;
 pub mod media;
+pub mod metrics;
 pub mod openapi;
 pub mod page;
 pub mod patience;

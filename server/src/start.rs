@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::hygiene;
 use crate::listener::{ListenError, Listener};
+use crate::metrics;
 use crate::router::router;
 use crate::serve::{Patience, serve};
 use crate::tus;
@@ -55,6 +56,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let first_key = first_key(&app)?;
     let listener = Listener::bind(&config.listen).await?;
     let admin = admin_listener(config.admin.as_deref()).await?;
+    let metrics = match &config.metrics {
+        Some(listen) => Some(Listener::bind(listen).await?),
+        None => None,
+    };
     // Nobody may be reading; that is no reason not to serve.
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
     app.listening.get_or_init(|| listener.to_string());
@@ -65,6 +70,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tokio::spawn(hygiene::keep_key_uses(Arc::clone(&app)));
     tokio::spawn(hygiene::recover_transfers(app.transfers.clone()));
     let ending = app.ending.clone();
+    if let Some(metrics) = metrics {
+        tracing::info!("metrics at {metrics}/metrics");
+        let (router, ending) = (metrics::router(&app), app.ending.clone());
+        let patience = Patience { grace: Duration::ZERO, ..config.patience };
+        tokio::spawn(async move { serve(metrics, router, patience, ending.cancelled()).await });
+    }
     let admin = admin.map(|it| {
         let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };

@@ -271,10 +271,15 @@ impl Transfers {
         self.live().len()
     }
 
+    /// Those under way, as they are now.
+    pub fn under_way(&self) -> Vec<Transfer> {
+        self.live().values().map(|it| it.now().transfer).collect()
+    }
+
     /// What there was since the start, and is now.
     pub fn totals(&self) -> Totals {
         let counts = &self.0.counts;
-        let live: Vec<_> = self.live().values().map(|it| it.now().transfer).collect();
+        let live = self.under_way();
         let moved = |direction| -> u64 {
             live.iter().filter(|it| it.direction == direction).map(|it| it.done).sum()
         };

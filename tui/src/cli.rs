@@ -160,6 +160,9 @@ pub enum Command {
         path: OsString,
     },
     /// Write standard input into a file, or a text. No reader sees a part of it.
+    #[command(
+        after_help = "Example:\n  sounding put berlin/note.txt --text 'see v6.5'"
+    )]
     Put {
         /// The file.
         path: OsString,
@@ -218,8 +221,12 @@ pub enum Command {
         json: bool,
     },
     /// Receive what somebody sends by magic-wormhole, into the volume.
+    #[command(after_help = RECEIVE_EXAMPLES)]
     Receive(ReceiveArgs),
     /// Send files and folders of the volume to somebody by magic-wormhole.
+    #[command(
+        after_help = "Examples:\n  sounding send berlin/report\n  sounding send --text 'the run is there'"
+    )]
     Send(SendArgs),
     /// Wormhole transfers: those under way, and those that are over.
     Transfers {
@@ -444,6 +451,16 @@ The operators' console of a data volume: browse its files, manage its keys, see 
 Alone it opens the screen, which works over the slowest ssh line: fly ssh console --pty -C sounding. With a command
 it does the same without one, for scripts and screen readers. Both work on the volume itself, whether or not the
 server runs. Paths begin at the volume's root.";
+
+const RECEIVE_EXAMPLES: &str = "\
+Examples:
+  sounding receive 7-guitarist-revenge --into berlin
+  sounding receive --into berlin
+      makes a code, and says what the sender has to type
+  sounding receive 7-guitarist-revenge --yes --on-conflict keep --detach
+      leaves it to the server; sounding transfers tells how it gets on
+
+A code works once: after a mistake the sender has to send again. Wormhole can't resume what broke off.";
 
 const EXAMPLES: &str = "\
 Examples:

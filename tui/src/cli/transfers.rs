@@ -82,13 +82,18 @@ pub struct SendArgs {
 #[derive(Debug, Subcommand)]
 pub enum TransfersCommand {
     /// List them, the youngest first.
+    #[command(after_help = "Examples:\n  sounding transfers list\n  sounding transfers --json")]
     List,
     /// Say all that is known of one.
+    #[command(after_help = "Examples:\n  sounding transfers show 3")]
     Show {
         /// Its number.
         number: u64,
     },
     /// Wait until one is over, or all that are under way. Status 1 where one did not end well.
+    #[command(
+        after_help = "Examples:\n  sounding transfers wait\n  sounding transfers wait 3 --timeout 30m --json"
+    )]
     Wait {
         /// Its number; without it, all.
         number: Option<u64>,
@@ -97,6 +102,7 @@ pub enum TransfersCommand {
         timeout: Option<String>,
     },
     /// Accept what one offers.
+    #[command(after_help = "Examples:\n  sounding transfers accept 3 --on-conflict keep")]
     Accept {
         /// Its number.
         number: u64,
@@ -114,6 +120,7 @@ pub enum TransfersCommand {
         unpack: bool,
     },
     /// Refuse what one offers.
+    #[command(after_help = "Examples:\n  sounding transfers refuse 3 'not before the backup'")]
     Refuse {
         /// Its number.
         number: u64,
@@ -122,11 +129,13 @@ pub enum TransfersCommand {
         why: String,
     },
     /// Cancel one.
+    #[command(after_help = "Examples:\n  sounding transfers cancel 3")]
     Cancel {
         /// Its number.
         number: u64,
     },
     /// Forget those that are over.
+    #[command(after_help = "Examples:\n  sounding transfers clear")]
     Clear,
 }
 
