@@ -84,6 +84,14 @@ impl Caller {
         }
     }
 
+    /// The same caller by the keys as they are now: one may have been changed or taken away.
+    pub fn by_now(&self, app: &App) -> Caller {
+        match self {
+            Caller::Holder(key) => app.keys().find(key.hashed).map_or(Caller::Stranger, Caller::of),
+            other => other.clone(),
+        }
+    }
+
     /// Whether the path may be read.
     pub fn may_read(&self, path: &RelPath) -> Result<(), Problem> {
         if path.is_public() {
@@ -171,14 +179,7 @@ pub struct Permit {
 impl Permit {
     /// Whether it still holds. Costs a look at whether the keys file has changed.
     pub fn check(&self) -> Result<(), Problem> {
-        let caller = match &self.caller {
-            Caller::Holder(key) => {
-                let keys = self.app.keys();
-                keys.find(key.hashed).map_or(Caller::Stranger, Caller::of)
-            }
-            other => other.clone(),
-        };
-        caller.may(self.purpose, &self.path)
+        self.caller.by_now(&self.app).may(self.purpose, &self.path)
     }
 }
 

@@ -137,7 +137,11 @@ impl FromRequestParts<Arc<App>> for Following {
 
 impl Following {
     /// What is there behind the cursor, at most so many; moves the cursor behind it.
+    ///
+    /// Fails where the key was taken away meanwhile.
     async fn next(&mut self, limit: usize) -> Result<Batch, Problem> {
+        self.caller = self.caller.by_now(&self.app);
+        self.caller.may_follow(&self.folder)?;
         let mut cursor = match self.cursor {
             Some(cursor) => cursor,
             None => self.app.feed.read(Journal::now).await?,

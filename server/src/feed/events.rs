@@ -76,7 +76,7 @@ pub async fn answer(
             return None;
         }
         let next = events.next().await;
-        Some((next.map_err(|_told| std::io::Error::other("the journal can't be read")), events))
+        Some((next.map_err(|_told| std::io::Error::other("the stream can't go on")), events))
     });
     let body = futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest);
     let mut response = Response::new(Body::from_stream(body));

@@ -1,7 +1,7 @@
 //! `/changes` and `/events` against the running server: who is told what, and when.
 
 use std::fs;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::time::{Duration, Instant};
 
 use crate::support::{BERLIN_KEY, Connection, KEY, OLD_KEY, TestServer, write};
@@ -254,6 +254,25 @@ fn events_come_as_they_happen_and_go_on_where_the_line_broke() {
     assert!(end.contains(&"retry: 3600000".to_owned()), "{end:?}");
     lines_until(&mut connection, "data: ");
     assert!(connection.receive_rest().is_empty());
+}
+
+#[test]
+fn whoever_follows_with_a_key_that_is_revoked_hears_no_more() {
+    let server = TestServer::start();
+    let mut connection = server.connect();
+    connection.send("GET", "/events", &[("Authorization", KEY)]);
+    assert_eq!(connection.receive_head().status, 200);
+    lines_until(&mut connection, "id: ");
+    let volume = volume::Volume::open(&server.path("")).unwrap();
+    let id = volume::keys::PlainKey::new(KEY.as_bytes()).hash().id();
+    let rows = volume.key_sheet().unwrap().rows(jiff::Timestamp::now());
+    let line = rows.iter().find(|it| it.id().as_ref() == Some(&id)).unwrap().line;
+    volume.edit_keys(None, |sheet| sheet.revoke(line)).unwrap();
+    server.arrive("secret.csv");
+    let mut rest = Vec::new();
+    // It is cut, or ended.
+    connection.stream.read_to_end(&mut rest).unwrap_or_default();
+    assert!(!String::from_utf8_lossy(&rest).contains("secret"), "{rest:?}");
 }
 
 #[test]
