@@ -85,6 +85,7 @@ impl Caller {
     }
 
     /// The same caller by the keys as they are now: one may have been changed or taken away.
+    #[must_use]
     pub fn by_now(&self, app: &App) -> Caller {
         match self {
             Caller::Holder(key) => app.keys().find(key.hashed).map_or(Caller::Stranger, Caller::of),
