@@ -38,6 +38,9 @@ pub(crate) enum UnpackError {
     /// A file in it is longer than the archive says.
     #[error("`{name}` is longer than the archive says")]
     Longer { name: String },
+    /// A file in it is cut off.
+    #[error("`{name}` is cut off")]
+    Shorter { name: String },
     /// There is not enough room for what is in it.
     #[error(transparent)]
     NoRoom(#[from] volume::space::NoRoom),
@@ -186,6 +189,9 @@ impl Into<'_> {
                 loop {
                     let read = content.read(&mut block).map_err(UnpackError::Read)?;
                     let bytes = block.get(..read).unwrap_or_default();
+                    if bytes.is_empty() && left > 0 {
+                        return Err(UnpackError::Shorter { name: safe(name) });
+                    }
                     if bytes.is_empty() {
                         return Ok(());
                     }

@@ -160,9 +160,7 @@ pub enum Command {
         path: OsString,
     },
     /// Write standard input into a file, or a text. No reader sees a part of it.
-    #[command(
-        after_help = "Example:\n  sounding put berlin/note.txt --text 'see v6.5'"
-    )]
+    #[command(after_help = "Example:\n  sounding put berlin/note.txt --text 'see v6.5'")]
     Put {
         /// The file.
         path: OsString,

@@ -30,5 +30,6 @@ mod process;
 mod ranges;
 mod resume;
 mod support;
+mod transfers;
 mod tus;
 mod uploads;

@@ -11,7 +11,7 @@ use wormhole::{Code, Limits, Reach, Settings};
 /// What `.ci/setup.sh` installs beside the build.
 pub const PYTHON: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients/wormhole-venv/bin/python");
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/servers.py");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wormhole/tests/clients/servers.py");
 
 /// Ended when dropped, or when the test's process ends: its input is ours.
 pub struct Servers {

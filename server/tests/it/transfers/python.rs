@@ -1,0 +1,121 @@
+//! The Python clients as programs: 0.24 of the tests' own environment, and 0.12 as Debian has it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::servers::{PYTHON, Servers};
+use super::{PATIENCE, Place};
+
+/// Which client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    New,
+    Old,
+}
+
+/// A running client in a folder of its own. Killed when dropped.
+pub struct Python {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Python {
+    /// `make` puts into the client's folder what it sends. `arguments` begin with the sub-command.
+    pub fn start(
+        version: Version,
+        servers: &Servers,
+        make: impl FnOnce(&Path),
+        arguments: &[&str],
+    ) -> Python {
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path());
+        let mut command = match version {
+            Version::New => {
+                let mut command = Command::new(PYTHON);
+                command.args(["-m", "wormhole"]);
+                command
+            }
+            Version::Old => Command::new("/usr/bin/wormhole"),
+        };
+        let log = File::create(folder.path().join("log")).unwrap();
+        let child = command
+            .args(["--relay-url", &servers.mailbox_url(), "--transit-helper", &servers.relay()])
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("PYTHONUNBUFFERED", "1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the clients are installed by .ci/setup.sh");
+        Python { child, folder }
+    }
+
+    /// Sends something that `make` puts into its folder.
+    pub fn send(
+        version: Version,
+        place: &Place,
+        make: impl FnOnce(&Path),
+        code: &str,
+        what: &[&str],
+    ) -> Python {
+        let options: &[&str] = match version {
+            Version::New => &["send", "--no-qr", "--hide-progress", "--code", code],
+            Version::Old => &["send", "--hide-progress", "--code", code],
+        };
+        Python::start(version, place.servers, make, &[options, what].concat())
+    }
+
+    /// Receives without asking.
+    pub fn receive(version: Version, place: &Place, options: &[&str], code: &str) -> Python {
+        let arguments = [&["receive", "--accept-file", "--hide-progress"][..], options, &[code]];
+        Python::start(version, place.servers, |_| {}, &arguments.concat())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end: whether it was content, and what it said.
+    pub fn end(&mut self) -> (bool, String) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status.success(), self.log());
+            }
+            assert!(Instant::now() < until, "it does not end: {}", self.log());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    pub fn succeeds(&mut self) {
+        let (is_content, log) = self.end();
+        assert!(is_content, "{log}");
+    }
+
+    /// Its end is a bad one, in which it says this.
+    pub fn fails(&mut self, with: &str) {
+        let (is_content, log) = self.end();
+        assert!(!is_content && log.contains(with), "{log}");
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        self.child.kill().unwrap_or_default();
+        self.child.wait().unwrap();
+    }
+}
