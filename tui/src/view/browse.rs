@@ -10,6 +10,12 @@ use crate::model::{Above, Browse, Columns, Finding, Measuring, Model};
 use crate::ops::shown;
 use crate::text;
 
+/// On a volume with nothing on it.
+const FIRST_HINTS: [&str; 3] = [
+    "No data yet: upload over HTTP, or copy files in.",
+    "4, then a, makes a key for whoever uploads.",
+    "? shows all keys; :doctor checks all of it.",
+];
 /// Columns of the folders around.
 const AROUND: u16 = 28;
 /// Columns of a size, and of a date, with the space around them.
@@ -196,15 +202,15 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
     }
     if browse.order.is_empty() {
         let filter = browse.filter.as_ref().map(|it| it.input.text()).filter(|it| !it.is_empty());
-        let hint = match filter {
-            Some(text) => format!("Nothing matches '{text}'. Esc shows all {}.", names.len()),
-            None if browse.path.is_root() => {
-                "No data yet: upload over HTTP, or copy files in.".to_owned()
-            }
-            None => "Empty folder.".to_owned(),
+        let hints = match filter {
+            Some(text) => vec![format!("Nothing matches '{text}'. Esc shows all {}.", names.len())],
+            None if browse.path.is_root() => FIRST_HINTS.map(str::to_owned).to_vec(),
+            None => vec!["Empty folder.".to_owned()],
         };
         let y = area.y + u16::from(browse.has_parent());
-        paint.put(area.x + 3, y, area.width - 3, &hint, paint.dim());
+        for (y, hint) in (y..area.y + area.height).zip(hints) {
+            paint.put(area.x + 3, y, area.width - 3, &hint, paint.dim());
+        }
     }
 }
 

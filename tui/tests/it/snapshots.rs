@@ -260,6 +260,17 @@ fn an_empty_folder_and_one_that_cannot_be_read() {
         it.press("jj\r");
         it.list();
     });
+    check("first", |it| {
+        for entry in walkdir::WalkDir::new(&it.desk.folder).min_depth(1).max_depth(1) {
+            let path = entry.unwrap().into_path();
+            if path.is_dir() {
+                std::fs::remove_dir_all(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        it.list();
+    });
     check("unreadable", |it| {
         it.press("jj\r");
         let generation = it.model.browse.generation;
