@@ -399,12 +399,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         volume(folder)
         bytes_on_the_line(folder)
-        terminals(folder)
         busy_activity(folder)
         ends(folder)
         slow_line(folder)
         resize_storm(folder)
         many_entries(folder)
+        terminals(folder)
 
 
 main()
