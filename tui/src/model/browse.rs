@@ -78,6 +78,8 @@ pub struct Above {
     pub names: Option<Arc<Names>>,
     /// How many of them are folders, which come first.
     pub folders: usize,
+    /// Whether they may have changed since.
+    pub is_old: bool,
 }
 
 impl Above {

@@ -7,13 +7,13 @@ use crossterm::event::{KeyCode, KeyEvent};
 use volume::RelPath;
 use volume::names::Kind;
 
-use super::open;
+use super::{below, open};
 use crate::cli::Sort;
 use crate::effect::{Effect, Message, Op};
 use crate::key::{self, Act, Place};
 use crate::model::{
-    Above, Filter, Finding, Form, Input, Measuring, Menu, Model, Order, Popup, Purpose, Reading,
-    Redraw, Secret, scrolled,
+    Above, Filter, Form, Input, Menu, Model, Order, Popup, Purpose, Reading, Redraw, Secret,
+    scrolled,
 };
 use crate::ops::files::suffix;
 use crate::ops::shown;
@@ -25,9 +25,9 @@ pub(super) fn read(model: &mut Model) -> Vec<Effect> {
     let browse = &mut model.browse;
     browse.generation += 1;
     browse.info = None;
-    // It may have changed as well.
-    model.above = None;
-    let browse = &model.browse;
+    if let Some(above) = &mut model.above {
+        above.is_old = true;
+    }
     vec![Effect::List(browse.generation, browse.path.clone())]
 }
 
@@ -91,10 +91,15 @@ pub(super) fn look_into(model: &mut Model) -> Option<Effect> {
 /// Reads the folder above, if that is another one than before.
 pub(super) fn look_above(model: &mut Model) -> Option<Effect> {
     let path = model.wants_above()?;
-    if model.above.as_ref().is_some_and(|it| it.path == path) {
-        return None;
+    match model.above.as_mut().filter(|it| it.path == path) {
+        Some(above) if !above.is_old => return None,
+        // It stays to be seen until it is read anew.
+        Some(above) => above.is_old = false,
+        None => {
+            let path = path.clone();
+            model.above = Some(Above { path, names: None, folders: 0, is_old: false });
+        }
     }
-    model.above = Some(Above { path: path.clone(), names: None, folders: 0 });
     Some(Effect::ListAbove(path))
 }
 
@@ -283,10 +288,10 @@ pub(super) fn subject(model: &Model) -> Option<RelPath> {
 /// Does what a key means here.
 pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
     if model.browse.finding.is_some() {
-        return in_finding(model, act);
+        return below::in_finding(model, act);
     }
     if model.browse.measuring.is_some() {
-        return in_measuring(model, act);
+        return below::in_measuring(model, act);
     }
     let rows = model.list_rows();
     match act {
@@ -455,7 +460,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             let hint = "a part of the name; * and ? stand for letters";
             open(model, Form::new(title, "Find", purpose).text("Name has", Input::default(), hint));
         }
-        Act::Usage => return measure(model, model.browse.path.clone()),
+        Act::Usage => return below::measure(model, model.browse.path.clone()),
         Act::Info => return act_info(model),
         Act::Address => return subject(model).map(Effect::Address).into_iter().collect(),
         Act::Share => {
@@ -545,86 +550,6 @@ pub(super) fn typed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     settle(model);
     look_up_visible(model)
-}
-
-/// Begins a search.
-pub(super) fn find(model: &mut Model, path: RelPath, pattern: String) -> Vec<Effect> {
-    model.browse.generation += 1;
-    let generation = model.browse.generation;
-    model.browse.finding =
-        Some(Finding { pattern: pattern.clone(), generation, ..Default::default() });
-    vec![Effect::Stop, Effect::Find(generation, path, pattern)]
-}
-
-fn in_finding(model: &mut Model, act: Act) -> Vec<Effect> {
-    let rows = model.list_rows();
-    let Some(finding) = &mut model.browse.finding else { return Vec::new() };
-    match act {
-        Act::Cancel | Act::Parent => {
-            model.browse.finding = None;
-            let mut effects = vec![Effect::Stop];
-            effects.extend(read_again(model));
-            return effects;
-        }
-        Act::Open => {
-            if let Some(hit) = finding.hits.get(finding.cursor) {
-                let (folder, name) = (hit.path.parent(), hit.path.file_name().map(<[u8]>::to_vec));
-                return go(model, folder.unwrap_or_default(), name);
-            }
-        }
-        _ => {
-            finding.cursor = moved(act, finding.cursor, finding.hits.len(), rows);
-            finding.top = scrolled(finding.top, finding.cursor, rows);
-        }
-    }
-    Vec::new()
-}
-
-fn measure(model: &mut Model, path: RelPath) -> Vec<Effect> {
-    if path != model.browse.path {
-        let generation = model.browse.generation;
-        let sort = model.browse.sort;
-        model.browse =
-            crate::model::Browse { path: path.clone(), generation, sort, ..Default::default() };
-    }
-    model.browse.generation += 1;
-    let generation = model.browse.generation;
-    model.browse.measuring = Some(Measuring { generation, ..Default::default() });
-    vec![Effect::Stop, Effect::Measure(generation, path)]
-}
-
-fn in_measuring(model: &mut Model, act: Act) -> Vec<Effect> {
-    let rows = model.list_rows();
-    let Some(measuring) = &mut model.browse.measuring else { return Vec::new() };
-    match act {
-        Act::Cancel | Act::Usage => {
-            model.browse.measuring = None;
-            let mut effects = vec![Effect::Stop];
-            effects.extend(read_again(model));
-            return effects;
-        }
-        Act::Parent => {
-            if let Some(path) = model.browse.path.parent() {
-                return measure(model, path);
-            }
-        }
-        Act::Open => {
-            let used = measuring.usage.entries.get(measuring.cursor);
-            let folder = used.filter(|it| it.kind == Kind::Folder);
-            match folder.map(|it| model.browse.path.join(&it.name)) {
-                Some(Ok(path)) => return measure(model, path),
-                Some(Err(_)) => {
-                    model.complain("the service's own folder: `t` shows the trash, X empties it");
-                }
-                None => {}
-            }
-        }
-        _ => {
-            measuring.cursor = moved(act, measuring.cursor, measuring.usage.entries.len(), rows);
-            measuring.top = scrolled(measuring.top, measuring.cursor, rows);
-        }
-    }
-    Vec::new()
 }
 
 /// Where a cursor goes.

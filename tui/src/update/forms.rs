@@ -6,7 +6,7 @@ use volume::key_sheet::{Column, NewKey, OldKey};
 use volume::keys::Scope;
 use volume::uploads::Exists;
 
-use super::{browse, palette};
+use super::{below, palette};
 use crate::effect::{Effect, Op};
 use crate::model::{FieldKind, Form, Model, Purpose};
 use crate::ops::keys::KeyEdit;
@@ -69,7 +69,7 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
             if pattern.is_empty() {
                 return Err("type a part of the name".to_owned());
             }
-            return Ok(browse::find(model, path.clone(), pattern));
+            return Ok(below::find(model, path.clone(), pattern));
         }
         Purpose::Share(path) => {
             let until = form.value("Ends");
