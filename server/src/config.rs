@@ -131,7 +131,7 @@ impl Config {
         let wormhole = Settings { reach, ..Settings::default() };
         let relays = relay.iter().map(ToString::to_string).collect();
         let servers = Servers { mailbox, relays };
-        Config { volume, listen, admin, metrics, patience, wormhole, servers, log, extra_keys }
+        Config { volume, listen, admin, patience, metrics, wormhole, servers, log, extra_keys }
     }
 }
 

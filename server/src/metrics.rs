@@ -17,12 +17,12 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 use transfers::Transfers;
-use transfers::transfer::Direction;
+use transfers::transfer::{Direction, Transfer};
 
 use crate::app::App;
 use crate::problem::Problem;
 
-/// As OpenMetrics 1.0 has it.
+/// As `OpenMetrics` 1.0 has it.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The one route there is.
@@ -40,6 +40,9 @@ async fn answer(State(registry): State<Arc<Registry>>) -> Result<impl IntoRespon
     encode(&mut text, &registry).map_err(Problem::internal)?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
 }
+
+/// A metric of a transfer: its name, what it is, and how it is read off.
+type Figure = (&'static str, &'static str, fn(&Transfer) -> u64);
 
 #[derive(Debug)]
 struct OfTransfers(Transfers);
@@ -88,7 +91,7 @@ impl OfTransfers {
     fn progress(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let live = self.0.under_way();
         let kind = ConstGauge::new(0_u64).metric_type();
-        let figures: [(&str, &str, fn(&transfers::transfer::Transfer) -> u64); 2] = [
+        let figures: [Figure; 2] = [
             ("transfer_moved", "Bytes that a transfer under way has moved", |it| it.done),
             ("transfer_size", "Bytes that a transfer under way has in all", |it| it.total()),
         ];
