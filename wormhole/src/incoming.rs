@@ -18,13 +18,13 @@ use crate::transit::{Door, Route, connect};
 /// Something is offered, and the other side waits. Dropping it is a refusal.
 #[derive(Debug)]
 pub struct Incoming {
-    session: Session,
+    session: Box<Session>,
     offer: Offer,
     hints: Hints,
 }
 
 impl Incoming {
-    pub(crate) fn new(session: Session, offer: Offer, hints: Hints) -> Incoming {
+    pub(crate) fn new(session: Box<Session>, offer: Offer, hints: Hints) -> Incoming {
         Incoming { session, offer, hints }
     }
 
@@ -74,8 +74,8 @@ impl Incoming {
 /// Bytes are coming. Dropping it ends the transfer.
 #[derive(Debug)]
 pub struct Receiving {
-    session: Session,
-    link: Link,
+    session: Box<Session>,
+    link: Box<Link>,
     route: Route,
     total: u64,
     done: u64,

@@ -77,6 +77,8 @@ mod records;
 mod server_message;
 mod session;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod text;
 mod transit;
 pub mod words;

@@ -54,14 +54,14 @@ pub(crate) enum LinkError {
 }
 
 impl Link {
-    pub(crate) fn new(stream: TcpStream, key: &Key, role: Role, idle: Duration) -> Link {
+    pub(crate) fn new(stream: TcpStream, key: &Key, role: Role, idle: Duration) -> Box<Link> {
         let senders = key.derive(b"transit_record_sender_key");
         let receivers = key.derive(b"transit_record_receiver_key");
         let (ours, theirs) = match role {
             Role::Sender => (senders, receivers),
             Role::Receiver => (receivers, senders),
         };
-        Link {
+        Box::new(Link {
             stream,
             idle,
             opener: Opener::new(&theirs),
@@ -69,7 +69,7 @@ impl Link {
             come: BytesMut::new(),
             to_go: BytesMut::new(),
             has_gone: Instant::now(),
-        }
+        })
     }
 
     /// What comes next: at least one byte, of as many records as are here. A wait that is given up loses nothing.
@@ -121,10 +121,10 @@ impl Link {
     }
 
     /// Ends it, and waits for a while until the other side has ended it too: so what was sent last is heard.
-    pub(crate) async fn close(mut self, limit: Duration) {
+    pub(crate) async fn close(mut self: Box<Self>, limit: Duration) {
         let ended = async {
             self.stream.shutdown().await?;
-            let mut rest = [0; 1024];
+            let mut rest = [0; 64];
             while self.stream.read(&mut rest).await? > 0 {}
             Ok::<_, io::Error>(())
         };

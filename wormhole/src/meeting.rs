@@ -61,20 +61,21 @@ impl Invitation {
     pub async fn close(self) {
         self.mailbox.close().await;
     }
+
+    #[cfg(test)]
+    pub(crate) fn mailbox_for_tests(&mut self) -> &mut Mailbox {
+        &mut self.mailbox
+    }
 }
 
 /// Two sides with a key: now one of them offers something.
 #[derive(Debug)]
 pub struct Wormhole {
-    session: Session,
+    session: Box<Session>,
 }
 
 /// What the other side has for us.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for a transfer, and it is taken apart at once"
-)]
 pub enum Arrival {
     /// A text. The other side knows already that it has come.
     Text(String),

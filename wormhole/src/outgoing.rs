@@ -20,14 +20,14 @@ const LAST_RECORD: Duration = Duration::from_millis(500);
 /// Something is offered, and we wait for the answer. Dropping it withdraws the offer.
 #[derive(Debug)]
 pub struct Outgoing {
-    session: Session,
+    session: Box<Session>,
     offer: Offer,
     /// None for a text, which comes with the offer.
     door: Option<Door>,
 }
 
 impl Outgoing {
-    pub(crate) async fn begin(mut session: Session, offer: Offer) -> Result<Outgoing, Error> {
+    pub(crate) async fn begin(mut session: Box<Session>, offer: Offer) -> Result<Outgoing, Error> {
         let door = match &offer {
             Offer::Message(_) => None,
             Offer::File { .. } | Offer::Directory { .. } => {
@@ -84,7 +84,7 @@ async fn hear_answer(session: &mut Session) -> Result<(Answer, Hints), Error> {
 }
 
 async fn connected(
-    mut session: Session,
+    mut session: Box<Session>,
     offer: &Offer,
     door: Door,
     hints: &Hints,
@@ -107,8 +107,8 @@ async fn connected(
 /// Bytes are going. Dropping it ends the transfer.
 #[derive(Debug)]
 pub struct Sending {
-    session: Session,
-    link: Link,
+    session: Box<Session>,
+    link: Box<Link>,
     route: Route,
     total: u64,
     done: u64,

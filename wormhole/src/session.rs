@@ -24,7 +24,8 @@ const CANCELLED: &str = "the other side stopped the transfer";
 /// After a broken connection, so long is waited for the reason that the other side may have given.
 const REASON: Duration = Duration::from_millis(500);
 
-/// Two sides with a key. Dropping it tells the other side that it is over.
+/// Two sides with a key. Dropping it tells the other side that it is over. It is kept in a box, as it goes through many
+/// hands.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// None once it is closed.
@@ -46,7 +47,7 @@ impl Session {
         mut mailbox: Mailbox,
         code: &Code,
         settings: Settings,
-    ) -> Result<Session, Error> {
+    ) -> Result<Box<Session>, Error> {
         let exchange = Exchange::begin(code);
         mailbox.say("pake", exchange.message()?).await?;
         let mut early = Vec::new();
@@ -68,7 +69,7 @@ impl Session {
             mailbox.set_mood(Mood::Scary);
             return Err(Error::WrongCode);
         }
-        let mut session = Session {
+        let mut session = Box::new(Session {
             mailbox: Some(mailbox),
             settings,
             key,
@@ -77,7 +78,7 @@ impl Session {
             next_heard: 0,
             early: BTreeMap::new(),
             last_word: Some(CANCELLED.to_owned()),
-        };
+        });
         for message in early {
             session.keep(message);
         }
@@ -147,7 +148,7 @@ impl Session {
     }
 
     /// Ends it in agreement.
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(mut self: Box<Self>) {
         self.last_word = None;
         if let Some(mailbox) = self.mailbox.take() {
             mailbox.set_mood(Mood::Happy);
@@ -156,7 +157,7 @@ impl Session {
     }
 
     /// Ends it with a reason that the other side is told.
-    pub(crate) async fn give_up(mut self, why: &str) {
+    pub(crate) async fn give_up(mut self: Box<Self>, why: &str) {
         self.last_word = Some(why.to_owned());
         self.say_last_word();
         if let Some(mailbox) = self.mailbox.take() {

@@ -101,9 +101,9 @@ pub(crate) async fn connect(
     key: &Key,
     role: Role,
     settings: &Settings,
-) -> Result<(Link, Route), Error> {
+) -> Result<(Box<Link>, Route), Error> {
     let search = Search::new(door, theirs, key, role, settings)?;
-    let found = timeout(settings.limits.transit, search.run()).await;
+    let found = timeout(settings.limits.transit, Box::pin(search.run())).await;
     let found = found.unwrap_or(Err(Error::TimedOut(Stage::Transit)))?;
     let Candidate { stream, route } = found;
     tracing::debug!(%route, "found a way to the other side");
@@ -122,9 +122,9 @@ struct Search {
 
 /// What is said on each connection.
 #[derive(Clone, Debug)]
-struct Words {
-    ours: String,
-    theirs: String,
+pub(crate) struct Words {
+    pub(crate) ours: String,
+    pub(crate) theirs: String,
     to_relay: String,
 }
 
@@ -321,7 +321,7 @@ async fn expect(stream: &mut TcpStream, words: &str) -> io::Result<()> {
 }
 
 impl Words {
-    fn new(key: &Key, role: Role) -> Result<Words, Error> {
+    pub(crate) fn new(key: &Key, role: Role) -> Result<Words, Error> {
         let token = |purpose: &str| key.derive(purpose.as_bytes()).token();
         let sender = format!("transit sender {} ready\n\n", token("transit_sender"));
         let receiver = format!("transit receiver {} ready\n\n", token("transit_receiver"));

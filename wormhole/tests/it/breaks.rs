@@ -225,9 +225,9 @@ async fn a_transfer_goes_on_without_the_mailbox_server() {
         receiving.finish().await?;
         Ok::<_, Error>(all)
     };
-    let (sent, received) = soon(async { tokio::join!(send, receive) }).await;
-    sent.unwrap();
-    assert!(received.unwrap() == content);
+    let (went, came) = soon(async { tokio::join!(send, receive) }).await;
+    went.unwrap();
+    assert!(came.unwrap() == content);
     farewell(&settings).await;
 }
 
@@ -244,9 +244,9 @@ async fn a_relay_that_is_killed_is_noticed_at_once() {
         servers.kill();
         read_all(&mut receiving).await.unwrap_err()
     };
-    let (sent, received) = soon(async { tokio::join!(send, receive) }).await;
-    assert!(matches!(sent, Error::ConnectionLost { .. }), "{sent:?}");
-    assert!(matches!(received, Error::ConnectionLost { .. }), "{received:?}");
+    let (went, came) = soon(async { tokio::join!(send, receive) }).await;
+    assert!(matches!(went, Error::ConnectionLost { .. }), "{went:?}");
+    assert!(matches!(came, Error::ConnectionLost { .. }), "{came:?}");
 }
 
 #[tokio::test]
@@ -288,12 +288,12 @@ async fn a_mailbox_server_that_comes_back_is_found_again() {
         assert_eq!(one.verifier(), other.verifier());
 
         // What was said before the break is heard once, and what is said during it is heard after it.
-        let (sent, arrival) = soon(async {
+        let (went, arrival) = soon(async {
             let text = Offer::Message("hello".to_owned());
             tokio::join!(async { one.offer(text).await?.accepted().await }, other.receive())
         })
         .await;
-        assert!(sent.unwrap().is_none());
+        assert!(went.unwrap().is_none());
         arrival.unwrap();
     }
 }

@@ -268,7 +268,7 @@ async fn a_sender_that_waits_is_found_by_the_number() {
             match wormhole::join(&settings, &code, Absent::Fail).await {
                 Err(Error::NobodyThere) if !python.log().contains("Wormhole code is") => {}
                 Err(Error::NobodyThere) => {
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 }
                 other => return other,
             }

@@ -35,9 +35,9 @@ async fn a_file_comes_directly_or_by_the_relay() {
             receiving.finish().await?;
             Ok::<_, Error>(all)
         };
-        let (sent, received) = soon(async { tokio::join!(send, receive) }).await;
-        sent.unwrap();
-        assert!(received.unwrap() == content);
+        let (went, came) = soon(async { tokio::join!(send, receive) }).await;
+        went.unwrap();
+        assert!(came.unwrap() == content);
         farewell(&ours).await;
         farewell(&theirs).await;
     }
@@ -58,9 +58,9 @@ async fn an_empty_file_and_a_directory_come_too() {
             sending.send(&content).await?;
             sending.finish().await
         };
-        let (sent, received) = soon(async { tokio::join!(send, receive_all(incoming)) }).await;
-        sent.unwrap();
-        assert!(received.unwrap() == content);
+        let (went, came) = soon(async { tokio::join!(send, receive_all(incoming)) }).await;
+        went.unwrap();
+        assert!(came.unwrap() == content);
     }
 }
 
@@ -71,8 +71,8 @@ async fn a_text_comes_with_the_offer() {
     assert_eq!(sender.verifier(), receiver.verifier());
     assert_eq!(sender.verifier().len(), 64);
     let send = async { sender.offer(Offer::Message("grüezi".to_owned())).await?.accepted().await };
-    let (sent, arrival) = soon(async { tokio::join!(send, receiver.receive()) }).await;
-    assert!(sent.unwrap().is_none());
+    let (went, arrival) = soon(async { tokio::join!(send, receiver.receive()) }).await;
+    assert!(went.unwrap().is_none());
     assert!(matches!(arrival.unwrap(), Arrival::Text(text) if text == "grüezi"));
 }
 
@@ -273,10 +273,10 @@ async fn a_reason_to_end_arrives_in_words() {
 
     // The sender, in the middle.
     let (sending, mut receiving) = connected(&settings, &settings, &fresh_code(), 1 << 30).await;
-    let (received, ()) =
+    let (came, ()) =
         soon(async { tokio::join!(read_all(&mut receiving), sending.fail("file has shrunk")) })
             .await;
-    assert!(matches!(received.unwrap_err(), Error::PeerError(why) if why == "file has shrunk"));
+    assert!(matches!(came.unwrap_err(), Error::PeerError(why) if why == "file has shrunk"));
 
     // The receiver, after the last byte.
     let (mut sending, mut receiving) = connected(&settings, &settings, &fresh_code(), 5).await;
@@ -288,23 +288,23 @@ async fn a_reason_to_end_arrives_in_words() {
         read_all(&mut receiving).await.unwrap();
         receiving.fail("it exists").await;
     };
-    let (sent, ()) = soon(async { tokio::join!(send, receive) }).await;
-    assert!(matches!(sent.unwrap_err(), Error::NotAcknowledged(why) if why == "it exists"));
+    let (went, ()) = soon(async { tokio::join!(send, receive) }).await;
+    assert!(matches!(went.unwrap_err(), Error::NotAcknowledged(why) if why == "it exists"));
 }
 
 #[tokio::test]
 async fn what_has_another_size_than_was_announced_is_not_sent() {
     let settings = Servers::shared().settings();
     let (mut sending, mut receiving) = connected(&settings, &settings, &fresh_code(), 5).await;
-    let sent = soon(sending.send(b"hello!")).await.unwrap_err();
-    assert!(matches!(sent, Error::OtherSize { announced: 5, found: 6 }));
+    let went = soon(sending.send(b"hello!")).await.unwrap_err();
+    assert!(matches!(went, Error::OtherSize { announced: 5, found: 6 }));
     drop(sending);
     let told = soon(read_all(&mut receiving)).await.unwrap_err();
-    assert!(matches!(&told, Error::PeerError(why) if why.contains("6")), "{told}");
+    assert!(matches!(&told, Error::PeerError(why) if why.contains('6')), "{told}");
 
     let (sending, mut receiving) = connected(&settings, &settings, &fresh_code(), 5).await;
-    let sent = soon(sending.finish()).await.unwrap_err();
-    assert!(matches!(sent, Error::OtherSize { announced: 5, found: 0 }));
+    let went = soon(sending.finish()).await.unwrap_err();
+    assert!(matches!(went, Error::OtherSize { announced: 5, found: 0 }));
     assert!(matches!(soon(read_all(&mut receiving)).await.unwrap_err(), Error::PeerError(_)));
 }
 
@@ -384,9 +384,9 @@ async fn waiting_for_bytes_may_be_given_up_and_taken_up_again() {
         receiving.finish().await.unwrap();
         all
     };
-    let (sent, received) = soon(async { tokio::join!(send, receive) }).await;
-    sent.unwrap();
-    assert!(received == content);
+    let (went, came) = soon(async { tokio::join!(send, receive) }).await;
+    went.unwrap();
+    assert!(came == content);
 }
 
 #[tokio::test]
@@ -395,17 +395,17 @@ async fn many_transfers_go_on_at_once() {
     let one = |number: usize| async move {
         let settings = if number.is_multiple_of(2) { servers.settings() } else { servers.deaf() };
         let content = pattern(300_000 + number);
-        let (sender, receiver) = pair(&settings, &settings, &fresh_code()).await;
+        let (one, other) = pair(&settings, &settings, &fresh_code()).await;
         let send = async {
-            let outgoing = sender.offer(file(content.len() as u64)).await?;
+            let outgoing = one.offer(file(content.len() as u64)).await?;
             let mut sending = outgoing.accepted().await?.unwrap();
             sending.send(&content).await?;
             sending.finish().await
         };
-        let receive = async { receive_all(incoming(receiver.receive().await?)).await };
-        let (sent, received) = soon(async { tokio::join!(send, receive) }).await;
-        sent.unwrap();
-        assert!(received.unwrap() == content);
+        let receive = async { receive_all(incoming(other.receive().await?)).await };
+        let (went, came) = soon(async { tokio::join!(send, receive) }).await;
+        went.unwrap();
+        assert!(came.unwrap() == content);
     };
     let mut all = tokio::task::JoinSet::new();
     for number in 0..8 {
