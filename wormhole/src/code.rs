@@ -146,6 +146,16 @@ mod tests {
         check(&format!("7-{}", "a".repeat(300)), CodeError::TooLong);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_code_is_read_as_it_is_written(text in "\\PC{0,20}|[0-9]{1,3}[- ][\\PC]{1,20}") {
+            if let Ok(code) = Code::parse(&text) {
+                proptest::prop_assert_eq!(Code::parse(&code.to_string()), Ok(code.clone()));
+                proptest::prop_assert!(code.words().count() > 0);
+            }
+        }
+    }
+
     #[test]
     fn a_log_does_not_learn_the_words() {
         let code = Code::parse("7-crossover-clockwork").unwrap();

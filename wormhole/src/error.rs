@@ -46,8 +46,11 @@ pub enum Error {
     #[error("the codes differ; this code is used up: ask for a new `wormhole send`")]
     WrongCode,
     /// A wait was too long.
-    #[error("{0}")]
-    TimedOut(Stage),
+    #[error("{what}")]
+    TimedOut {
+        /// What it was for.
+        what: Stage,
+    },
     /// The other side gave up, and said why.
     #[error("the other side gave up: {0}")]
     PeerError(String),

@@ -127,12 +127,12 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
     interfaces.into_iter().map(|it| it.ip()).collect()
 }
 
-/// Those of them that a peer elsewhere may be able to connect to; loopback only where `reach` is for tests and there
+/// Those of them that another machine may be able to connect to; loopback only where `reach` is for tests and there
 /// is nothing else.
 pub(crate) fn addresses_to_tell(own: &[IpAddr], reach: Reach) -> Vec<IpAddr> {
     let is_told = |it: &&IpAddr| match it {
-        IpAddr::V4(it) => !it.is_loopback() && !it.is_link_local() && !it.is_unspecified(),
-        IpAddr::V6(it) => !it.is_loopback() && !it.is_unicast_link_local() && !it.is_unspecified(),
+        IpAddr::V4(it) => is_v4_elsewhere(*it),
+        IpAddr::V6(it) => is_v6_elsewhere(*it),
     };
     let mut told: Vec<IpAddr> = own.iter().filter(is_told).copied().collect();
     if told.is_empty() && reach == Reach::Anywhere {

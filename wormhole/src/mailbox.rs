@@ -215,7 +215,7 @@ impl Keeper {
             begun = tokio::time::timeout(limit, self.begin(start)) => begun,
             () = reply.closed() => return self.part(Mood::Lonely).await,
         };
-        let begun = begun.unwrap_or(Err(Error::TimedOut(Stage::Mailbox)));
+        let begun = begun.unwrap_or(Err(Error::TimedOut { what: Stage::Mailbox }));
         let is_open = begun.is_ok();
         // Nobody hears it where the caller is gone meanwhile; then the other channels are closed as well.
         drop(reply.send(begun));

@@ -93,7 +93,7 @@ impl Wormhole {
     pub async fn receive(mut self) -> Result<Arrival, Error> {
         let limit = self.session.settings().limits.offer;
         let heard = timeout(limit, hear_offer(&mut self.session)).await;
-        let (offer, hints) = match heard.unwrap_or(Err(Error::TimedOut(Stage::Offer))) {
+        let (offer, hints) = match heard.unwrap_or(Err(Error::TimedOut { what: Stage::Offer })) {
             Ok(heard) => heard,
             Err(error) => return Err(self.session.note(error)),
         };

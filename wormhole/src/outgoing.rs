@@ -46,7 +46,7 @@ impl Outgoing {
         let Outgoing { mut session, offer, door } = self;
         let limit = session.settings().limits.answer;
         let answered = timeout(limit, hear_answer(&mut session)).await;
-        let answered = answered.unwrap_or(Err(Error::TimedOut(Stage::Answer)));
+        let answered = answered.unwrap_or(Err(Error::TimedOut { what: Stage::Answer }));
         let (answer, hints) = match answered {
             Ok(answered) => answered,
             Err(Error::PeerError(why)) => return Err(session.note(Error::Refused(why))),
@@ -158,7 +158,7 @@ impl Sending {
         let record = match record {
             Ok(record) => record,
             Err(LinkError::Stalled) => {
-                return Err(self.session.note(Error::TimedOut(Stage::Confirmation)));
+                return Err(self.session.note(Error::TimedOut { what: Stage::Confirmation }));
             }
             Err(error) => return Err(self.broken(error).await),
         };

@@ -202,6 +202,38 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_opened_or_refused(
+            texts in proptest::collection::vec(proptest::collection::vec(0_u8.., 0..2000), 0..5),
+            changed in 0_usize..9000,
+            piece in 1_usize..3000,
+        ) {
+            let mut out = BytesMut::new();
+            let mut sealer = Sealer::new(&counting());
+            for text in &texts {
+                sealer.seal(text, &mut out);
+            }
+            let is_changed = changed < out.len();
+            if let Some(byte) = out.get_mut(changed) {
+                *byte ^= 0x40;
+            }
+            let (mut opener, mut come, mut all) =
+                (Opener::new(&counting()), BytesMut::new(), Vec::new());
+            for piece in out.chunks(piece) {
+                come.put_slice(piece);
+                match opener.open(&mut come) {
+                    Ok(some) => all.extend_from_slice(&some),
+                    Err(_) => proptest::prop_assert!(is_changed),
+                }
+            }
+            let expected = texts.concat();
+            // What comes out is right, as far as it goes.
+            let is_right = if is_changed { expected.starts_with(&all) } else { expected == all };
+            proptest::prop_assert!(is_right);
+        }
+    }
+
     #[test]
     fn a_lying_length_is_refused_before_anything_is_kept_for_it() {
         let check = |length: u32, expected: Result<usize, OddRecord>| {

@@ -53,7 +53,7 @@ impl Session {
         let mut early = Vec::new();
         let first =
             timeout(settings.limits.peer, await_phase(&mut mailbox, "pake", None, &mut early));
-        let first = first.await.unwrap_or(Err(Error::TimedOut(Stage::Peer)))?;
+        let first = first.await.unwrap_or(Err(Error::TimedOut { what: Stage::Peer }))?;
         mailbox.set_mood(Mood::Errory);
         let key = exchange.finish(&first.body)?;
         let version = key.for_phase(mailbox.side(), "version").seal(br#"{"app_versions":{}}"#)?;
@@ -63,7 +63,7 @@ impl Session {
             settings.limits.key,
             await_phase(&mut mailbox, "version", Some(&side), &mut early),
         );
-        let second = second.await.unwrap_or(Err(Error::TimedOut(Stage::Key)))?;
+        let second = second.await.unwrap_or(Err(Error::TimedOut { what: Stage::Key }))?;
         // What versions the other side has does not matter, only that it could say so.
         if key.for_phase(&side, "version").open(&second.body).is_none() {
             mailbox.set_mood(Mood::Scary);

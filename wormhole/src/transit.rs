@@ -104,7 +104,7 @@ pub(crate) async fn connect(
 ) -> Result<(Box<Link>, Route), Error> {
     let search = Search::new(door, theirs, key, role, settings)?;
     let found = timeout(settings.limits.transit, Box::pin(search.run())).await;
-    let found = found.unwrap_or(Err(Error::TimedOut(Stage::Transit)))?;
+    let found = found.unwrap_or(Err(Error::TimedOut { what: Stage::Transit }))?;
     let Candidate { stream, route } = found;
     tracing::debug!(%route, "found a way to the other side");
     Ok((Link::new(stream, key, role, settings.limits.idle), route))

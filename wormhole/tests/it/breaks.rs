@@ -144,7 +144,7 @@ async fn a_sender_that_is_gone_before_we_accept_is_noticed_in_its_time() {
     let arrival = soon(async { meet(&settings, &code).await?.receive().await }).await.unwrap();
     python.signal(Signal::KILL);
     let failed = soon(incoming(arrival).accept()).await.unwrap_err();
-    assert!(matches!(failed, Error::TimedOut(Stage::Transit)), "{failed:?}");
+    assert!(matches!(failed, Error::TimedOut { what: Stage::Transit }), "{failed:?}");
 }
 
 #[tokio::test]
@@ -154,12 +154,12 @@ async fn a_sender_that_says_nothing_or_no_answer_is_noticed_in_its_time() {
     settings.limits.answer = Duration::from_millis(200);
     let (_sender, receiver) = pair(&settings, &settings, &fresh_code()).await;
     let failed = soon(receiver.receive()).await.unwrap_err();
-    assert!(matches!(failed, Error::TimedOut(Stage::Offer)), "{failed:?}");
+    assert!(matches!(failed, Error::TimedOut { what: Stage::Offer }), "{failed:?}");
 
     settings.limits.offer = Duration::from_secs(10);
     let (outgoing, _incoming) = offered(&settings, &settings, &fresh_code(), file(5)).await;
     let failed = soon(outgoing.accepted()).await.unwrap_err();
-    assert!(matches!(failed, Error::TimedOut(Stage::Answer)), "{failed:?}");
+    assert!(matches!(failed, Error::TimedOut { what: Stage::Answer }), "{failed:?}");
 }
 
 #[tokio::test]

@@ -203,7 +203,7 @@ async fn nobody_who_comes_is_an_error_in_its_time() {
     let mut settings = Servers::shared().settings();
     settings.limits = Limits { peer: Duration::from_millis(200), ..settings.limits };
     let waited = soon(meet(&settings, &fresh_code())).await;
-    assert!(matches!(waited.unwrap_err(), Error::TimedOut(Stage::Peer)));
+    assert!(matches!(waited.unwrap_err(), Error::TimedOut { what: Stage::Peer }));
 }
 
 #[tokio::test]
@@ -355,7 +355,7 @@ async fn a_sender_waits_for_the_confirmation_no_longer_than_it_may() {
     let (mut sending, _receiving) = connected(&settings, &settings, &fresh_code(), 5).await;
     soon(sending.send(b"hello")).await.unwrap();
     let failed = soon(sending.finish()).await.unwrap_err();
-    assert!(matches!(failed, Error::TimedOut(Stage::Confirmation)));
+    assert!(matches!(failed, Error::TimedOut { what: Stage::Confirmation }));
 }
 
 #[tokio::test]
