@@ -288,14 +288,18 @@ impl Keeper {
         Ok(true)
     }
 
+    /// The numbers that wait for somebody; none where the server does not say.
     async fn list(&mut self) -> Result<Vec<String>, Error> {
         let line = self.line()?;
         line.say(&ClientMessage::List).await?;
-        answer(line, |it| match it {
+        let listed = answer(line, |it| match it {
             ServerMessage::Nameplates(numbers) => Some(numbers),
             _ => None,
-        })
-        .await
+        });
+        match listed.await {
+            Err(Error::MailboxSaid(_)) => Ok(Vec::new()),
+            listed => listed,
+        }
     }
 
     async fn allocated(&mut self) -> Result<String, Error> {
@@ -436,10 +440,11 @@ impl Keeper {
             };
             self.said.append(&mut later);
             match outcome {
-                Some(Ok(Ok((line, mailbox)))) => {
-                    self.resume(line, mailbox).await?;
-                    return Ok(Next::GoOn);
-                }
+                Some(Ok(Ok((line, mailbox)))) => match self.resume(line, mailbox).await {
+                    Ok(()) => return Ok(Next::GoOn),
+                    Err(error) if is_of_the_way(&error) => failure = Some(Box::new(error)),
+                    Err(error) => return Err(error),
+                },
                 Some(Ok(Err(error))) if is_of_the_way(&error) => failure = Some(Box::new(error)),
                 Some(Ok(Err(error))) => return Err(error),
                 Some(Err(_)) => {
