@@ -395,6 +395,7 @@ fn begin(number: u64, request: &Request, by: &str, host: volume::staging::Staged
         state: State::Connecting,
         code,
         command: None,
+        verifier: None,
         into,
         paths,
         path: None,
@@ -437,21 +438,56 @@ fn recover(volume: &Volume) -> Result<Vec<Transfer>, Refused> {
         if records.is_there(transfer.host).map_err(Refused::Records)? {
             continue;
         }
-        if let Some(staged) = transfer.staged.take() {
-            volume.remove_staged(staged).map_err(Refused::Records)?;
-        }
-        transfer.cause = Some(match transfer.percent() {
-            0 => "the program that ran it ended before anything had come".to_owned(),
-            percent => format!("the program that ran it ended at about {percent} %"),
-        });
-        transfer.state = State::Interrupted;
+        let is_left = match transfer.staged.take() {
+            Some(staged) => volume.remove_staged(staged).map_err(Refused::Records)?,
+            None => true,
+        };
+        end_for(&mut transfer, is_left);
         transfer.ended = Some(Timestamp::now());
         records.write(number, &transfer).map_err(Refused::Records)?;
-        interrupted.push(transfer);
+        if transfer.state == State::Interrupted {
+            interrupted.push(transfer);
+        }
     }
     ended.sort_unstable();
     for number in ended.iter().rev().skip(KEPT) {
         records.remove(*number).map_err(Refused::Records)?;
     }
     Ok(interrupted)
+}
+
+/// Says how a transfer ended whose program could not. What it was storing, and what is in staging no more, was put in
+/// place before.
+fn end_for(transfer: &mut Transfer, is_left: bool) {
+    if transfer.state == State::Storing && !is_left {
+        transfer.state = State::Done;
+        let note = "it is all here, but the program ended then: the sender may believe it failed";
+        transfer.notes.push(note.to_owned());
+        return;
+    }
+    transfer.state = State::Interrupted;
+    transfer.cause = Some(match transfer.percent() {
+        0 => "the program that ran it ended before anything had come".to_owned(),
+        percent => format!("the program that ran it ended at about {percent} %"),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_in_place_before_the_end_is_done() {
+        let check = |state, is_left, expected| {
+            let id = volume::staging::StagedId::random().unwrap();
+            let request = Request::Receive(crate::transfer::Receive::default());
+            let mut transfer = Transfer { state, ..begin(1, &request, "x", id) };
+            end_for(&mut transfer, is_left);
+            assert_eq!(transfer.state, expected, "{state:?}");
+        };
+        check(State::Storing, false, State::Done);
+        check(State::Storing, true, State::Interrupted);
+        check(State::Running, false, State::Interrupted);
+        check(State::Waiting, true, State::Interrupted);
+    }
 }

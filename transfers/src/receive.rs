@@ -109,6 +109,8 @@ async fn meet(job: &Job, settings: &Settings, wanted: &Receive) -> Result<Arriva
     let command = wanted.code.is_none().then(|| command(settings, &code));
     job.set(|it| (it.code, it.command, it.state) = (Some(code), command, State::Waiting)).await;
     let wormhole = job.unless_stopped(invitation.peer()).await?;
+    let verifier = wormhole.verifier();
+    job.set(|it| it.verifier = Some(verifier)).await;
     job.unless_stopped(wormhole.receive()).await
 }
 

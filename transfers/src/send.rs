@@ -42,6 +42,8 @@ pub(crate) async fn send(job: &Job, world: &World, wanted: Send) -> Result<(), E
     job.set(|it| (it.code, it.command, it.state) = (Some(code), Some(command), State::Waiting))
         .await;
     let wormhole = job.unless_stopped(invitation.peer()).await?;
+    let verifier = wormhole.verifier();
+    job.set(|it| it.verifier = Some(verifier)).await;
     let outgoing = job.unless_stopped(wormhole.offer(offer)).await?;
     job.enter(State::Offered).await;
     let sending = job.unless_stopped(outgoing.accepted()).await?;

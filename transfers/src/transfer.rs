@@ -208,6 +208,9 @@ pub struct Transfer {
     pub code: Option<String>,
     /// What the other side has to type, where the code was made here.
     pub command: Option<String>,
+    /// What both sides see alike, unless somebody sits between them; for whoever wants to compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verifier: Option<String>,
     /// The folder that it goes into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub into: Option<RelPath>,

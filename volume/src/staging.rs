@@ -236,11 +236,12 @@ impl Volume {
         Ok(swept)
     }
 
-    /// Removes a file or folder that was staged and whose owner is gone.
-    pub fn remove_staged(&self, id: StagedId) -> io::Result<()> {
+    /// Removes a file or folder that was staged and whose owner is gone. Says whether it was still there: one that is not
+    /// was published.
+    pub fn remove_staged(&self, id: StagedId) -> io::Result<bool> {
         match remove_all(self.staging()?.as_fd(), id.to_string().as_bytes()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            result => result.map(|()| true),
         }
     }
 

@@ -62,7 +62,7 @@ pub struct Limits {
     pub peer: Duration,
     /// Until the key is confirmed, once the peer is there.
     pub key: Duration,
-    /// Until the peer has said what it offers.
+    /// Until the peer has said what it offers. With `--verify` a person compares digits before.
     pub offer: Duration,
     /// Until the peer has answered our offer: a person reads it.
     pub answer: Duration,
@@ -84,7 +84,7 @@ impl Default for Limits {
             connect: Duration::from_secs(20),
             peer: Duration::from_hours(1),
             key: Duration::from_secs(30),
-            offer: Duration::from_secs(30),
+            offer: Duration::from_mins(5),
             answer: Duration::from_mins(30),
             transit: Duration::from_mins(1),
             idle: Duration::from_secs(90),

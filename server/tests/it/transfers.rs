@@ -52,7 +52,8 @@ impl Place {
         let (mailbox, relay) = (self.servers.mailbox_url(), self.servers.relay());
         let arguments = ["--mailbox", &mailbox, "--relay", &relay, "--local-peers"];
         let socket = self.socket.to_str().unwrap().to_owned();
-        let arguments = [&["--admin", &socket][..], &arguments].concat();
+        let metrics = format!("unix:{socket}.metrics");
+        let arguments = [&["--admin", &socket, "--metrics", &metrics][..], &arguments].concat();
         self.program = Some(Program::start(self.volume.path(), &arguments));
     }
 
@@ -135,6 +136,16 @@ impl Place {
 
     pub fn cancel(&self, number: u64) {
         assert_eq!(self.ask("DELETE", &format!("/transfers/{number}"), &Value::Null).0, 204);
+    }
+
+    /// What Prometheus scrapes.
+    pub fn metrics(&self) -> String {
+        let mut stream = UnixStream::connect(self.socket.with_extension("sock.metrics")).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("content-type: application/openmetrics-text"), "{answer}");
+        answer
     }
 
     /// Nothing partial is anywhere: not in staging, and not in the tree.

@@ -360,6 +360,9 @@ pub fn details(now: &Now) -> Vec<String> {
     if let Some(route) = &transfer.route {
         line("route", route.clone());
     }
+    if let Some(verifier) = &transfer.verifier {
+        line("verifier", verifier.clone());
+    }
     line(
         "began",
         format!(

@@ -82,6 +82,9 @@ fn begin(
     if detach {
         return detached(carrier, now, json, out);
     }
+    if carrier.why_own().is_none() && !json {
+        told(out, &format!("transfer {number}: the server does it, and goes on if this ends"))?;
+    }
     let mut followed = Followed { carrier, json, told: None, percent: 0, has_bar: false };
     let now = carrier.follow_to_end(number, &mut |now| followed.tell(now, out))?;
     followed.end(&now, out)

@@ -143,8 +143,8 @@ fn what_a_crash_left_is_removed_by_its_name() {
     std::mem::forget((folder, file));
     assert!(!is_staging_empty(&place));
     for id in ids {
-        volume.remove_staged(id).unwrap();
-        volume.remove_staged(id).unwrap();
+        assert!(volume.remove_staged(id).unwrap());
+        assert!(!volume.remove_staged(id).unwrap());
     }
     assert!(is_staging_empty(&place));
 }

@@ -200,11 +200,27 @@ fn what_a_crash_interrupted_is_said_and_removed_at_the_next_start() {
 #[test]
 fn what_runs_is_told_to_prometheus_and_keeps_the_machine_awake() {
     let place = Place::new();
+    let metric = |name: &str| -> u64 {
+        let all = place.metrics();
+        let line = all.lines().find(|it| it.starts_with(name));
+        line.map_or(0, |it| it.rsplit(' ').next().unwrap().parse().unwrap())
+    };
+    assert_eq!(metric("sounding_transfers_running"), 0);
     let (number, _sender) = under_way(&place, big, "x.bin");
     let (_, activity) = ask(&place.socket, "GET", "/activity", &Value::Null);
     assert_eq!(activity["awake"], json!(["1 wormhole transfer"]));
+    assert_eq!(metric("sounding_transfers_running"), 1);
+    let of_it = format!("{{number=\"{number}\",direction=\"receive\"}}");
+    assert_eq!(metric(&format!("sounding_transfer_size_bytes{of_it}")), 8 << 30);
+    assert!(metric(&format!("sounding_transfer_moved_bytes{of_it}")) > 0);
     place.cancel(number);
     place.wait_for(number, "cancelled");
+    let until = Instant::now() + super::PATIENCE;
+    while metric("sounding_transfers_running") > 0 {
+        assert!(Instant::now() < until);
+    }
     let (_, activity) = ask(&place.socket, "GET", "/activity", &Value::Null);
     assert_eq!(activity["awake"], json!([]));
+    assert_eq!(metric("sounding_transfers_ended_total{outcome=\"not_wanted\"}"), 1);
+    assert!(metric("sounding_transfer_bytes_total{direction=\"receive\"}") > 0);
 }
