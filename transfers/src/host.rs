@@ -465,11 +465,14 @@ fn end_for(transfer: &mut Transfer, is_left: bool) {
         transfer.notes.push(note.to_owned());
         return;
     }
-    transfer.state = State::Interrupted;
-    transfer.cause = Some(match transfer.percent() {
-        0 => "the program that ran it ended before anything had come".to_owned(),
-        percent => format!("the program that ran it ended at about {percent} %"),
+    // How far it was is written down every few seconds only.
+    transfer.cause = Some(match transfer.state {
+        State::Running | State::Storing => {
+            format!("the program that ran it ended at about {} %", transfer.percent())
+        }
+        _ => "the program that ran it ended before anything had come".to_owned(),
     });
+    transfer.state = State::Interrupted;
 }
 
 #[cfg(test)]

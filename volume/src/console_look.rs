@@ -2,14 +2,12 @@
 //!
 //! Losing it loses nothing but a habit.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{CONSOLE_FILE, NEW_SUFFIX, SERVICE_FOLDER};
+use crate::layout::CONSOLE_FILE;
+use crate::small_file;
 use crate::volume::Volume;
 
 /// What is larger than this is something else.
@@ -31,28 +29,12 @@ pub struct ConsoleLook {
 impl Volume {
     /// As it was left; the default where nothing can be read.
     pub fn console_look(&self) -> io::Result<ConsoleLook> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let place = format!("{SERVICE_FOLDER}/{CONSOLE_FILE}");
-        let file = match rustix::fs::openat(self.root(), place, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(ConsoleLook::default()),
-            Err(errno) => return Err(errno.into()),
-        };
-        let mut text = Vec::new();
-        file.take(LARGEST).read_to_end(&mut text)?;
+        let text = small_file::read(self, CONSOLE_FILE, LARGEST)?.unwrap_or_default();
         Ok(serde_json::from_slice(&text).unwrap_or_default())
     }
 
     /// Keeps it, by one rename.
     pub fn keep_console_look(&self, look: &ConsoleLook) -> io::Result<()> {
-        let folder = self.service_folder()?;
-        let new_name = format!("{CONSOLE_FILE}{NEW_SUFFIX}");
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let owner_only = Mode::RUSR | Mode::WUSR;
-        let mut file =
-            File::from(rustix::fs::openat(&folder, new_name.as_str(), flags, owner_only)?);
-        file.write_all(&serde_json::to_vec(look)?)?;
-        Ok(rustix::fs::renameat(&folder, new_name.as_str(), &folder, CONSOLE_FILE)?)
+        small_file::replace(self, CONSOLE_FILE, &serde_json::to_vec(look)?)
     }
 }

@@ -4,17 +4,15 @@
 //! [ids](crate::keys::HashedKey::id). Losing it loses nothing but memory.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{KEY_USE_FILE, NEW_SUFFIX, SERVICE_FOLDER};
+use crate::layout::KEY_USE_FILE;
+use crate::small_file;
 use crate::volume::Volume;
 
 /// A few kilobytes as a rule; what is larger than this is something else.
@@ -77,29 +75,13 @@ impl KeyUse {
 impl Volume {
     /// What is remembered; nothing where there is nothing that can be read.
     pub fn key_uses(&self) -> io::Result<KeyUses> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let place = format!("{SERVICE_FOLDER}/{KEY_USE_FILE}");
-        let file = match rustix::fs::openat(self.root(), place, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(KeyUses::new()),
-            Err(errno) => return Err(errno.into()),
-        };
-        let mut text = Vec::new();
-        file.take(LARGEST).read_to_end(&mut text)?;
+        let text = small_file::read(self, KEY_USE_FILE, LARGEST)?.unwrap_or_default();
         Ok(serde_json::from_slice(&text).unwrap_or_default())
     }
 
     /// Writes it down, by one rename.
     pub fn write_key_uses(&self, uses: &KeyUses) -> io::Result<()> {
-        let folder = self.service_folder()?;
-        let new_name = format!("{KEY_USE_FILE}{NEW_SUFFIX}");
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let owner_only = Mode::RUSR | Mode::WUSR;
-        let mut file =
-            File::from(rustix::fs::openat(&folder, new_name.as_str(), flags, owner_only)?);
-        file.write_all(&serde_json::to_vec(uses)?)?;
-        Ok(rustix::fs::renameat(&folder, new_name.as_str(), &folder, KEY_USE_FILE)?)
+        small_file::replace(self, KEY_USE_FILE, &serde_json::to_vec(uses)?)
     }
 }
 

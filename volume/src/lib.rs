@@ -28,6 +28,7 @@ pub mod places;
 mod records;
 mod resolve;
 pub mod scan;
+mod small_file;
 pub mod space;
 pub mod staged_folder;
 pub mod staging;

@@ -5,8 +5,7 @@
 //! as it lives. So whoever comes later knows which of the transfers that are not over were interrupted, however that
 //! came about.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -14,8 +13,9 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::layout::{HOST_SUFFIX, SERVICE_FOLDER, TRANSFERS_FOLDER, WORMHOLE_FILE};
+use crate::layout::{HOST_SUFFIX, TRANSFERS_FOLDER, WORMHOLE_FILE};
 use crate::records::{Records, unlink};
+use crate::small_file;
 use crate::staging::StagedId;
 use crate::volume::Volume;
 
@@ -47,17 +47,8 @@ impl Volume {
 
     /// Which servers transfers go by, as it is written in `.sounding/wormhole.conf`; none where nothing is.
     pub fn wormhole_settings(&self) -> io::Result<Option<String>> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        let place = format!("{SERVICE_FOLDER}/{WORMHOLE_FILE}");
-        match rustix::fs::openat(self.root(), place, flags, Mode::empty()) {
-            Ok(file) => {
-                let mut text = String::new();
-                File::from(file).take(LARGEST_SETTINGS).read_to_string(&mut text)?;
-                Ok(Some(text))
-            }
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
+        let text = small_file::read(self, WORMHOLE_FILE, LARGEST_SETTINGS)?;
+        Ok(text.map(|it| String::from_utf8_lossy(&it).into_owned()))
     }
 }
 

@@ -1,0 +1,36 @@
+//! Small files of the service's own that can be lost without harm: read whole, written by one rename.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::layout::{NEW_SUFFIX, SERVICE_FOLDER};
+use crate::volume::Volume;
+
+/// What stands in a file of the service's own folder, up to a length; none where there is none.
+pub(crate) fn read(volume: &Volume, name: &str, largest: u64) -> io::Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let place = format!("{SERVICE_FOLDER}/{name}");
+    let file = match rustix::fs::openat(volume.root(), place, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut text = Vec::new();
+    file.take(largest).read_to_end(&mut text)?;
+    Ok(Some(text))
+}
+
+/// Puts a text in its place, for the owner alone.
+pub(crate) fn replace(volume: &Volume, name: &str, text: &[u8]) -> io::Result<()> {
+    let folder = volume.service_folder()?;
+    let new_name = format!("{name}{NEW_SUFFIX}");
+    let flags =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let owner_only = Mode::RUSR | Mode::WUSR;
+    let mut file = File::from(rustix::fs::openat(&folder, new_name.as_str(), flags, owner_only)?);
+    file.write_all(text)?;
+    Ok(rustix::fs::renameat(&folder, new_name.as_str(), &folder, name)?)
+}
