@@ -21,8 +21,10 @@ use crate::unpacking::{self, Unpacked};
 
 /// Whom the trash names for what is replaced.
 pub(crate) const WHO: &str = "wormhole";
-/// Bytes that are written at once, as far as they have come.
-const BLOCK: usize = 1 << 20;
+/// A piece of so many bytes is worth a write of its own;
+const LARGE: usize = 64 << 10;
+/// smaller ones are gathered up to so many.
+const BLOCK: usize = 256 << 10;
 /// How many pieces may wait for the disk.
 const PIECES: usize = 64;
 /// How many hidden names are told.
@@ -171,7 +173,7 @@ impl Stage {
     }
 }
 
-/// Takes pieces until all have come, several at once where the disk is slower than the line. False where they stop
+/// Takes pieces until all have come; small ones are gathered, as far as they are there already. False where they stop
 /// coming before.
 fn take_in(
     arriving: &mut mpsc::Receiver<Piece>,
@@ -179,28 +181,26 @@ fn take_in(
 ) -> Result<bool, StoreError> {
     let mut block = Vec::with_capacity(BLOCK);
     loop {
-        block.clear();
-        let mut piece = arriving.blocking_recv();
-        let is_over = loop {
-            match piece {
-                Some(Piece::Bytes(bytes)) => block.extend_from_slice(&bytes),
-                Some(Piece::End) => break Some(true),
-                None => break Some(false),
+        // With something in hand, nothing is waited for.
+        let piece =
+            if block.is_empty() { arriving.blocking_recv() } else { arriving.try_recv().ok() };
+        match piece {
+            Some(Piece::Bytes(bytes)) if block.is_empty() && bytes.len() >= LARGE => take(&bytes)?,
+            Some(Piece::Bytes(bytes)) => block.extend_from_slice(&bytes),
+            Some(Piece::End) => {
+                take(&block)?;
+                return Ok(true);
             }
-            if block.len() >= BLOCK {
-                break None;
+            // They stop, or there is nothing more for now.
+            None if block.is_empty() => return Ok(false),
+            None => {
+                take(&block)?;
+                block.clear();
             }
-            piece = match arriving.try_recv() {
-                Ok(piece) => Some(piece),
-                Err(mpsc::error::TryRecvError::Empty) => break None,
-                Err(mpsc::error::TryRecvError::Disconnected) => None,
-            };
-        };
-        if !block.is_empty() && is_over != Some(false) {
-            take(&block)?;
         }
-        if let Some(is_all) = is_over {
-            return Ok(is_all);
+        if block.len() >= BLOCK {
+            take(&block)?;
+            block.clear();
         }
     }
 }

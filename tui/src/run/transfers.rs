@@ -13,7 +13,9 @@ use volume::uploads::Exists;
 
 use super::{Out, Outcome};
 use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
-use crate::ops::transfers::{Carrier, check_words, ending, offer_line, progress};
+use crate::ops::transfers::{
+    Carrier, check_words, details, ending, name, offer_line, progress, state_text,
+};
 use crate::ops::{Desk, Failure, parse_age, shown};
 use crate::text;
 
@@ -85,7 +87,8 @@ fn begin(
     if carrier.why_own().is_none() && !json {
         told(out, &format!("transfer {number}: the server does it, and goes on if this ends"))?;
     }
-    let mut followed = Followed { carrier, json, told: None, percent: 0, has_bar: false };
+    let mut followed =
+        Followed { carrier, json, told: None, percent: 0, has_bar: false, said: None };
     let now = carrier.follow_to_end(number, &mut |now| followed.tell(now, out))?;
     followed.end(&now, out)
 }
@@ -124,6 +127,8 @@ struct Followed<'a> {
     percent: u64,
     /// Whether the line on the terminal is a bar that is written over.
     has_bar: bool,
+    /// What was said of the state last.
+    said: Option<String>,
 }
 
 impl Followed<'_> {
@@ -153,31 +158,28 @@ impl Followed<'_> {
         is_step
     }
 
+    /// What a new state means; once.
     fn state(&mut self, now: &Now, out: &mut Out<'_>) -> Result<(), Failure> {
         let transfer = &now.transfer;
-        match transfer.state {
-            State::Waiting => match (&transfer.command, transfer.direction) {
-                (Some(command), _) => {
-                    told(out, &format!("On the other computer run:\n\n    {command}\n"))
-                }
-                (None, Direction::Receive) => told(out, "waiting for the sender"),
-                (None, Direction::Send) => told(out, "waiting for the receiver"),
-            },
-            State::Offered if transfer.direction == Direction::Send => {
-                told(out, "the receiver is there and sees what is offered")
+        let said = match (transfer.state, transfer.direction, &transfer.command) {
+            (State::Waiting, _, Some(command)) => {
+                format!("On the other computer run:\n\n    {command}\n")
             }
-            State::Storing => {
-                self.end_bar(out)?;
-                told(
-                    out,
-                    match transfer.direction {
-                        Direction::Receive => "all of it has come: checking and storing",
-                        Direction::Send => "all of it is sent: waiting for the receiver's word",
-                    },
-                )
+            (State::Offered, Direction::Send, _) => {
+                "the receiver is there and sees what is offered".to_owned()
             }
-            _ => Ok(()),
+            (State::Waiting | State::Storing, direction, _) => {
+                state_text(transfer.state, direction).to_owned()
+            }
+            _ => return Ok(()),
+        };
+        if self.said.as_ref() == Some(&said) {
+            return Ok(());
         }
+        self.end_bar(out)?;
+        told(out, &said)?;
+        self.said = Some(said);
+        Ok(())
     }
 
     fn progress(&mut self, now: &Now, out: &mut Out<'_>) -> Result<(), Failure> {
@@ -293,7 +295,7 @@ pub(super) fn transfers(
             if json {
                 out.json(&now)?;
             } else {
-                for line in crate::ops::transfers::details(&now) {
+                for line in details(&now) {
                     out.line(&line)?;
                 }
             }
@@ -357,14 +359,15 @@ fn wait(
 /// A transfer as a line.
 fn line(now: &Now) -> String {
     let transfer = &now.transfer;
-    let (arrow, what) = match transfer.direction {
-        Direction::Receive => ("in ", crate::ops::transfers::name(transfer)),
-        Direction::Send => ("out", crate::ops::transfers::name(transfer)),
+    let arrow = match transfer.direction {
+        Direction::Receive => "in ",
+        Direction::Send => "out",
     };
+    let what = name(transfer);
     let how = match transfer.state {
         State::Running => progress(now),
         state if state.is_over() => ending(now),
-        state => crate::ops::transfers::state_text(state, transfer.direction).to_owned(),
+        state => state_text(state, transfer.direction).to_owned(),
     };
     format!("{:>4} {arrow} {what}  {how}", transfer.number)
 }
