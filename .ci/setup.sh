@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it): programs of the
-# system by apt, and in target/clients Python environments and Node packages. Quick when all is there.
+# Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it, tui/tests/it):
+# programs of the system by apt, and in target/clients Python environments and Node packages. Quick when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -7,6 +7,7 @@ Each line says what was measured, the bar, and the value. Times depend on the ma
 """
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -174,7 +175,7 @@ def bytes_on_the_line(folder):
 
 def idle(folder):
     consoles = []
-    for screen, keys in [("Browse", "j"), ("Keys", "4"), ("Help", "?"), ("Activity without a server", "5")]:
+    for screen, keys in [("Browse", "j"), ("Receive", "2"), ("Keys", "4"), ("Help", "?"), ("Activity without a server", "5")]:
         console = Console(folder)
         console.wait("berlin/")
         console.type(keys)
@@ -217,6 +218,61 @@ def busy_activity(folder):
     finally:
         server.terminate()
         server.wait()
+
+
+def transfers_run(folder):
+    """Three transfers as a server would tell of them, so that no line's moods count."""
+    began, size = time.monotonic(), [18_400_000_000, 2_200_000_000, 412_000_000]
+    rates = [21_300_000, 4_100_000, 800_000]
+
+    def one(number):
+        passed = time.monotonic() - began
+        rate = int(rates[number] * (1 + (int(passed) * 7 + number) % 10 / 50))
+        done = min(size[number] * 4 // 10 + int(rates[number] * passed), size[number])
+        return {
+            "version": 1, "number": number, "direction": "receive", "state": "running", "code": "7-guitarist-revenge", "command": None,
+            "into": "berlin", "path": f"berlin/out-{number}", "done": done, "route": "relay (tcp:x:1)",
+            "offer": {"type": "directory", "name": f"out-{number}", "size": size[number], "unpacked": size[number] * 3, "files": 2341},
+            "started": "2026-11-24T13:56:00Z", "started_by": "console 1", "ended": None, "cause": None, "host": "0" * 32, "change": 3,
+            "rate": rate, "quiet_seconds": 0, "question": None, "is_live": True,
+        }
+
+    def answer(connection):
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += connection.recv(4096)
+        target = request.split(b" ")[1].split(b"?")[0]
+        root = os.stat(folder)
+        told = {
+            b"/service": {"version": "1", "pid": 1, "since": "2026-11-24T14:00:00Z", "volume": [root.st_dev, root.st_ino]},
+            b"/transfers": [one(2), one(1), one(0)],
+        }
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(told.get(target, {})).encode())
+        connection.close()
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(Path(folder) / "fake.sock"))
+    listener.listen()
+
+    def serve():
+        while True:
+            answer(listener.accept()[0])
+
+    threading.Thread(target=serve, daemon=True).start()
+    console = Console(folder, admin="fake.sock")
+    console.wait("berlin/")
+    console.type("3")
+    console.wait("/berlin/out-2")
+    time.sleep(2)
+    before = len(console.bytes())
+    time.sleep(20)
+    tell("three transfers run, seen", "150 B/s", f"{(len(console.bytes()) - before) / 20:.0f} B/s")
+    console.type("1")
+    time.sleep(2)
+    before = len(console.bytes())
+    time.sleep(20)
+    tell("three transfers run, the badge only", "-", f"{(len(console.bytes()) - before) / 20:.0f} B/s")
+    console.end()
 
 
 def many_entries(folder):
@@ -398,6 +454,7 @@ def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         volume(folder)
         idle(folder)
+        transfers_run(folder)
     with tempfile.TemporaryDirectory() as folder:
         volume(folder)
         bytes_on_the_line(folder)

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub mod transfers;
 
-use transfers::{ReceiveArgs, SendArgs, TransfersCommand};
+use transfers::{ReceiveArgs, SendArgs, ServerArgs, TransfersCommand};
 
 /// As it is written.
 #[derive(Debug, Parser)]
@@ -37,7 +37,7 @@ pub struct Cli {
 }
 
 /// What all commands go by.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct DeskArgs {
     /// The volume: the folder whose tree is served.
     #[arg(
@@ -56,6 +56,10 @@ pub struct DeskArgs {
     /// Where the server is reached from outside, for addresses that are shown, such as `https://my-app.fly.dev`
     #[arg(long, global = true, value_name = "URL", env = "SOUNDING_URL")]
     pub url: Option<String>,
+
+    /// Which servers wormhole transfers go by.
+    #[command(flatten)]
+    pub servers: ServerArgs,
 }
 
 /// How the screen looks; what is not said here is as it was left.

@@ -171,9 +171,10 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
         perform([message], &mut model, &work, &mut tty)?;
     }
     drop(tty);
-    // The server learns of it, if it answers at once.
+    // The server learns of it, if it answers at once; and who is at the other end of a transfer that runs here.
+    let patience = work.patience();
     let goodbye = tokio::task::spawn_blocking(move || work.end());
-    tokio::time::timeout(PATIENCE, goodbye).await.map(drop).unwrap_or_default();
+    tokio::time::timeout(patience, goodbye).await.map(drop).unwrap_or_default();
     Ok(())
 }
 

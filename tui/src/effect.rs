@@ -13,9 +13,13 @@ use volume::space::Space;
 use volume::uploads::Exists;
 use volume::{RelPath, Stat};
 
+use transfers::transfer::Now;
+
 use crate::admin::{ActivityNow, KeysNow};
+use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
 use crate::model::{Editor, Undo};
 use crate::ops::Failure;
+use crate::ops::carriers::Carried;
 use crate::ops::keys::{KeyEdit, Keys};
 use crate::ops::trash::TrashEntry;
 use crate::palette::Completion;
@@ -57,6 +61,24 @@ pub enum Op {
     Share(RelPath, String),
     /// A command of the command line.
     Command(String),
+}
+
+/// Something that is wanted of transfers, in the words of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To receive.
+    Receive(ReceiveArgs),
+    /// To send.
+    Send(SendArgs),
+    /// Anything of those that were begun.
+    Transfers(TransfersCommand),
+}
+
+impl Wish {
+    /// That one is cancelled.
+    pub fn cancel(number: u64) -> Wish {
+        Wish::Transfers(TransfersCommand::Cancel { number })
+    }
 }
 
 /// Something the console wants.
@@ -106,6 +128,12 @@ pub enum Effect {
     AskServer(u64),
     /// What the server knows of the keys.
     AskKeys,
+    /// All transfers, and who runs them.
+    AskTransfers,
+    /// Something of transfers.
+    Transfer(Wish),
+    /// How a folder that is being typed may go on.
+    CompleteFolder(String),
     /// How a line of the palette may go on.
     Complete(String),
     /// Find the place that somebody named.
@@ -163,6 +191,12 @@ pub enum Message {
     Progress(String),
     /// A change is over.
     Done(Result<Done, Failure>),
+    /// All transfers, and who runs them.
+    Transfers(Result<Carried, Failure>),
+    /// What came of a wish: the transfer, where it is about one that was begun or is shown.
+    Transferred(Wish, Result<Option<Box<Now>>, Failure>),
+    /// How a folder that is being typed may go on.
+    FolderCompleted(String, Completion),
     /// How a line of the palette may go on.
     Completed(String, Completion),
     /// The folder that somebody named, and the name in it that is meant.

@@ -12,6 +12,24 @@ pub struct Topic {
 /// All pages. The digit that opens each is its place, from 1 on.
 pub const TOPICS: &[Topic] = &[
     Topic {
+        title: "wormhole",
+        lines: &[
+            "Who has the files runs `wormhole send FOLDER` and reads you the code it prints. 2, the code, Enter.",
+            "Or the other way round: Enter without a code makes one here, and shows the line to pass on.",
+            "You see what is offered before anything comes: how large, where to, what is there already.",
+            "A folder appears when it is whole and checked, by one rename; before that nobody sees any of it.",
+            "",
+            "A code works once: after a mistyped one the sender has to send again. Odd words are asked about.",
+            "Wormhole cannot go on where it broke off: what had come is removed, and it begins anew.",
+            "",
+            "The server runs transfers: quit, lose the line, come back, and 3 shows how far they are.",
+            "Where no server answers, this console runs them, and they end with it.",
+            "",
+            "w in Files (1) sends what is selected; the other side gets it by `wormhole receive CODE`.",
+            "Other servers than the public ones: --mailbox, --relay, or .sounding/wormhole.conf.",
+        ],
+    },
+    Topic {
         title: "keys",
         lines: &[
             "A key is a user's name, a dash and 32 random letters. It counts from the next request on.",
@@ -61,6 +79,7 @@ pub const TOPICS: &[Topic] = &[
         lines: &[
             "A machine that sleeps when nobody needs it wakes at the next request over HTTP, not for ssh.",
             "The screen of what goes on (5) says why it is awake.",
+            "Wormhole transfers keep it awake as long as the server runs them.",
             "A copy that runs in this console ends with it, so leave the console open.",
             "Uploads over HTTP go on where they broke off.",
         ],

@@ -18,6 +18,8 @@ pub enum Act {
     Open,
     Parent,
     BrowseScreen,
+    ReceiveScreen,
+    TransfersScreen,
     KeysScreen,
     ActivityScreen,
     NextScreen,
@@ -50,6 +52,20 @@ pub enum Act {
     Info,
     Address,
     Share,
+    Send,
+    Receive,
+    CompleteWord,
+    ChooseFolder,
+    CopyCommand,
+    ReceiveAgain,
+    NextField,
+    Choose,
+    AcceptOffer,
+    RefuseOffer,
+    OpenTransfer,
+    CancelTransfer,
+    GoToTransfer,
+    ClearTransfers,
     AddKey,
     RotateKey,
     RevokeKey,
@@ -73,6 +89,14 @@ pub enum Place {
     Everywhere,
     /// On the screen of files.
     Browse,
+    /// Where a code is typed.
+    Receive,
+    /// Where the other side is waited for.
+    Waiting,
+    /// Where an offer is answered.
+    Offer,
+    /// On the screen of transfers.
+    Transfers,
     /// On the screen of keys.
     Keys,
     /// On the screen of what goes on.
@@ -116,7 +140,7 @@ const fn row(
     Binding { act, keys, place, label, help, twin }
 }
 
-use Place::{Activity, Browse, Everywhere, Keys, Move};
+use Place::{Activity, Browse, Everywhere, Keys, Move, Offer, Receive, Transfers, Waiting};
 use Twin::{Command, ScreenOnly};
 
 /// All keys.
@@ -193,6 +217,100 @@ pub const BINDINGS: &[Binding] = &[
         Command("info berlin/a"),
     ),
     row(Act::Share, &["S"], Browse, "", "make an address to pass on", Command("share berlin/a")),
+    row(
+        Act::Send,
+        &["w"],
+        Browse,
+        "",
+        "send by wormhole what is selected",
+        Command("send berlin/a"),
+    ),
+    row(
+        Act::CompleteWord,
+        &["Tab"],
+        Receive,
+        "complete",
+        "complete the word or the folder; Down marks another word",
+        ScreenOnly,
+    ),
+    row(
+        Act::ChooseFolder,
+        &["^O"],
+        Receive,
+        "folder",
+        "to the folder that it goes into, and back",
+        ScreenOnly,
+    ),
+    row(
+        Act::Receive,
+        &["Enter"],
+        Receive,
+        "connect",
+        "connect; without a code one is made here for the sender",
+        Command("receive 7-guitarist-revenge berlin"),
+    ),
+    row(
+        Act::CopyCommand,
+        &["y"],
+        Waiting,
+        "copy the command",
+        "copy the command for the other side",
+        ScreenOnly,
+    ),
+    row(Act::CancelTransfer, &["c"], Waiting, "cancel", "cancel it", Command("transfers cancel 3")),
+    row(Act::ReceiveAgain, &["a"], Waiting, "another", "receive another one too", ScreenOnly),
+    row(Act::NextField, &["Tab"], Offer, "next field", "to the next field or button", ScreenOnly),
+    row(Act::Choose, &["Space"], Offer, "choose", "choose the next", ScreenOnly),
+    row(
+        Act::AcceptOffer,
+        &["Enter"],
+        Offer,
+        "press button",
+        "receive it, on the button that says so",
+        Command("transfers accept 3 --on-conflict keep"),
+    ),
+    row(
+        Act::RefuseOffer,
+        &["x"],
+        Offer,
+        "",
+        "to the button that refuses it",
+        Command("transfers refuse 3"),
+    ),
+    row(
+        Act::OpenTransfer,
+        &["Enter", "l", "Right"],
+        Transfers,
+        "details",
+        "all that is known of it; an offer is answered",
+        Command("transfers show 3"),
+    ),
+    row(
+        Act::CancelTransfer,
+        &["c"],
+        Transfers,
+        "cancel",
+        "cancel it",
+        Command("transfers cancel 3"),
+    ),
+    row(
+        Act::ReceiveAgain,
+        &["a"],
+        Transfers,
+        "receive again",
+        "receive again, into the same folder",
+        ScreenOnly,
+    ),
+    row(Act::GoToTransfer, &["o"], Transfers, "open folder", "go to where it is", ScreenOnly),
+    row(Act::CopyCommand, &["y"], Transfers, "", "copy the command for the other side", ScreenOnly),
+    row(
+        Act::ClearTransfers,
+        &["x"],
+        Transfers,
+        "clear done",
+        "forget those that are over",
+        Command("transfers clear"),
+    ),
     row(Act::AddKey, &["a"], Keys, "add", "make a key", Command("keys add kmt")),
     row(
         Act::RotateKey,
@@ -276,6 +394,8 @@ pub const BINDINGS: &[Binding] = &[
         Command("activity --json"),
     ),
     row(Act::BrowseScreen, &["1"], Everywhere, "", "files", ScreenOnly),
+    row(Act::ReceiveScreen, &["2"], Everywhere, "", "receive by wormhole", ScreenOnly),
+    row(Act::TransfersScreen, &["3"], Everywhere, "", "wormhole transfers", Command("transfers")),
     row(Act::KeysScreen, &["4"], Everywhere, "", "keys", Command("keys list")),
     row(Act::ActivityScreen, &["5"], Everywhere, "", "what goes on", Command("activity")),
     row(Act::NextScreen, &["Tab"], Everywhere, "", "the next screen", ScreenOnly),
@@ -343,7 +463,7 @@ mod tests {
 
     #[test]
     fn no_key_has_two_meanings_in_a_place() {
-        for place in [Browse, Keys, Activity] {
+        for place in [Browse, Receive, Waiting, Offer, Transfers, Keys, Activity] {
             let mut seen = HashSet::new();
             let here = BINDINGS.iter().filter(|it| it.place == place || it.place == Move);
             for key in here.flat_map(|it| it.keys) {

@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use volume::RelPath;
 use volume::names::Kind;
 
+use crate::cli::transfers::TransfersCommand;
 use crate::cli::{Command, KeysCommand, ThemeName, TrashCommand};
 use crate::ops::{Desk, Failure};
 use crate::text;
@@ -95,7 +96,18 @@ pub fn changes_something(command: &Command) -> bool {
         | Command::Mv(_)
         | Command::Cp(_)
         | Command::Rm { .. }
-        | Command::Share { .. } => true,
+        | Command::Share { .. }
+        | Command::Receive(_)
+        | Command::Send(_) => true,
+        Command::Transfers { command, .. } => matches!(
+            command,
+            Some(
+                TransfersCommand::Accept { .. }
+                    | TransfersCommand::Refuse { .. }
+                    | TransfersCommand::Cancel { .. }
+                    | TransfersCommand::Clear
+            )
+        ),
         Command::Trash { command, .. } => !matches!(command, None | Some(TrashCommand::List)),
         Command::Keys { command, .. } => {
             !matches!(command, None | Some(KeysCommand::List | KeysCommand::Check { mend: false }))
@@ -127,7 +139,7 @@ pub fn complete(desk: &Desk, line: &str) -> Completion {
         line.push(mark);
     }
     line.push_str(&word);
-    if is_only && !word.ends_with('/') {
+    if is_only && !word.ends_with(['/', '-']) {
         if needs_quotes {
             line.push(mark);
         }
@@ -170,7 +182,8 @@ fn candidates(desk: &Desk, before: &[String], begun: &str) -> Vec<String> {
         option.into_iter().chain(command.get_positionals().filter(|_| option.is_none()));
     arguments
         .flat_map(|it| match it.get_id().as_str() {
-            "path" | "paths" | "to" => paths(desk, begun),
+            "path" | "paths" | "to" | "into" | "folder" => paths(desk, begun),
+            "code" => codes(begun),
             "key" => keys(desk, begun),
             _ => {
                 let values = it.get_possible_values().into_iter();
@@ -197,6 +210,27 @@ fn paths(desk: &Desk, begun: &str) -> Vec<String> {
         (is_plain && typed.starts_with(name)).then(|| format!("{folder}{typed}{slash}"))
     })
     .collect()
+}
+
+/// How a folder that is being typed may go on.
+pub fn complete_folder(desk: &Desk, typed: &str) -> Completion {
+    let mut all = paths(desk, typed);
+    all.retain(|it| it.ends_with('/'));
+    let Some(first) = all.first() else {
+        return Completion { line: typed.to_owned(), words: Vec::new() };
+    };
+    let line = all.iter().fold(first.clone(), |common, it| shared(&common, it));
+    let names = all.iter().map(|it| it.get(typed.rfind('/').map_or(0, |it| it + 1)..));
+    let words = names.map(|it| it.unwrap_or_default().to_owned()).take(MOST);
+    let words = if all.len() == 1 { Vec::new() } else { words.collect() };
+    Completion { line, words }
+}
+
+/// Codes that begin so, with one more word. As a rule there are two.
+fn codes(begun: &str) -> Vec<String> {
+    let before = begun.rfind('-').map_or("", |it| begun.get(..=it).unwrap_or_default());
+    let dash = if before.matches('-').count() == 1 { "-" } else { "" };
+    wormhole::words::completions(begun).iter().map(|it| format!("{before}{it}{dash}")).collect()
 }
 
 /// Users that begin so.
@@ -268,7 +302,7 @@ mod tests {
         }
         std::fs::write(place.path().join(".sounding/auth-keys.csv"), "kmt,kmt-1\nzoe,zoe-1\n")
             .unwrap();
-        let args = DeskArgs { volume: place.path().to_owned(), admin: None, url: None };
+        let args = DeskArgs { volume: place.path().to_owned(), ..DeskArgs::default() };
         let desk = Desk::open(&args).unwrap();
         let check = |line: &str, wanted: &str, words: &[&str]| {
             let completion = complete(&desk, line);
@@ -289,6 +323,8 @@ mod tests {
         check("goto /zurich/a", "goto '/zurich/a b/", &[]);
         check("goto '/zurich/a b", "goto '/zurich/a b/", &[]);
         check("theme l", "theme light ", &[]);
+        check("receive 7-guit", "receive 7-guitarist-", &[]);
+        check("receive 7-guitarist-reve", "receive 7-guitarist-revenge ", &[]);
         check("ascii o", "ascii o", &["off", "on"]);
         check("nothing-begins-so", "nothing-begins-so", &[]);
         check("goto ../", "goto ../", &[]);

@@ -161,10 +161,18 @@ pub fn wrapped(text: &str, room: usize) -> Vec<String> {
             }
         }
         for grapheme in word.graphemes(true) {
-            if width(&line) + width(grapheme) > room && !line.is_empty() {
-                lines.push(std::mem::take(&mut line));
+            // What is wider than a line as one is parted too.
+            let step = if width(grapheme) > room { 1 } else { usize::MAX };
+            let letters: Vec<char> = grapheme.chars().collect();
+            for part in letters.chunks(step) {
+                // Some letters are wider beside each other than alone.
+                let before = line.len();
+                line.extend(part);
+                if width(&line) > room && before > 0 {
+                    let next = line.split_off(before);
+                    lines.push(std::mem::replace(&mut line, next));
+                }
             }
-            line.push_str(grapheme);
         }
     }
     lines.push(line);

@@ -10,25 +10,34 @@ use volume::uploads::Exists;
 #[derive(Clone, Debug, Default, Args)]
 pub struct ServerArgs {
     /// The mailbox server at which both sides meet, if not the configured one: ws://HOST:PORT/v1
-    #[arg(long, value_name = "URL", env = "SOUNDING_MAILBOX")]
+    #[arg(long, global = true, value_name = "URL", env = "SOUNDING_MAILBOX")]
     pub mailbox: Option<String>,
     /// The transit relay, if not the configured one: tcp:HOST:PORT. May be given several times.
-    #[arg(long, value_name = "RELAY", env = "SOUNDING_RELAY", value_delimiter = ',')]
+    #[arg(
+        long,
+        global = true,
+        value_name = "RELAY",
+        env = "SOUNDING_RELAY",
+        value_delimiter = ','
+    )]
     pub relay: Vec<String>,
     /// Let peers lead transfers to addresses of this machine. For tests, where no server runs.
-    #[arg(long, env = "SOUNDING_LOCAL_PEERS", hide = true)]
+    #[arg(long, global = true, env = "SOUNDING_LOCAL_PEERS", hide = true)]
     pub local_peers: bool,
 }
 
 /// To receive.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags as they are written")]
 pub struct ReceiveArgs {
     /// The code that `wormhole send` printed. Without it one is made here for the sender to use.
     pub code: Option<String>,
-    /// The folder that it goes into.
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    pub into: OsString,
+    /// The folder that it goes into; the root, if none is named.
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<OsString>,
+    /// The same by name, for where no code is given.
+    #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+    pub into: Option<OsString>,
     /// Accept what is offered without asking.
     #[arg(short, long)]
     pub yes: bool,
@@ -47,16 +56,13 @@ pub struct ReceiveArgs {
     /// Leave it to the server, and print the transfer's number.
     #[arg(long, requires = "yes")]
     pub detach: bool,
-    /// Other servers.
-    #[command(flatten)]
-    pub servers: ServerArgs,
     /// As JSON, a line each time that something has changed.
     #[arg(long)]
     pub json: bool,
 }
 
 /// To send.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct SendArgs {
     /// What to send. More than one go as one folder.
     #[arg(required_unless_present = "text")]
@@ -70,16 +76,13 @@ pub struct SendArgs {
     /// Leave it to the server, and print what the receiver has to type.
     #[arg(long)]
     pub detach: bool,
-    /// Other servers.
-    #[command(flatten)]
-    pub servers: ServerArgs,
     /// As JSON, a line each time that something has changed.
     #[arg(long)]
     pub json: bool,
 }
 
 /// Of transfers.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum TransfersCommand {
     /// List them, the youngest first.
     #[command(after_help = "Examples:\n  sounding transfers list\n  sounding transfers --json")]

@@ -132,7 +132,7 @@ mod tests {
     fn changed(text: &str, keys: &[KeyCode]) -> String {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("a.yaml"), text).unwrap();
-        let args = DeskArgs { volume: place.path().to_owned(), admin: None, url: None };
+        let args = DeskArgs { volume: place.path().to_owned(), ..DeskArgs::default() };
         let path = RelPath::from_plain(b"a.yaml").unwrap();
         let mut editor = Desk::open(&args).unwrap().text(&path).unwrap();
         for key in keys {

@@ -71,6 +71,8 @@ pub enum Purpose {
     EditKey(Box<volume::key_sheet::Row>),
     /// Leave, though a change is not over.
     Quit,
+    /// Cancel a transfer.
+    CancelTransfer(u64),
     /// Just do it, when this word was typed, if there is one.
     Confirm(Box<Op>, Option<String>),
 }

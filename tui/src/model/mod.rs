@@ -7,6 +7,8 @@ pub mod editor;
 mod form;
 mod input;
 mod keys;
+mod receive;
+mod transfers;
 
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub use editor::Editor;
 pub use form::{Field, FieldKind, Form, Purpose};
 pub use input::Input;
 pub use keys::{KeysScreen, Meant};
+pub use receive::{Conflict, OfferField, OfferForm, Opened, ReceiveScreen};
+pub use transfers::{Badge, Stage, TransfersScreen};
 
 use crate::cli::{ScreenArgs, ThemeName};
 use crate::key::Place;
@@ -45,10 +49,16 @@ pub struct Model {
     pub folder: String,
     /// Which screen is shown.
     pub screen: Screen,
+    /// Which was shown before it.
+    pub before: Screen,
     /// The files.
     pub browse: Browse,
     /// The folders around, where there is room to show them.
     pub above: Option<Above>,
+    /// What is received.
+    pub receive: ReceiveScreen,
+    /// Wormhole transfers.
+    pub transfers: TransfersScreen,
     /// The keys.
     pub keys: KeysScreen,
     /// What goes on.
@@ -157,6 +167,10 @@ pub enum Screen {
     /// Files.
     #[default]
     Browse,
+    /// What is received.
+    Receive,
+    /// Wormhole transfers.
+    Transfers,
     /// Keys.
     Keys,
     /// What goes on.
@@ -277,8 +291,11 @@ impl Model {
             look,
             folder,
             screen: Screen::default(),
+            before: Screen::default(),
             browse: Browse::default(),
             above: None,
+            receive: ReceiveScreen::default(),
+            transfers: TransfersScreen::default(),
             keys: KeysScreen::default(),
             activity: ActivityScreen::default(),
             popup: None,
@@ -295,6 +312,12 @@ impl Model {
     pub fn place(&self) -> Place {
         match self.screen {
             Screen::Browse => Place::Browse,
+            Screen::Receive => match &self.receive.opened {
+                None => Place::Receive,
+                Some(Opened { offer: None, .. }) => Place::Waiting,
+                Some(Opened { offer: Some(_), .. }) => Place::Offer,
+            },
+            Screen::Transfers => Place::Transfers,
             Screen::Keys => Place::Keys,
             Screen::Activity => Place::Activity,
         }

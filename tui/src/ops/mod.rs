@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::transfers::transfer::Servers;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
@@ -18,6 +19,7 @@ use crate::cli::DeskArgs;
 use crate::term::TtyError;
 use crate::text;
 
+pub mod carriers;
 pub mod doctor;
 pub mod files;
 pub mod keys;
@@ -50,6 +52,10 @@ pub struct Desk {
     pub admin: Option<PathBuf>,
     /// Where the server is reached from outside, if that is known.
     pub url: Option<String>,
+    /// Which servers wormhole transfers go by, if that was said.
+    pub servers: Servers,
+    /// Whether peers may lead transfers to this machine's own addresses.
+    pub local_peers: bool,
 }
 
 impl Failure {
@@ -88,7 +94,14 @@ impl Desk {
         let volume = Arc::new(Volume::open(&folder)?);
         let on_fly = std::env::var("FLY_APP_NAME").ok().map(|it| format!("https://{it}.fly.dev"));
         let url = args.url.clone().or(on_fly).map(|it| it.trim_end_matches('/').to_owned());
-        Ok(Desk { volume, folder, admin: args.admin.clone(), url })
+        Ok(Desk {
+            volume,
+            folder,
+            admin: args.admin.clone(),
+            url,
+            servers: (&args.servers).into(),
+            local_peers: args.servers.local_peers,
+        })
     }
 
     /// What somebody means by a path: one from the volume's root, with or without a slash in front, or one that
@@ -121,6 +134,27 @@ pub fn anywhere(_: &RelPath) -> bool {
 pub fn shown(path: &RelPath) -> String {
     let names: Vec<String> = path.names().map(text::escape).collect();
     format!("/{}", names.join("/"))
+}
+
+/// The name that is typed so.
+pub fn typed_name(shown: &str) -> Result<Vec<u8>, String> {
+    let name = text::unescape(shown).ok_or("a backslash stands for itself as \\\\")?;
+    if name.is_empty() {
+        return Err("type a name".to_owned());
+    }
+    Ok(name)
+}
+
+/// The folder that is typed so.
+pub fn typed_folder(shown: &str) -> Result<RelPath, String> {
+    let text = text::unescape(shown.trim()).ok_or("a backslash stands for itself as \\\\")?;
+    let names = text.split(|it| *it == b'/').filter(|it| !it.is_empty());
+    RelPath::from_plain(&names.collect::<Vec<_>>().join(&b'/')).map_err(|it| it.to_string())
+}
+
+/// A folder's path as it is typed.
+pub fn with_slash(path: &RelPath) -> String {
+    if path.is_root() { "/".to_owned() } else { format!("{}/", shown(path)) }
 }
 
 /// A length of time as people write it: `90d`, `12h`, `30m`, `0`.
@@ -182,7 +216,7 @@ mod tests {
     fn a_path_may_be_written_in_several_ways() {
         let folder = tempfile::tempdir().unwrap();
         let desk =
-            Desk::open(&DeskArgs { volume: folder.path().to_owned(), admin: None, url: None })
+            Desk::open(&DeskArgs { volume: folder.path().to_owned(), ..DeskArgs::default() })
                 .unwrap();
         let path = |it: &str| desk.path(OsStr::new(it)).map(|it| shown(&it));
         let full = folder.path().join("a/b");
@@ -200,7 +234,7 @@ mod tests {
     fn a_missing_volume_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
         let volume = folder.path().join("no");
-        let missing = Desk::open(&DeskArgs { volume: volume.clone(), admin: None, url: None });
+        let missing = Desk::open(&DeskArgs { volume: volume.clone(), ..DeskArgs::default() });
         assert!(missing.is_err() && !volume.exists());
     }
 }

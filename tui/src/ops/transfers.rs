@@ -1,19 +1,26 @@
 //! Wormhole transfers: run by the server, or, where none runs, by this program itself.
 
+use std::ffi::OsStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use transfers::Transfers;
-use transfers::transfer::{Answer, Direction, Now, OfferedKind, Request, Servers, State, Transfer};
+use transfers::transfer::{
+    Accept, Answer, Direction, Now, OfferedKind, Receive, Request, Send, Servers, State, Transfer,
+};
 use volume::RelPath;
 use wormhole::{Reach, Settings};
 
 use super::{Desk, Failure};
 use crate::admin::Admin;
+use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
 use crate::text;
 
 /// How long a program that ends waits for good-byes.
-const GOOD_BYE: Duration = Duration::from_secs(4);
+pub const GOOD_BYE: Duration = Duration::from_secs(4);
+/// Who wants what a command without a screen asks for.
+const BY: &str = "the command line";
 /// How long a follower waits for a change: less than the time that a server has to answer.
 const FOLLOW: u64 = 1;
 
@@ -33,29 +40,79 @@ pub struct Own {
     transfers: Transfers,
     /// Why no server runs them.
     pub why: String,
+    is_ended: AtomicBool,
 }
 
 impl Desk {
     /// Whoever runs transfers now.
-    pub fn carrier(&self, local_peers: bool) -> Result<Carrier, Failure> {
+    pub fn carrier(&self) -> Result<Carrier, Failure> {
         let admin = Admin::new(self.admin.as_deref(), &self.volume)?;
         match admin.service() {
             Ok(_) => Ok(Carrier::Server(admin)),
-            Err(failure) => Ok(Carrier::Own(Own::begin(self, failure.what, local_peers)?)),
+            Err(failure) => Ok(Carrier::Own(Own::begin(self, failure.what)?)),
         }
+    }
+
+    /// What is asked for, to receive. A word that is in no list is told first.
+    pub fn to_receive(&self, args: &ReceiveArgs) -> Result<Request, Failure> {
+        if let Some(code) = args.code.as_ref().filter(|_| !args.exact) {
+            check_words(code)?;
+        }
+        let into = args.folder.as_ref().or(args.into.as_ref()).map(AsRef::as_ref);
+        Ok(Request::Receive(Receive {
+            code: args.code.clone(),
+            into: self.path(into.unwrap_or(OsStr::new("/")))?,
+            on_conflict: args.on_conflict.map(Into::into),
+            yes: args.yes,
+            unpack: args.unpack,
+            wait: args.wait,
+            servers: self.servers.clone(),
+        }))
+    }
+
+    /// The answer that a command gives to an offer, and to which, if it gives one.
+    pub fn to_answer(&self, command: &TransfersCommand) -> Result<Option<(u64, Answer)>, Failure> {
+        match command {
+            TransfersCommand::Accept { number, into, name, on_conflict, unpack } => {
+                let into = into.as_deref().map(|it| self.path(it)).transpose()?;
+                let accept = Accept {
+                    into,
+                    name: name.clone(),
+                    on_conflict: on_conflict.map(Into::into),
+                    unpack: *unpack,
+                };
+                Ok(Some((*number, Answer::Accept(accept))))
+            }
+            TransfersCommand::Refuse { number, why } => {
+                Ok(Some((*number, Answer::Refuse { why: why.clone() })))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What is asked for, to send.
+    pub fn to_send(&self, args: &SendArgs) -> Result<Request, Failure> {
+        let paths: Result<Vec<_>, _> = args.paths.iter().map(|it| self.path(it)).collect();
+        Ok(Request::Send(Send {
+            paths: paths?,
+            text: args.text.clone(),
+            code: args.code.clone(),
+            servers: self.servers.clone(),
+        }))
     }
 }
 
 impl Own {
-    fn begin(desk: &Desk, why: String, local_peers: bool) -> Result<Own, Failure> {
+    /// Ready for transfers, and with what an earlier program left behind tidied up.
+    pub fn begin(desk: &Desk, why: String) -> Result<Own, Failure> {
         // One thread for what is on the way; the disk has others.
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build()?;
-        let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
+        let reach = if desk.local_peers { Reach::Anywhere } else { Reach::Others };
         let settings = Settings { reach, ..Settings::default() };
         let transfers = Transfers::new(desk.volume.clone(), settings, Servers::default());
         runtime.block_on(transfers.recover())?;
-        Ok(Own { runtime: Some(runtime), transfers, why })
+        Ok(Own { runtime: Some(runtime), transfers, why, is_ended: AtomicBool::new(false) })
     }
 
     /// Ends all of them in good order when somebody ends this program.
@@ -66,6 +123,53 @@ impl Own {
             ended().await;
             transfers.end("stopped here", GOOD_BYE).await;
         });
+    }
+
+    /// Ends all of them in good order. Blocks, but not for long; once is enough.
+    pub fn end(&self) {
+        if let Some(runtime) = &self.runtime
+            && !self.is_ended.swap(true, Ordering::Relaxed)
+        {
+            runtime.block_on(self.transfers.end("stopped here", GOOD_BYE));
+        }
+    }
+
+    /// How many are under way.
+    pub fn running(&self) -> usize {
+        self.transfers.running()
+    }
+
+    /// Begins a transfer; `by` says who wants it.
+    pub fn start(&self, request: &Request, by: &str) -> Result<Now, Failure> {
+        self.ask(async {
+            let number = self.transfers.start(request.clone(), by).await?;
+            self.transfers.get(number).await
+        })
+    }
+
+    /// All of them, the youngest first.
+    pub fn list(&self) -> Result<Vec<Now>, Failure> {
+        self.ask(self.transfers.list())
+    }
+
+    /// One of them, now.
+    pub fn get(&self, number: u64) -> Result<Now, Failure> {
+        self.ask(self.transfers.get(number))
+    }
+
+    /// Answers an offer.
+    pub fn answer(&self, number: u64, answer: &Answer) -> Result<(), Failure> {
+        self.ask(self.transfers.answer(number, answer.clone()))
+    }
+
+    /// Cancels one; `by` says who wants that.
+    pub fn cancel(&self, number: u64, by: &str) -> Result<(), Failure> {
+        self.ask(self.transfers.cancel(number, by))
+    }
+
+    /// Forgets those that are over.
+    pub fn forget(&self) -> Result<(), Failure> {
+        self.ask(self.transfers.forget()).map(drop)
     }
 
     fn ask<T>(
@@ -95,8 +199,8 @@ async fn ended() {
 
 impl Drop for Own {
     fn drop(&mut self) {
+        self.end();
         if let Some(runtime) = self.runtime.take() {
-            runtime.block_on(self.transfers.end("stopped here", GOOD_BYE));
             runtime.shutdown_background();
         }
     }
@@ -107,10 +211,7 @@ impl Carrier {
     pub fn start(&self, request: &Request, console: Option<&str>) -> Result<Now, Failure> {
         match self {
             Carrier::Server(admin) => admin.start_transfer(request, console),
-            Carrier::Own(own) => own.ask(async {
-                let number = own.transfers.start(request.clone(), "the command line").await?;
-                own.transfers.get(number).await
-            }),
+            Carrier::Own(own) => own.start(request, BY),
         }
     }
 
@@ -118,7 +219,7 @@ impl Carrier {
     pub fn list(&self) -> Result<Vec<Now>, Failure> {
         match self {
             Carrier::Server(admin) => admin.transfers(),
-            Carrier::Own(own) => own.ask(own.transfers.list()),
+            Carrier::Own(own) => own.list(),
         }
     }
 
@@ -136,7 +237,7 @@ impl Carrier {
     pub fn get(&self, number: u64) -> Result<Now, Failure> {
         match self {
             Carrier::Server(admin) => admin.follow_transfer(number, u64::MAX, 0),
-            Carrier::Own(own) => own.ask(own.transfers.get(number)),
+            Carrier::Own(own) => own.get(number),
         }
     }
 
@@ -167,7 +268,7 @@ impl Carrier {
     pub fn answer(&self, number: u64, answer: &Answer) -> Result<(), Failure> {
         match self {
             Carrier::Server(admin) => admin.answer_transfer(number, answer),
-            Carrier::Own(own) => own.ask(own.transfers.answer(number, answer.clone())),
+            Carrier::Own(own) => own.answer(number, answer),
         }
     }
 
@@ -175,7 +276,7 @@ impl Carrier {
     pub fn cancel(&self, number: u64, console: Option<&str>) -> Result<(), Failure> {
         match self {
             Carrier::Server(admin) => admin.cancel_transfer(number, console),
-            Carrier::Own(own) => own.ask(own.transfers.cancel(number, "the command line")),
+            Carrier::Own(own) => own.cancel(number, BY),
         }
     }
 
@@ -183,7 +284,7 @@ impl Carrier {
     pub fn forget(&self) -> Result<(), Failure> {
         match self {
             Carrier::Server(admin) => admin.forget_transfers(),
-            Carrier::Own(own) => own.ask(own.transfers.forget()).map(drop),
+            Carrier::Own(own) => own.forget(),
         }
     }
 
@@ -199,7 +300,8 @@ impl Carrier {
 /// What became of a transfer, in a sentence.
 pub fn ending(now: &Now) -> String {
     let transfer = &now.transfer;
-    let cause = transfer.cause.as_deref().unwrap_or_default();
+    // A stranger may have had a part in it.
+    let cause = text::escape(transfer.cause.as_deref().unwrap_or_default().as_bytes());
     match transfer.state {
         State::Done => match &transfer.path {
             Some(path) => format!("received {}", super::shown(path)),
@@ -208,7 +310,7 @@ pub fn ending(now: &Now) -> String {
         },
         State::Refused => format!("refused: {cause}"),
         State::Interrupted => format!("interrupted: {cause}"),
-        State::Cancelled | State::Failed => cause.to_owned(),
+        State::Cancelled | State::Failed => cause,
         _ => "under way".to_owned(),
     }
 }
@@ -229,7 +331,10 @@ pub fn name(transfer: &Transfer) -> String {
             OfferedKind::File => text::escape(offer.name.as_bytes()),
             OfferedKind::Directory => format!("{}/", text::escape(offer.name.as_bytes())),
         },
-        (None, _) => transfer.code.clone().unwrap_or_else(|| "a new code".to_owned()),
+        (None, _) => {
+            let code = transfer.code.as_ref().map(|it| text::escape(it.as_bytes()));
+            code.unwrap_or_else(|| "a new code".to_owned())
+        }
     }
 }
 
@@ -250,20 +355,14 @@ pub fn offer_line(now: &Now) -> String {
 
 /// How far it is: bytes, rate, time left, route; and for how long nothing has moved.
 pub fn progress(now: &Now) -> String {
-    /// Seconds after which a silence is told.
-    const SILENCE: u64 = 10;
     let transfer = &now.transfer;
     let total = transfer.total();
     let mut parts = vec![
         format!("{} %", transfer.percent()),
         format!("{} of {}", text::bytes(transfer.done), text::bytes(total)),
     ];
-    let quiet = now.quiet_seconds.filter(|it| *it >= SILENCE);
-    match (now.rate, quiet) {
-        (_, Some(seconds)) => {
-            let length = text::duration(Duration::from_secs(seconds));
-            parts.push(format!("nothing has moved for {length}"));
-        }
+    match (now.rate, silence(now)) {
+        (_, Some(length)) => parts.push(format!("nothing has moved for {length}")),
         (Some(rate), None) => {
             parts.push(format!("{}/s", text::bytes(rate)));
             if let Some(left) = total.saturating_sub(transfer.done).checked_div(rate) {
@@ -277,6 +376,14 @@ pub fn progress(now: &Now) -> String {
         parts.push(short.to_owned());
     }
     parts.join("   ")
+}
+
+/// For how long nothing has come or gone, where that is worth telling.
+pub fn silence(now: &Now) -> Option<String> {
+    /// Seconds after which a silence is told.
+    const SILENCE: u64 = 10;
+    let seconds = now.quiet_seconds.filter(|it| *it >= SILENCE)?;
+    Some(text::duration(Duration::from_secs(seconds)))
 }
 
 /// A state in words.
@@ -327,7 +434,7 @@ pub fn details(now: &Now) -> Vec<String> {
     )];
     let mut line = |label: &str, text: String| lines.push(format!("{label:9} {text}"));
     if let Some(cause) = &transfer.cause {
-        line("why", cause.clone());
+        line("why", text::escape(cause.as_bytes()));
     }
     if let Some(next) = next_step(transfer) {
         line("next", next.to_owned());
@@ -358,7 +465,7 @@ pub fn details(now: &Now) -> Vec<String> {
         line("to type", command.clone());
     }
     if let Some(route) = &transfer.route {
-        line("route", route.clone());
+        line("route", text::escape(route.as_bytes()));
     }
     if let Some(verifier) = &transfer.verifier {
         line("verifier", verifier.clone());
@@ -376,7 +483,7 @@ pub fn details(now: &Now) -> Vec<String> {
         line("took", text::duration(took));
     }
     for note in &transfer.notes {
-        line("note", note.clone());
+        line("note", text::escape(note.as_bytes()));
     }
     if let Some(text) = &transfer.text {
         for it in text.lines() {

@@ -6,16 +6,12 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::time::{Duration, Instant};
 
-use transfers::transfer::{
-    Accept, Answer, Direction, Now, Question, Receive, Request, Send, State,
-};
+use transfers::transfer::{Accept, Answer, Direction, Now, Question, Request, State};
 use volume::uploads::Exists;
 
 use super::{Out, Outcome};
 use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
-use crate::ops::transfers::{
-    Carrier, check_words, details, ending, name, offer_line, progress, state_text,
-};
+use crate::ops::transfers::{Carrier, details, ending, name, offer_line, progress, state_text};
 use crate::ops::{Desk, Failure, parse_age, shown};
 use crate::text;
 
@@ -30,37 +26,20 @@ pub(super) fn receive(
     args: &ReceiveArgs,
     out: &mut Out<'_>,
 ) -> Result<Outcome, Failure> {
-    if let Some(code) = args.code.as_ref().filter(|_| !args.exact) {
-        check_words(code)?;
-    }
+    let request = desk.to_receive(args)?;
     if !args.yes && !io::stdin().is_terminal() {
         return Err(Failure::new(
             "nobody can be asked here whether to accept what is offered: add --yes",
         ));
     }
-    let request = Request::Receive(Receive {
-        code: args.code.clone(),
-        into: desk.path(&args.into)?,
-        on_conflict: args.on_conflict.map(Into::into),
-        yes: args.yes,
-        unpack: args.unpack,
-        wait: args.wait,
-        servers: (&args.servers).into(),
-    });
-    let carrier = desk.carrier(args.servers.local_peers)?;
+    let carrier = desk.carrier()?;
     begin(&carrier, &request, (args.detach, args.json), out)
 }
 
 /// Sends.
 pub(super) fn send(desk: &Desk, args: &SendArgs, out: &mut Out<'_>) -> Result<Outcome, Failure> {
-    let paths: Result<Vec<_>, _> = args.paths.iter().map(|it| desk.path(it)).collect();
-    let request = Request::Send(Send {
-        paths: paths?,
-        text: args.text.clone(),
-        code: args.code.clone(),
-        servers: (&args.servers).into(),
-    });
-    let carrier = desk.carrier(args.servers.local_peers)?;
+    let request = desk.to_send(args)?;
+    let carrier = desk.carrier()?;
     begin(&carrier, &request, (args.detach, args.json), out)
 }
 
@@ -278,7 +257,11 @@ pub(super) fn transfers(
     json: bool,
     out: &mut Out<'_>,
 ) -> Result<Outcome, Failure> {
-    let carrier = desk.carrier(false)?;
+    let carrier = desk.carrier()?;
+    if let Some((number, answer)) = desk.to_answer(command)? {
+        carrier.answer(number, &answer)?;
+        return Ok(Outcome::Done);
+    }
     match command {
         TransfersCommand::List => {
             let all = carrier.list()?;
@@ -304,21 +287,10 @@ pub(super) fn transfers(
             let timeout = timeout.as_deref().map(parse_age).transpose()?;
             return wait(&carrier, *number, timeout, json, out);
         }
-        TransfersCommand::Accept { number, into, name, on_conflict, unpack } => {
-            let into = into.as_deref().map(|it| desk.path(it)).transpose()?;
-            let answer = Answer::Accept(Accept {
-                into,
-                name: name.clone(),
-                on_conflict: on_conflict.map(Into::into),
-                unpack: *unpack,
-            });
-            carrier.answer(*number, &answer)?;
-        }
-        TransfersCommand::Refuse { number, why } => {
-            carrier.answer(*number, &Answer::Refuse { why: why.clone() })?;
-        }
         TransfersCommand::Cancel { number } => carrier.cancel(*number, None)?,
         TransfersCommand::Clear => carrier.forget()?,
+        // Given above.
+        TransfersCommand::Accept { .. } | TransfersCommand::Refuse { .. } => {}
     }
     Ok(Outcome::Done)
 }

@@ -29,12 +29,13 @@ pub(super) fn told(model: &mut Model, result: Result<Box<ActivityNow>, Failure>)
         Ok(answer) => {
             let was_away = screen.server != Server::Up;
             screen.server = Server::Up;
+            let transfers = was_away.then_some(Effect::AskTransfers);
             if screen.is_paused && screen.now.is_some() {
                 // It holds still; the server is asked so that it knows of this console, and this of it.
                 if was_away {
                     model.dirty(Redraw::Soon);
                 }
-                return Vec::new();
+                return transfers.into_iter().collect();
             }
             let before = screen.told.take().zip(screen.now.take());
             let is_another = before.as_ref().is_some_and(|(_, it)| it.since != answer.since);
@@ -51,9 +52,8 @@ pub(super) fn told(model: &mut Model, result: Result<Box<ActivityNow>, Failure>)
             if is_shown || was_away {
                 model.dirty(Redraw::Soon);
             }
-            if is_another {
-                return vec![Effect::AskServer(0)];
-            }
+            let again = is_another.then_some(Effect::AskServer(0));
+            return transfers.into_iter().chain(again).collect();
         }
     }
     Vec::new()

@@ -7,7 +7,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use volume::RelPath;
 use volume::names::Kind;
 
-use super::{below, open};
+use super::{below, open, transfers};
 use crate::cli::Sort;
 use crate::effect::{Effect, Message, Op};
 use crate::key::{self, Act, Place};
@@ -16,7 +16,7 @@ use crate::model::{
     scrolled,
 };
 use crate::ops::files::suffix;
-use crate::ops::shown;
+use crate::ops::{shown, with_slash};
 use crate::preview::Body;
 use crate::text;
 
@@ -461,6 +461,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             open(model, Form::new(title, "Find", purpose).text("Name has", Input::default(), hint));
         }
         Act::Usage => return below::measure(model, model.browse.path.clone()),
+        Act::Send => return transfers::send(model),
         Act::Info => return act_info(model),
         Act::Address => return subject(model).map(Effect::Address).into_iter().collect(),
         Act::Share => {
@@ -564,9 +565,4 @@ pub(super) fn moved(act: Act, cursor: usize, count: usize, page: usize) -> usize
         Act::Last => last,
         _ => cursor.min(last),
     }
-}
-
-/// A folder's path as it is typed.
-fn with_slash(path: &RelPath) -> String {
-    if path.is_root() { "/".to_owned() } else { format!("{}/", shown(path)) }
 }

@@ -1,17 +1,15 @@
 //! Answers to questions.
 
 use crossterm::event::{KeyCode, KeyEvent};
-use volume::RelPath;
 use volume::key_sheet::{Column, NewKey, OldKey};
 use volume::keys::Scope;
 use volume::uploads::Exists;
 
 use super::{below, palette};
-use crate::effect::{Effect, Op};
+use crate::effect::{Effect, Op, Wish};
 use crate::model::{FieldKind, Form, Model, Purpose};
 use crate::ops::keys::KeyEdit;
-use crate::ops::{parse_end, shown};
-use crate::text;
+use crate::ops::{parse_end, shown, typed_folder as folder, typed_name as name_of};
 
 /// Takes a key in. None where the form stays open.
 pub(super) fn key(model: &mut Model, form: &mut Form, key: KeyEvent) -> Option<Vec<Effect>> {
@@ -141,6 +139,9 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
             model.is_over = true;
             return Ok(Vec::new());
         }
+        Purpose::CancelTransfer(number) => {
+            return Ok(vec![Effect::Transfer(Wish::cancel(*number))]);
+        }
         Purpose::Confirm(op, word) => {
             if let Some(word) = word
                 && form.value("To confirm") != word
@@ -164,20 +165,4 @@ fn exists(form: &Form) -> Exists {
         1 => Exists::KeepBoth,
         _ => Exists::Replace,
     }
-}
-
-/// The name that is shown so.
-fn name_of(shown: &str) -> Result<Vec<u8>, String> {
-    let name = text::unescape(shown).ok_or("a backslash stands for itself as \\\\")?;
-    if name.is_empty() {
-        return Err("type a name".to_owned());
-    }
-    Ok(name)
-}
-
-/// The folder that is shown so.
-fn folder(shown: &str) -> Result<RelPath, String> {
-    let text = text::unescape(shown.trim()).ok_or("a backslash stands for itself as \\\\")?;
-    let names = text.split(|it| *it == b'/').filter(|it| !it.is_empty());
-    RelPath::from_plain(&names.collect::<Vec<_>>().join(&b'/')).map_err(|it| it.to_string())
 }

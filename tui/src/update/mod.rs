@@ -6,8 +6,11 @@ mod below;
 mod browse;
 mod forms;
 mod keys;
+mod offer;
 mod palette;
 mod popup;
+mod receive;
+mod transfers;
 
 use std::time::Duration;
 
@@ -23,11 +26,14 @@ use crate::model::{
 };
 use crate::ops::Failure;
 use crate::preview::pages::Where;
+use crate::text;
 
 /// How often what may have changed elsewhere is looked at.
 const LOOK_EVERY: i64 = 5;
 /// How long keys are dropped when a question opens.
 const DEAF: Duration = Duration::from_millis(150);
+/// What is said to whoever may only look.
+const READ_ONLY: &str = "started with --read-only: nothing is changed";
 /// How many changes can be undone.
 const MOST_UNDOS: usize = 50;
 
@@ -95,6 +101,15 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
                 }
                 Err(failure) => model.complain(failure.what),
             }
+            Vec::new()
+        }
+        Message::Transfers(result) => {
+            transfers::told(model, result);
+            Vec::new()
+        }
+        Message::Transferred(wish, result) => transfers::done(model, &wish, result),
+        Message::FolderCompleted(line, completion) => {
+            receive::completed(model, &line, &completion);
             Vec::new()
         }
         Message::Completed(line, completion) => {
@@ -168,6 +183,7 @@ fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
     {
         effects.push(Effect::AskServer(model.activity.since()));
     }
+    effects.extend(ask_transfers(model, before));
     if now.as_second() / LOOK_EVERY != before.as_second() / LOOK_EVERY {
         effects.push(Effect::ReadSpace);
         match model.screen {
@@ -175,7 +191,7 @@ fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
                 effects.push(Effect::LookAgain(model.browse.generation, model.browse.path.clone()));
             }
             Screen::Keys => effects.extend([Effect::ReadKeys, Effect::AskKeys]),
-            Screen::Activity => {}
+            Screen::Receive | Screen::Transfers | Screen::Activity => {}
         }
         if (model.screen != Screen::Activity || model.activity.is_paused)
             && matches!(model.activity.server, Server::Down(..) | Server::Up)
@@ -186,10 +202,58 @@ fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
     effects
 }
 
+/// Asks how transfers get on: often where that is seen or waited for, and elsewhere as long as somebody may run some.
+fn ask_transfers(model: &mut Model, before: Timestamp) -> Option<Effect> {
+    let now = model.now.as_second();
+    let is_next_second = now != before.as_second();
+    let is_next_look = now / LOOK_EVERY != before.as_second() / LOOK_EVERY;
+    let somebody_runs = model.activity.server == Server::Up || model.transfers.here() > 0;
+    let is_due = match model.screen {
+        _ if model.transfers.awaited.is_some() => true,
+        Screen::Transfers => is_next_second,
+        Screen::Receive if model.receive.opened.is_some() => is_next_second,
+        _ => is_next_look && somebody_runs,
+    };
+    // An offer that waits says how long it will.
+    let is_offered = model.screen == Screen::Receive && model.place() == key::Place::Offer;
+    if is_offered && model.offer_ends(before) != model.offer_ends(model.now) {
+        model.dirty(Redraw::Soon);
+    }
+    // A slow answer is waited for.
+    if !is_due || std::mem::replace(&mut model.transfers.is_asked, true) {
+        return None;
+    }
+    Some(Effect::AskTransfers)
+}
+
+/// Leaves; what ends with the console is asked about first.
+fn quit(model: &mut Model) {
+    let job = model.browse.job.as_ref().map(|it| it.text.clone());
+    let here = model.transfers.here() as u64;
+    if job.is_none() && here == 0 {
+        model.is_over = true;
+        return;
+    }
+    let mut form = Form::new("Quit", "Stop it and quit", Purpose::Quit);
+    form = job.into_iter().fold(form, Form::line);
+    if here > 0 {
+        let transfers = text::things(here, "transfer runs", "transfers run");
+        form = form.line(format!("{transfers} in this console: no server does it."));
+    }
+    open(model, form.line("It ends with the console."));
+}
+
 fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let is_control = |letter| key == KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL);
     if is_control('c') {
-        model.is_over = true;
+        // The second time it needs no answer.
+        let is_asked =
+            matches!(&model.popup, Some(Popup::Form(it)) if matches!(it.purpose, Purpose::Quit));
+        if model.transfers.here() > 0 && !is_asked {
+            quit(model);
+        } else {
+            model.is_over = true;
+        }
         return Vec::new();
     }
     if is_control('l') {
@@ -214,13 +278,16 @@ fn is_typed(model: &Model) -> bool {
     match model.screen {
         Screen::Browse => model.browse.filter.as_ref().is_some_and(|it| it.is_typed),
         Screen::Activity => model.activity.filter.as_ref().is_some_and(|it| it.1),
-        Screen::Keys => false,
+        Screen::Receive => model.is_receive_typed(),
+        Screen::Transfers | Screen::Keys => false,
     }
 }
 
 fn typed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match model.screen {
         Screen::Browse => browse::typed(model, key),
+        Screen::Receive if model.receive.opened.is_some() => offer::typed(model, key),
+        Screen::Receive => receive::typed(model, key),
         _ => activity::typed(model, key),
     }
 }
@@ -228,32 +295,28 @@ fn typed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 /// Does what a key means.
 pub fn act_on(model: &mut Model, act: Act) -> Vec<Effect> {
     if model.look.read_only && changes_something(act) {
-        model.complain("started with --read-only: nothing is changed");
+        model.complain(READ_ONLY);
         return Vec::new();
     }
     match act {
-        Act::Quit => {
-            let Some(job) = &model.browse.job else {
-                model.is_over = true;
-                return Vec::new();
-            };
-            let form = Form::new("Quit", "Stop it and quit", Purpose::Quit);
-            let form = form.line(job.text.clone()).line("It ends with the console.");
-            open(model, form);
-        }
+        Act::Quit => quit(model),
         Act::Help => model.popup = Some(Popup::Help(Input::default(), 0)),
         Act::Palette => {
             let form = Form::new("Command", "Run", Purpose::Palette);
             let mut form = form.text(":", Input::default(), "");
-            form.below = vec!["as on the command line: find trips, keys add kmt, doctor; and goto, theme, ascii, mouse, about".to_owned()];
+            form.below = vec!["as on the command line: find trips, receive CODE, keys add kmt, doctor; and goto, theme, ascii, mouse, about".to_owned()];
             open(model, form);
         }
         Act::BrowseScreen => return show(model, Screen::Browse),
+        Act::ReceiveScreen => return show(model, Screen::Receive),
+        Act::TransfersScreen => return show(model, Screen::Transfers),
         Act::KeysScreen => return show(model, Screen::Keys),
         Act::ActivityScreen => return show(model, Screen::Activity),
         Act::NextScreen => {
             let next = match model.screen {
-                Screen::Browse => Screen::Keys,
+                Screen::Browse => Screen::Receive,
+                Screen::Receive => Screen::Transfers,
+                Screen::Transfers => Screen::Keys,
                 Screen::Keys => Screen::Activity,
                 Screen::Activity => Screen::Browse,
             };
@@ -266,6 +329,11 @@ pub fn act_on(model: &mut Model, act: Act) -> Vec<Effect> {
         Act::Reread => return show(model, model.screen),
         other => match model.screen {
             Screen::Browse => return browse::act(model, other),
+            Screen::Receive if model.place() == key::Place::Offer => {
+                return offer::act(model, other);
+            }
+            Screen::Receive => return receive::act(model, other),
+            Screen::Transfers => return transfers::act(model, other),
             Screen::Keys => return keys::act(model, other),
             Screen::Activity => return activity::act(model, other),
         },
@@ -285,6 +353,9 @@ fn changes_something(act: Act) -> bool {
             | Act::Undo
             | Act::EmptyTrash
             | Act::Share
+            | Act::Send
+            | Act::CancelTransfer
+            | Act::ClearTransfers
             | Act::AddKey
             | Act::RotateKey
             | Act::RevokeKey
@@ -296,8 +367,16 @@ fn changes_something(act: Act) -> bool {
 }
 
 fn show(model: &mut Model, screen: Screen) -> Vec<Effect> {
+    if model.screen != screen {
+        model.before = model.screen;
+    }
     model.screen = screen;
     match screen {
+        Screen::Receive => {
+            receive::enter(model);
+            vec![Effect::AskTransfers]
+        }
+        Screen::Transfers => vec![Effect::AskTransfers],
         Screen::Browse => browse::look_up_visible(model),
         Screen::Keys => vec![Effect::ReadKeys, Effect::AskKeys],
         Screen::Activity => vec![Effect::AskServer(model.activity.since())],

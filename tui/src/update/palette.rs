@@ -1,10 +1,14 @@
 //! What is typed behind a colon.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use volume::RelPath;
 
-use crate::cli::ThemeName;
-use crate::effect::{Effect, Op};
-use crate::model::{FieldKind, Form, Input, Model, Popup, Purpose, Reading, Redraw};
+use super::{receive, show};
+use crate::cli::transfers::{ReceiveArgs, TransfersCommand};
+use crate::cli::{Command, ThemeName};
+use crate::effect::{Effect, Op, Wish};
+use crate::model::{FieldKind, Form, Input, Model, Popup, Purpose, Reading, Redraw, Screen};
+use crate::ops::transfers::check_words;
 use crate::palette::{Completion, Switch, Word, changes_something, parse};
 use crate::text;
 
@@ -56,16 +60,53 @@ pub(super) fn run(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> 
             return Ok(Vec::new());
         }
         Word::Quit => {
-            model.is_over = true;
+            // What is asked then is in front.
+            super::quit(model);
             return Ok(Vec::new());
         }
         Word::Command(command) if model.look.read_only && changes_something(&command) => {
             return Err("started with --read-only: nothing is changed".to_owned());
         }
+        Word::Command(Command::Receive(args)) => return to_receive(model, args),
+        Word::Command(Command::Send(args)) => {
+            return Ok(vec![Effect::Transfer(Wish::Send(args))]);
+        }
+        Word::Command(Command::Transfers { command, .. }) => return Ok(transfers(model, command)),
         Word::Command(_) => return Ok(vec![Effect::Do(Op::Command(line.to_owned()))]),
     }
     model.dirty(Redraw::All);
     Ok(vec![keep(model)])
+}
+
+/// The screen does what the command would wait for.
+fn to_receive(model: &mut Model, args: ReceiveArgs) -> Result<Vec<Effect>, String> {
+    let folder = args.folder.as_ref().or(args.into.as_ref());
+    let into = folder.map(|it| Input::with(&text::escape(it.as_encoded_bytes())));
+    let Some(code) = args.code.clone() else {
+        let effects = show(model, Screen::Receive);
+        model.receive.into = into.unwrap_or_else(|| model.receive.into.clone());
+        return Ok(effects);
+    };
+    if !args.exact {
+        check_words(&code).map_err(|it| it.what)?;
+    }
+    receive::anew(model, Some(&RelPath::default()));
+    model.receive.into = into.unwrap_or_else(|| model.receive.into.clone());
+    model.receive.code = Input::with(&code);
+    let mut effects = show(model, Screen::Receive);
+    effects.extend(receive::begin(model, args));
+    Ok(effects)
+}
+
+fn transfers(model: &mut Model, command: Option<TransfersCommand>) -> Vec<Effect> {
+    match command {
+        None | Some(TransfersCommand::List) => show(model, Screen::Transfers),
+        Some(TransfersCommand::Wait { number, .. }) => {
+            model.transfers.chosen = number;
+            show(model, Screen::Transfers)
+        }
+        Some(command) => vec![Effect::Transfer(Wish::Transfers(command))],
+    }
 }
 
 fn keep(model: &mut Model) -> Effect {

@@ -9,36 +9,6 @@ use crate::model::{Editor, Form, Model, Popup, Purpose, Reading};
 use crate::preview::pages::Where;
 use crate::text;
 
-/// A key for a text that is being changed. None where that goes on.
-fn editing(model: &mut Model, editor: &mut Editor, key: KeyEvent) -> Option<Vec<Effect>> {
-    let is_save = key == KeyEvent::new(KeyCode::Char('o'), KeyModifiers::CONTROL);
-    let is_leaving = std::mem::take(&mut editor.is_leaving);
-    match key.code {
-        KeyCode::Char('s') if is_leaving => return Some(save(editor)),
-        KeyCode::Char('x') if is_leaving => return Some(Vec::new()),
-        _ if is_leaving => {}
-        _ if is_save => return Some(save(editor)),
-        KeyCode::Esc if !editor.is_changed() => return Some(Vec::new()),
-        KeyCode::Esc => editor.is_leaving = true,
-        _ => editor.key(key, model.list_rows()),
-    }
-    None
-}
-
-fn save(editor: &Editor) -> Vec<Effect> {
-    if !editor.is_changed() {
-        return Vec::new();
-    }
-    let (text, before) = (editor.text().into_bytes(), editor.before().as_bytes().to_vec());
-    vec![Effect::Do(Op::Write(editor.path.clone(), text, editor.version, before))]
-}
-
-/// Lines are longer than the screen is wide: half of it further left or right.
-fn aside(key: KeyEvent, column: usize, width: u16) -> usize {
-    let step = usize::from(width / 2);
-    if key.code == KeyCode::Left { column.saturating_sub(step) } else { column + step }
-}
-
 /// Takes a key in.
 pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let rows = model.list_rows();
@@ -176,4 +146,34 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         model.popup = Some(popup);
     }
     Vec::new()
+}
+
+/// A key for a text that is being changed. None where that goes on.
+fn editing(model: &mut Model, editor: &mut Editor, key: KeyEvent) -> Option<Vec<Effect>> {
+    let is_save = key == KeyEvent::new(KeyCode::Char('o'), KeyModifiers::CONTROL);
+    let is_leaving = std::mem::take(&mut editor.is_leaving);
+    match key.code {
+        KeyCode::Char('s') if is_leaving => return Some(save(editor)),
+        KeyCode::Char('x') if is_leaving => return Some(Vec::new()),
+        _ if is_leaving => {}
+        _ if is_save => return Some(save(editor)),
+        KeyCode::Esc if !editor.is_changed() => return Some(Vec::new()),
+        KeyCode::Esc => editor.is_leaving = true,
+        _ => editor.key(key, model.list_rows()),
+    }
+    None
+}
+
+fn save(editor: &Editor) -> Vec<Effect> {
+    if !editor.is_changed() {
+        return Vec::new();
+    }
+    let (text, before) = (editor.text().into_bytes(), editor.before().as_bytes().to_vec());
+    vec![Effect::Do(Op::Write(editor.path.clone(), text, editor.version, before))]
+}
+
+/// Lines are longer than the screen is wide: half of it further left or right.
+fn aside(key: KeyEvent, column: usize, width: u16) -> usize {
+    let step = usize::from(width / 2);
+    if key.code == KeyCode::Left { column.saturating_sub(step) } else { column + step }
 }

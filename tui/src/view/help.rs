@@ -57,6 +57,10 @@ fn lines(wanted: &str, here: Place) -> Vec<Line> {
     let mut places = [
         (Place::Move, "Move"),
         (Place::Browse, "Files (1)"),
+        (Place::Receive, "Receive (2)"),
+        (Place::Waiting, "Receive (2), waiting"),
+        (Place::Offer, "Receive (2), an offer"),
+        (Place::Transfers, "Transfers (3)"),
         (Place::Keys, "Keys (4)"),
         (Place::Activity, "Activity (5)"),
         (Place::Everywhere, "Everywhere"),

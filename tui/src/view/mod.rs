@@ -6,14 +6,18 @@ mod activity;
 mod browse;
 mod help;
 mod keys;
+mod offer;
 mod paint;
 mod popup;
+mod receive;
+mod transfers;
 
+use ::transfers::transfer::{Now, Question};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::key::{BINDINGS, Place};
-use crate::model::{BESIDE, Model, Popup, Screen, Server};
+use crate::model::{BESIDE, Model, OfferForm, Popup, Screen, Server};
 use crate::ops::shown;
 use crate::text;
 
@@ -48,6 +52,13 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         (Some(Popup::Editor(it)), _) => popup::editor(&mut paint, body, it),
         (Some(Popup::Picture(_, rows)), _) => paint.picture(body, rows),
         (_, Screen::Browse) => browse::draw(model, &mut paint, body),
+        (_, Screen::Receive) => match offered(model) {
+            Some((now, question, form)) => {
+                offer::draw(model, (now, question), form, &mut paint, body);
+            }
+            None => receive::draw(model, &mut paint, body),
+        },
+        (_, Screen::Transfers) => transfers::draw(model, &mut paint, body),
         (_, Screen::Keys) => keys::draw(model, &mut paint, body),
         (_, Screen::Activity) => activity::draw(model, &mut paint, body),
     }
@@ -57,9 +68,18 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     popup::draw(model, &mut paint, body);
 }
 
+/// The offer that is shown, with what is asked about it and the answer so far.
+fn offered(model: &Model) -> Option<(&Now, &Question, &OfferForm)> {
+    let opened = model.receive.opened.as_ref()?;
+    let now = model.transfers.get(opened.number)?;
+    Some((now, now.question.as_ref()?, opened.offer.as_ref()?))
+}
+
 fn header(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     let screens = [
         (Screen::Browse, "1", "Browse"),
+        (Screen::Receive, "2", "Receive"),
+        (Screen::Transfers, "3", "Transfers"),
         (Screen::Keys, "4", "Keys"),
         (Screen::Activity, "5", "Activity"),
     ];
@@ -76,13 +96,24 @@ fn header(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         paint.put(x, 0, area.width, &label, style);
         x += u16::try_from(text::width(&label)).unwrap_or(0);
     }
-    let Some(space) = model.space else { return away(model, paint, area.width, x) };
+    let Some(space) = model.space else { return badge(model, paint, area.width, x) };
     let is_low = space.room() < space.size / 20;
     let free = format!("{}{} free", if is_low { "! " } else { "" }, text::bytes(space.free));
     let style = if is_low { paint.error() } else { paint.plain() };
     paint.right(0, area.width, &free, style);
-    let wide = u16::try_from(text::width(&free)).unwrap_or(0) + 3;
-    away(model, paint, area.width.saturating_sub(wide), x);
+    let wide = u16::try_from(text::width(&free)).unwrap_or(0) + 2;
+    badge(model, paint, area.width.saturating_sub(wide), x);
+}
+
+/// What transfers there are, and before that whether a server answers.
+fn badge(model: &Model, paint: &mut Paint<'_, '_>, end: u16, begin: u16) {
+    let room = usize::from(end.saturating_sub(begin));
+    let badge = transfers::badge(model.transfers.badge(), model.look.ascii, room);
+    let style = paint.bold();
+    paint.right(0, end, &badge, style);
+    let wide = u16::try_from(text::width(&badge)).unwrap_or(0);
+    let wide = if wide > 0 { wide + 2 } else { 1 };
+    away(model, paint, end.saturating_sub(wide), begin);
 }
 
 /// Since when no server answers, where there is room to say it.
@@ -116,6 +147,8 @@ fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         }
         (Some(Popup::Picture(path, _)), _) => (format!(" {}", shown(path)), String::new()),
         (_, Screen::Browse) => browse::title(model),
+        (_, Screen::Receive) => receive::title(model),
+        (_, Screen::Transfers) => transfers::title(model),
         (_, Screen::Keys) => keys::title(model),
         (_, Screen::Activity) => activity::title(model),
     };
@@ -147,12 +180,18 @@ fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     if model.screen == Screen::Browse {
         left.extend(browse::footer(model));
     }
+    let offered =
+        offered(model).filter(|_| model.screen == Screen::Receive && model.popup.is_none());
+    left.extend(offered.map(|(_, question, form)| offer::waiting_line(model, form, question)));
     let told = model.message.as_ref();
     left.extend(
         told.map(|it| if it.is_error { format!("! {}", it.text) } else { it.text.clone() }),
     );
     let style = if told.is_some_and(|it| it.is_error) { paint.error() } else { paint.plain() };
     paint.put(1, y, area.width - 1, &left.join("     "), style);
+    if let Some((_, question, _)) = offered {
+        paint.right(y, area.width, &offer::footer(model, question), paint.plain());
+    }
 }
 
 fn typed_filter(model: &Model) -> Option<&crate::model::Input> {
@@ -162,7 +201,7 @@ fn typed_filter(model: &Model) -> Option<&crate::model::Input> {
     match model.screen {
         Screen::Browse => model.browse.filter.as_ref().filter(|it| it.is_typed).map(|it| &it.input),
         Screen::Activity => model.activity.filter.as_ref().filter(|it| it.1).map(|it| &it.0),
-        Screen::Keys => None,
+        Screen::Receive | Screen::Transfers | Screen::Keys => None,
     }
 }
 
@@ -193,11 +232,17 @@ fn key_line(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
                 BINDINGS.iter().filter(|it| it.place == model.place() && !it.label.is_empty());
             let first =
                 here.filter_map(|it| Some(((*it.keys.first()?).to_owned(), it.label.to_owned())));
-            first.collect()
+            first.chain(receive::keys(model.place())).collect()
         }
     };
-    let help = if model.popup.is_some() { String::new() } else { "? help ".to_owned() };
-    let room = usize::from(area.width).saturating_sub(text::width(&help) + 1);
+    let help = if model.popup.is_some() {
+        ""
+    } else if model.is_receive_typed() {
+        "F1 help "
+    } else {
+        "? help "
+    };
+    let room = usize::from(area.width).saturating_sub(text::width(help) + 1);
     let mut x = 1;
     for (key, label) in labels {
         let wide = text::width(&key) + 1 + text::width(&label);
@@ -209,6 +254,6 @@ fn key_line(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         paint.put(x + at + 1, y, area.width - x - at - 1, &label, paint.plain());
         x += u16::try_from(wide + 2).unwrap_or(u16::MAX);
     }
-    paint.right(y, area.width, &help, paint.bold());
+    paint.right(y, area.width, help, paint.bold());
     debug_assert!(BINDINGS.iter().any(|it| it.place == Place::Everywhere), "help is one of them");
 }

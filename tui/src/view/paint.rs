@@ -159,6 +159,15 @@ impl<'a, 'f> Paint<'a, 'f> {
         format!("{}{}", full.repeat(filled), empty.repeat(usize::from(width) - filled))
     }
 
+    /// A bar of which a part is filled, and another part is about to be.
+    pub(super) fn bar_of_two(&self, width: u16, first: f64, second: f64) -> String {
+        let both = self.bar(width, first + second);
+        let full = self.bar(width, first);
+        let (mark, soon) = if self.look.ascii { ('#', '=') } else { ('█', '▒') };
+        let marks = both.chars().zip(full.chars());
+        marks.map(|(both, full)| if both == mark && full != mark { soon } else { full }).collect()
+    }
+
     /// Small columns, one a value.
     pub(super) fn columns(&self, values: &[u64]) -> String {
         let marks: &[char] = if self.look.ascii {

@@ -31,7 +31,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
 /// The keys that work in it.
 pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
     let all: &[(&str, &str)] = match popup {
-        Popup::Help(..) => &[("Up Down", "scroll"), ("1 .. 5", "open a topic"), ("Esc", "close")],
+        Popup::Help(..) => &[("Up Down", "scroll"), ("1 .. 6", "open a topic"), ("Esc", "close")],
         Popup::Text(it) if it.file.is_some() => {
             &[("Up Down PgDn", "scroll"), ("Left Right", "aside"), ("x", "bytes"), ("Esc", "close")]
         }

@@ -42,6 +42,10 @@ pub(super) fn command(desk: &Desk, line: &str) -> Result<Done, Failure> {
                 "here nothing can be piped in: put PATH --text TEXT, or a shell",
             ));
         }
+        // The screen does these itself: here they would wait for somebody.
+        Ok(Word::Command(Command::Receive(_) | Command::Send(_) | Command::Transfers { .. })) => {
+            return Ok(Done::default());
+        }
         Ok(Word::Command(command)) => command,
         Ok(_) => return Ok(Done::default()),
         Err(lines) => {
@@ -77,7 +81,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = std::fs::File::create(place.path().join("huge")).unwrap();
         file.set_len(20 << 30).unwrap();
-        let args = DeskArgs { volume: place.path().to_owned(), admin: None, url: None };
+        let args = DeskArgs { volume: place.path().to_owned(), ..DeskArgs::default() };
         let desk = Desk::open(&args).unwrap();
         let done = command(&desk, "cat huge").unwrap();
         let lines = done.output.unwrap().1;

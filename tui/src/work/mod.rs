@@ -6,6 +6,7 @@
 mod change;
 mod command;
 mod ticket;
+mod transfers;
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
@@ -19,11 +20,14 @@ use volume::{Effort, Found, RelPath};
 
 use crate::admin::Admin;
 use crate::effect::{Effect, Message};
+use crate::ops::carriers::Carriers;
 use crate::ops::keys::reach;
+use crate::ops::transfers::GOOD_BYE;
 use crate::ops::{Desk, Failure};
 use crate::palette;
 use crate::preview::pages::{Pages, Where};
 use crate::preview::{Preview, Whole, preview, whole};
+use crate::term::keys::PATIENCE;
 use crate::text;
 
 use ticket::{Ticket, Tickets};
@@ -40,6 +44,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 pub struct Work {
     desk: Arc<Desk>,
     admin: Option<Admin>,
+    carriers: Arc<Carriers>,
     /// Which console asks.
     console: String,
     inbox: Sender<Message>,
@@ -59,10 +64,13 @@ impl Work {
     /// For a desk; what comes of it goes to the inbox.
     pub fn new(desk: Desk, console: String, inbox: Sender<Message>) -> Work {
         let admin = Admin::new(desk.admin.as_deref(), &desk.volume).ok();
+        let desk = Arc::new(desk);
+        let carriers = Arc::new(Carriers::new(Arc::clone(&desk), admin.clone(), console.clone()));
         let (listing, pages, previews) = (Arc::default(), Arc::default(), Arc::default());
         Work {
-            desk: Arc::new(desk),
+            desk,
             admin,
+            carriers,
             console,
             inbox,
             looks: Tickets::default(),
@@ -99,10 +107,16 @@ impl Work {
         tokio::task::spawn_blocking(move || work.carry_out(effect, &ticket));
     }
 
-    /// Says good-bye to the server.
+    /// How long the end may take: transfers that run here take leave of the other side.
+    pub fn patience(&self) -> Duration {
+        if self.carriers.running_here() > 0 { GOOD_BYE + PATIENCE } else { PATIENCE }
+    }
+
+    /// Ends what runs here, and says good-bye to the server.
     pub fn end(&self) {
         self.looks.take_back();
         self.changes.take_back();
+        self.carriers.end();
         if let Some(admin) = &self.admin {
             admin.end(&self.console);
         }
@@ -183,6 +197,15 @@ impl Work {
                 let asked = self.admin.as_ref().and_then(|it| it.keys().ok());
                 let known = asked.unwrap_or_else(|| desk.remembered_keys());
                 self.tell(Message::ServerKeys(Ok(known)));
+            }
+            Effect::AskTransfers => self.tell(Message::Transfers(self.carriers.list())),
+            Effect::Transfer(wish) => {
+                let result = self.fulfil(&wish);
+                self.tell(Message::Transferred(wish, result));
+            }
+            Effect::CompleteFolder(line) => {
+                let completion = palette::complete_folder(desk, &line);
+                self.tell(Message::FolderCompleted(line, completion));
             }
             Effect::Complete(line) => {
                 let completion = palette::complete(desk, &line);

@@ -11,9 +11,12 @@
 )]
 
 mod commands;
+mod fake;
 mod preview;
 mod screen;
 mod server;
 mod snapshots;
+mod transfers;
 mod twins;
 mod update;
+mod wormhole;

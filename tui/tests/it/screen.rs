@@ -415,7 +415,7 @@ fn help_and_palette_know_the_keys_and_the_commands() {
     let mut console = Console::start(place.0.path());
     console.press("", "berlin/");
     console.press("?", "one line up");
-    console.press("3", "Type: reset");
+    console.press("4", "Type: reset");
     console.press("\x1b", "berlin/");
     console.press("?", "one line up");
     console.press("revoke", "sounding keys revoke kmt");

@@ -29,6 +29,10 @@ pub struct Server {
 
 impl Server {
     pub fn start(place: &Place) -> Server {
+        Server::with(place, &[])
+    }
+
+    pub fn with(place: &Place, env: &[(&str, &str)]) -> Server {
         let socket = place
             .path("../")
             .join(format!("admin-{}.sock", place.0.path().file_name().unwrap().to_string_lossy()));
@@ -37,6 +41,7 @@ impl Server {
             .arg(place.0.path())
             .arg("--admin")
             .arg(&socket)
+            .envs(env.iter().copied())
             .env("API_KEYS", "ci-0123456789012345678901234567x9Qd")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -64,11 +69,15 @@ impl Server {
     }
 
     pub fn console(&self, place: &Place) -> Console {
-        let admin = self.socket.to_str().unwrap();
-        Console::with(place.0.path(), &Setup { args: &["--admin", admin], ..Setup::default() })
+        self.console_with(place, &[])
     }
 
-    fn stop(mut self) {
+    pub fn console_with(&self, place: &Place, env: &[(&str, &str)]) -> Console {
+        let admin = self.socket.to_str().unwrap();
+        Console::with(place.0.path(), &Setup { args: &["--admin", admin], env, ..Setup::default() })
+    }
+
+    pub fn stop(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

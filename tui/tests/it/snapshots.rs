@@ -73,7 +73,7 @@ impl Told {
             let file = File::open(entry.unwrap().path()).unwrap();
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(WRITTEN)).unwrap();
         }
-        let args = DeskArgs { volume: place.0.path().to_owned(), admin: None, url: None };
+        let args = DeskArgs { volume: place.0.path().to_owned(), ..DeskArgs::default() };
         let desk = Desk::open(&args).unwrap();
         let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
         let mut model = Model::new(look, "/data".to_owned(), size, now());
@@ -184,7 +184,7 @@ fn activity() -> serde_json::Value {
 }
 
 /// Draws one state of the console at each size.
-fn check(name: &str, tell: impl Fn(&mut Told)) {
+pub fn check(name: &str, tell: impl Fn(&mut Told)) {
     for size in [(80, 24), (60, 15), (200, 60)] {
         let mut told = Told::new(size);
         tell(&mut told);
@@ -192,7 +192,7 @@ fn check(name: &str, tell: impl Fn(&mut Told)) {
     }
 }
 
-fn rel(path: &str) -> RelPath {
+pub fn rel(path: &str) -> RelPath {
     RelPath::from_plain(path.as_bytes()).unwrap()
 }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tui::key::{Act, BINDINGS, Twin};
 
+use crate::fake::Fake;
 use crate::screen::{Console, Place, Setup};
 use crate::server::{KEY, Server};
 
@@ -221,6 +222,63 @@ const TOLD: &[Told] = &[
     },
 ];
 
+/// An action about a transfer, which whoever runs it is asked for: keys and what each is answered with, and the command.
+const ASKED: &[Change] = &[
+    Change {
+        act: Act::Receive,
+        keys: &[("\r", "trips.csv"), ("2", "Code"), ("7-guitarist-revenge\r", "Receive >")],
+        command: &["receive", "7-guitarist-revenge", "/berlin", "--yes", "--detach"],
+    },
+    Change {
+        act: Act::Send,
+        keys: &[(" ", "1 selected"), ("w", "sending")],
+        command: &["send", "/berlin", "--detach"],
+    },
+    Change {
+        act: Act::AcceptOffer,
+        keys: &[("3", "1 waiting"), ("\r", "[ Receive ]"), ("\r\r", "[3 Transfers]")],
+        command: &[
+            "transfers",
+            "accept",
+            "7",
+            "--into",
+            "/berlin",
+            "--name",
+            "run",
+            "--on-conflict",
+            "keep",
+        ],
+    },
+    Change {
+        act: Act::RefuseOffer,
+        keys: &[("3", "1 waiting"), ("\r", "[ Receive ]"), ("x\r", "[3 Transfers]")],
+        command: &["transfers", "refuse", "7"],
+    },
+    Change {
+        act: Act::CancelTransfer,
+        keys: &[("3", "1 waiting"), ("c", "Cancel transfer 7"), ("\x1b[D\r", "cancelling")],
+        command: &["transfers", "cancel", "7"],
+    },
+    Change {
+        act: Act::ClearTransfers,
+        keys: &[("3", "1 waiting"), ("x", "forgot")],
+        command: &["transfers", "clear"],
+    },
+];
+
+/// An offer that waits, of what is there already.
+fn offer() -> serde_json::Value {
+    serde_json::json!([{
+        "version": 1, "number": 7, "direction": "receive", "state": "offered", "code": "7-guitarist-revenge",
+        "command": "wormhole send x", "into": "berlin", "path": null, "done": 0, "route": null,
+        "offer": {"type": "directory", "name": "run", "size": 5, "unpacked": 5, "files": 1},
+        "started": "2026-11-24T13:56:00Z", "started_by": "console 1", "ended": null, "cause": null,
+        "host": "0123456789abcdef0123456789abcdef", "change": 3, "rate": null, "quiet_seconds": null, "is_live": true,
+        "question": {"path": "berlin/run", "existing": {"is_folder": true, "items": 3, "size": 9, "modified": null},
+            "disk": 100, "free": 50, "needed": 5, "room": 40, "ends": "2036-11-24T14:11:40Z", "problem": null}
+    }])
+}
+
 fn place() -> Place {
     let place = Place::new();
     place.put("zurich/old.csv", "old");
@@ -335,10 +393,67 @@ fn what_a_key_tells_of_the_server_its_command_tells() {
 }
 
 #[test]
+fn what_a_key_asks_for_its_command_asks_for() {
+    for change in ASKED {
+        let place = place();
+        let by_key = Fake::start(&place, "keys.sock", |_| offer());
+        let by_command = Fake::start(&place, "command.sock", |_| offer());
+        let admin = by_key.socket.to_str().unwrap();
+        let setup = Setup { args: &["--admin", admin], ..Setup::default() };
+        let mut console = Console::with(place.0.path(), &setup);
+        console.press("", "berlin/");
+        for (keys, answer) in change.keys {
+            console.press(keys, answer);
+        }
+        command_beside(&place, &by_command.socket, change.command);
+        let asked = by_key.asked();
+        assert!(!asked.is_empty(), "{:?} asks for nothing", change.act);
+        // A command that asks nobody accepts at once; on the screen it is asked.
+        let by_command: Vec<_> = by_command
+            .asked()
+            .iter()
+            .map(|it| it.replace("\"yes\":true", "\"yes\":false"))
+            .collect();
+        assert_eq!(asked, by_command, "{:?}", change.act);
+    }
+}
+
+#[test]
+fn what_the_screen_tells_of_a_transfer_its_command_tells() {
+    let place = place();
+    let fake = Fake::start(&place, "a.sock", |_| offer());
+    let told: [(Act, &str, &[&str], &str); 2] = [
+        (Act::TransfersScreen, "3", &["transfers"], "waiting for your answer"),
+        (
+            Act::OpenTransfer,
+            "3:transfers show 7\r",
+            &["transfers", "show", "7"],
+            "7-guitarist-revenge",
+        ),
+    ];
+    for (act, keys, line, text) in told {
+        let setup = Setup { args: &["--admin", fake.socket.to_str().unwrap()], ..Setup::default() };
+        let mut console = Console::with(place.0.path(), &setup);
+        console.press("", "berlin/");
+        console.press(keys, text);
+        let said = command_beside(&place, &fake.socket, line);
+        assert!(said.contains(text), "{act:?}: {said}");
+    }
+}
+
+#[test]
 fn no_action_is_left_out() {
     let told = TOLD.iter().map(|it| it.act);
-    let tested: BTreeSet<Act> =
-        CHANGES.iter().map(|it| it.act).chain(SHOWN.iter().map(|it| it.0)).chain(told).collect();
+    let asked = ASKED.iter().map(|it| it.act);
+    let of_transfers = [Act::TransfersScreen, Act::OpenTransfer];
+    let tested: BTreeSet<Act> = CHANGES
+        .iter()
+        .map(|it| it.act)
+        .chain(asked)
+        .chain(of_transfers)
+        .chain(SHOWN.iter().map(|it| it.0))
+        .chain(told)
+        .collect();
     let with_twin = BINDINGS.iter().filter(|it| matches!(it.twin, Twin::Command(_)));
     assert_eq!(tested, with_twin.map(|it| it.act).collect());
 }

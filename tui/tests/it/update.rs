@@ -13,6 +13,7 @@ use volume::RelPath;
 use volume::scan::Searching;
 
 use crate::snapshots::Told;
+use crate::transfers::some_transfers;
 
 fn told() -> Told {
     Told::new((80, 24))
@@ -300,7 +301,7 @@ fn a_key_typed_ahead_of_a_question_does_not_answer_it() {
 }
 
 fn any_key() -> impl Strategy<Value = KeyEvent> {
-    let letters = "hjkl gG/fs*rmydnutXUiSvPec?:45 1aowpz<>xtrips.0".chars().collect::<Vec<_>>();
+    let letters = "hjkl gG/fs*rmydnutXUiSvPec?:45 123aowpz<>xtrips.0-".chars().collect::<Vec<_>>();
     let code = prop_oneof![
         6 => prop::sample::select(letters).prop_map(KeyCode::Char),
         1 => prop::sample::select(vec![
@@ -324,11 +325,17 @@ proptest! {
         rows in 1_u16..62,
     ) {
         let mut told = Told::new((columns, rows));
+        told.hear(some_transfers());
         for key in keys {
             told.model.deaf_until = None;
             for effect in update(&mut told.model, Message::Key(key)) {
                 match effect {
-                    Effect::List(..) => told.list(),
+                    Effect::List(generation, path) => match told.desk.names(&path) {
+                        Ok(_) => told.list(),
+                        Err(failure) => told.hear(Message::Listed(generation, Err(failure))),
+                    },
+                    Effect::AskTransfers => told.hear(some_transfers()),
+                    Effect::Transfer(wish) => told.hear(Message::Transferred(wish, Ok(None))),
                     Effect::OpenFile(path, _) => told.hear(Message::Paged(path, Ok(page(180)))),
                     Effect::ReadTrash => told.hear(Message::TrashRead(told.desk.trashed())),
                     _ => {}
