@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape
 import pyte
 
 TOP = Path(__file__).resolve().parent.parent
+PEERS = TOP / "target/clients/wormhole-venv/bin/python"
 COLUMNS, ROWS = 100, 26
 WIDE, HIGH = 8.4, 18
 COLOURS = {
@@ -106,8 +107,12 @@ def main():
             "mrieser,mrieser23\n# wrashid,wrashid-0Jq0vT7sYb2NcXw8ZpL5eRk3HdUmab12,,,,2024-03-11,left the group\n"
         )
         admin = Path(folder) / "admin.sock"
+        peers = subprocess.Popen([PEERS, TOP / "wormhole/tests/clients/servers.py", "mailbox", "relay"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        ports = dict(peers.stdout.readline().split() for _ in range(2))
+        mailbox, relay = f"ws://127.0.0.1:{ports['mailbox']}/v1", f"tcp:127.0.0.1:{ports['relay']}"
         server = subprocess.Popen(
-            [TOP / "target/release/sounding-server", "--volume", volume, "--listen", "127.0.0.1:0", "--admin", admin],
+            [TOP / "target/release/sounding-server", "--volume", volume, "--listen", "127.0.0.1:0", "--admin", admin]
+            + ["--mailbox", mailbox, "--relay", relay, "--local-peers"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )
         address = server.stdout.readline().split("listening on ")[1].strip()
@@ -126,7 +131,22 @@ def main():
         terminal.picture(TOP / "docs/keys.svg")
         terminal.press("5", 2.5)
         terminal.picture(TOP / "docs/activity.svg")
+        # A colleague sends a run whose name is taken.
+        (Path(folder) / "theirs").mkdir()
+        shutil.copytree(volume / "riverton-1pct", Path(folder) / "theirs/riverton-10pct")
+        sender = subprocess.Popen(
+            [PEERS, "-m", "wormhole", "--relay-url", mailbox, "--transit-helper", relay]
+            + ["send", "--no-qr", "--hide-progress", "--code", "7-guitarist-revenge", "riverton-10pct"],
+            cwd=Path(folder) / "theirs", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        time.sleep(3)
+        terminal.press("2", 1)
+        terminal.press("7-guitarist-revenge\r", 5)
+        terminal.picture(TOP / "docs/offer.svg")
         terminal.end()
+        for process in (sender, peers):
+            process.kill()
+            process.wait()
         server.terminate()
         server.wait()
 

@@ -2,10 +2,12 @@
 //!
 //! HTTP with JSON answers, its routes apart from the public ones, which never lead here. No answer holds a key.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ::transfers::transfer::{Direction, Transfer};
 use axum::extract::{RawQuery, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -154,8 +156,9 @@ async fn activity(
     });
     let (space, latest) = looked.await.map_err(Problem::internal)?;
     let space = space.map_err(Problem::internal)?;
-    let (activity, open) = (&app.activity, app.activity.open());
+    let (activity, mut open) = (&app.activity, app.activity.open());
     let awake = awake(&open, app.transfers.running(), activity.consoles().len());
+    open.extend(app.transfers.under_way().iter().map(of_transfer));
     let trouble =
         app.key_file.trouble().map(|it| format!("auth-keys.csv is not in force: {}", it.what));
     Ok(Json(ActivityNow {
@@ -171,6 +174,32 @@ async fn activity(
         console,
         consoles: activity.consoles(),
     }))
+}
+
+/// A wormhole transfer, told beside the requests.
+fn of_transfer(transfer: &Transfer) -> OpenNow {
+    let path = match (&transfer.path, transfer.paths.first(), &transfer.code) {
+        (Some(path), ..) | (None, Some(path), _) => path.to_url(),
+        (None, None, code) => volume::escape(code.as_deref().unwrap_or_default().as_bytes()),
+    };
+    let (sent, received) = match transfer.direction {
+        Direction::Receive => (0, transfer.done),
+        Direction::Send => (transfer.done, 0),
+    };
+    let length = Timestamp::now().duration_since(transfer.started).unsigned_abs();
+    OpenNow {
+        // No request gets so far.
+        seq: u64::MAX - transfer.number,
+        method: "wormhole".to_owned(),
+        path,
+        range: None,
+        username: Some(transfer.started_by.clone()),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        millis: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
+        sent,
+        received,
+        expected: Some(transfer.total()).filter(|it| *it > 0),
+    }
 }
 
 fn awake(open: &[OpenNow], transfers: usize, consoles: usize) -> Vec<String> {

@@ -209,6 +209,9 @@ fn what_runs_is_told_to_prometheus_and_keeps_the_machine_awake() {
     let (number, _sender) = under_way(&place, big, "x.bin");
     let (_, activity) = ask(&place.socket, "GET", "/activity", &Value::Null);
     assert_eq!(activity["awake"], json!(["1 wormhole transfer"]));
+    let open = &activity["open"][0];
+    assert_eq!((&open["method"], &open["path"]), (&"wormhole".into(), &"x.bin".into()));
+    assert!(open["received"].as_u64().unwrap() > 0 && open["expected"] == 8_u64 << 30);
     assert_eq!(metric("sounding_transfers_running"), 1);
     let of_it = format!("{{number=\"{number}\",direction=\"receive\"}}");
     assert_eq!(metric(&format!("sounding_transfer_size_bytes{of_it}")), 8 << 30);
