@@ -142,9 +142,16 @@ def volume(folder):
 
 
 def bytes_on_the_line(folder):
+    starts = []
+    for _ in range(7):
+        console = Console(folder)
+        console.wait("berlin/")
+        starts.append(tuple((it - console.began) * 1000 for it in (console.log[0][1], console.wait("[1 Browse]"))))
+        console.end()
+    first_byte, frame = (statistics.median(it) for it in zip(*starts))
+    tell("start to first frame, median of 7", "50 ms", f"{first_byte:.0f} ms to the first byte, {frame:.0f} ms to the frame; at most {max(it[1] for it in starts):.0f} ms")
     console = Console(folder)
     console.wait("berlin/")
-    tell("start to first frame", "50 ms", f"{(console.log[0][1] - console.began) * 1000:.0f} ms to the first byte, {(console.wait('[1 Browse]') - console.began) * 1000:.0f} ms to the frame")
     console.rest()
     tell("terminal queries sent", "0", sum(it in console.bytes() for it in QUERIES))
     console.type("\r")
