@@ -228,7 +228,7 @@ async fn refuse(incoming: Incoming, ended: Ended) -> Result<(), Ended> {
 async fn take_in(
     job: &Job,
     mut receiving: Receiving,
-    storing: Storing,
+    mut storing: Storing,
     plan: &Plan,
     mut reserved: Reserved,
 ) -> Result<(), Ended> {

@@ -25,23 +25,27 @@ pub(crate) const WHO: &str = "wormhole";
 const LARGE: usize = 64 << 10;
 /// smaller ones are gathered up to so many.
 const BLOCK: usize = 256 << 10;
-/// How many pieces may wait for the disk.
-const PIECES: usize = 64;
+/// The thread is woken for so many bytes at a time: a wake for each piece costs more than the write.
+const BATCH: usize = 1 << 20;
+/// How many batches may wait for the disk.
+const BATCHES: usize = 8;
 /// How many hidden names are told.
 const TOLD: usize = 3;
 
 /// Takes what arrives.
 #[derive(Debug)]
 pub(crate) struct Storing {
-    pieces: mpsc::Sender<Piece>,
+    batches: mpsc::Sender<Batch>,
+    /// What is not handed on yet, and how much that is.
+    gathered: (Vec<Bytes>, usize),
     thread: JoinHandle<Result<Option<Stored>, StoreError>>,
     /// What it is called in staging.
     pub(crate) staged: Option<StagedId>,
 }
 
 #[derive(Debug)]
-enum Piece {
-    Bytes(Bytes),
+enum Batch {
+    Pieces(Vec<Bytes>),
     /// That was all: it is to appear.
     End,
 }
@@ -89,28 +93,37 @@ impl Storing {
             Ok::<_, StoreError>((stage.id(), stage, plan))
         });
         let (staged, stage, plan) = begun.await.map_err(|_panic| StoreError::BrokeOff)??;
-        let (pieces, mut arriving) = mpsc::channel(PIECES);
+        let (batches, mut arriving) = mpsc::channel(BATCHES);
         let thread = tokio::task::spawn_blocking(move || stage.fill(&plan, &mut arriving));
-        Ok(Storing { pieces, thread, staged })
+        Ok(Storing { batches, gathered: (Vec::new(), 0), thread, staged })
     }
 
     /// Hands on what has come. False when the thread has ended: [`Storing::finish`] says why.
-    pub(crate) async fn write(&self, bytes: Bytes) -> bool {
-        self.pieces.send(Piece::Bytes(bytes)).await.is_ok()
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> bool {
+        let (pieces, len) = &mut self.gathered;
+        *len += bytes.len();
+        pieces.push(bytes);
+        if *len < BATCH {
+            return true;
+        }
+        *len = 0;
+        let pieces = std::mem::take(pieces);
+        self.batches.send(Batch::Pieces(pieces)).await.is_ok()
     }
 
     /// All has come: checks it, makes it durable, and lets it appear.
     pub(crate) async fn finish(self) -> Result<Stored, StoreError> {
         // Where the thread has ended before, it says why below.
-        self.pieces.send(Piece::End).await.unwrap_or_default();
-        drop(self.pieces);
+        self.batches.send(Batch::Pieces(self.gathered.0)).await.unwrap_or_default();
+        self.batches.send(Batch::End).await.unwrap_or_default();
+        drop(self.batches);
         let ended = self.thread.await.map_err(|_panic| StoreError::BrokeOff)?;
         ended?.ok_or(StoreError::BrokeOff)
     }
 
     /// It is not wanted any more. When this returns, nothing is left of it.
     pub(crate) async fn abandon(self) {
-        drop(self.pieces);
+        drop(self.batches);
         // How it ended does not matter: nothing has appeared.
         self.thread.await.map(drop).unwrap_or_default();
     }
@@ -143,7 +156,7 @@ impl Stage {
     fn fill(
         self,
         plan: &Plan,
-        arriving: &mut mpsc::Receiver<Piece>,
+        arriving: &mut mpsc::Receiver<Batch>,
     ) -> Result<Option<Stored>, StoreError> {
         match self {
             Stage::File(mut staged) => {
@@ -173,36 +186,31 @@ impl Stage {
     }
 }
 
-/// Takes pieces until all have come; small ones are gathered, as far as they are there already. False where they stop
-/// coming before.
+/// Takes batches until all have come; small pieces are gathered. False where they stop coming before.
 fn take_in(
-    arriving: &mut mpsc::Receiver<Piece>,
+    arriving: &mut mpsc::Receiver<Batch>,
     take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
 ) -> Result<bool, StoreError> {
     let mut block = Vec::with_capacity(BLOCK);
-    loop {
-        // With something in hand, nothing is waited for.
-        let piece =
-            if block.is_empty() { arriving.blocking_recv() } else { arriving.try_recv().ok() };
-        match piece {
-            Some(Piece::Bytes(bytes)) if block.is_empty() && bytes.len() >= LARGE => take(&bytes)?,
-            Some(Piece::Bytes(bytes)) => block.extend_from_slice(&bytes),
-            Some(Piece::End) => {
-                take(&block)?;
-                return Ok(true);
+    while let Some(batch) = arriving.blocking_recv() {
+        let Batch::Pieces(pieces) = batch else { return Ok(true) };
+        for bytes in pieces {
+            if block.is_empty() && bytes.len() >= LARGE {
+                take(&bytes)?;
+                continue;
             }
-            // They stop, or there is nothing more for now.
-            None if block.is_empty() => return Ok(false),
-            None => {
+            block.extend_from_slice(&bytes);
+            if block.len() >= BLOCK {
                 take(&block)?;
                 block.clear();
             }
         }
-        if block.len() >= BLOCK {
+        if !block.is_empty() {
             take(&block)?;
             block.clear();
         }
     }
+    Ok(false)
 }
 
 fn publish_file(staged: Staged, plan: &Plan) -> Result<Stored, StoreError> {
