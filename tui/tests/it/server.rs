@@ -54,13 +54,25 @@ impl Server {
     }
 
     pub fn get(&self, path: &str, key: &str) -> String {
+        String::from_utf8(self.answer(path, key)).unwrap()
+    }
+
+    /// What a file has in it.
+    pub fn fetch(&self, path: &str, key: &str) -> Vec<u8> {
+        let answer = self.answer(path, key);
+        let head = answer.windows(4).position(|it| it == b"\r\n\r\n").unwrap() + 4;
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{path}");
+        answer[head..].to_vec()
+    }
+
+    fn answer(&self, path: &str, key: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
         answer
     }
 

@@ -1,6 +1,5 @@
 //! Transfers through the console, in a terminal, with a real sender and real servers on loopback.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,36 +10,26 @@ use tempfile::TempDir;
 
 use crate::fake::Fake;
 use crate::screen::{Console, Place, Setup};
-use crate::server::Server;
+use crate::server::{KEY, Server};
 
-/// What `.ci/setup.sh` installs beside the build.
-const PYTHON: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients/wormhole-venv/bin/python");
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wormhole/tests/clients/servers.py");
+#[path = "../../../wormhole/tests/it/servers.rs"]
+#[allow(dead_code, reason = "the protocol's own tests use all of it")]
+mod servers;
 
-/// A mailbox server and a relay. Ended when dropped, or when the test's process ends: their input is ours.
+use servers::PYTHON;
+
+/// A mailbox server and a relay.
 struct Servers {
-    child: Child,
+    _running: servers::Servers,
     mailbox: String,
     relay: String,
 }
 
 impl Servers {
     fn start() -> Servers {
-        let mut child = Command::new(PYTHON)
-            .args([SCRIPT, "mailbox", "relay"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the servers are installed by .ci/setup.sh");
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut port = |kind| {
-            let line: String = lines.next().expect("the servers say their ports").unwrap();
-            line.strip_prefix(kind).unwrap().trim().to_owned()
-        };
-        let mailbox = format!("ws://127.0.0.1:{}/v1", port("mailbox"));
-        let relay = format!("tcp:127.0.0.1:{}", port("relay"));
-        Servers { child, mailbox, relay }
+        let running = servers::Servers::start(&["mailbox", "relay"]);
+        let (mailbox, relay) = (running.mailbox_url(), running.relay());
+        Servers { _running: running, mailbox, relay }
     }
 
     fn env(&self) -> [(&str, &str); 3] {
@@ -66,13 +55,6 @@ impl Servers {
             .spawn()
             .unwrap();
         Python { child, log }
-    }
-}
-
-impl Drop for Servers {
-    fn drop(&mut self) {
-        self.child.kill().unwrap_or_default();
-        drop(self.child.wait());
     }
 }
 
@@ -205,6 +187,13 @@ fn a_folder_is_received_while_consoles_come_and_go() {
     let (is_content, log) = sender.end();
     assert!(is_content, "{log}");
     assert_arrived(&place, &source, "berlin/output-1pct");
+    for (name, url) in
+        [("events.bin", "events.bin"), ("it.0/m\u{fc}nchen.csv", "it.0/m%C3%BCnchen.csv")]
+    {
+        let sent = std::fs::read(source.path().join("output-1pct").join(name)).unwrap();
+        let fetched = server.fetch(&format!("/files/berlin/output-1pct/{url}"), KEY);
+        assert!(fetched == sent, "{name} over HTTP");
+    }
     console.press("o", "\u{25b8} output-1pct/");
     // The same again: what is there already is asked about, and both are kept.
     let mut sender =
