@@ -346,3 +346,89 @@ fn what_is_sent_is_little_while_three_transfers_run_and_nothing_when_none_does()
     idle.press("2", "Code");
     assert!(is_quiet(&idle));
 }
+
+/// The command line, in a place where no server runs.
+fn command(place: &Place, servers: &Servers, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sounding"));
+    command.args(arguments).envs(servers.env());
+    command.env("SOUNDING_VOLUME", place.0.path()).env("SOUNDING_ADMIN", place.path("none.sock"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn said(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn without_a_server_the_command_receives_by_itself_and_says_so() {
+    let (place, servers, source) = (Place::new(), Servers::start(), source(2));
+    let options = ["receive", "6-crossover-clockwork", "new", "--yes", "--wait"];
+    let run = command(&place, &servers, &options).spawn().unwrap();
+    let mut sender =
+        servers.python(source.path(), &["send", "--code", "6-crossover-clockwork", "output-1pct"]);
+    let output = run.wait_with_output().unwrap();
+    let (out, told) = (said(&output.stdout), said(&output.stderr));
+    assert!(output.status.success(), "{told}");
+    assert_eq!(out, "/new/output-1pct\n");
+    assert!(told.contains("so this program does the transfer itself"), "{told}");
+    assert!(told.contains("100 %") || told.contains("checking and storing"), "{told}");
+    assert!(sender.end().0);
+    assert_arrived(&place, &source, "new/output-1pct");
+
+    // The same name once more is refused on both sides; and a script reads line by line.
+    let options = ["receive", "7-crossover-clockwork", "new", "--yes", "--wait", "--json"];
+    let run = command(&place, &servers, &options).spawn().unwrap();
+    let mut sender =
+        servers.python(source.path(), &["send", "--code", "7-crossover-clockwork", "output-1pct"]);
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let lines = said(&output.stdout);
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["state"], "failed");
+    assert!(said(&output.stderr).contains("is there already"));
+    assert!(!sender.end().0);
+}
+
+#[test]
+fn a_command_that_is_interrupted_tells_the_sender_and_leaves_nothing() {
+    let (place, servers, source) = (Place::new(), Servers::start(), source(64));
+    let options = ["receive", "8-crossover-clockwork", "--yes", "--wait"];
+    let run = command(&place, &servers, &options).spawn().unwrap();
+    let mut sender =
+        servers.python(source.path(), &["send", "--code", "8-crossover-clockwork", "output-1pct"]);
+    freeze_mid_way(&place, &sender);
+    signal_to(run.id(), Signal::INT);
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output.stderr).contains("interrupted: stopped here"), "{:?}", output.stderr);
+    sender.signal(Signal::CONT);
+    assert!(!sender.end().0);
+    assert!(!place.has("output-1pct"));
+    assert_eq!(std::fs::read_dir(place.path(".sounding/staging")).unwrap().count(), 0);
+    let list = command(&place, &servers, &["transfers", "--json"]).output().unwrap();
+    let all: Value = serde_json::from_slice(&list.stdout).unwrap();
+    assert_eq!(all[0]["state"], "interrupted");
+}
+
+#[test]
+fn what_cannot_be_right_is_said_before_a_code_is_used() {
+    let (place, servers) = (Place::new(), Servers::start());
+    let check = |arguments: &[&str], expected: &str| {
+        let output = command(&place, &servers, arguments).output().unwrap();
+        assert_ne!(output.status.code(), Some(0), "{arguments:?}");
+        let told = said(&output.stderr);
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+    };
+    check(
+        &["receive", "7-guitarist-reveng", "--yes"],
+        "'reveng' is not in the word list: revenge?",
+    );
+    check(&["receive", "guitarist", "--yes", "--exact"], "number");
+    check(&["receive", "7-guitarist-revenge"], "nobody can be asked here");
+    check(&["receive", "7-guitarist-revenge", "--yes"], "nobody waits under this code");
+    check(&["receive", "--yes", "--detach"], "there is no server to leave it to");
+    check(&["send", "berlin/none"], "there is nothing at");
+    check(&["send", "berlin", "--mailbox", "http://x"], "is no mailbox server");
+    check(&["transfers", "cancel", "99"], "there is no transfer 99");
+}
