@@ -14,6 +14,10 @@ use crate::keys::{
 };
 use crate::path::RelPath;
 
+mod fault;
+
+pub use fault::{Fault, Mend};
+
 /// What stands in front of the first line where an editor of another system wrote the file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// What is put in front of a row that is switched off.
@@ -67,45 +71,6 @@ pub enum State {
     Off,
     /// It can't be understood, or is no key: passed over.
     PassedOver,
-}
-
-/// What is wrong with a row. Each has one [mend](KeySheet::mend).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The names of the columns, which the old reader takes for a key.
-    Header,
-    /// A byte order mark stands in front, which the old reader takes for a part of the user's name.
-    ByteOrderMark,
-    /// Spaces stand around the key, which the old reader takes for a part of it.
-    Spaces,
-    /// The key is empty: the old reader lets in whoever sends an empty one.
-    Empty,
-    /// There is no second column.
-    NoKey,
-    /// The key could be guessed.
-    Short,
-    /// The same key stands further down, and that line counts.
-    Duplicate {
-        /// Where, from 1.
-        again: usize,
-    },
-    /// Its end has come; the old reader does not know of ends.
-    Expired,
-    /// What it covers is not there. Only who knows the volume finds this.
-    NoFolder,
-    /// It can't be understood.
-    Unclear(&'static str),
-}
-
-/// How a fault goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mend {
-    /// [`KeySheet::mend`] does it; no key that is good stops being good.
-    Rewrite,
-    /// The key has to be [rotated](KeySheet::rotate), which its owner has to learn of.
-    Rotate,
-    /// Somebody has to say what is meant: [`KeySheet::set`].
-    Edit,
 }
 
 /// A column that can be changed.
@@ -517,53 +482,6 @@ impl Row {
     /// Eight hexadecimal digits that name the key, as the log does; none where there is no key.
     pub fn id(&self) -> Option<String> {
         self.key.as_ref().map(|it| it.hashed.id())
-    }
-}
-
-impl Fault {
-    /// How it goes.
-    pub fn mend(self) -> Mend {
-        match self {
-            Fault::Short => Mend::Rotate,
-            Fault::NoFolder => Mend::Edit,
-            _ => Mend::Rewrite,
-        }
-    }
-
-    /// What its mend does, in a few words.
-    pub fn remedy(self) -> &'static str {
-        match self {
-            Fault::Short => "rotate it: a new key is long and random",
-            Fault::NoFolder => "write its path anew, or revoke it",
-            Fault::ByteOrderMark => "take the mark away",
-            Fault::Spaces => "take the spaces away",
-            Fault::Header => "make a comment of it",
-            Fault::Duplicate { .. } | Fault::Expired => "switch this line off",
-            Fault::Empty | Fault::NoKey | Fault::Unclear(_) => {
-                "switch the line off; its text stays"
-            }
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Fault::Header => "header line: the old reader takes `apikey` for a key",
-            Fault::ByteOrderMark => {
-                "byte order mark: the old reader takes it for a part of the user's name"
-            }
-            Fault::Spaces => "spaces around the key: the old reader takes them for a part of it",
-            Fault::Empty => "empty key: the old reader lets in whoever sends no key",
-            Fault::NoKey => "no key: a line is USER,KEY",
-            Fault::Short => "short: it could be guessed",
-            Fault::Duplicate { again } => {
-                return write!(f, "the same key stands on line {again}, and that line counts");
-            }
-            Fault::NoFolder => "nothing there: its path does not lead to anything",
-            Fault::Expired => "its end has come, but the old reader still accepts it",
-            Fault::Unclear(why) => return write!(f, "passed over: {why}"),
-        })
     }
 }
 
