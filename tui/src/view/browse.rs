@@ -12,7 +12,7 @@ use crate::text;
 
 /// On a volume with nothing on it.
 const FIRST_HINTS: [&str; 3] = [
-    "No data yet. 2 receives by wormhole; or upload over HTTP.",
+    "No data yet: 2 receives, or upload over HTTP.",
     "4, then a, makes a key for whoever uploads.",
     "? shows all keys; :doctor checks all of it.",
 ];
