@@ -290,7 +290,9 @@ impl KeySheet {
         } else {
             String::from_utf8_lossy(key.reveal()).into_owned()
         };
-        let fresh = with_column(columns, 1, &written);
+        // Spaces around the user's name were a part of it to the old reader.
+        let fresh = with_column(columns, 0, Columns::of(columns).user);
+        let fresh = with_column(&fresh, 1, &written);
         let fresh = with_column(&fresh, 5, &created.strftime(DATE).to_string());
         let fresh = format!("{}{fresh}", if is_sealed { SEALED_MARK } else { "" }).into_bytes();
         match old {
@@ -384,8 +386,9 @@ impl KeySheet {
         // Without spaces it is to the old reader what it is to us already.
         let (_, text) = self.row_text(line)?;
         let (prefix, columns) = split_prefix(text);
-        let key = Columns::of(columns).key.to_owned();
-        let new = format!("{prefix}{}", with_column(columns, 1, &key));
+        let Columns { user, key, .. } = Columns::of(columns);
+        let new = with_column(&with_column(columns, 0, user), 1, key);
+        let new = format!("{prefix}{new}");
         self.replace(line, new.into_bytes());
         Ok(())
     }
@@ -591,12 +594,13 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
     if let Some(key) = &key
         && state == State::On
     {
-        let as_written = columns.split(',').nth(1).unwrap_or_default();
+        let mut as_written = columns.split(',');
+        let has_spaces = [written.user, written.key].map(|it| as_written.next() != Some(it));
         let candidates = [
             // Anywhere else it is a key, to both readers.
             (written.are_names(), Fault::Header),
             // The old reader cuts the space at the end of the line, and only that.
-            (!is_sealed && as_written != written.key, Fault::Spaces),
+            (!is_sealed && has_spaces.contains(&true), Fault::Spaces),
             (!is_sealed && !written.are_names() && plain.is_short(), Fault::Short),
             (key.has_expired(now), Fault::Expired),
         ];

@@ -9,7 +9,7 @@ pub enum Fault {
     Header,
     /// A byte order mark stands in front, which the old reader takes for a part of the user's name.
     ByteOrderMark,
-    /// Spaces stand around the key, which the old reader takes for a part of it.
+    /// Spaces stand around the user's name or the key, which the old reader takes for a part of it.
     Spaces,
     /// The key is empty: the old reader lets in whoever sends an empty one.
     Empty,
@@ -74,7 +74,9 @@ impl fmt::Display for Fault {
             Fault::ByteOrderMark => {
                 "byte order mark: the old reader takes it for a part of the user's name"
             }
-            Fault::Spaces => "spaces around the key: the old reader takes them for a part of it",
+            Fault::Spaces => {
+                "spaces around the user or the key: the old reader takes them for a part of it"
+            }
             Fault::Empty => "empty key: the old reader lets in whoever sends no key",
             Fault::NoKey => "no key: a line is USER,KEY",
             Fault::Short => "short: it could be guessed",

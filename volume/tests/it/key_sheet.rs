@@ -177,6 +177,7 @@ fn each_fault_is_found_and_its_mend_ends_it() {
     };
     check("username,apikey", Fault::Header);
     check(&format!("kmt, {LONG} ,read"), Fault::Spaces);
+    check(&format!("kmt ,{LONG}"), Fault::Spaces);
     check("kmt,", Fault::Empty);
     check("kmt", Fault::NoKey);
     check("kmt,mrieser23", Fault::Short);
@@ -360,4 +361,19 @@ proptest! {
             prop_assert_eq!(found.map(|it| it.note), Some("n".to_owned()));
         }
     }
+}
+
+#[test]
+fn spaces_around_a_user_s_name_go_when_the_line_is_mended_or_rotated() {
+    let text = format!("kmt ,{LONG},write\n# a ,{OTHER}\n");
+    let mut sheet = KeySheet::parse(text.as_bytes());
+    sheet.mend(1, Fault::Spaces).unwrap();
+    assert_eq!(sheet.to_bytes(), format!("kmt,{LONG},write\n# a ,{OTHER}\n").into_bytes());
+    let fresh = PlainKey::generate("a").unwrap();
+    sheet.rotate(2, &fresh, &OldKey::EndsNow, now()).unwrap();
+    let old = old_reader(&sheet.to_bytes());
+    assert_eq!(
+        old.get(std::str::from_utf8(fresh.reveal()).unwrap()).map(String::as_str),
+        Some("a")
+    );
 }
