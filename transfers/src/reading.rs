@@ -2,6 +2,7 @@
 //!
 //! Blocking, on a thread of its own, a few blocks ahead of the line.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -48,6 +49,9 @@ pub(crate) enum ReadError {
     /// There is nothing to send.
     #[error("nothing was named to be sent")]
     Nothing,
+    /// Two things would have one name in the folder that they go as: only one would arrive.
+    #[error("`{path}` has the same name as another that is to be sent: send them one by one")]
+    Twice { path: RelPath },
     /// There is too much.
     #[error(
         "a folder of more than {MOST_FILES} files can't be sent at once: send its folders one by one"
@@ -87,7 +91,11 @@ impl Parcel {
                 let parent = first.parent().unwrap_or_default();
                 let name = parent.file_name().map(|it| text(&parent, it)).transpose()?;
                 let mut packing = Packing::new(volume);
+                let mut names = HashSet::new();
                 for path in paths {
+                    if !names.insert(path.file_name()) {
+                        return Err(ReadError::Twice { path: path.clone() });
+                    }
                     packing.add(path, path.file_name().unwrap_or_default(), "")?;
                 }
                 Ok(packing.parcel(name.unwrap_or_else(|| "files".to_owned())))

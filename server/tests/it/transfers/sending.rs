@@ -79,11 +79,17 @@ fn a_text_is_sent() {
 }
 
 #[test]
-fn what_is_not_there_is_not_offered() {
+fn what_can_not_arrive_is_not_offered() {
     let place = place();
-    for (paths, cause) in
-        [(json!(["berlin/none"]), "there is nothing at"), (json!([]), "nothing was named")]
-    {
+    fs::create_dir(place.path("zurich")).unwrap();
+    fs::write(place.path("zurich/trips.csv.gz"), b"another").unwrap();
+    let same_names = json!(["berlin/trips.csv.gz", "zurich/trips.csv.gz"]);
+    let cases = [
+        (json!(["berlin/none"]), "there is nothing at"),
+        (json!([]), "nothing was named"),
+        (same_names, "has the same name as another"),
+    ];
+    for (paths, cause) in cases {
         let number = place.send(json!({"paths": paths}));
         let now = place.wait_for(number, "failed");
         assert!(now["cause"].as_str().unwrap().contains(cause), "{now}");
