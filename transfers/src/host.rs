@@ -438,9 +438,14 @@ fn recover(volume: &Volume) -> Result<Vec<Transfer>, Refused> {
         if records.is_there(transfer.host).map_err(Refused::Records)? {
             continue;
         }
-        let is_left = match transfer.staged.take() {
-            Some(staged) => volume.remove_staged(staged).map_err(Refused::Records)?,
+        let is_left = match transfer.staged.take().map(|it| volume.remove_staged(it)) {
+            Some(Ok(is_left)) => is_left,
             None => true,
+            // Its record stays as it is, for the next start; the others are not held up.
+            Some(Err(error)) => {
+                tracing::error!(number, "could not remove what had come of a transfer: {error}");
+                continue;
+            }
         };
         end_for(&mut transfer, is_left);
         transfer.ended = Some(Timestamp::now());
