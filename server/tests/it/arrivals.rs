@@ -21,7 +21,6 @@ const DEADLINE: Duration = Duration::from_mins(2);
 struct Place {
     folder: TempDir,
     program: Program,
-    connection: Connection,
     cursor: String,
 }
 
@@ -35,8 +34,7 @@ impl Place {
         let volume = folder.path().join("volume");
         write(&volume.join(".sounding/auth-keys.csv"), format!("kmt,{KEY},write\n").as_bytes());
         let program = start(&volume);
-        let connection = Connection::to(&program.address);
-        let mut place = Place { folder, program, connection, cursor: String::new() };
+        let mut place = Place { folder, program, cursor: String::new() };
         place.changes("");
         place
     }
@@ -58,9 +56,11 @@ impl Place {
         source
     }
 
-    fn get(&mut self, target: &str) -> serde_json::Value {
-        self.connection.send("GET", target, &[("Authorization", KEY)]);
-        let response = self.connection.receive("GET");
+    /// Over a connection of its own: what is brought meanwhile may take longer than the server keeps a silent one.
+    fn get(&self, target: &str) -> serde_json::Value {
+        let mut connection = Connection::to(&self.program.address);
+        connection.send("GET", target, &[("Authorization", KEY)]);
+        let response = connection.receive("GET");
         assert_eq!(response.status, 200, "{}", response.text());
         response.json()
     }
@@ -205,7 +205,6 @@ fn where_no_watches_are_left_folders_are_looked_at_now_and_then() {
         assert!(Instant::now() < deadline, "{told:?}");
         told.extend(place.changes("&wait=5").into_iter().map(|it| it["path"].to_string()));
     }
-    drop(place.connection);
     let (_, _, log) = place.program.end();
     assert!(log.contains("WARN") && log.contains("max_user_watches"), "{log}");
 }
