@@ -1,13 +1,11 @@
 //! Keys: from a code to a shared key, and from that to one for each purpose. Pure, but for random nonces.
 //!
 //! After client-protocol.md ("The `pake` message", "Key derivation"): SPAKE2 in its symmetric form over Ed25519, with the
-//! application's name as identity; HKDF-SHA256 without salt; `NaCl`'s secretbox with the nonce in front. The mathematics is
-//! that of the crates `spake2`, `hkdf` and `crypto_secretbox`.
+//! application's name as identity; HKDF-SHA256 without salt; a secretbox with the nonce in front. The mathematics is that of
+//! the crates `spake2` and `hkdf`, and of libsodium.
 
 use std::fmt;
 
-use crypto_secretbox::aead::AeadInPlace as _;
-use crypto_secretbox::{KeyInit as _, XSalsa20Poly1305};
 use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -16,12 +14,8 @@ use spake2::{Ed25519Group, Identity, Password, Spake2};
 use crate::code::Code;
 use crate::error::Error;
 use crate::hex;
+use crate::secretbox::{NONCE, Secretbox};
 use crate::settings::APP;
-
-/// Bytes of a secretbox's nonce.
-pub(crate) const NONCE: usize = 24;
-/// Bytes of a secretbox's tag.
-pub(crate) const TAG: usize = 16;
 
 /// The first half of the exchange: what to say, and what is needed to understand the answer.
 pub(crate) struct Exchange {
@@ -105,28 +99,21 @@ impl Key {
         hex::encode(&self.0)
     }
 
-    pub(crate) fn cipher(&self) -> XSalsa20Poly1305 {
-        XSalsa20Poly1305::new(&self.0.into())
+    pub(crate) fn secretbox(&self) -> Secretbox {
+        Secretbox::new(self.0)
     }
 
     /// Under a random nonce.
     pub(crate) fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, Error> {
         let mut nonce = [0; NONCE];
         random(&mut nonce)?;
-        let mut text = plain.to_vec();
-        let tag = self.cipher().encrypt_in_place_detached(&nonce.into(), b"", &mut text);
-        let tag = tag.map_err(|_too_long| Error::bad("our own message"))?;
-        Ok([nonce.as_slice(), tag.as_slice(), &text].concat())
+        Ok([nonce.as_slice(), &self.secretbox().seal(nonce, plain)].concat())
     }
 
     /// None where it was sealed with another key, or changed.
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, rest) = sealed.split_first_chunk::<NONCE>()?;
-        let (tag, text) = rest.split_first_chunk::<TAG>()?;
-        let mut text = text.to_vec();
-        let (nonce, tag) = ((*nonce).into(), (*tag).into());
-        self.cipher().decrypt_in_place_detached(&nonce, b"", &mut text, &tag).ok()?;
-        Some(text)
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
+        self.secretbox().open(*nonce, sealed)
     }
 }
 

@@ -74,6 +74,7 @@ mod offer;
 mod outgoing;
 mod peer_message;
 mod records;
+mod secretbox;
 mod server_message;
 mod session;
 mod settings;

@@ -1,16 +1,15 @@
 //! Records: the pieces in which data cross the connection, each sealed.
 //!
 //! After transit.md, "Encryption": four bytes of length, then a nonce of 24 bytes that counts from zero, then the secretbox.
-//! Pure: bytes in, bytes out. Records are opened where they lie, and all that have come are joined to one piece, so that
-//! neither copies nor calls grow with their number. A length is checked before anything is kept for it.
+//! Pure: bytes in, bytes out. All records that have come are joined to one piece, so that what is done with them is not done
+//! for each. A length is checked before anything is kept for it.
 
 use std::fmt;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use crypto_secretbox::XSalsa20Poly1305;
-use crypto_secretbox::aead::AeadInPlace as _;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
-use crate::key::{Key, NONCE, TAG};
+use crate::key::Key;
+use crate::secretbox::{NONCE, Secretbox, TAG};
 
 /// Plain bytes of the records that we send, as all clients do.
 pub(crate) const PLAIN: usize = 16 * 1024;
@@ -40,62 +39,55 @@ pub(crate) enum OddRecord {
 
 /// Opens what the other side sealed.
 pub(crate) struct Opener {
-    cipher: XSalsa20Poly1305,
+    secretbox: Secretbox,
     next: u64,
     empty: u32,
 }
 
 /// Seals what we send.
 pub(crate) struct Sealer {
-    cipher: XSalsa20Poly1305,
+    secretbox: Secretbox,
     next: u64,
 }
 
 impl Opener {
     pub(crate) fn new(key: &Key) -> Opener {
-        Opener { cipher: key.cipher(), next: 0, empty: 0 }
+        Opener { secretbox: key.secretbox(), next: 0, empty: 0 }
     }
 
     /// Takes all whole records from the front of what has come, and gives what was in them. Empty if none is whole.
     pub(crate) fn open(&mut self, come: &mut BytesMut) -> Result<Bytes, OddRecord> {
-        let (mut at, mut end) = (0, 0);
+        let (mut at, mut opened) = (0, BytesMut::with_capacity(come.len()));
         while let Some(length) = length(come.get(at..).unwrap_or_default())? {
             let start = at + LENGTH;
-            let Some(record) = come.get_mut(start..start + length) else { break };
-            self.open_one(record)?;
-            let (plain, stop) = (start + SHORTEST, start + length);
-            come.copy_within(plain..stop, end);
-            end += stop - plain;
-            at = stop;
+            let Some(record) = come.get(start..start + length) else { break };
+            opened.put_slice(&self.open_one(record)?);
+            at = start + length;
         }
-        let mut opened = come.split_to(at);
-        opened.truncate(end);
+        come.advance(at);
         Ok(opened.freeze())
     }
 
-    fn open_one(&mut self, record: &mut [u8]) -> Result<(), OddRecord> {
-        let (found, rest) = record.split_first_chunk_mut::<NONCE>().ok_or(OddRecord::TooShort)?;
-        let (tag, text) = rest.split_first_chunk_mut::<TAG>().ok_or(OddRecord::TooShort)?;
+    fn open_one(&mut self, record: &[u8]) -> Result<Vec<u8>, OddRecord> {
+        let (found, sealed) = record.split_first_chunk::<NONCE>().ok_or(OddRecord::TooShort)?;
         if *found != nonce(self.next) {
             return Err(OddRecord::OutOfOrder);
         }
-        if text.is_empty() {
+        let plain = self.secretbox.open(*found, sealed).ok_or(OddRecord::Changed)?;
+        if plain.is_empty() {
             self.empty += 1;
             if self.empty > MOST_EMPTY {
                 return Err(OddRecord::Empty);
             }
         }
-        let (found, tag) = ((*found).into(), (*tag).into());
-        let opened = self.cipher.decrypt_in_place_detached(&found, b"", text, &tag);
-        opened.map_err(|_nothing_more| OddRecord::Changed)?;
         self.next += 1;
-        Ok(())
+        Ok(plain)
     }
 }
 
 impl Sealer {
     pub(crate) fn new(key: &Key) -> Sealer {
-        Sealer { cipher: key.cipher(), next: 0 }
+        Sealer { secretbox: key.secretbox(), next: 0 }
     }
 
     /// Appends bytes to what goes out, in as many records as they need; an empty one for none.
@@ -115,15 +107,7 @@ impl Sealer {
         out.reserve(LENGTH + length);
         out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
         out.put_slice(&nonce);
-        let mut sealed = out.split_off(out.len());
-        sealed.put_bytes(0, TAG);
-        sealed.put_slice(plain);
-        if let Some((tag, text)) = sealed.split_first_chunk_mut::<TAG>() {
-            // Only texts of many gigabytes are refused.
-            let sealed = self.cipher.encrypt_in_place_detached(&nonce.into(), b"", text);
-            *tag = sealed.unwrap_or_default().into();
-        }
-        out.unsplit(sealed);
+        out.put_slice(&self.secretbox.seal(nonce, plain));
     }
 }
 
