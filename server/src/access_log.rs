@@ -84,6 +84,7 @@ pub async fn log(
         tracing::error!(method = %line.method, path = %Escaped(&line.path), "{}", cause.chain());
     }
     line.status = Some(response.status());
+    line.activity.answered(&line.open, response.status().as_u16());
     response.map(|body| Body::new(LoggedBody { is_complete: body.is_end_stream(), body, line }))
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,37 @@ struct Requests {
     ended: u64,
     open: HashMap<u64, Arc<Open>>,
     recent: VecDeque<Recent>,
+    /// Whether anybody has come who had business here.
+    is_wanted: bool,
+    /// When the last request that counts was over.
+    needed: Option<Instant>,
+}
+
+/// What a request says about whether the service is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Nothing: it is a stranger's, a look at the health, or not known yet.
+    None,
+    /// Somebody with business here wants to be told of changes. That alone keeps nothing awake, however long or often it
+    /// is asked: it would be for ever.
+    Told,
+    /// It is needed while this lasts, and for a while after.
+    Work,
+}
+
+/// What keeps the service awake, as far as requests do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Whether anybody has come who had business here.
+    pub is_wanted: bool,
+    /// Answers on their way out that count.
+    pub downloads: usize,
+    /// Bodies on their way in that count.
+    pub uploads: usize,
+    /// Requests that have no answer yet, and of which it is not known whether they count.
+    pub undecided: usize,
+    /// When the last request that counts was over.
+    pub needed: Option<Instant>,
 }
 
 /// One second's figures. Their place is used again five minutes later.
@@ -82,6 +113,8 @@ pub struct Open {
     expected: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Of the answer; 0 before there is one.
+    status: AtomicU16,
 }
 
 /// A request that is over.
@@ -129,6 +162,8 @@ struct Console {
     number: u32,
     since: Timestamp,
     asked: Instant,
+    /// When a key was last pressed in it, where it says so.
+    touched: Option<Instant>,
 }
 
 impl Default for Activity {
@@ -163,6 +198,7 @@ impl Activity {
             expected: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            status: AtomicU16::new(0),
         });
         requests.open.insert(number, Arc::clone(&open));
         open
@@ -178,6 +214,14 @@ impl Activity {
     pub fn received(&self, open: &Open, bytes: u64) {
         open.received.fetch_add(bytes, Relaxed);
         self.second().received.fetch_add(bytes, Relaxed);
+    }
+
+    /// A request has an answer, which begins to go out.
+    pub fn answered(&self, open: &Open, status: u16) {
+        open.status.store(status, Relaxed);
+        if open.need() != Need::None {
+            lock(&self.requests).is_wanted = true;
+        }
     }
 
     /// A request is over.
@@ -196,6 +240,12 @@ impl Activity {
         }
         let mut requests = lock(&self.requests);
         requests.open.remove(&open.number);
+        // One that broke off without an answer counts by its key.
+        match open.need() {
+            Need::Work => (requests.is_wanted, requests.needed) = (true, Some(Instant::now())),
+            Need::Told => requests.is_wanted = true,
+            Need::None => {}
+        }
         if requests.recent.len() == RECENT {
             requests.recent.pop_front();
         }
@@ -215,6 +265,24 @@ impl Activity {
             client: open.client,
             complete: ended.is_complete,
         });
+    }
+
+    /// What keeps the service awake, as far as requests do.
+    pub fn work(&self) -> Work {
+        let requests = lock(&self.requests);
+        let mut work =
+            Work { is_wanted: requests.is_wanted, needed: requests.needed, ..Work::default() };
+        for open in requests.open.values() {
+            match open.need() {
+                Need::Work if is_upload(&open.method) => work.uploads += 1,
+                Need::Work => work.downloads += 1,
+                Need::None if open.status.load(Relaxed) == 0 && !open.is_of_the_feed() => {
+                    work.undecided += 1;
+                }
+                Need::None | Need::Told => {}
+            }
+        }
+        work
     }
 
     fn used(&self, key: &str, open: &Open, now: Timestamp) {
@@ -243,15 +311,23 @@ impl Activity {
         self.key_uses_changed.swap(false, Relaxed).then(|| self.key_uses())
     }
 
-    /// A console asks: it is there. Returns its number.
-    pub fn console(&self, id: &str) -> u32 {
+    /// A console asks: it is there. It may say for how long nobody has pressed a key in it. Returns its number.
+    pub fn console(&self, id: &str, untouched: Option<Duration>) -> u32 {
         let mut consoles = lock(&self.consoles);
         consoles.retain(|_, it| it.asked.elapsed() < CONSOLE_STAYS);
         let free = (1..=u32::MAX).find(|it| consoles.values().all(|other| other.number != *it));
-        let fresh =
-            Console { number: free.unwrap_or(1), since: Timestamp::now(), asked: Instant::now() };
+        let now = Instant::now();
+        let fresh = Console {
+            number: free.unwrap_or(1),
+            since: Timestamp::now(),
+            asked: now,
+            touched: None,
+        };
         let console = consoles.entry(id.to_owned()).or_insert(fresh);
-        console.asked = Instant::now();
+        console.asked = now;
+        if let Some(untouched) = untouched {
+            console.touched = now.checked_sub(untouched);
+        }
         console.number
     }
 
@@ -269,6 +345,13 @@ impl Activity {
             .collect();
         consoles.sort_by_key(|it| it.number);
         consoles
+    }
+
+    /// When a key was last pressed in each of them, where they said so.
+    pub fn touched(&self) -> Vec<Instant> {
+        let consoles = lock(&self.consoles);
+        let open = consoles.values().filter(|it| it.asked.elapsed() < CONSOLE_STAYS);
+        open.filter_map(|it| it.touched).collect()
     }
 
     /// The free space was looked at. Returns bytes that are filled each second, as far back as is known.
@@ -326,6 +409,11 @@ impl Activity {
         }
         let (p50_micros, p99_micros) = (percentile(&all, 50), percentile(&all, 99));
         Figures { part_seconds: length, parts: series, p50_micros, p99_micros }
+    }
+
+    /// When it began to serve, by the clock that nobody sets.
+    pub fn started(&self) -> Instant {
+        self.started
     }
 
     /// How long it has been serving.
@@ -443,6 +531,33 @@ impl Open {
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
+
+    fn is_of_the_feed(&self) -> bool {
+        matches!(self.path.as_str(), "/events" | "/changes")
+    }
+
+    /// A good key makes a request count, whatever becomes of it; without one, only an answer that has something public
+    /// to tell of. `/health` and what is tried at doors have neither.
+    fn need(&self) -> Need {
+        let has_key = self.user.key().is_some();
+        match (self.is_of_the_feed(), has_key) {
+            (true, true) => Need::Told,
+            (true, false) => Need::None,
+            (false, true) => Need::Work,
+            (false, false) => {
+                let is_of_the_tree =
+                    ["/files/", "/share/"].iter().any(|it| self.path.starts_with(it));
+                let is_look = matches!(self.method, Method::GET | Method::HEAD);
+                // Redirects and preflights are answered without a look at what is there.
+                let is_there = matches!(self.status.load(Relaxed), 200..300 | 304 | 412 | 416);
+                if is_of_the_tree && is_look && is_there { Need::Work } else { Need::None }
+            }
+        }
+    }
+}
+
+fn is_upload(method: &Method) -> bool {
+    matches!(*method, Method::PUT | Method::PATCH | Method::POST)
 }
 
 impl Second {
@@ -565,9 +680,9 @@ mod tests {
     #[test]
     fn consoles_have_small_numbers() {
         let activity = Activity::default();
-        assert_eq!(["a", "b", "a"].map(|it| activity.console(it)), [1, 2, 1]);
+        assert_eq!(["a", "b", "a"].map(|it| activity.console(it, None)), [1, 2, 1]);
         activity.console_ends("a");
-        assert_eq!(activity.console("c"), 1);
+        assert_eq!(activity.console("c", None), 1);
         assert_eq!(activity.consoles().len(), 2);
     }
 

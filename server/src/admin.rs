@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::transfers::transfer::{Direction, Transfer};
 use axum::extract::{RawQuery, State};
@@ -21,6 +22,7 @@ mod transfers;
 
 use crate::activity::{ConsoleNow, Figures, OpenNow, Recent};
 use crate::app::App;
+use crate::idle;
 use crate::listener::{Listen, ListenError, Listener};
 use crate::problem::Problem;
 use crate::query;
@@ -112,8 +114,8 @@ struct ActivityNow {
     recent: Vec<Recent>,
     arrivals: Vec<Arrival>,
     disk: Disk,
-    /// Why the machine has work, in plain words.
-    awake: Vec<String>,
+    #[serde(flatten)]
+    awake: Awake,
     /// What the operator should know of, in plain words.
     warnings: Vec<String>,
     console: Option<u32>,
@@ -146,7 +148,9 @@ async fn activity(
         let value = query::value(query.as_deref(), name)?;
         Some(String::from_utf8_lossy(&value).into_owned())
     };
-    let console = text("console").map(|it| app.activity.console(&it));
+    // For how many seconds nobody has pressed a key in it.
+    let untouched = query::number(query.as_deref(), "untouched")?.map(Duration::from_secs);
+    let console = text("console").map(|it| app.activity.console(&it, untouched));
     let since = text("since").and_then(|it| it.parse().ok()).unwrap_or(0);
     let volume = Arc::clone(&app.volume);
     let looked = tokio::task::spawn_blocking(move || {
@@ -157,7 +161,7 @@ async fn activity(
     let (space, latest) = looked.await.map_err(Problem::internal)?;
     let space = space.map_err(Problem::internal)?;
     let (activity, mut open) = (&app.activity, app.activity.open());
-    let awake = awake(&open, app.transfers.running(), activity.consoles().len());
+    let awake = Awake::of(&app);
     open.extend(app.transfers.under_way().iter().map(of_transfer));
     let trouble =
         app.key_file.trouble().map(|it| format!("auth-keys.csv is not in force: {}", it.what));
@@ -202,24 +206,26 @@ fn of_transfer(transfer: &Transfer) -> OpenNow {
     }
 }
 
-fn awake(open: &[OpenNow], transfers: usize, consoles: usize) -> Vec<String> {
-    let uploads =
-        open.iter().filter(|it| matches!(it.method.as_str(), "PUT" | "PATCH" | "POST")).count();
-    let waiting =
-        open.iter().filter(|it| matches!(it.path.as_str(), "/events" | "/changes")).count();
-    let reasons = [
-        (open.len() - uploads - waiting, "download", "downloads"),
-        (uploads, "upload", "uploads"),
-        (transfers, "wormhole transfer", "wormhole transfers"),
-        (waiting, "follower of changes", "followers of changes"),
-        (consoles, "console", "consoles"),
-    ];
-    let text = |(count, one, more): (usize, &str, &str)| match count {
-        0 => None,
-        1 => Some(format!("1 {one}")),
-        count => Some(format!("{count} {more}")),
-    };
-    reasons.into_iter().filter_map(text).collect()
+/// Why the service is awake, and for how long.
+#[derive(Serialize)]
+struct Awake {
+    /// Why, in plain words.
+    awake: Vec<String>,
+    /// After how many seconds without need it sleeps; none where it never does by itself.
+    idle_exit: Option<u64>,
+    /// When it will sleep, if nothing comes between; none where that is not known yet.
+    sleeps_at: Option<Timestamp>,
+}
+
+impl Awake {
+    fn of(app: &App) -> Awake {
+        let verdict = app.idle.verdict(app);
+        Awake {
+            awake: verdict.reasons.iter().map(ToString::to_string).collect(),
+            idle_exit: app.idle.length().map(|it| it.as_secs()),
+            sleeps_at: verdict.sleeps_at.map(idle::timestamp),
+        }
+    }
 }
 
 /// A console says good-bye.

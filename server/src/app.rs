@@ -14,6 +14,7 @@ use crate::activity::Activity;
 use crate::coding::Encoders;
 use crate::feed::Feed;
 use crate::guesses::Guesses;
+use crate::idle::Idle;
 use crate::problem::Problem;
 use crate::tus::holders::Holders;
 
@@ -36,6 +37,8 @@ pub struct App {
     pub feed: Feed,
     /// Wormhole transfers.
     pub transfers: Transfers,
+    /// Whether all this is needed.
+    pub idle: Idle,
     /// Cancelled when the service ends: those who wait for changes are let go.
     pub ending: CancellationToken,
     /// How long the body of an upload may stand still.
@@ -45,7 +48,7 @@ pub struct App {
 }
 
 impl App {
-    /// A service over a volume, with keys besides those in the volume's file.
+    /// A service over a volume, with keys besides those in the volume's file. It never sleeps by itself.
     pub fn new(
         volume: Arc<Volume>,
         extra_keys: Keys,
@@ -56,6 +59,7 @@ impl App {
         App {
             feed: Feed::new(Arc::clone(&volume)),
             transfers,
+            idle: Idle::new(None),
             ending: CancellationToken::new(),
             volume,
             key_file,

@@ -10,6 +10,7 @@ use transfers::transfer::Servers;
 use volume::keys::Keys;
 use wormhole::{Reach, RelayHint, Settings};
 
+use crate::idle::Rules;
 use crate::listener::Listen;
 use crate::serve::Patience;
 
@@ -52,6 +53,15 @@ pub struct Flags {
     /// How long downloads that are under way may go on after SIGTERM or Ctrl-C. A second signal ends them at once.
     #[arg(long, value_name = "SECONDS", env = "SOUNDING_GRACE", default_value_t = 30)]
     grace: u32,
+
+    /// End with status 0 after so long without need of the service: no download, upload, wormhole transfer, console or ssh
+    /// session in use, and no request with a good key or for something public. Off by default.
+    #[arg(long, value_name = "SECONDS", env = "SOUNDING_IDLE_EXIT", value_parser = clap::value_parser!(u32).range(1..))]
+    idle_exit: Option<u32>,
+
+    /// How long a minute is to the other times that idle exit goes by, in milliseconds. For tests.
+    #[arg(long, env = "SOUNDING_IDLE_MINUTE", hide = true, default_value_t = 60_000)]
+    idle_minute: u32,
 
     /// The log's format, one line an event, on standard error.
     #[arg(long, value_name = "FORMAT", env = "SOUNDING_LOG", default_value = "text")]
@@ -110,6 +120,8 @@ pub struct Config {
     pub wormhole: Settings,
     /// Which servers they go by, where that was said.
     pub servers: Servers,
+    /// When it sleeps, if it does by itself.
+    pub idle: Option<Rules>,
     /// How events are written.
     pub log: LogFormat,
     /// Keys besides those on the volume.
@@ -123,15 +135,28 @@ impl Config {
     }
 
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
-        let Flags { volume, listen, admin, metrics, mailbox, relay, local_peers, grace, log } =
-            flags;
+        let Flags { volume, listen, admin, metrics, mailbox, relay, local_peers, .. } = flags;
+        let Flags { grace, idle_exit, idle_minute, log, .. } = flags;
         let patience = Patience { grace: Duration::from_secs(grace.into()), ..Patience::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
         let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
         let wormhole = Settings { reach, ..Settings::default() };
         let relays = relay.iter().map(ToString::to_string).collect();
         let servers = Servers { mailbox, relays };
-        Config { volume, listen, admin, patience, metrics, wormhole, servers, log, extra_keys }
+        let minute = Duration::from_millis(idle_minute.into());
+        let idle = idle_exit.map(|it| Rules::new(Duration::from_secs(it.into()), minute));
+        Config {
+            volume,
+            listen,
+            admin,
+            patience,
+            metrics,
+            wormhole,
+            servers,
+            idle,
+            log,
+            extra_keys,
+        }
     }
 }
 

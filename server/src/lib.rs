@@ -23,6 +23,7 @@ pub mod files;
 pub mod guesses;
 pub mod health;
 pub mod hygiene;
+pub mod idle;
 pub mod linger;
 pub mod listener;
 pub mod listing;

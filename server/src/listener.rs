@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use rustix::event::Timespec;
 use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -127,6 +128,17 @@ impl Listener {
             }
             Listener::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
         }
+    }
+
+    /// Whether somebody has connected who was not accepted yet.
+    pub fn is_waited_at(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let socket = match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener, _) => listener.as_fd(),
+        };
+        let mut sockets = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+        poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|it| it > 0)
     }
 
     /// The TCP address, where it is one.

@@ -1,7 +1,9 @@
 //! Accepts connections, speaks HTTP/1.1 on each, and ends in good order.
 //!
 //! The loop is our own rather than axum's, because hyper's builder is where header time-outs and buffer sizes are
-//! set. When told to stop it accepts nothing more, lets answers under way go on for a while, then returns.
+//! set. When told to stop it accepts nothing more, lets answers under way go on for a while, then returns. When it is
+//! [time to sleep](Bedtime) it returns only if nobody has come: what was accepted is answered to its end, and what was
+//! not is left to whoever has the socket next.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -52,19 +54,67 @@ const MOST_FIELDS: usize = 128;
 /// A pause when the system is out of descriptors, in which some connections may end.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is done, and then for `patience.grace` at most. Says whether all answers could be finished.
+/// How long those who are connected may take to say what they want, when all others sleep.
+const AT_THE_DOOR: Duration = Duration::from_secs(1);
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop, and all answers could be finished.
+    Finished,
+    /// It was told to stop, and answers were cut off when their time was over.
+    CutOff,
+    /// Nobody needed it any more.
+    Asleep,
+}
+
+/// Who says that nobody needs the service, and hears that somebody does.
+pub trait Bedtime {
+    /// Done when it is time to sleep.
+    fn comes(&self) -> impl Future<Output = ()>;
+    /// Whether it still is, when nobody is let in any more and those who were have had their answers.
+    fn is_here(&self) -> bool;
+    /// It is put off: somebody is there.
+    fn is_put_off(&self);
+}
+
+/// Never.
+impl Bedtime for () {
+    fn comes(&self) -> impl Future<Output = ()> {
+        std::future::pending()
+    }
+
+    fn is_here(&self) -> bool {
+        false
+    }
+
+    fn is_put_off(&self) {}
+}
+
+/// Serves until `stop` is done, and then for `patience.grace` at most; or until it may sleep.
 pub async fn serve(
     listener: Listener,
     router: Router,
     patience: Patience,
     stop: impl Future<Output = ()>,
-) -> bool {
-    let connections = Connections::default();
+    bedtime: impl Bedtime,
+) -> End {
+    let mut connections = Connections::default();
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
+            () = bedtime.comes() => {
+                connections.finish(AT_THE_DOOR).await;
+                if bedtime.is_here() && !listener.is_waited_at() {
+                    drop(listener);
+                    connections.end(Duration::ZERO).await;
+                    return End::Asleep;
+                }
+                bedtime.is_put_off();
+                continue;
+            }
         };
         match accepted {
             Ok(Accepted::Tcp(stream, address)) => {
@@ -83,7 +133,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    connections.end(patience.grace).await
+    if connections.end(patience.grace).await { End::Finished } else { End::CutOff }
 }
 
 /// All that are open.
@@ -98,12 +148,23 @@ struct Connections {
 
 impl Connections {
     /// Lets answers under way go on for a while, then ends them. Says whether all could be finished.
-    async fn end(self, grace: Duration) -> bool {
-        let is_finished = tokio::time::timeout(grace, self.graceful.shutdown()).await.is_ok();
-        self.cut_off.cancel();
+    async fn end(mut self, grace: Duration) -> bool {
         self.tasks.close();
+        let all = async {
+            self.finish(grace).await;
+            self.tasks.wait().await;
+        };
+        let is_finished = tokio::time::timeout(grace, all).await.is_ok();
+        self.cut_off.cancel();
         self.tasks.wait().await;
         is_finished
+    }
+
+    /// Tells those that are open to end after what they are doing, and waits for that a while.
+    async fn finish(&mut self, limit: Duration) {
+        let open = std::mem::take(&mut self.graceful);
+        // Those that take longer go on, and still end then.
+        tokio::time::timeout(limit, open.shutdown()).await.unwrap_or_default();
     }
 
     fn spawn(

@@ -17,10 +17,11 @@ use crate::admin;
 use crate::app::App;
 use crate::config::Config;
 use crate::hygiene;
+use crate::idle::Idle;
 use crate::listener::{ListenError, Listener};
 use crate::metrics;
 use crate::router::router;
-use crate::serve::{Patience, serve};
+use crate::serve::{End, Patience, serve};
 use crate::tus;
 
 /// The user of the key that is made where there is none.
@@ -43,16 +44,19 @@ pub enum StartError {
     /// Signals can't be received.
     #[error("could not listen for signals")]
     Signals(#[source] io::Error),
+    /// There is no thread for the clock by which it sleeps.
+    #[error("could not start the clock of --idle-exit")]
+    Clock(#[source] io::Error),
 }
 
-/// Runs the service until a signal ends it.
+/// Runs the service until a signal ends it, or nobody needs it.
 pub async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
     let stop = Stop::listen().map_err(StartError::Signals)?;
     let volume = Arc::new(Volume::open(&config.volume)?);
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
-    let app = Arc::new(app);
+    let app = Arc::new(App { idle: Idle::new(config.idle), ..app });
     let first_key = first_key(&app)?;
     let listener = Listener::bind(&config.listen).await?;
     let admin = admin_listener(config.admin.as_deref()).await?;
@@ -74,19 +78,24 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         tracing::info!("metrics at {metrics}/metrics");
         let (router, ending) = (metrics::router(&app), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };
-        tokio::spawn(async move { serve(metrics, router, patience, ending.cancelled()).await });
+        let ended = async move { ending.cancelled().await };
+        tokio::spawn(async move { serve(metrics, router, patience, ended, ()).await });
     }
     let admin = admin.map(|it| {
         let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };
-        tokio::spawn(async move { serve(it, router, patience, ending.cancelled()).await })
+        let ended = async move { ending.cancelled().await };
+        tokio::spawn(async move { serve(it, router, patience, ended, ()).await })
     });
     let transfers = tokio::spawn(end_transfers(app.transfers.clone(), ending.clone()));
-    let stop = async move {
+    Idle::start(&app).map_err(StartError::Clock)?;
+    let stop = async {
         stop.received().await;
         ending.cancel();
     };
-    let is_finished = serve(listener, router(Arc::clone(&app)), config.patience, stop).await;
+    let router = router(Arc::clone(&app));
+    let end = serve(listener, router, config.patience, stop, &*app).await;
+    ending.cancel();
     hygiene::write_key_uses(&app).await;
     if let Err(error) = transfers.await {
         tracing::error!("ending transfers broke off: {error}");
@@ -97,10 +106,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     {
         tracing::error!("the admin interface broke off: {error}");
     }
-    if is_finished {
-        tracing::info!("stopped");
-    } else {
-        tracing::warn!("stopped; downloads were cut off when their time was over");
+    match end {
+        End::Finished => tracing::info!("stopped"),
+        End::CutOff => tracing::warn!("stopped; downloads were cut off when their time was over"),
+        End::Asleep => tracing::info!("asleep: nobody needs the service"),
     }
     Ok(())
 }

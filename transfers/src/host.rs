@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -44,6 +44,8 @@ struct Inner {
     tasks: TaskTracker,
     is_over: AtomicBool,
     counts: Counts,
+    /// When the last one was over.
+    ended: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +117,7 @@ impl Transfers {
             tasks: TaskTracker::new(),
             is_over: AtomicBool::new(false),
             counts: Counts::default(),
+            ended: Mutex::default(),
         }))
     }
 
@@ -191,6 +194,7 @@ impl Transfers {
             let cause = now.cause.as_deref().unwrap_or_default();
             tracing::warn!(number, bytes, cause, "transfer ended");
         }
+        *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.live().remove(&now.number);
     }
 
@@ -269,6 +273,11 @@ impl Transfers {
     /// How many are under way.
     pub fn running(&self) -> usize {
         self.live().len()
+    }
+
+    /// When the last one was over.
+    pub fn last_ended(&self) -> Option<Instant> {
+        *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those under way, as they are now.

@@ -82,7 +82,7 @@ pub(super) async fn forget(State(app): State<Arc<App>>) -> Result<Json<Forgotten
 fn who(app: &App, query: Option<&str>) -> String {
     match query::value(query, "console") {
         Some(id) => {
-            let number = app.activity.console(&String::from_utf8_lossy(&id));
+            let number = app.activity.console(&String::from_utf8_lossy(&id), None);
             format!("console {number}")
         }
         None => "the command line".to_owned(),

@@ -58,6 +58,7 @@ pub async fn answer(
         let is_over = tokio::select! {
             changed = news.changed() => changed.is_err(),
             () = tokio::time::sleep_until(until) => true,
+            () = app.idle.dozes() => true,
             () = app.ending.cancelled() => true,
         };
         if is_over {
@@ -82,6 +83,7 @@ pub(super) async fn settle(app: &App, news: &mut tokio::sync::watch::Receiver<u6
     tokio::select! {
         () = quiet => {}
         () = tokio::time::sleep(LONGEST_FOLD) => {}
+        () = app.idle.dozes() => {}
         () = app.ending.cancelled() => {}
     }
 }

@@ -1,7 +1,8 @@
 //! `GET /events`: changes as they come, as server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
-//! An open stream keeps a machine awake that sleeps when nobody needs it. So a stream in which nothing happens ends
-//! after a while, and says when to come back; a browser that does gets what it missed by `Last-Event-ID`.
+//! An open stream keeps a machine awake that a proxy puts to sleep when nothing is open. So a stream in which nothing
+//! happens ends after a while, and says when to come back; a browser that does gets what it missed by `Last-Event-ID`.
+//! A service that [sleeps by itself](crate::idle) ends all streams so before it does.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -106,15 +107,15 @@ impl Events {
             }
             let end = tokio::select! {
                 _ = self.news.changed() => continue,
-                () = tokio::time::sleep_until(heartbeat.min(self.quiet_at)) => RETRY_AFTER_QUIET,
-                () = self.app.ending.cancelled() => RETRY,
+                () = tokio::time::sleep_until(heartbeat) => None,
+                () = tokio::time::sleep_until(self.quiet_at) => Some(RETRY_AFTER_QUIET),
+                () = self.app.idle.dozes() => Some(RETRY_AFTER_QUIET),
+                () = self.app.ending.cancelled() => Some(RETRY),
             };
-            if self.app.ending.is_cancelled() || Instant::now() >= self.quiet_at {
-                self.is_over = true;
-                let id = batch.cursor;
-                return Ok(format!("retry: {end}\nevent: sleep\nid: {id}\ndata: {{}}\n\n").into());
-            }
-            return Ok(Bytes::from_static(b":\n\n"));
+            let Some(retry) = end else { return Ok(Bytes::from_static(b":\n\n")) };
+            self.is_over = true;
+            let id = batch.cursor;
+            return Ok(format!("retry: {retry}\nevent: sleep\nid: {id}\ndata: {{}}\n\n").into());
         }
     }
 

@@ -122,7 +122,7 @@ fn transfers_under_way_are_told_with_their_progress() {
     assert_eq!((&open["path"], &open["username"]), (&"/files/run/big".into(), &"kmt".into()));
     assert_eq!(open["expected"], 63 << 20);
     assert_eq!(open["range"], "bytes 1048576-67108863/67108864");
-    let awake = place.ask("/activity?console=c1")["awake"].to_string();
+    let awake = place.ask("/activity?console=c1&untouched=0")["awake"].to_string();
     assert_eq!(awake, r#"["1 download","1 console"]"#);
     drop(download);
     wait_for(|| place.ask("/activity")["open"].as_array().unwrap().is_empty());

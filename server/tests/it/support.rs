@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use server::app::App;
 use server::listener::{Listen, Listener};
 use server::router::router;
-use server::serve::{Patience, serve};
+use server::serve::{End, Patience, serve};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use transfers::Transfers;
@@ -83,7 +83,7 @@ impl TestServer {
                     stopped.await.unwrap_or_default();
                     ending.cancel();
                 };
-                serve(listener, router(app), setup.patience, stop).await
+                serve(listener, router(app), setup.patience, stop, ()).await == End::Finished
             })
         });
         let (address, app) = started.recv_timeout(DEADLINE).unwrap();

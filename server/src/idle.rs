@@ -1,0 +1,253 @@
+//! Whether the service is needed, and its going to sleep when it is not.
+//!
+//! A thread of its own looks when the next deadline comes, and not more often than that: requests, transfers and
+//! consoles only leave word of themselves. When nothing has kept the service awake for long enough, it dozes: those
+//! who wait for changes are told, and let go. If nobody has come by then, the accept loop is asked to
+//! [lie down](Bedtime), which it does unless somebody is at the door.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use transfers::transfer::{Direction, State as TransferState, Transfer};
+
+use crate::app::App;
+use crate::serve::Bedtime;
+
+mod rules;
+mod sessions;
+
+use rules::Signals;
+pub use rules::{Reason, Rules, Verdict};
+use sessions::Sessions;
+
+/// How long it dozes before it sleeps.
+const DOZE: Duration = Duration::from_secs(1);
+/// How long an operator may want it awake, in minutes.
+pub const LONGEST_KEPT: u32 = 12 * 60;
+/// The rules' own times, in minutes.
+const UNWANTED: u32 = 2;
+const CONSOLE: u32 = 30;
+const SESSION: u32 = 2 * 60;
+const WAITING: u32 = 2 * 60;
+
+/// Going to sleep, as far as one service is concerned.
+#[derive(Debug)]
+pub struct Idle {
+    /// None where it never sleeps by itself.
+    rules: Option<Rules>,
+    /// Locked to look, and to change what an operator wants.
+    known: Mutex<Known>,
+    /// Told when a deadline may come sooner than was thought.
+    sooner: Condvar,
+    phase: watch::Sender<Phase>,
+}
+
+/// What is remembered from look to look.
+#[derive(Debug, Default)]
+struct Known {
+    sessions: Sessions,
+    kept_until: Option<Timestamp>,
+    /// Whether there is something that was not looked at.
+    is_sooner: bool,
+}
+
+/// How fast asleep it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Awake,
+    /// Who waits for changes is let go. Whoever comes wakes it.
+    Dozing,
+    /// The accept loop is to lie down.
+    Bedtime,
+}
+
+impl Rules {
+    /// By how long nobody may need it. `minute` is a minute's length but in tests.
+    pub fn new(idle: Duration, minute: Duration) -> Rules {
+        Rules {
+            idle,
+            unwanted: idle.min(minute * UNWANTED),
+            console: minute * CONSOLE,
+            session: minute * SESSION,
+            waiting: minute * WAITING,
+        }
+    }
+}
+
+impl Idle {
+    /// By rules, or never.
+    pub fn new(rules: Option<Rules>) -> Idle {
+        Idle {
+            rules,
+            known: Mutex::default(),
+            sooner: Condvar::new(),
+            phase: watch::Sender::default(),
+        }
+    }
+
+    /// How long nobody may need it; none where it never sleeps by itself.
+    pub fn length(&self) -> Option<Duration> {
+        self.rules.map(|it| it.idle)
+    }
+
+    /// What keeps it awake now, and until when.
+    pub fn verdict(&self, app: &App) -> Verdict {
+        // Without a sleep to come, only what is under way is of interest.
+        let rules =
+            self.rules.unwrap_or_else(|| Rules::new(Duration::ZERO, Duration::from_mins(1)));
+        let verdict = self.look(&rules, app, &mut self.known());
+        match self.rules {
+            Some(_) => verdict,
+            None => Verdict { sleeps_at: None, ..verdict },
+        }
+    }
+
+    /// Done when it dozes: whoever waits for changes is let go.
+    pub async fn dozes(&self) {
+        // The sender lives as long as this does.
+        self.phase
+            .subscribe()
+            .wait_for(|it| *it != Phase::Awake)
+            .await
+            .map(drop)
+            .unwrap_or_default();
+    }
+
+    /// Starts the clock, where it sleeps at all.
+    pub fn start(app: &Arc<App>) -> std::io::Result<()> {
+        let Some(rules) = app.idle.rules else { return Ok(()) };
+        let app = Arc::clone(app);
+        let clock = std::thread::Builder::new().name("idle".to_owned());
+        clock.spawn(move || app.idle.run(&rules, &app)).map(drop)
+    }
+
+    /// For ever: sleeping ends the process.
+    fn run(&self, rules: &Rules, app: &App) {
+        loop {
+            self.wait_until_due(rules, app);
+            self.enter(Phase::Dozing);
+            drop(self.wait(self.known(), DOZE));
+            if self.look(rules, app, &mut self.known()).is_due(Instant::now()) {
+                self.lie_down();
+            }
+            self.enter(Phase::Awake);
+        }
+    }
+
+    fn wait_until_due(&self, rules: &Rules, app: &App) {
+        let mut known = self.known();
+        loop {
+            let verdict = self.look(rules, app, &mut known);
+            let now = Instant::now();
+            if verdict.is_due(now) {
+                return;
+            }
+            // What is under way may end, and what ends leaves that much time.
+            let again = now + rules.idle;
+            let wait = verdict.sleeps_at.map_or(again, |it| it.min(again)) - now;
+            known = self.wait(known, wait);
+        }
+    }
+
+    /// Tells the accept loop, and waits for it to say that it can't: otherwise the process ends.
+    fn lie_down(&self) {
+        self.enter(Phase::Bedtime);
+        let mut known = self.known();
+        while *self.phase.borrow() == Phase::Bedtime {
+            known = self.sooner.wait(known).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for so long, or less where a deadline may come sooner.
+    fn wait<'a>(
+        &self,
+        mut known: MutexGuard<'a, Known>,
+        length: Duration,
+    ) -> MutexGuard<'a, Known> {
+        let waited = self.sooner.wait_timeout_while(known, length, |it| !it.is_sooner);
+        known = waited.unwrap_or_else(PoisonError::into_inner).0;
+        known.is_sooner = false;
+        known
+    }
+
+    fn enter(&self, phase: Phase) {
+        let known = self.known();
+        self.phase.send_replace(phase);
+        self.sooner.notify_all();
+        drop(known);
+    }
+
+    fn look(&self, rules: &Rules, app: &App, known: &mut Known) -> Verdict {
+        let now = Instant::now();
+        let (work, live) = (app.activity.work(), app.transfers.under_way());
+        let (waiting, met): (Vec<_>, Vec<_>) =
+            live.iter().partition(|it| waits_for_the_other_side(it));
+        let signals = Signals {
+            started: app.activity.started(),
+            is_wanted: work.is_wanted,
+            request: work.needed,
+            downloads: work.downloads,
+            uploads: work.uploads,
+            transfers: met.len(),
+            waiting: waiting.iter().map(|it| instant(it.started, now)).collect(),
+            transfer: app.transfers.last_ended(),
+            consoles: app.activity.touched(),
+            sessions: known.sessions.look(now, rules.session),
+            session: known.sessions.last_seen(),
+            kept_until: known.kept_until.map(|it| instant(it, now)),
+        };
+        rules.weigh(&signals, now)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bedtime for &App {
+    async fn comes(&self) {
+        let mut phase = self.idle.phase.subscribe();
+        phase.wait_for(|it| *it == Phase::Bedtime).await.map(drop).unwrap_or_default();
+    }
+
+    /// Nobody has come who counts, and nobody is left without an answer.
+    fn is_here(&self) -> bool {
+        let is_due = self.idle.verdict(self).is_due(Instant::now());
+        is_due && self.activity.work().undecided == 0
+    }
+
+    fn is_put_off(&self) {
+        self.idle.enter(Phase::Awake);
+    }
+}
+
+/// Bytes can't flow before somebody else does something, who may never come.
+fn waits_for_the_other_side(transfer: &Transfer) -> bool {
+    match transfer.state {
+        TransferState::Connecting | TransferState::Waiting => true,
+        // An operator who is asked has ten minutes.
+        TransferState::Offered => transfer.direction == Direction::Send,
+        _ => false,
+    }
+}
+
+/// The same moment by the clock that nobody sets.
+fn instant(moment: Timestamp, now: Instant) -> Instant {
+    let ahead = moment.duration_since(Timestamp::now());
+    let length = ahead.unsigned_abs();
+    let moved = if ahead.is_negative() { now.checked_sub(length) } else { now.checked_add(length) };
+    moved.unwrap_or(now)
+}
+
+/// The same moment by the clock of people.
+pub fn timestamp(moment: Instant) -> Timestamp {
+    let (now, today) = (Instant::now(), Timestamp::now());
+    let told = match moment.checked_duration_since(now) {
+        Some(ahead) => today.checked_add(ahead),
+        None => today.checked_sub(now.duration_since(moment)),
+    };
+    told.unwrap_or(today)
+}
