@@ -38,6 +38,11 @@ pub struct Flags {
     #[arg(long, value_name = "ADDR", env = "SOUNDING_METRICS")]
     metrics: Option<Listen>,
 
+    /// The keys of a server that was here before: an auth-keys.csv in its format. Taken over once, at the first start on a
+    /// volume, and so is one that lies at the volume's root or in its .admin.
+    #[arg(long, value_name = "FILE", env = "SOUNDING_TAKE_KEYS")]
+    take_keys: Option<PathBuf>,
+
     /// The mailbox server at which wormhole transfers meet, if not the public one: ws://HOST:PORT/v1
     #[arg(long, value_name = "URL", env = "SOUNDING_MAILBOX", value_parser = mailbox_url)]
     mailbox: Option<String>,
@@ -116,6 +121,8 @@ pub struct Config {
     pub patience: Patience,
     /// Where Prometheus scrapes, if it does.
     pub metrics: Option<Listen>,
+    /// Where the keys of a server that was here before are, if that was said.
+    pub take_keys: Option<PathBuf>,
     /// How wormhole transfers are made.
     pub wormhole: Settings,
     /// Which servers they go by, where that was said.
@@ -135,8 +142,8 @@ impl Config {
     }
 
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
-        let Flags { volume, listen, admin, metrics, mailbox, relay, local_peers, .. } = flags;
-        let Flags { grace, idle_exit, idle_minute, log, .. } = flags;
+        let Flags { volume, listen, admin, metrics, take_keys, mailbox, relay, .. } = flags;
+        let Flags { local_peers, grace, idle_exit, idle_minute, log, .. } = flags;
         let patience = Patience { grace: Duration::from_secs(grace.into()), ..Patience::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
         let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
@@ -151,6 +158,7 @@ impl Config {
             admin,
             patience,
             metrics,
+            take_keys,
             wormhole,
             servers,
             idle,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use transfers::Transfers;
 use volume::key_file::AddKeyError;
 use volume::keys::{PlainKey, Scope};
+use volume::old_keys::{OldKeys, TakeKeysError};
 use volume::{OpenVolumeError, Volume};
 
 use crate::admin;
@@ -35,6 +36,9 @@ pub enum StartError {
     /// The volume can't be opened.
     #[error(transparent)]
     Volume(#[from] OpenVolumeError),
+    /// There are keys of a server that was here before, and they can't be had.
+    #[error(transparent)]
+    OldKeys(#[from] TakeKeysError),
     /// There is no listening where it was asked for.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -54,6 +58,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
     let stop = Stop::listen().map_err(StartError::Signals)?;
     let volume = Arc::new(Volume::open(&config.volume)?);
+    take_over_keys(&volume, config.take_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
     let app = Arc::new(App { idle: Idle::new(config.idle), ..app });
@@ -136,6 +141,21 @@ async fn admin_listener(named: Option<&Path>) -> Result<Option<Listener>, Listen
             Ok(None)
         }
     }
+}
+
+/// Before anything else is made of the volume: only at a first start are keys taken over.
+fn take_over_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysError> {
+    match (volume.take_over_keys(named)?, named) {
+        (OldKeys::TakenFrom(from), _) => tracing::info!(
+            from = %from.display(),
+            "the keys of the server that was here before are taken over; their old file stays and is not read again"
+        ),
+        (OldKeys::None, Some(named)) => {
+            tracing::warn!(file = %named.display(), "there are no keys to take over");
+        }
+        (OldKeys::None | OldKeys::NotAsked, _) => {}
+    }
+    Ok(())
 }
 
 /// Makes a key where there is none: a service without one could serve nothing but `public`.

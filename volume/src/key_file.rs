@@ -224,18 +224,22 @@ impl Volume {
     fn read_keys(&self) -> io::Result<Vec<u8>> {
         // A FIFO under this name must not hold the service up.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = match rustix::fs::openat(self.root(), KEYS_PLACE, flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(Vec::new()),
-            Err(errno) => return Err(errno.into()),
-        };
-        let mut text = Vec::new();
-        file.take(LARGEST + 1).read_to_end(&mut text)?;
-        if text.len() as u64 > LARGEST {
-            return Err(io::Error::other("it is larger than 16 MiB"));
+        match rustix::fs::openat(self.root(), KEYS_PLACE, flags, Mode::empty()) {
+            Ok(file) => read_all(File::from(file)),
+            Err(Errno::NOENT) => Ok(Vec::new()),
+            Err(errno) => Err(errno.into()),
         }
-        Ok(text)
     }
+}
+
+/// The text of a keys file, wherever that lies.
+pub(crate) fn read_all(file: File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        return Err(io::Error::other("it is larger than 16 MiB"));
+    }
+    Ok(text)
 }
 
 impl State {
@@ -277,7 +281,8 @@ fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<Doubt> {
     })
 }
 
-fn replace(folder: &OwnedFd, text: &[u8]) -> io::Result<()> {
+/// Puts a text in the keys file's place, by one rename.
+pub(crate) fn replace(folder: &OwnedFd, text: &[u8]) -> io::Result<()> {
     let new_name = format!("{KEYS_FILE}{NEW_SUFFIX}");
     let written = write_beside(folder, &new_name, text);
     if written.is_err() {

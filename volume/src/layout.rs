@@ -59,6 +59,15 @@ pub const TRASH_INFO: &str = "info";
 /// What the name of a file that says so ends in.
 pub const TRASH_INFO_SUFFIX: &str = ".trashinfo";
 
+/// Where the server that this one replaces kept its keys on a volume, besides [`KEYS_FILE`] at the root.
+pub const OLD_KEYS_PLACE: &str = ".admin/auth-keys.csv";
+
+/// Where some file systems put what a repair has found: nobody's, and at most in the root.
+pub const LOST_AND_FOUND: &str = "lost+found";
+
+/// Hidden wherever they lie. A copy of the keys, once it were served, would give every key to each of their holders.
+pub const HIDDEN_NAMES: [&str; 2] = [KEYS_FILE, LOST_AND_FOUND];
+
 /// Names that begin with a dot are hidden, but for these: `SimWrapper`'s project settings, well-known URIs
 /// (RFC 8615) and the metadata of Zarr arrays.
 pub const SERVED_DOT_NAMES: [&str; 6] =
@@ -66,7 +75,8 @@ pub const SERVED_DOT_NAMES: [&str; 6] =
 
 /// Whether a name is kept from visitors.
 pub fn is_hidden(name: &[u8]) -> bool {
-    name.starts_with(b".") && !SERVED_DOT_NAMES.iter().any(|it| it.as_bytes() == name)
+    let is_one_of = |names: &[&str]| names.iter().any(|it| it.as_bytes() == name);
+    if name.starts_with(b".") { !is_one_of(&SERVED_DOT_NAMES) } else { is_one_of(&HIDDEN_NAMES) }
 }
 
 #[cfg(test)]
@@ -109,8 +119,9 @@ mod tests {
             &trashed,
             &info,
             TRASH_INFO_SUFFIX,
+            OLD_KEYS_PLACE,
         ];
-        for name in names.iter().chain(&SERVED_DOT_NAMES) {
+        for name in names.iter().chain(&SERVED_DOT_NAMES).chain(&HIDDEN_NAMES) {
             assert!(page.contains(&format!("`{name}`")), "volume-layout.md does not say `{name}`");
         }
     }

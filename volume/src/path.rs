@@ -48,7 +48,7 @@ pub enum Refusal {
     /// A name has a NUL byte in it.
     #[error("a name in the path has a NUL byte in it")]
     Nul,
-    /// A name begins with a dot and is none of those that are served.
+    /// A name is one that nobody is served.
     #[error("the path names something hidden")]
     Hidden,
     /// A name is longer than 255 bytes or the path longer than 4095.

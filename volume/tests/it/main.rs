@@ -13,6 +13,7 @@ mod key_file;
 mod key_sheet;
 mod names;
 mod observer;
+mod old_keys;
 mod staged_folder;
 mod staging;
 mod stat;
