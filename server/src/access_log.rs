@@ -18,7 +18,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::activity::{Activity, Ended, Open};
 use crate::auth::Peer;
-use crate::problem::Cause;
+use crate::problem::{Cause, KeptOut};
 use crate::visit::without_key;
 
 /// What the log says, as nginx does, when the client went away before there was an answer.
@@ -82,6 +82,14 @@ pub async fn log(
     }
     if let Some(cause) = response.extensions().get::<Cause>() {
         tracing::error!(method = %line.method, path = %Escaped(&line.path), "{}", cause.chain());
+    }
+    if response.extensions().get::<KeptOut>().is_some() {
+        tracing::warn!(
+            method = %line.method,
+            path = %Escaped(&line.path),
+            "permissions on the volume kept the service out",
+        );
+        line.activity.kept_out();
     }
     line.status = Some(response.status());
     line.activity.answered(&line.open, response.status().as_u16());

@@ -27,6 +27,8 @@ const CLASS_RATIO: f64 = 1.2;
 const RECENT: usize = 500;
 /// A console that has not asked for so long is gone.
 const CONSOLE_STAYS: Duration = Duration::from_mins(1);
+/// For how long it is told that permissions kept the service out of something.
+const KEPT_OUT_TOLD: Duration = Duration::from_hours(1);
 /// How far back the disk's trend looks.
 const TREND: Duration = Duration::from_mins(5);
 
@@ -44,6 +46,8 @@ pub struct Activity {
     key_uses_changed: AtomicBool,
     consoles: Mutex<BTreeMap<String, Console>>,
     disk: Mutex<VecDeque<(Instant, u64)>>,
+    /// When permissions on the volume last kept the service out of something that was asked for.
+    kept_out: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -177,6 +181,7 @@ impl Default for Activity {
             key_uses_changed: AtomicBool::new(false),
             consoles: Mutex::default(),
             disk: Mutex::default(),
+            kept_out: Mutex::default(),
         }
     }
 }
@@ -365,6 +370,19 @@ impl Activity {
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let filled = *before as f64 - free as f64;
         (seconds >= 1.0).then(|| filled / seconds)
+    }
+
+    /// Permissions on the volume kept the service out of what a request was about.
+    pub fn kept_out(&self) {
+        *lock(&self.kept_out) = Some(Instant::now());
+    }
+
+    /// What the operator should know of the permissions on the volume. Names nothing, for anyone may read it.
+    pub fn kept_out_warning(&self) -> Option<&'static str> {
+        let is_told = lock(&self.kept_out).is_some_and(|it| it.elapsed() < KEPT_OUT_TOLD);
+        is_told.then_some(
+            "permissions on the volume kept the service out of something in the last hour: see `sounding doctor`",
+        )
     }
 
     /// What is under way.

@@ -163,6 +163,7 @@ async fn activity(
     let (activity, mut open) = (&app.activity, app.activity.open());
     let awake = Awake::of(&app);
     open.extend(app.transfers.under_way().iter().map(of_transfer));
+    let kept_out = activity.kept_out_warning().map(str::to_owned);
     let trouble =
         app.key_file.trouble().map(|it| format!("auth-keys.csv is not in force: {}", it.what));
     Ok(Json(ActivityNow {
@@ -174,7 +175,7 @@ async fn activity(
         arrivals: latest.iter().filter_map(Arrival::of).take(ARRIVALS).collect(),
         disk: Disk { size: space.size, free: space.free, filling: activity.filling(space.free) },
         awake,
-        warnings: app.feed.warning().into_iter().chain(trouble).collect(),
+        warnings: [app.feed.warning(), trouble, kept_out].into_iter().flatten().collect(),
         console,
         consoles: activity.consoles(),
     }))

@@ -111,6 +111,13 @@ impl App {
         })
     }
 
+    /// Refuses what permissions on the volume will not let be published, before its bytes come.
+    pub async fn check_writable(self: &Arc<App>, path: &RelPath) -> Result<(), Problem> {
+        let (volume, path) = (Arc::clone(&self.volume), path.clone());
+        let lets_write = tokio::task::spawn_blocking(move || volume.lets_write(&path)).await;
+        if lets_write.map_err(Problem::internal)? { Ok(()) } else { Err(Problem::Unwritable) }
+    }
+
     /// Begins an upload.
     pub async fn stage(self: &Arc<App>, expected: Option<u64>) -> Result<Staged, Problem> {
         let volume = Arc::clone(&self.volume);

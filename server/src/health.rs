@@ -32,6 +32,7 @@ pub async fn answer(State(app): State<Arc<App>>) -> Response {
         warnings.push(format!("auth-keys.csv, line {}: {}", notice.line, notice.what));
     }
     warnings.extend(app.feed.warning());
+    warnings.extend(app.activity.kept_out_warning().map(str::to_owned));
     if app.volume.walks() {
         warnings.push("this kernel has no openat2: look-ups are slower".to_owned());
     }

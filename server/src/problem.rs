@@ -52,6 +52,8 @@ pub enum Problem {
     },
     /// The service itself may not read it.
     Unreadable,
+    /// The service itself may not write there.
+    Unwritable,
     /// There is no such method here.
     MethodNotAllowed,
     /// A field of the request's header can't be understood.
@@ -126,6 +128,10 @@ struct Told {
 #[derive(Clone, Debug)]
 pub struct Cause(Arc<dyn Error + Send + Sync>);
 
+/// Permissions on the volume kept the service itself out, which its operator should know.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptOut;
+
 impl Problem {
     /// A failure of ours.
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Problem {
@@ -134,8 +140,15 @@ impl Problem {
 
     /// A failure of the disk: it is full, or it is ours to mend.
     pub fn of_disk(cause: std::io::Error) -> Problem {
-        match cause.kind() {
+        let kind = cause.kind();
+        Problem::of_write(kind, cause)
+    }
+
+    /// A change of the tree that the disk did not take.
+    fn of_write(kind: ErrorKind, cause: impl Error + Send + Sync + 'static) -> Problem {
+        match kind {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::NoRoom,
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Problem::Unwritable,
             _ => Problem::internal(cause),
         }
     }
@@ -168,9 +181,10 @@ impl Problem {
             }
             Problem::FinalUpload => StatusCode::FORBIDDEN,
             Problem::NoKey | Problem::UnknownKey | Problem::ExpiredKey => StatusCode::UNAUTHORIZED,
-            Problem::NotCovered | Problem::ReadOnlyKey | Problem::Unreadable => {
-                StatusCode::FORBIDDEN
-            }
+            Problem::NotCovered
+            | Problem::ReadOnlyKey
+            | Problem::Unreadable
+            | Problem::Unwritable => StatusCode::FORBIDDEN,
             Problem::TooManyWrongKeys { .. } => StatusCode::TOO_MANY_REQUESTS,
             Problem::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Problem::PreconditionFailed | Problem::WrongTusVersion => {
@@ -230,7 +244,15 @@ impl Problem {
             Problem::Unreadable => (
                 "unreadable",
                 "The service may not read this",
-                "The file's permissions keep the service itself out. Ask the operator to mend them.".to_owned(),
+                "Its permissions keep the service itself out. Ask the operator to mend them: `sounding doctor` says how."
+                    .to_owned(),
+            ),
+            Problem::Unwritable => (
+                "unwritable",
+                "The service may not write here",
+                "The folder's permissions keep the service itself from changing anything in it; nothing was changed. Ask the \
+                 operator to mend them: `sounding doctor` says how."
+                    .to_owned(),
             ),
             Problem::MethodNotAllowed => {
                 (
@@ -440,11 +462,7 @@ impl From<PlaceError> for Problem {
             PlaceError::NotAFolder { .. } => Problem::NotAFolder,
             PlaceError::NotAllowed { .. } => Problem::NotCovered,
             PlaceError::Find(error) => Problem::from(error),
-            PlaceError::MakeFolder { ref source, .. } => match source.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::NoRoom,
-                ErrorKind::PermissionDenied => Problem::Unreadable,
-                _ => Problem::internal(error),
-            },
+            PlaceError::MakeFolder { ref source, .. } => Problem::of_write(source.kind(), error),
         }
     }
 }
@@ -453,7 +471,7 @@ impl From<StageError> for Problem {
     fn from(error: StageError) -> Problem {
         match error {
             StageError::NoRoom(_) => Problem::NoRoom,
-            StageError::Io(_) => Problem::internal(error),
+            StageError::Io(ref source) => Problem::of_write(source.kind(), error),
         }
     }
 }
@@ -469,7 +487,9 @@ impl From<PublishError> for Problem {
             PublishError::NoName { source: Some(refusal), .. } => Problem::BadPath(refusal),
             PublishError::Place(error) => Problem::from(error),
             PublishError::NoRoom { .. } => Problem::NoRoom,
-            PublishError::Sync { .. } | PublishError::Rename { .. } => Problem::internal(error),
+            PublishError::Sync { ref source, .. } | PublishError::Rename { ref source, .. } => {
+                Problem::of_write(source.kind(), error)
+            }
         }
     }
 }
@@ -481,10 +501,7 @@ impl From<DiscardError> for Problem {
             DiscardError::IsFolder { .. } => Problem::IsFolder,
             DiscardError::Changed { .. } => Problem::PreconditionFailed,
             DiscardError::Place(error) => Problem::from(error),
-            DiscardError::Io { ref source, .. } => match source.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::NoRoom,
-                _ => Problem::internal(error),
-            },
+            DiscardError::Io { ref source, .. } => Problem::of_write(source.kind(), error),
         }
     }
 }
@@ -508,8 +525,14 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         self.add_fields(headers);
         response.extensions_mut().insert(told);
-        if let Problem::Internal(cause) | Problem::NoFeed(cause) = self {
-            response.extensions_mut().insert(Cause(cause));
+        match self {
+            Problem::Internal(cause) | Problem::NoFeed(cause) => {
+                response.extensions_mut().insert(Cause(cause));
+            }
+            Problem::Unreadable | Problem::Unwritable => {
+                response.extensions_mut().insert(KeptOut);
+            }
+            _ => {}
         }
         response
     }

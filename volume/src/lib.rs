@@ -11,7 +11,7 @@
 //! [`uploads`] lets them go on after a break; [`transfers`] keeps what is known of those by wormhole; [`trash`] takes them out, for a while; [`tree`] moves and copies them; [`scan`] looks through all of it; [`space`] keeps some of the disk free;
 //! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
 //! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it;
-//! [`old_keys`] come from the server that this one replaces;
+//! [`old_keys`] come from the server that this one replaces, and [`owner`] is whom all of it belongs to;
 //! [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look.
 
 pub mod console_look;
@@ -24,6 +24,7 @@ pub mod layout;
 pub mod names;
 pub mod observer;
 pub mod old_keys;
+pub mod owner;
 mod path;
 mod place;
 pub mod places;

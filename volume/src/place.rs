@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::fs::{Access, AtFlags, FileType, Mode};
 use rustix::io::Errno;
 
 use crate::path::RelPath;
@@ -87,6 +87,25 @@ impl Volume {
             result => result?,
         };
         Ok(Place { folder, name: name.to_vec() })
+    }
+
+    /// Whether permissions let this process put something at a path, as far as they tell beforehand: the nearest folder
+    /// above that is there decides.
+    pub fn lets_write(&self, path: &RelPath) -> bool {
+        let mut above = path.parent();
+        while let Some(folder) = above {
+            match self.find(&folder, Effort::MayBlock) {
+                Ok(Found::Folder(it)) => {
+                    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+                    let denied = rustix::fs::accessat(&it.handle, c".", wanted, AtFlags::empty());
+                    return !matches!(denied, Err(Errno::ACCESS | Errno::ROFS));
+                }
+                Err(FindError::Missing { .. }) => above = folder.parent(),
+                // Whatever else is wrong is said by whoever tries.
+                Ok(Found::File(_)) | Err(_) => return true,
+            }
+        }
+        true
     }
 
     fn writable_folder(

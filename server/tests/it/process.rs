@@ -90,7 +90,7 @@ impl Drop for Program {
     }
 }
 
-fn command(volume: &Path) -> Command {
+pub fn command(volume: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sounding-server"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("--volume").arg(volume);
     // Not the machine's own: tests run side by side.

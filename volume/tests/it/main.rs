@@ -14,6 +14,7 @@ mod key_sheet;
 mod names;
 mod observer;
 mod old_keys;
+mod owner;
 mod staged_folder;
 mod staging;
 mod stat;
