@@ -184,6 +184,11 @@ impl Plan {
             }
             _ => {}
         }
+        if !volume.lets_write(&self.to) {
+            return Err(format!(
+                "permissions keep the service from putting `{shown}` in its folder: `sounding doctor` says how to mend them"
+            ));
+        }
         let needed = self.needed();
         let all = needed.saturating_add(outstanding.bytes());
         match volume.make_room(all) {

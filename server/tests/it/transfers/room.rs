@@ -1,6 +1,8 @@
 //! A small volume: what does not fit is refused before it comes, and what fills up on the way leaves nothing.
 
 use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +12,7 @@ use tempfile::TempDir;
 use super::python::{Python, Version};
 use super::servers::Servers;
 use super::{Place, fresh_code};
-use crate::process::{Program, admin_socket};
+use crate::process::{Program, admin_socket, command};
 
 /// A server whose volume is a file system of 64 MiB in memory, in a namespace of its own.
 fn small() -> (Place, PathBuf) {
@@ -46,6 +48,33 @@ fn what_does_not_fit_is_refused_before_it_comes() {
     sender.fails("bytes are needed, and the volume has room for");
     let now = place.wait_for(number, "failed");
     assert_eq!((&now["done"], staged(&volume)), (&0.into(), 0));
+}
+
+#[test]
+fn what_permissions_keep_out_is_refused_before_it_comes() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not root: nobody can be another user here");
+        return;
+    }
+    let (volume, socket, servers) = (TempDir::new().unwrap(), admin_socket(), Servers::shared());
+    chown(volume.path(), Some(900), Some(900)).unwrap();
+    fs::create_dir(volume.path().join("roots")).unwrap();
+    let mut command = command(volume.path());
+    command.uid(900).gid(900).args(["--listen", "127.0.0.1:0", "--local-peers", "--admin"]);
+    command
+        .arg(&socket)
+        .arg("--mailbox")
+        .arg(servers.mailbox_url())
+        .arg("--relay")
+        .arg(servers.relay());
+    let place = Place { volume, socket, program: Some(Program::run(command)), servers };
+    let code = fresh_code();
+    let mut sender = Python::send(Version::New, &place, sized("x.bin", 5), &code, &["x.bin"]);
+    let wanted = json!({"code": code, "yes": true, "wait": true, "into": "roots"});
+    let number = place.receive(wanted);
+    sender.fails("permissions keep the service");
+    let now = place.wait_for(number, "failed");
+    assert!(now["cause"].as_str().unwrap().contains("sounding doctor"), "{now:#}");
 }
 
 #[test]
