@@ -259,8 +259,17 @@ pub enum Command {
     },
     /// Check the volume, the keys, the space, watches, the server and the clock, and say what to do. Status 3 where
     /// something is to be done.
-    #[command(after_help = "Examples:\n  sounding doctor\n  sounding doctor --json")]
+    #[command(
+        after_help = "Examples:\n  sounding doctor\n  sounding doctor --json\n  sounding doctor --mend-owners"
+    )]
     Doctor {
+        /// Give the service whatever belongs to somebody else on the volume, as what root put there does. Asks before it
+        /// does; needs root.
+        #[arg(long)]
+        mend_owners: bool,
+        /// Yes, without asking.
+        #[arg(long, requires = "mend_owners")]
+        yes: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,

@@ -8,9 +8,13 @@ use tui::cli::{Cli, Command};
 use tui::console;
 use tui::ops::Desk;
 use tui::run::{Out, Outcome, completions, man, run};
+use tui::service_user;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(failure) = service_user::become_it(&cli) {
+        tell(&failure.what);
+    }
     let mut to = io::BufWriter::new(io::stdout().lock());
     let mut errors = io::stderr();
     let is_screen = io::stdout().is_terminal();
@@ -50,7 +54,11 @@ fn screen(cli: &Cli) -> ExitCode {
 }
 
 fn fail(why: &str) -> ExitCode {
-    // Where nobody can be told, the status tells.
-    writeln!(io::stderr(), "sounding: {why}").unwrap_or_default();
+    tell(why);
     ExitCode::FAILURE
+}
+
+fn tell(what: &str) {
+    // Where nobody can be told, the status tells.
+    writeln!(io::stderr(), "sounding: {what}").unwrap_or_default();
 }

@@ -98,7 +98,8 @@ pub fn changes_something(command: &Command) -> bool {
         | Command::Rm { .. }
         | Command::Share { .. }
         | Command::Receive(_)
-        | Command::Send(_) => true,
+        | Command::Send(_)
+        | Command::Doctor { mend_owners: true, .. } => true,
         Command::Transfers { command, .. } => matches!(
             command,
             Some(
@@ -347,5 +348,6 @@ mod tests {
         check("rm a", true);
         check("put a --text x", true);
         check("doctor", false);
+        check("doctor --mend-owners", true);
     }
 }

@@ -3,6 +3,7 @@
 //! Output goes to a writer that is handed in, so that the console's palette shows the same.
 
 mod keys;
+mod owners;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -139,7 +140,10 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
             let wanted = Wanted { text: filter, user, errors_only: errors };
             activity(desk, &wanted, json, out)?;
         }
-        Command::Doctor { json } => return doctor(desk, json, out),
+        Command::Doctor { mend_owners: true, yes, json } => {
+            return owners::mend(desk, yes, json, out);
+        }
+        Command::Doctor { json, .. } => return doctor(desk, json, out),
         Command::Completions { shell } => completions(shell, out),
         Command::Man => man(out)?,
     }

@@ -50,6 +50,8 @@ pub struct Owners {
     pub seen: u64,
     /// How many of them belong to somebody else, or did.
     pub foreign: u64,
+    /// How many of those are the service's now.
+    pub mended: u64,
     /// How many could not be looked at or mended.
     pub failed: u64,
     /// The first of those, from the root, and why.
@@ -174,8 +176,9 @@ impl Look<'_> {
         let user = Some(Uid::from_raw(self.service.user));
         let group = (group == Group::OfService).then(|| Gid::from_raw(self.service.group));
         let given = rustix::fs::chownat(folder, name, user, group, AtFlags::SYMLINK_NOFOLLOW);
-        if let Err(errno) = given {
-            self.failed(path.to_owned(), errno.into());
+        match given {
+            Ok(()) => self.now.mended += 1,
+            Err(errno) => self.failed(path.to_owned(), errno.into()),
         }
     }
 

@@ -1,9 +1,12 @@
 //! Is all well? Each thing is looked at, and where something is wrong, what to do about it is said in plain words.
 
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Desk;
+use super::{Desk, Failure};
 use crate::admin::Admin;
 use crate::text;
 
@@ -11,6 +14,8 @@ use crate::text;
 const LITTLE: u64 = 10;
 /// Fewer watches than this do not reach for a volume of some size.
 const FEW_WATCHES: u64 = 65_536;
+/// Owners are looked at for so long; of a million files that are most.
+const LOOK: Duration = Duration::from_secs(5);
 /// A time so many seconds ahead is no rounding.
 const AHEAD: i64 = 60;
 /// This was written then: a clock that shows an earlier time is wrong.
@@ -44,6 +49,7 @@ impl Desk {
     pub fn examine(&self) -> Vec<Finding> {
         let now = Timestamp::now();
         let mut findings = self.places(now);
+        findings.extend(self.owners_finding());
         findings.push(self.space());
         findings.extend(self.key_findings(now));
         findings.push(watches());
@@ -103,6 +109,34 @@ impl Desk {
         findings
     }
 
+    /// Whether all is the service's own. None where it runs as root, which may have everything.
+    fn owners_finding(&self) -> Option<Finding> {
+        let service = self.service()?;
+        let began = Instant::now();
+        let owners = self.count_owners(service, &mut |_| {
+            if began.elapsed() < LOOK { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let owners = match owners {
+            Ok(owners) => owners,
+            Err(Failure { what, .. }) => {
+                return Some(Finding::ill("owners", what, "as root: sounding doctor"));
+            }
+        };
+        let so_far = if owners.is_done { "" } else { " so far" };
+        let seen = text::things(owners.seen, "file or folder", "files and folders");
+        let user = service.user;
+        if owners.foreign == 0 && owners.failed == 0 {
+            let found = format!("{seen}{so_far}, all of the service's user ({user})");
+            return Some(Finding::well("owners", found));
+        }
+        let found = format!(
+            "of {seen}{so_far}, {} of others than the service's user ({user}), and {} can't be looked into",
+            text::count(owners.foreign),
+            text::count(owners.failed),
+        );
+        Some(Finding::ill("owners", found, "as root: sounding doctor --mend-owners"))
+    }
+
     fn space(&self) -> Finding {
         let space = match self.volume.space() {
             Ok(space) => space,
@@ -144,6 +178,14 @@ impl Desk {
         } else {
             Finding::well("keys", text::things(keys.good as u64, "good key", "good keys"))
         }];
+        for place in self.volume.old_key_files() {
+            let place = self.folder.join(place);
+            let found = format!(
+                "{} is the old server's: it is neither read nor served, and can be removed",
+                place.display()
+            );
+            findings.push(Finding::well("keys", found));
+        }
         for (row, fault) in keys.faults() {
             let found =
                 format!("line {} ({}): {fault}", row.line, text::escape(row.user.as_bytes()));

@@ -23,6 +23,7 @@ pub mod carriers;
 pub mod doctor;
 pub mod files;
 pub mod keys;
+pub mod owners;
 pub mod share;
 pub mod transfers;
 pub mod trash;

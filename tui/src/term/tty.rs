@@ -162,10 +162,26 @@ fn open_own() -> io::Result<OwnedFd> {
     match rustix::fs::openat(CWD, "/dev/tty", flags, Mode::empty()) {
         Ok(fd) => Ok(fd),
         // It is not our controlling terminal, but one it is.
-        Err(Errno::NXIO | Errno::NOENT) => {
-            let name = rustix::termios::ttyname(io::stdin().as_fd(), Vec::new())?;
-            Ok(rustix::fs::openat(CWD, name, flags, Mode::empty())?)
-        }
+        Err(Errno::NXIO | Errno::NOENT) => match open_stdin_again(flags) {
+            Err(Errno::ACCESS) => Ok(stdin_of_our_own()?),
+            result => Ok(result?),
+        },
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// The terminal that standard input is, once more.
+#[expect(clippy::disallowed_methods, reason = "the terminal is no part of the volume")]
+pub(crate) fn open_stdin_again(flags: OFlags) -> Result<OwnedFd, Errno> {
+    let name = rustix::termios::ttyname(io::stdin().as_fd(), Vec::new())?;
+    rustix::fs::openat(CWD, name, flags, Mode::empty())
+}
+
+/// The terminal is another user's: root's, before we became the service's user. Root has opened it for us, as standard
+/// input (see [`crate::service_user`]).
+fn stdin_of_our_own() -> io::Result<OwnedFd> {
+    let fd = io::stdin().as_fd().try_clone_to_owned()?;
+    let flags = rustix::fs::fcntl_getfl(&fd)?;
+    rustix::fs::fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;
+    Ok(fd)
 }

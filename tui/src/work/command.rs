@@ -42,6 +42,10 @@ pub(super) fn command(desk: &Desk, line: &str) -> Result<Done, Failure> {
                 "here nothing can be piped in: put PATH --text TEXT, or a shell",
             ));
         }
+        // It asks, and the screen is not root's.
+        Ok(Word::Command(Command::Doctor { mend_owners: true, .. })) => {
+            return Err(Failure::new("in a shell, as root: sounding doctor --mend-owners"));
+        }
         // The screen does these itself: here they would wait for somebody.
         Ok(Word::Command(Command::Receive(_) | Command::Send(_) | Command::Transfers { .. })) => {
             return Ok(Done::default());

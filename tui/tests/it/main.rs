@@ -13,6 +13,7 @@
 mod commands;
 mod fake;
 mod preview;
+mod root;
 mod screen;
 mod server;
 mod snapshots;

@@ -144,6 +144,15 @@ impl Console {
             && modes.contains("ECHO")
     }
 
+    /// The last bytes may still be on their way when the program has ended.
+    pub fn wait_restored(&self, what: &str) {
+        let began = Instant::now();
+        while !self.is_restored() {
+            assert!(began.elapsed() < PATIENCE, "{what}: not restored");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub fn status(&mut self) -> u32 {
         let began = Instant::now();
         loop {
@@ -472,11 +481,7 @@ fn the_end_gives_the_terminal_back_whatever_ends_it() {
         );
         end(&mut console);
         assert_eq!(console.status(), 0, "{name}");
-        let began = Instant::now();
-        while !console.is_restored() {
-            assert!(began.elapsed() < PATIENCE, "{name}: not restored");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        console.wait_restored(name);
     }
 }
 

@@ -80,7 +80,7 @@ fn all_on_the_volume_is_given_to_the_service_and_nothing_else() {
     assert_eq!((counted.seen, counted.foreign, counted.failed), (12, 11, 0));
     assert_eq!(owner(&path.join("run")), (0, 0), "a count changes nothing");
     let mended = look(path, Foreign::Mend);
-    assert_eq!((mended.foreign, mended.failed), (11, 0));
+    assert_eq!((mended.foreign, mended.mended, mended.failed), (11, 11, 0));
     assert_eq!(look(path, Foreign::Count).foreign, 0);
 
     for name in ["", "run", "run/a.csv", "run/.hidden/b", "run/file-outside", ".sounding"] {
