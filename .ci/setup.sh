@@ -35,6 +35,13 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 fi
 
+# Unpacked, not installed: the package would start a service.
+if [ ! -x "$have/prometheus/usr/bin/promtool" ]; then
+    (cd "$have" && apt-get -q download prometheus) || { apt-get update && (cd "$have" && apt-get -q download prometheus); }
+    dpkg --extract "$have"/prometheus_*.deb "$have/prometheus"
+    rm "$have"/prometheus_*.deb
+fi
+
 # Each list is copied beside what was installed by it, last of all: while they agree, there is nothing to do.
 environment() { # LIST ENVIRONMENT COPY
     if cmp -s "$1" "$3" && "$2/bin/python" -c '' 2>/dev/null; then

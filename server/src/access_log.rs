@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -56,7 +56,8 @@ pub async fn log(
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer { address: None });
     let (method, path) = (request.method().clone(), without_key(request.uri().path()));
     let client = peer.client(request.headers());
-    let open = activity.begin(&method, &path, client, user.clone());
+    let pattern = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let open = activity.begin(&method, &path, pattern, client, user.clone());
     if !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) {
         open.expect(length(request.headers()), None);
         let (activity, open) = (Arc::clone(&activity), Arc::clone(&open));
@@ -93,6 +94,7 @@ pub async fn log(
     }
     line.status = Some(response.status());
     line.activity.answered(&line.open, response.status().as_u16());
+    line.activity.counted.answered(&line.method, response.status(), response.headers());
     response.map(|body| Body::new(LoggedBody { is_complete: body.is_end_stream(), body, line }))
 }
 

@@ -15,6 +15,7 @@ use serde::Serialize;
 use volume::key_use::{KeyUse, KeyUses};
 
 use crate::access_log::LogUser;
+use crate::counted::{Counted, OfRoute};
 
 /// How many seconds are remembered, one by one.
 const SECONDS: usize = 300;
@@ -46,6 +47,8 @@ pub struct Activity {
     key_uses_changed: AtomicBool,
     consoles: Mutex<BTreeMap<String, Console>>,
     disk: Mutex<VecDeque<(Instant, u64)>>,
+    /// What is counted since the start.
+    pub counted: Counted,
     /// When permissions on the volume last kept the service out of something that was asked for.
     kept_out: Mutex<Option<Instant>>,
 }
@@ -90,6 +93,17 @@ pub struct Work {
     pub needed: Option<Instant>,
 }
 
+/// How many requests are under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// In all.
+    pub all: usize,
+    /// Whose bodies may bring something.
+    pub uploads: usize,
+    /// That are told of changes as they come.
+    pub streams: usize,
+}
+
 /// One second's figures. Their place is used again five minutes later.
 #[derive(Debug)]
 struct Second {
@@ -109,6 +123,7 @@ pub struct Open {
     began: Instant,
     method: Method,
     path: String,
+    route: Arc<OfRoute>,
     client: IpAddr,
     user: LogUser,
     /// The part that was asked for, where it is not the whole.
@@ -181,14 +196,23 @@ impl Default for Activity {
             key_uses_changed: AtomicBool::new(false),
             consoles: Mutex::default(),
             disk: Mutex::default(),
+            counted: Counted::default(),
             kept_out: Mutex::default(),
         }
     }
 }
 
 impl Activity {
-    /// A request has come in.
-    pub fn begin(&self, method: &Method, path: &str, client: IpAddr, user: LogUser) -> Arc<Open> {
+    /// A request has come in. The pattern is the route's that it is for, if it is for one.
+    pub fn begin(
+        &self,
+        method: &Method,
+        path: &str,
+        pattern: Option<&str>,
+        client: IpAddr,
+        user: LogUser,
+    ) -> Arc<Open> {
+        let route = self.counted.of_route(pattern);
         let mut requests = lock(&self.requests);
         let number = requests.next;
         requests.next += 1;
@@ -197,6 +221,7 @@ impl Activity {
             began: Instant::now(),
             method: method.clone(),
             path: path.to_owned(),
+            route,
             client,
             user,
             range: Mutex::default(),
@@ -212,12 +237,14 @@ impl Activity {
     /// Bytes of an answer went out.
     pub fn sent(&self, open: &Open, bytes: u64) {
         open.sent.fetch_add(bytes, Relaxed);
+        open.route.sent.inc_by(bytes);
         self.second().sent.fetch_add(bytes, Relaxed);
     }
 
     /// Bytes of a request's body came in.
     pub fn received(&self, open: &Open, bytes: u64) {
         open.received.fetch_add(bytes, Relaxed);
+        open.route.received.inc_by(bytes);
         self.second().received.fetch_add(bytes, Relaxed);
     }
 
@@ -231,6 +258,7 @@ impl Activity {
 
     /// A request is over.
     pub fn end(&self, open: &Open, ended: Ended) {
+        self.counted.ended(&open.route, ended.status, ended.latency, open.elapsed());
         let second = self.second();
         second.requests.fetch_add(1, Relaxed);
         if ended.status >= 500 {
@@ -288,6 +316,17 @@ impl Activity {
             }
         }
         work
+    }
+
+    /// How many requests are under way.
+    pub fn under_way(&self) -> UnderWay {
+        let requests = lock(&self.requests);
+        let count = |is_so: fn(&&Arc<Open>) -> bool| requests.open.values().filter(is_so).count();
+        UnderWay {
+            all: requests.open.len(),
+            uploads: count(|it| is_upload(&it.method)),
+            streams: count(|it| it.path == "/events"),
+        }
     }
 
     fn used(&self, key: &str, open: &Open, now: Timestamp) {
@@ -644,7 +683,7 @@ mod tests {
     }
 
     fn begin(activity: &Activity, path: &str) -> Arc<Open> {
-        activity.begin(&Method::GET, path, IpAddr::from([127, 0, 0, 1]), LogUser::default())
+        activity.begin(&Method::GET, path, None, IpAddr::from([127, 0, 0, 1]), LogUser::default())
     }
 
     #[test]

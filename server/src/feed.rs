@@ -3,7 +3,9 @@
 //! [`changes`] answers once, at once or when there is something; [`events`] goes on. Both stand on [`Following`], which
 //! knows where a reader is and what they may see.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -38,6 +40,8 @@ pub struct Feed {
     /// The place of the last change.
     last: watch::Sender<u64>,
     observer: Mutex<Option<Observer>>,
+    /// How often hints of what changes were lost.
+    overflows: Arc<AtomicU64>,
 }
 
 /// A reader: where they are, and what they may see.
@@ -63,12 +67,12 @@ impl Feed {
     /// Over a volume that nobody observes yet.
     pub fn new(volume: Arc<Volume>) -> Feed {
         let (journal, observer) = (Arc::default(), Mutex::default());
-        Feed { volume, journal, last: watch::Sender::new(0), observer }
+        Feed { volume, journal, last: watch::Sender::new(0), observer, overflows: Arc::default() }
     }
 
     /// Begins to observe the volume; what is amiss goes to the log.
     pub fn observe(&self) {
-        let last = self.last.clone();
+        let (last, overflows) = (self.last.clone(), Arc::clone(&self.overflows));
         let tell = move |news| match news {
             News::Changed(seq) => {
                 last.send_replace(seq);
@@ -76,6 +80,10 @@ impl Feed {
             News::Walked { folders, took } => {
                 let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(folders, millis, "the volume has been walked");
+            }
+            News::HintsLost => {
+                overflows.fetch_add(1, Relaxed);
+                tracing::info!("hints of changes were lost: the volume is walked again");
             }
             News::Warning(what) => tracing::warn!("{what}"),
             News::AllIsWell => tracing::info!("changes are noticed again"),
@@ -87,6 +95,17 @@ impl Feed {
     /// What is amiss with it, for the operator.
     pub fn warning(&self) -> Option<String> {
         self.observer.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.warning()
+    }
+
+    /// How often hints of what changes were lost since the start.
+    pub fn overflows(&self) -> u64 {
+        self.overflows.load(Relaxed)
+    }
+
+    /// For how long the journal has been behind what is known to have changed.
+    pub fn lag(&self) -> Duration {
+        let observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        observer.as_ref().map_or(Duration::ZERO, Observer::lag)
     }
 
     async fn read<T: Send + 'static>(

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde::Serialize;
+use volume::keys::Keys;
 
 use crate::app::App;
 
@@ -20,7 +21,16 @@ struct Health {
 
 /// Answers without a key, so it says nothing that a stranger may not know.
 pub async fn answer(State(app): State<Arc<App>>) -> Response {
-    let keys = app.keys();
+    let warnings = warnings(&app, &app.keys());
+    let status = if warnings.is_empty() { "ok" } else { "degraded" };
+    let health = Health { status, version: env!("CARGO_PKG_VERSION"), warnings };
+    let mut response = Json(health).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What is amiss, in words that anyone may read.
+pub fn warnings(app: &App, keys: &Keys) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(trouble) = app.key_file.trouble() {
         warnings.push(format!(
@@ -36,9 +46,5 @@ pub async fn answer(State(app): State<Arc<App>>) -> Response {
     if app.volume.walks() {
         warnings.push("this kernel has no openat2: look-ups are slower".to_owned());
     }
-    let status = if warnings.is_empty() { "ok" } else { "degraded" };
-    let health = Health { status, version: env!("CARGO_PKG_VERSION"), warnings };
-    let mut response = Json(health).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    warnings
 }

@@ -21,6 +21,7 @@ use volume::{Effort, FindError, Found, FoundFile, RelPath};
 use crate::app::App;
 use crate::auth::{Permit, Purpose};
 use crate::conditions;
+use crate::counted::Way;
 use crate::digest::{self, Digests};
 use crate::etag;
 use crate::fields;
@@ -62,6 +63,7 @@ pub async fn answer(
             Problem::Exists if conditions::are_in(&headers) => Problem::PreconditionFailed,
             other => other,
         })?;
+    app.activity.counted.uploaded(Way::Put);
     let mut response = Response::new(Body::empty());
     *response.status_mut() =
         if published.has_replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED };

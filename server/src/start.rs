@@ -71,6 +71,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     };
     // Nobody may be reading; that is no reason not to serve.
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
+    app.activity.counted.wake.is_ready();
     app.listening.get_or_init(|| listener.to_string());
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
     app.feed.observe();

@@ -27,6 +27,7 @@ use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
 use crate::auth::{self, Caller, Permit};
+use crate::counted::Way;
 use crate::digest::{CHECKSUMS, Digests};
 use crate::fields;
 use crate::problem::Problem;
@@ -169,7 +170,7 @@ pub async fn create(
         if brings_bytes {
             append(&app, upload, &uploader, &headers, body, &held).await
         } else {
-            finish(upload, &uploader).await
+            finish(&app, upload, &uploader).await
         }
     };
     let work = tokio::spawn(work);
@@ -208,9 +209,12 @@ pub async fn look(
             let _held = app.holders.take(first.id).await;
             let upload = find(&app, &uploader, &id).await?;
             // A client that reads that all has come believes that all is done: so it must be.
-            finish(upload, &uploader).await?
+            finish(&app, upload, &uploader).await?
         }
     };
+    if (1..upload.record.length).contains(&upload.offset()) {
+        app.activity.counted.resumed();
+    }
     let mut response = StatusCode::OK.into_response();
     let fields = response.headers_mut();
     let is_joining =
@@ -431,17 +435,21 @@ async fn append(
     let upload = upload.await?.map_err(Problem::of_disk)?;
     ended?;
     checked?;
-    finish(upload, uploader).await
+    finish(app, upload, uploader).await
 }
 
 /// Publishes what is complete.
-async fn finish(mut upload: Upload, uploader: &Uploader) -> Result<Upload, Problem> {
-    let may_write = uploader.may_write();
+async fn finish(app: &App, mut upload: Upload, uploader: &Uploader) -> Result<Upload, Problem> {
+    let (was_published, may_write) = (upload.is_published(), uploader.may_write());
     let finished = blocking(move || {
         upload.sync()?;
         Ok::<_, std::io::Error>(upload.finish(&may_write).map(|()| upload))
     });
-    Ok(finished.await?.map_err(Problem::of_disk)??)
+    let upload = finished.await?.map_err(Problem::of_disk)??;
+    if upload.is_published() && !was_published {
+        app.activity.counted.uploaded(Way::Tus);
+    }
+    Ok(upload)
 }
 
 /// An upload that the caller may have.

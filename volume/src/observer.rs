@@ -29,6 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 pub struct Observer {
     inbox: Sender<Message>,
     warning: Arc<Mutex<Option<String>>>,
+    behind: Arc<Mutex<Option<Instant>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -44,6 +45,8 @@ pub enum News {
         /// How long it took.
         took: Duration,
     },
+    /// Hints were lost: all is walked again.
+    HintsLost,
     /// Something is amiss, in words for the operator.
     Warning(String),
     /// Nothing is amiss any more.
@@ -65,8 +68,12 @@ impl Observer {
     /// Begins to observe. `tell` is called on the observer's thread.
     pub fn start(volume: Arc<Volume>, tell: impl Fn(News) + Send + 'static) -> Observer {
         let (inbox, messages) = channel();
-        let warning = Arc::new(Mutex::new(None));
-        let report = Report { warning: Arc::clone(&warning), tell: Box::new(tell) };
+        let (warning, behind) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
+        let report = Report {
+            warning: Arc::clone(&warning),
+            behind: Arc::clone(&behind),
+            tell: Box::new(tell),
+        };
         let hints = inbox.clone();
         let thread = std::thread::Builder::new()
             .name("observer".to_owned())
@@ -78,7 +85,13 @@ impl Observer {
                 *warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
             })
             .ok();
-        Observer { inbox, warning, thread }
+        Observer { inbox, warning, behind, thread }
+    }
+
+    /// For how long the journal has been behind what is known to have changed; zero where it is not.
+    pub fn lag(&self) -> Duration {
+        let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        behind.map_or(Duration::ZERO, |it| it.elapsed())
     }
 
     /// What is amiss, if anything is.
@@ -99,10 +112,18 @@ impl Drop for Observer {
 
 struct Report {
     warning: Arc<Mutex<Option<String>>>,
+    /// Since when there is something that was not looked at, if there is.
+    behind: Arc<Mutex<Option<Instant>>>,
     tell: Box<dyn Fn(News) + Send>,
 }
 
 impl Report {
+    /// Says whether there is something that was not looked at.
+    fn is_behind(&self, is_so: bool) {
+        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+        *behind = is_so.then(|| behind.unwrap_or_else(Instant::now));
+    }
+
     /// Says what is amiss, or that nothing is; the same only once.
     fn warn(&self, what: Option<String>) {
         let mut warning = self.warning.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,6 +155,7 @@ fn observe(
             pause = FIRST_PAUSE;
         }
         let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
+        report.is_behind(true);
         report.warn(Some(format!("changes are not noticed for now: {error}{cause}")));
         // What hints say meanwhile, the walk will find.
         let until = Instant::now() + pause;

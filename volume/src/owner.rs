@@ -105,7 +105,7 @@ impl Look<'_> {
         let (stat, entries) = match read {
             Ok(read) => read,
             Err(errno) => {
-                self.failed(path.to_owned(), errno.into());
+                self.failed(path.to_owned(), &errno.into());
                 return ControlFlow::Continue(());
             }
         };
@@ -115,7 +115,7 @@ impl Look<'_> {
             let name = match entry {
                 Ok(entry) => entry.file_name().to_owned(),
                 Err(errno) => {
-                    self.failed(path.to_owned(), errno.into());
+                    self.failed(path.to_owned(), &errno.into());
                     break;
                 }
             };
@@ -142,7 +142,7 @@ impl Look<'_> {
             Ok(stat) if stat.st_dev == self.device => stat,
             Ok(_) => return ControlFlow::Continue(()),
             Err(errno) => {
-                self.failed(path, errno.into());
+                self.failed(path, &errno.into());
                 return ControlFlow::Continue(());
             }
         };
@@ -151,7 +151,7 @@ impl Look<'_> {
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             match open_folder(folder, name) {
                 Ok(below) => self.folder(&below, &path)?,
-                Err(error) => self.failed(path, error),
+                Err(error) => self.failed(path, &error),
             }
         }
         ControlFlow::Continue(())
@@ -178,11 +178,11 @@ impl Look<'_> {
         let given = rustix::fs::chownat(folder, name, user, group, AtFlags::SYMLINK_NOFOLLOW);
         match given {
             Ok(()) => self.now.mended += 1,
-            Err(errno) => self.failed(path.to_owned(), errno.into()),
+            Err(errno) => self.failed(path.to_owned(), &errno.into()),
         }
     }
 
-    fn failed(&mut self, path: PathBuf, why: io::Error) {
+    fn failed(&mut self, path: PathBuf, why: &io::Error) {
         self.now.failed += 1;
         self.now.first_failure.get_or_insert_with(|| (path, why.to_string()));
     }

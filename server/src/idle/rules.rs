@@ -129,6 +129,22 @@ impl Verdict {
 }
 
 impl Reason {
+    /// The words for all of them.
+    pub const NAMES: [&str; 8] =
+        ["start", "recent", "download", "upload", "transfer", "console", "ssh", "kept"];
+
+    /// How many things it stands for.
+    pub fn count(self) -> usize {
+        match self {
+            Reason::Downloads(count)
+            | Reason::Uploads(count)
+            | Reason::Transfers(count)
+            | Reason::Consoles(count)
+            | Reason::Sessions(count) => count,
+            Reason::Start | Reason::Recent | Reason::Kept => 1,
+        }
+    }
+
     /// One word for it.
     pub fn name(self) -> &'static str {
         match self {

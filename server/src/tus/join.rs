@@ -11,6 +11,7 @@ use volume::uploads::{Purpose, Upload};
 use super::blocking;
 use super::holders::Held;
 use crate::app::App;
+use crate::counted::Way;
 use crate::problem::Problem;
 
 /// Bytes joined at a time; between two times the service may end.
@@ -40,7 +41,9 @@ pub(super) async fn join(
         (upload, is_done) =
             blocking(move || upload.join_more(STEP).map(|is_done| (upload, is_done))).await??;
         if is_done {
-            return Ok(blocking(move || upload.finish(&may_write).map(|()| upload)).await??);
+            let upload = blocking(move || upload.finish(&may_write).map(|()| upload)).await??;
+            app.activity.counted.uploaded(Way::Tus);
+            return Ok(upload);
         }
     }
 }
@@ -81,7 +84,7 @@ pub async fn recover(app: Arc<App>) {
         }
         let result = match upload.record.purpose {
             Purpose::Joined { .. } => join(&app, upload, held, may_write).await.map(|_| ()),
-            _ => finish(upload, may_write).await,
+            _ => finish(&app, upload, may_write).await,
         };
         if let Err(problem) = result {
             tracing::warn!("the upload {id} is complete and could not be published: {problem:?}");
@@ -90,9 +93,12 @@ pub async fn recover(app: Arc<App>) {
 }
 
 async fn finish(
+    app: &App,
     mut upload: Upload,
     may_write: impl Fn(&RelPath) -> bool + Send + 'static,
 ) -> Result<(), Problem> {
     let finished: Result<(), PublishError> = blocking(move || upload.finish(&may_write)).await?;
-    Ok(finished?)
+    finished?;
+    app.activity.counted.uploaded(Way::Tus);
+    Ok(())
 }

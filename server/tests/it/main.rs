@@ -25,6 +25,7 @@ mod full_disk;
 mod keys;
 mod limits;
 mod listings;
+mod metrics;
 mod owners;
 mod paths;
 mod process;

@@ -1,5 +1,6 @@
 //! The program itself: its first lines, its log, its listeners, its end.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -38,6 +39,12 @@ impl Program {
 
     pub fn run(mut command: Command) -> Program {
         command.stderr(Stdio::piped());
+        Program::spawn(command)
+    }
+
+    /// With a log that can be read while it runs.
+    pub fn with_log(mut command: Command, log: File) -> Program {
+        command.stderr(log);
         Program::spawn(command)
     }
 

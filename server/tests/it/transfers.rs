@@ -141,7 +141,7 @@ impl Place {
     /// What Prometheus scrapes.
     pub fn metrics(&self) -> String {
         let mut stream = UnixStream::connect(self.socket.with_extension("sock.metrics")).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.contains("content-type: application/openmetrics-text"), "{answer}");

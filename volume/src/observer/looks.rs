@@ -119,7 +119,13 @@ impl<'a> Looks<'a> {
             if let Err(error) = self.turn() {
                 return End::Failed(error.into());
             }
+            self.report.is_behind(self.is_behind());
         }
+    }
+
+    /// Whether there is something to be looked at that nobody still writes to.
+    fn is_behind(&self) -> bool {
+        !self.folders.is_empty() || self.suspects.next_due().is_some_and(|it| it <= Instant::now())
     }
 
     fn wait(&self) -> Duration {
@@ -140,7 +146,10 @@ impl<'a> Looks<'a> {
             Hint::Gone(path) => self.suspects.note(path, Suspicion::Gone, now),
             // At once: what is made in it before its watch stands is told by nobody.
             Hint::NewFolder(path) => self.folders.push_front((path, Depth::Folder)),
-            Hint::Lost => self.walk_all(),
+            Hint::Lost => {
+                (self.report.tell)(News::HintsLost);
+                self.walk_all();
+            }
         }
     }
 

@@ -1,0 +1,108 @@
+//! In which state the service is: the volume, the watcher, the journal, the keys, and why it is awake.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::registry::Unit;
+
+use super::sheet::Sheet;
+use crate::app::App;
+use crate::health;
+use crate::idle::Reason;
+
+#[derive(Debug)]
+pub(super) struct OfService(pub(super) Arc<App>);
+
+impl Collector for OfService {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut sheet = Sheet(encoder);
+        self.requests(&mut sheet)?;
+        self.volume(&mut sheet)?;
+        self.changes(&mut sheet)?;
+        self.sleep(&mut sheet)?;
+        self.wake(&mut sheet)
+    }
+}
+
+impl OfService {
+    /// What is under way.
+    fn requests(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let under_way = self.0.activity.under_way();
+        let of = [
+            ("uploads_open", "Uploads whose bytes are coming in", under_way.uploads),
+            ("event_streams", "Open streams of changes", under_way.streams),
+            ("requests_open", "Requests under way, streams and uploads among them", under_way.all),
+            ("consoles", "Consoles that are open", self.0.activity.consoles().len()),
+        ];
+        for (name, help, value) in of {
+            sheet.gauge(name, help, None, value)?;
+        }
+        let keys = self.0.keys();
+        sheet.gauge("keys", "Keys in force", None, keys.len())?;
+        let warnings = health::warnings(&self.0, &keys).len();
+        sheet.gauge("warnings", "What /health warns of, the keys file among it", None, warnings)
+    }
+
+    fn volume(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        // One that can't be asked has no figures; its absence tells.
+        let Ok(space) = self.0.volume.space() else { return Ok(()) };
+        for (name, help, value) in [
+            ("volume_size", "Bytes that the volume holds", space.size),
+            ("volume_free", "Bytes that are free on the volume", space.free),
+            ("volume_reserve", "Bytes that uploads leave free", space.reserve()),
+        ] {
+            sheet.gauge(name, help, Some(&Unit::Bytes), value)?;
+        }
+        Ok(())
+    }
+
+    fn changes(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let feed = &self.0.feed;
+        let help = "How often hints of the watcher were lost and the volume was walked for that";
+        sheet.counter("watch_overflows", help, None, feed.overflows())?;
+        let degraded = u64::from(feed.warning().is_some());
+        sheet.gauge("watch_degraded", "Whether changes are noticed late or not", None, degraded)?;
+        let help = "For how long the journal has been behind what is known to have changed";
+        sheet.gauge("journal_lag", help, Some(&Unit::Seconds), feed.lag().as_secs_f64())
+    }
+
+    fn sleep(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let verdict = self.0.idle.verdict(&self.0);
+        let reasons = Reason::NAMES.map(|name| {
+            let weight = |it: &&Reason| it.name() == name;
+            let count = verdict.reasons.iter().find(weight).map_or(0, |it| it.count());
+            ([("reason", name)], count)
+        });
+        sheet.gauges("awake", "What keeps the service awake, and how much of it", None, reasons)?;
+        let left = |it: Instant| it.saturating_duration_since(Instant::now());
+        for (name, help, length) in [
+            (
+                "sleeps_in",
+                "Until the service sleeps, if nothing comes between",
+                verdict.sleeps_at.map(left),
+            ),
+            ("idle_exit", "Without need for so long, the service sleeps", self.0.idle.length()),
+        ] {
+            seconds(sheet, name, help, length)?;
+        }
+        Ok(())
+    }
+
+    fn wake(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let (ready, answer) = self.0.activity.counted.wake.lengths();
+        let help = "From the beginning of the process until it accepted connections";
+        seconds(sheet, "wake_ready", help, ready)?;
+        let help = "From the beginning of the process until its first answer";
+        seconds(sheet, "wake_first_answer", help, answer)
+    }
+}
+
+/// Nothing, where there is nothing to tell yet.
+fn seconds(sheet: &mut Sheet<'_>, name: &str, help: &str, length: Option<Duration>) -> fmt::Result {
+    let none: [(&str, &str); 0] = [];
+    let value = length.map(|it| (none, it.as_secs_f64()));
+    sheet.gauges(name, help, Some(&Unit::Seconds), value)
+}
