@@ -216,10 +216,12 @@ fn requests_are_counted_by_route_status_and_part_and_nobody_is_named() {
 fn lost_hints_are_counted_and_the_journal_catches_up() {
     let place = Place::start(&[]);
     place.wait_for("sounding_journal_lag_seconds", |it| it == 0.0);
-    // The kernel keeps 16,384 of them for who does not look.
+    let berlin = place.volume.path().join("berlin");
+    let mut files = ["a", "b"].map(|it| File::create(berlin.join(it)).unwrap());
+    // The kernel keeps 16,384 of them for who does not look, and one where a file is written twice in a row.
     place.program.signal(Signal::STOP);
-    for number in 0..9000 {
-        File::create(place.volume.path().join(format!("berlin/{number}"))).unwrap();
+    for _ in 0..9000 {
+        files.each_mut().map(|it| it.write_all(b"x").unwrap());
     }
     place.program.signal(Signal::CONT);
     place.wait_for("sounding_watch_overflows_total", |it| it >= 1.0);
