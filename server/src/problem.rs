@@ -179,12 +179,12 @@ impl Problem {
             Problem::ChecksumMismatch => {
                 StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
             }
-            Problem::FinalUpload => StatusCode::FORBIDDEN,
             Problem::NoKey | Problem::UnknownKey | Problem::ExpiredKey => StatusCode::UNAUTHORIZED,
             Problem::NotCovered
             | Problem::ReadOnlyKey
             | Problem::Unreadable
-            | Problem::Unwritable => StatusCode::FORBIDDEN,
+            | Problem::Unwritable
+            | Problem::FinalUpload => StatusCode::FORBIDDEN,
             Problem::TooManyWrongKeys { .. } => StatusCode::TOO_MANY_REQUESTS,
             Problem::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Problem::PreconditionFailed | Problem::WrongTusVersion => {

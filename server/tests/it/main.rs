@@ -5,6 +5,7 @@
     clippy::needless_pass_by_value,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::print_stderr,
     clippy::string_slice,
     clippy::disallowed_methods,
     clippy::format_push_string,

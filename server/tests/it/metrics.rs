@@ -221,7 +221,9 @@ fn lost_hints_are_counted_and_the_journal_catches_up() {
     // The kernel keeps 16,384 of them for who does not look, and one where a file is written twice in a row.
     place.program.signal(Signal::STOP);
     for _ in 0..9000 {
-        files.each_mut().map(|it| it.write_all(b"x").unwrap());
+        for file in &mut files {
+            file.write_all(b"x").unwrap();
+        }
     }
     place.program.signal(Signal::CONT);
     place.wait_for("sounding_watch_overflows_total", |it| it >= 1.0);

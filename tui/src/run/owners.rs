@@ -12,7 +12,7 @@ use crate::text;
 
 /// What was done.
 #[derive(Serialize)]
-struct Mended {
+struct Report {
     user: u32,
     group: u32,
     seen: u64,
@@ -63,7 +63,7 @@ pub(super) fn mend(
     if json {
         let Owners { seen, mended, failed, .. } = owners;
         let group = service.group;
-        out.json(&Mended { user, group, seen, mended, failed, first_failure })?;
+        out.json(&Report { user, group, seen, mended, failed, first_failure })?;
     } else {
         let given = text::things(owners.mended, "file or folder", "files and folders");
         out.line(&format!("gave {given} to user {user}; {} looked at", text::count(owners.seen)))?;
