@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it, tui/tests/it):
-# programs of the system by apt, and in target/clients Python environments and Node packages. Quick when all is there.
+# Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it, tui/tests/it), and those of
+# the container (chain.rs): programs of the system by apt, and in target/clients Python environments and Node packages. Quick when all is
+# there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,10 +29,19 @@ need python3 python3
 [ -x /usr/bin/chromium ] || missing+=(chromium)
 [ -x /usr/bin/wormhole ] || missing+=(magic-wormhole)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+[ -x /usr/sbin/nginx ] || missing+=(nginx)
+[ -x /usr/bin/supervisord ] || missing+=(supervisor)
+need ip iproute2
 if [ ${#missing[@]} -gt 0 ]; then
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     "${as_root[@]}" apt-get update
+    # nginx and supervisord are for the tests alone: nothing that is installed here shall start by itself.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        trap '"${as_root[@]}" rm $policy' EXIT
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin $policy
+    fi
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 fi
 

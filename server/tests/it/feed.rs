@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{BufRead, Read};
 use std::time::{Duration, Instant};
 
-use crate::support::{BERLIN_KEY, Connection, KEY, OLD_KEY, TestServer, write};
+use crate::support::{BERLIN_KEY, Connection, KEY, OLD_KEY, Site, TestServer, write};
 use crate::uploads::problem;
 
-impl TestServer {
+impl Site {
     /// A file that was written here and now.
-    fn arrive(&self, path: &str) {
+    pub fn arrive(&self, path: &str) {
         write(&self.path(path), b"content");
     }
 

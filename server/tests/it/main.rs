@@ -17,6 +17,7 @@
 mod admin;
 mod answers;
 mod arrivals;
+mod chain;
 mod clients;
 mod codings;
 mod conditions;

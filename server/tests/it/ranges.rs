@@ -1,6 +1,6 @@
 //! Ranges against the running server: each row with the section of RFC 9110 that it stands for.
 
-use crate::support::{KEY, Response, TestServer, pattern};
+use crate::support::{KEY, Response, Site, TestServer, pattern};
 
 /// A row of the table: what is asked of the 100 000-byte file, and what must come.
 struct Row {
@@ -112,14 +112,24 @@ const ROWS: &[Row] = &[
 
 fn volume() -> (TestServer, Vec<u8>) {
     let server = TestServer::start();
-    let content = pattern(LEN);
-    server.put("run/file.bin", &content);
+    let content = put(&server);
     (server, content)
+}
+
+fn put(site: &Site) -> Vec<u8> {
+    let content = pattern(LEN);
+    site.put("run/file.bin", &content);
+    content
 }
 
 #[test]
 fn the_table_of_ranges_holds() {
-    let (server, content) = volume();
+    the_table_holds_of(&TestServer::start());
+}
+
+/// The whole table against a server, however it is reached.
+pub fn the_table_holds_of(server: &Site) {
+    let content = put(server);
     assert!(ROWS.len() >= 60);
     for row in ROWS {
         let name = format!("{} (RFC 9110 §{})", row.range, row.section);

@@ -3,11 +3,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Deref;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use server::app::App;
 use server::listener::{Listen, Listener};
 use server::router::router;
@@ -30,9 +33,14 @@ pub const BERLIN_KEY: &str = "zoe-covers-berlin";
 /// The key whose end has come.
 pub const OLD_KEY: &str = "old-expired";
 
-pub struct TestServer {
+/// Where a server answers, and its volume.
+pub struct Site {
     pub address: SocketAddr,
     pub folder: TempDir,
+}
+
+pub struct TestServer {
+    site: Site,
     pub app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<bool>>,
@@ -59,7 +67,7 @@ impl TestServer {
 
     pub fn start_with(setup: Setup) -> TestServer {
         let folder = tempfile::tempdir().unwrap();
-        write(&folder.path().join(".sounding/auth-keys.csv"), keys().as_bytes());
+        write_keys(folder.path());
         let (send_started, started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let path = folder.path().to_owned();
@@ -87,9 +95,37 @@ impl TestServer {
             })
         });
         let (address, app) = started.recv_timeout(DEADLINE).unwrap();
-        TestServer { address, folder, app, stop: Some(stop), thread: Some(thread) }
+        let site = Site { address, folder };
+        TestServer { site, app, stop: Some(stop), thread: Some(thread) }
     }
 
+    /// Tells the server to stop; says whether all answers could be finished.
+    pub fn stop(mut self) -> bool {
+        self.stop_now()
+    }
+
+    /// Tells the server to stop, and does not wait.
+    pub fn begin_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).unwrap_or_default();
+        }
+    }
+
+    fn stop_now(&mut self) -> bool {
+        self.begin_stop();
+        self.thread.take().is_some_and(|it| it.join().unwrap_or(false))
+    }
+}
+
+impl Deref for TestServer {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl Site {
     /// Puts a file on the volume whose validators are strong at once: in place, and a minute old.
     pub fn put(&self, path: &str, content: &[u8]) {
         let path = self.folder.path().join(path);
@@ -119,23 +155,6 @@ impl TestServer {
         connection.send(method, target, fields);
         connection.receive(method)
     }
-
-    /// Tells the server to stop; says whether all answers could be finished.
-    pub fn stop(mut self) -> bool {
-        self.stop_now()
-    }
-
-    /// Tells the server to stop, and does not wait.
-    pub fn begin_stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop.send(()).unwrap_or_default();
-        }
-    }
-
-    fn stop_now(&mut self) -> bool {
-        self.begin_stop();
-        self.thread.take().is_some_and(|it| it.join().unwrap_or(false))
-    }
 }
 
 impl Drop for TestServer {
@@ -146,10 +165,12 @@ impl Drop for TestServer {
     }
 }
 
-fn keys() -> String {
-    format!(
+/// Puts the keys of the tests on a volume.
+pub fn write_keys(volume: &Path) {
+    let keys = format!(
         "# the keys of the tests\nkmt,{KEY},write\nzoe,{BERLIN_KEY},read,berlin\nold,{OLD_KEY},read,,2020-01-01\n"
-    )
+    );
+    write(&volume.join(".sounding/auth-keys.csv"), keys.as_bytes());
 }
 
 pub fn write(path: &Path, content: &[u8]) {
@@ -167,6 +188,26 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "{what} did not come about");
         std::thread::yield_now();
     }
+}
+
+/// Says that something can't be tested here, past what the test runner holds back of tests that pass.
+pub fn skipped(what: &str, missing: &str) {
+    let line = format!("not tested, for want of {missing}: {what}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+/// Does something in the network of another process, on a thread that stays there. Root's work.
+pub fn within_network<T: Send>(process: u32, work: impl FnOnce() -> T + Send) -> T {
+    let network = fs::File::open(format!("/proc/{process}/ns/net")).unwrap();
+    let outcome = std::thread::scope(|scope| {
+        let within = scope.spawn(|| {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(network.as_fd(), kind).unwrap();
+            work()
+        });
+        within.join()
+    });
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Bytes of which no two places look alike.

@@ -2,12 +2,12 @@
 
 #[path = "../../../wormhole/tests/it/servers.rs"]
 #[allow(dead_code, reason = "the protocol's own tests use all of it")]
-mod servers;
+pub mod servers;
 
 mod archives;
 mod ends;
 mod hostile;
-mod python;
+pub mod python;
 mod receiving;
 mod room;
 mod sending;

@@ -9,12 +9,12 @@ use server::serve::Patience;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::support::{BERLIN_KEY, KEY, Response, Setup, TestServer, pattern, wait_for};
+use crate::support::{BERLIN_KEY, KEY, Response, Setup, Site, TestServer, pattern, wait_for};
 use crate::uploads::problem;
 
 const STREAM: (&str, &str) = ("Content-Type", "application/offset+octet-stream");
 
-impl TestServer {
+impl Site {
     /// A request of a tus client with the key that may write everything.
     fn tus(&self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Response {
         self.tus_with(KEY, method, target, fields, body)
@@ -45,18 +45,18 @@ impl TestServer {
         address(&response)
     }
 
-    fn append(&self, address: &str, offset: usize, body: &[u8]) -> Response {
+    pub fn append(&self, address: &str, offset: usize, body: &[u8]) -> Response {
         let offset = offset.to_string();
         self.tus("PATCH", address, &[STREAM, ("Upload-Offset", &offset)], body)
     }
 
-    fn offset(&self, address: &str) -> Option<usize> {
+    pub fn offset(&self, address: &str) -> Option<usize> {
         let response = self.tus("HEAD", address, &[], b"");
         (response.status == 200).then(|| response.field("upload-offset").unwrap().parse().unwrap())
     }
 
     /// Waits until bytes of an upload have come; asking the server would end the request that brings them.
-    fn wait_for_bytes(&self, address: &str) {
+    pub fn wait_for_bytes(&self, address: &str) {
         let staged = address.replace("/uploads/", ".sounding/staging/");
         let length = || fs::metadata(self.path(&staged)).unwrap().len();
         wait_for("some bytes", || (length() > 0).then_some(()));

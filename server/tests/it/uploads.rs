@@ -11,10 +11,10 @@ use server::serve::Patience;
 use sha2::{Digest, Sha256};
 
 use crate::support::{
-    BERLIN_KEY, Connection, KEY, OLD_KEY, Response, Setup, TestServer, pattern, wait_for,
+    BERLIN_KEY, Connection, KEY, OLD_KEY, Response, Setup, Site, TestServer, pattern, wait_for,
 };
 
-impl TestServer {
+impl Site {
     /// `PUT` with the key that may write everything.
     pub fn upload(&self, target: &str, body: &[u8], fields: &[(&str, &str)]) -> Response {
         let mut fields = fields.to_vec();
@@ -28,7 +28,7 @@ impl TestServer {
         connection.receive("PUT")
     }
 
-    fn delete(&self, target: &str, fields: &[(&str, &str)]) -> u16 {
+    pub fn delete(&self, target: &str, fields: &[(&str, &str)]) -> u16 {
         let mut fields = fields.to_vec();
         fields.push(("Authorization", KEY));
         self.request("DELETE", target, &fields).status

@@ -1,0 +1,88 @@
+"""The container's first program: makes the folders, then is supervisord, which keeps nginx and the server up.
+
+Exits with 0 when the server went to sleep or was told to stop, and with 1 when one of the two can't be kept up.
+"""
+
+import os
+import pwd
+import sys
+import types
+
+# supervisord loads these for its remote control, which is not used here, and they are most of its start: nothing stands in for them.
+for name in ["http.client", "pkg_resources", "supervisor.xmlrpc", "xmlrpc.client"]:
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__getattr__ = lambda attribute: None
+
+from supervisor import events
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions
+from supervisor.states import SupervisorStates
+from supervisor.supervisord import Supervisor
+
+CONFIGURATION = "/etc/sounding/supervisord.conf"
+VOLUME = os.environ.get("SOUNDING_VOLUME", "/data")
+
+
+class Container(Supervisor):
+    """A supervisord that starts its programs at once, and ends with them."""
+
+    failed = False
+
+    def runforever(self):
+        events.subscribe(events.ProcessStateExitedEvent, self.exited)
+        events.subscribe(events.ProcessStateFatalEvent, self.given_up)
+        events.subscribe(events.SupervisorStoppingEvent, self.stopping_now)
+        # Held also while the server is started anew after a crash, so that requests wait for it.
+        self.sockets = [
+            group.socket_manager.get_socket()
+            for group in self.process_groups.values()
+            if hasattr(group, "socket_manager")
+        ]
+        # The loop would wait a second before it starts anything.
+        for group in sorted(self.process_groups.values()):
+            group.transition()
+        super().runforever()
+
+    def exited(self, event):
+        if event.expected and event.process.config.name == "server":
+            self.options.mood = SupervisorStates.SHUTDOWN
+
+    def given_up(self, event):
+        self.failed = self.failed or not self.stopping
+        self.options.mood = SupervisorStates.SHUTDOWN
+
+    def stopping_now(self, event):
+        # Nobody would answer any more: with the server's end, whoever waits shall hear so from nginx.
+        self.sockets.clear()
+
+
+def folder(path, owner, mode):
+    """Makes a folder, or takes over one that is another's. What is in it stays as it is: a volume is too large to be walked."""
+    os.makedirs(path, exist_ok=True)
+    user = pwd.getpwnam(owner)
+    if os.stat(path).st_uid != user.pw_uid:
+        os.chown(path, user.pw_uid, user.pw_gid)
+        os.chmod(path, mode)
+
+
+def main():
+    if not os.path.ismount(VOLUME):
+        print(f"no volume is mounted at {VOLUME}: what is stored goes with the container", file=sys.stderr)
+    folder(VOLUME, "sounding", 0o750)
+    folder(f"{VOLUME}/.sounding", "sounding", 0o700)
+    folder("/run/sounding", "sounding", 0o700)
+    folder("/run/nginx", "www-data", 0o700)
+
+    options = ServerOptions()
+    options.realize(["-c", CONFIGURATION])
+    options.first, options.test = True, False
+    container = Container(options)
+    try:
+        container.main()
+    except ExitNow:
+        pass
+    sys.exit(1 if container.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
