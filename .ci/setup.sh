@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it, tui/tests/it), and those of
-# the container (chain.rs): programs of the system by apt, and in target/clients Python environments and Node packages. Quick when all is
-# there.
+# the container (chain.rs, image.rs): programs of the system by apt, in target/clients Python environments and Node packages, and in
+# target/image the base of the image. Quick when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,6 +32,11 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 [ -x /usr/sbin/nginx ] || missing+=(nginx)
 [ -x /usr/bin/supervisord ] || missing+=(supervisor)
 need ip iproute2
+need buildah buildah
+need podman podman
+need runc runc
+need mmdebstrap mmdebstrap
+[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 if [ ${#missing[@]} -gt 0 ]; then
     as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
@@ -52,6 +57,21 @@ if [ ! -x "$have/prometheus/usr/bin/promtool" ]; then
     rm "$have"/prometheus_*.deb
 fi
 
+# The image's base, made of Debian's packages: no registry need be within reach. Root's work, as are the tests of the image, which say
+# so where it is not there. It takes half a minute, in which the rest goes on.
+image=target/image
+make_base() {
+    mkdir -p $image
+    mmdebstrap --quiet --variant=minbase --format=tar --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' bookworm $image/base.tar.new \
+        'deb http://deb.debian.org/debian bookworm main' 'deb http://deb.debian.org/debian-security bookworm-security main'
+    mv $image/base.tar.new $image/base.tar
+}
+if [ "$(id -u)" -eq 0 ] && [ ! -e $image/base.tar ]; then
+    make_base &
+    base=$!
+fi
+
 # Each list is copied beside what was installed by it, last of all: while they agree, there is nothing to do.
 environment() { # LIST ENVIRONMENT COPY
     if cmp -s "$1" "$3" && "$2/bin/python" -c '' 2>/dev/null; then
@@ -70,3 +90,4 @@ if ! cmp -s "$wanted/package-lock.json" "$have/installed-lock.json" || [ ! -d "$
     npm ci --prefix "$have" --no-audit --no-fund --ignore-scripts
     cp "$wanted/package-lock.json" "$have/installed-lock.json"
 fi
+[ -z "${base-}" ] || wait "$base" || echo 'the base of the container image could not be made' >&2

@@ -24,6 +24,7 @@ mod conditions;
 mod crashes;
 mod feed;
 mod full_disk;
+mod image;
 mod keys;
 mod limits;
 mod listings;
