@@ -23,6 +23,7 @@ mod codings;
 mod conditions;
 mod crashes;
 mod feed;
+mod fly;
 mod full_disk;
 mod image;
 mod keys;
