@@ -46,3 +46,4 @@ pub mod upload;
 pub mod validators;
 pub mod visit;
 pub mod wake;
+pub mod web;

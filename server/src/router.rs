@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::feed::{changes, events};
 use crate::problem::Problem;
 use crate::{
-    access_log, delete, digest, files, health, linger, listing, openapi, problem, put, tus,
+    access_log, delete, digest, files, health, linger, listing, openapi, problem, put, tus, web,
 };
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
@@ -43,6 +43,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/events", get(events::answer))
         .route("/health", get(health::answer))
         .route("/openapi.json", get(openapi::answer))
+        .route("/sounding.js", get(web::module))
+        .route("/sounding.d.ts", get(web::types))
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .fallback(|| async { Problem::NotFound })
         .with_state(app)

@@ -12,9 +12,9 @@ use crate::process::Program;
 use crate::support::{KEY, TestServer, pattern, write};
 
 /// What `.ci/setup.sh` installs beside the build.
-const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients");
+pub const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients");
 /// The scripts in other languages.
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+pub const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 /// Seconds after which a client is ended, and its test fails.
 const PATIENCE: &str = "60";
 /// The same for the browser, which has a long script to follow.
@@ -76,8 +76,13 @@ impl Client {
 
     /// A script for Node, which finds its packages in `INSTALLED`.
     pub fn node(script: &str, seconds: &str) -> Client {
+        Client::node_program(&format!("{SCRIPTS}/{script}"), seconds)
+    }
+
+    /// A program for Node that lies elsewhere.
+    pub fn node_program(path: &str, seconds: &str) -> Client {
         let mut client = Client::with_patience("node", seconds);
-        client.command.arg(format!("{SCRIPTS}/{script}"));
+        client.command.arg(path);
         client
     }
 

@@ -39,3 +39,4 @@ mod support;
 mod transfers;
 mod tus;
 mod uploads;
+mod web;

@@ -1,0 +1,47 @@
+//! `GET /sounding.js` and `GET /sounding.d.ts`: what web apps reach the service with, and its types. Both stand beside
+//! this file.
+//!
+//! A page that imports the module from here can't begin before the server is awake. So browsers may keep it for a day, and
+//! for a week after that begin with the one they have while they ask for a newer one.
+
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, StatusCode, header};
+use sha2::{Digest, Sha256};
+
+use crate::fields;
+use crate::validators::entity_tags;
+
+const MODULE: &str = include_str!("web/sounding.js");
+const TYPES: &str = include_str!("web/sounding.d.ts");
+const CACHING: &str = "public, max-age=86400, stale-while-revalidate=604800";
+
+/// The module.
+pub async fn module(headers: HeaderMap) -> Response {
+    answer(MODULE, "text/javascript; charset=utf-8", &headers)
+}
+
+/// Its types.
+pub async fn types(headers: HeaderMap) -> Response {
+    answer(TYPES, "application/typescript; charset=utf-8", &headers)
+}
+
+fn answer(text: &'static str, media_type: &str, headers: &HeaderMap) -> Response {
+    let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(text)));
+    let mut known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
+    // A proxy that codes it on the way makes the tag a weak one.
+    let is_known = known.any(|it| {
+        entity_tags(it).any(|it| it == "*" || it.strip_prefix("W/").unwrap_or(it) == tag)
+    });
+    let mut response =
+        if is_known { StatusCode::NOT_MODIFIED.into_response() } else { text.into_response() };
+    let fields = response.headers_mut();
+    if !is_known {
+        fields::set(fields, header::CONTENT_TYPE, media_type);
+        fields::set(fields, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    }
+    fields::set(fields, header::ETAG, &tag);
+    fields::set(fields, header::CACHE_CONTROL, CACHING);
+    response
+}

@@ -1,0 +1,645 @@
+// @ts-check
+// Files, listings, changes and uploads of a Sounding Board data service, for web apps. `sounding.d.ts` beside this file
+// says what each call promises.
+//
+// The service sleeps when nobody needs it, and the first request wakes it. A browser sees that as a long wait, or as a
+// gateway's 502; and since gateways send no CORS fields, as a request that "failed to fetch", like a broken line. So one
+// rule is kept for all: what failed in such a way is sent again when the server is known to be awake. Only requests are
+// sent that may be sent twice. Whatever the server itself says is final.
+
+/** @import * as api from "./sounding.d.ts" */
+
+/** Milliseconds that an answer may take to begin, and that bytes may take to go up. */
+const PATIENCE = 15_000, UPLOADING = 60_000;
+/** Milliseconds after which waking is given up. */
+const BUDGET = 60_000;
+/** Milliseconds after which waking is worth saying. */
+const LONG = 1_000;
+/** An answer this long ago says nothing any more: the server is woken before many requests wait for it. */
+const STALE = 60_000;
+/** Milliseconds without a sign of life after which a stream of changes is dead; the server gives one every 15 seconds. */
+const SILENCE = 45_000;
+/** How often in a row something is tried that brings nothing. */
+const TRIES = 5;
+/** Bytes that go up at once: as many as take a second or so. Gateways can repeat 10 MB when they meet a sleeping server. */
+const SMALLEST = 1 << 16, FIRST = 1 << 18, LARGEST = 8 << 20;
+/** What a gateway says in place of the server. */
+const GATEWAY = [502, 503, 504];
+const TUS = { "Tus-Resumable": "1.0.0" };
+
+export class SoundingError extends Error {
+  /** @param {string} message @param {{ status?: number, type?: string, cause?: unknown }} [more] */
+  constructor(message, { status = 0, type = "", cause } = {}) {
+    super(message, { cause });
+    this.name = new.target.name;
+    this.status = status;
+    this.type = type;
+  }
+}
+export class AccessError extends SoundingError {}
+export class NotFoundError extends SoundingError {}
+export class UnreachableError extends SoundingError {}
+
+/** @type {typeof api.connect} */
+export const connect = (base, options) => new Server(base, options);
+
+/** @implements {api.Server} */
+class Server {
+  #base;
+  #authorization;
+  #say;
+  /** When the last answer came. */
+  #heard = -Infinity;
+  /** @type {Promise<void> | undefined} What all who need the server awake wait for. */
+  #waking;
+  /** Told when a call other than the feed's own has had an answer. */
+  #used = new EventTarget();
+
+  /** @param {string | URL} base @param {api.ConnectOptions} [options] */
+  constructor(base, { key, waking = () => {} } = {}) {
+    this.#base = new URL(base);
+    if (!this.#base.pathname.endsWith("/")) this.#base.pathname += "/";
+    // As a password, so that a key may have any characters.
+    this.#authorization = key && `Basic ${base64(`:${key}`)}`;
+    this.#say = waking;
+  }
+
+  // ---- Waking ----
+
+  /** @param {api.Cancellable} [options] */
+  async wake({ signal } = {}) {
+    await this.#awake(signal);
+    this.#tellUsed();
+  }
+
+  /** @param {AbortSignal | null} [signal] */
+  #awake(signal) {
+    this.#waking ??= this.#rouse().finally(() => { this.#waking = undefined; });
+    return unlessAborted(this.#waking, signal);
+  }
+
+  async #rouse() {
+    const end = Date.now() + BUDGET;
+    let isSaid = false, cause;
+    const slow = setTimeout(() => {
+      isSaid = true;
+      this.#say("waking the server…");
+    }, LONG);
+    try {
+      for (let tries = 0; ; tries++) {
+        let pause = backoff(tries);
+        try {
+          // With no fields of our own, so that no preflight goes before it.
+          const answer = await attempt(this.#at("health"), { cache: "no-store" }, Math.min(PATIENCE, end - Date.now()));
+          await answer.body?.cancel();
+          if (answer.ok) {
+            this.#heard = Date.now();
+            return;
+          }
+          if (![...GATEWAY, 429].includes(answer.status)) throw await refusal(answer);
+          pause = retryAfter(answer) ?? pause;
+          cause = answer.status;
+        } catch (error) {
+          if (!isBreak(error)) throw error;
+          cause = error;
+        }
+        if (Date.now() + pause >= end) throw new UnreachableError("The server did not wake up. Is its address right, and are you online?", { cause });
+        await after(pause);
+      }
+    } finally {
+      clearTimeout(slow);
+      if (isSaid) this.#say("");
+    }
+  }
+
+  /**
+   * Sends what may be sent twice, until the server has answered and the answer has been read.
+   * @template T
+   * @param {URL} url
+   * @param {RequestInit} init
+   * @param {(answer: Response) => T | Promise<T>} read
+   * @returns {Promise<T>}
+   */
+  async #ask(url, init, read) {
+    const request = this.#withKey(init);
+    for (let tries = 1; ; tries++) {
+      if (this.#isStale()) await this.#awake(init.signal);
+      /** @type {unknown} */
+      let trouble;
+      try {
+        const answer = await attempt(url, request);
+        if (!GATEWAY.includes(answer.status)) {
+          this.#heard = Date.now();
+          return await read(await good(answer));
+        }
+        trouble = await refusal(answer);
+      } catch (error) {
+        if (!isBreak(error) || init.signal?.aborted) throw error;
+        trouble = new UnreachableError("The server is awake, but the request does not get through.", { cause: error });
+      }
+      if (tries === TRIES) throw trouble;
+      if (tries > 1) await after(backoff(tries), init.signal);
+      this.#heard = -Infinity;
+    }
+  }
+
+  /**
+   * The same for whoever uses the server: what follows changes takes the opportunity.
+   * @template T
+   * @param {URL} url
+   * @param {RequestInit} init
+   * @param {(answer: Response) => T | Promise<T>} read
+   * @returns {Promise<T>}
+   */
+  async #use(url, init, read) {
+    const answer = await this.#ask(url, init, read);
+    this.#tellUsed();
+    return answer;
+  }
+
+  #tellUsed() {
+    this.#used.dispatchEvent(new Event("used"));
+  }
+
+  #isStale() {
+    return Date.now() - this.#heard > STALE;
+  }
+
+  /** @param {RequestInit} init */
+  #withKey(init) {
+    const headers = new Headers(init.headers);
+    if (this.#authorization) headers.set("Authorization", this.#authorization);
+    return { ...init, headers };
+  }
+
+  // ---- Addresses ----
+
+  /** @param {string} address */
+  #at(address) {
+    return new URL(address, this.#base);
+  }
+
+  /** @param {api.Path} path */
+  url(path) {
+    const names = String(path).split("/").filter((name, at) => name || at).map(encodeURIComponent);
+    const url = path instanceof URL ? path : this.#at(`files/${names.join("/")}`);
+    // No other server is shown the key, and `..` leads nowhere.
+    if (!url.href.startsWith(this.#at("files/").href)) throw new TypeError(`${path} is no path on this server.`);
+    return url;
+  }
+
+  /** @param {api.Path} path */
+  #folder(path) {
+    const url = new URL(this.url(path));
+    if (!url.pathname.endsWith("/")) url.pathname += "/";
+    return url;
+  }
+
+  // ---- Files ----
+
+  /** @param {api.Path} path @param {api.FetchOptions} [options] */
+  fetch(path, options) {
+    return this.#get(path, options, (answer) => answer);
+  }
+
+  /** @param {api.Path} path @param {api.FetchOptions} [options] */
+  bytes(path, options) {
+    return this.#get(path, options, (answer) => answer.arrayBuffer());
+  }
+
+  /** @param {api.Path} path @param {api.FetchOptions} [options] */
+  async text(path, options) {
+    const content = await this.#get(path, options, (answer) => answer.blob());
+    const isPacked = /\.gz$/i.test(this.url(path).pathname);
+    return isPacked ? new Response(content.stream().pipeThrough(new DecompressionStream("gzip"))).text() : content.text();
+  }
+
+  /** @param {api.Path} path @param {api.FetchOptions} [options] */
+  async json(path, options) {
+    return JSON.parse(await this.text(path, options));
+  }
+
+  /** @param {api.Path} path @param {api.FetchOptions} [options] */
+  async csv(path, options) {
+    const [names = [], ...rows] = table(await this.text(path, options));
+    return rows.map((row) => Object.fromEntries(names.map((name, at) => [name, row[at] ?? ""])));
+  }
+
+  /**
+   * @template T
+   * @param {api.Path} path
+   * @param {api.FetchOptions | undefined} options
+   * @param {(answer: Response) => T | Promise<T>} read
+   */
+  async #get(path, { range, ...init } = {}, read) {
+    if (!["GET", "HEAD"].includes(init.method ?? "GET")) throw new TypeError("fetch() only reads; upload() writes.");
+    const headers = new Headers(init.headers);
+    if (range) {
+      const [first, last = ""] = range;
+      headers.set("Range", first < 0 ? `bytes=${first}` : `bytes=${first}-${last}`);
+      // A cache that holds another version answers with parts that fit nothing.
+      init.cache ??= "no-store";
+    }
+    return this.#use(this.url(path), { ...init, headers }, read);
+  }
+
+  // ---- Folders ----
+
+  /** @param {api.Path} [folder] @param {api.ListOptions} [options] */
+  async list(folder, options) {
+    const all = [];
+    for await (const entry of this.entries(folder, options)) all.push(entry);
+    return all;
+  }
+
+  /**
+   * @param {api.Path} [folder]
+   * @param {api.ListOptions} [options]
+   * @returns {AsyncGenerator<api.Entry, void, undefined>}
+   */
+  async *entries(folder = "", { limit = 1000, filter, signal } = {}) {
+    const url = this.#folder(folder);
+    /** @type {URL | undefined} */
+    let page = withQuery(url, { format: "json", limit, filter });
+    while (page) {
+      /** @type {Awaited<ReturnType<typeof pageOf>>} */
+      const { rows, next } = await this.#use(page, { signal, cache: "no-store" }, pageOf);
+      for (const { href, ...row } of rows) {
+        const address = href ?? `${encodeURIComponent(row.name)}${row.type === "directory" ? "/" : ""}`;
+        yield { ...row, url: new URL(`./${address}`, url) };
+      }
+      page = next === undefined ? undefined : new URL(next, page);
+    }
+  }
+
+  // ---- Changes ----
+
+  /**
+   * @param {Parameters<api.Server["changes"]>[0]} tell
+   * @param {api.ChangesOptions} [options]
+   */
+  async changes(tell, { path, fold, since, signal } = {}) {
+    const place = { url: withQuery(this.#at("events"), { path, fold }), cursor: since };
+    try {
+      for (let breaks = 0; ;) {
+        while (isHidden()) await happens(document, ["visibilitychange"], signal);
+        const before = place.cursor;
+        const end = await this.#follow(place, tell, signal);
+        if (place.cursor !== before) breaks = 0;
+        if (end === "hidden") continue;
+        // What breaks again and again is left alone like what sleeps: to come back would wake the server for nobody.
+        if (end === "sleep" || ++breaks > TRIES) {
+          await this.#untilWanted(signal);
+          breaks = 0;
+        } else {
+          await after(backoff(breaks), signal);
+        }
+      }
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+    }
+  }
+
+  /**
+   * Reads the stream to its end, and says what that was.
+   * @param {{ url: URL, cursor?: string }} place
+   * @param {Parameters<api.Server["changes"]>[0]} tell
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<"sleep" | "break" | "hidden">}
+   */
+  async #follow(place, tell, signal) {
+    const stop = new AbortController();
+    const hide = () => isHidden() && stop.abort("hidden");
+    globalThis.document?.addEventListener("visibilitychange", hide);
+    let silence = setTimeout(() => {});
+    /** @type {(api.Change | api.Fresh)[]} */
+    const untold = place.cursor === undefined ? [{ kind: "fresh" }] : [];
+    try {
+      /** @type {Record<string, string>} */
+      const headers = place.cursor === undefined ? {} : { "Last-Event-ID": place.cursor };
+      const request = { headers, signal: either(signal, stop.signal) };
+      const answer = await this.#ask(place.url, request, (it) => it);
+      const reader = contentOf(answer).pipeThrough(new TextDecoderStream()).getReader();
+      for (let text = ""; ;) {
+        clearTimeout(silence);
+        silence = setTimeout(() => stop.abort("break"), SILENCE);
+        const { done, value } = await reader.read();
+        if (done) return "break";
+        const events = (text + value).split("\n\n");
+        text = events.pop() ?? "";
+        for (const { event, id, data } of events.map(fieldsOf)) {
+          if (event === "fresh") untold.push({ kind: "fresh" });
+          if (event === "change" && data) untold.push(this.#change(JSON.parse(data)));
+          // Behind an `id` the stream can be taken up again: what stands before it is told, and never twice.
+          if (id) {
+            place.cursor = id;
+            for (const change of untold.splice(0)) queueMicrotask(() => signal?.aborted || tell(change, id));
+          }
+          if (event === "sleep") return "sleep";
+        }
+      }
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      if (stop.signal.aborted) return stop.signal.reason;
+      if (isBreak(error)) return "break";
+      if (error instanceof UnreachableError || error instanceof SoundingError && GATEWAY.includes(error.status)) return "sleep";
+      throw error;
+    } finally {
+      clearTimeout(silence);
+      globalThis.document?.removeEventListener("visibilitychange", hide);
+      stop.abort("break");
+    }
+  }
+
+  /** @param {Omit<api.Change, "url"> & { href?: string }} row */
+  #change({ href, ...row }) {
+    return { ...row, url: href === undefined ? this.url(row.path) : this.#at(`files/${href}`) };
+  }
+
+  /**
+   * Until somebody looks, does something, or has had an answer by another call.
+   * @param {AbortSignal} [signal]
+   */
+  async #untilWanted(signal) {
+    const over = new AbortController();
+    const all = either(signal, over.signal);
+    const page = happens(globalThis.document, ["visibilitychange", "pointerdown", "pointermove", "keydown"], all);
+    await Promise.race([page, happens(this.#used, ["used"], all)]).finally(() => over.abort());
+  }
+
+  // ---- Uploads ----
+
+  /** @param {Blob} file @param {api.UploadOptions} [options] */
+  async upload(file, { path = "", exists = "refuse", progress = () => {}, signal } = {}) {
+    const target = !path || path.endsWith("/") ? path + nameOf(file) : path;
+    const memory = memoryOf(file, [this.#base, target, exists]);
+    const known = memory.get();
+    let upload = known && await this.#look(new URL(known), signal) || await this.#begin(file, target, exists, signal);
+    memory.set(upload.address.href);
+    for (let size = FIRST, tries = 0; upload.offset < file.size;) {
+      progress(upload.offset, file.size);
+      const [began, before] = [Date.now(), upload.offset];
+      upload = await this.#send(upload, file.slice(before, before + size), signal);
+      const took = Date.now() - began;
+      if (took < 1_000) size = Math.min(size * 2, LARGEST);
+      if (took > 3_000) size = Math.max(size / 2, SMALLEST);
+      tries = upload.offset > before ? 0 : tries + 1;
+      if (tries > TRIES) throw new UnreachableError("The upload does not get on. Upload the same file again to go on with it.");
+      if (tries) await after(backoff(tries), signal);
+    }
+    progress(file.size, file.size);
+    memory.clear();
+    return { url: upload.url ?? this.url(target) };
+  }
+
+  /**
+   * Announces an upload. Nothing comes with it, so one whose answer was lost is only forgotten by the server in time.
+   * @param {Blob} file @param {string} target @param {string} exists @param {AbortSignal} [signal]
+   */
+  #begin(file, target, exists, signal) {
+    const url = this.#at("uploads");
+    const metadata = `relativePath ${base64(target)},exists ${base64(exists)}`;
+    const headers = { ...TUS, "Upload-Length": `${file.size}`, "Upload-Metadata": metadata };
+    return this.#use(url, { method: "POST", headers, signal }, (answer) => {
+      return this.#stand(new URL(answer.headers.get("Location") ?? "", url), answer);
+    });
+  }
+
+  /**
+   * How far an upload has come; nothing where the server does not know it any more.
+   * @param {URL} address @param {AbortSignal} [signal]
+   */
+  async #look(address, signal) {
+    try {
+      const init = { method: "HEAD", headers: TUS, signal, cache: /** @type {const} */ ("no-store") };
+      return await this.#use(address, init, (answer) => this.#stand(address, answer));
+    } catch (error) {
+      if (error instanceof SoundingError && [404, 410].includes(error.status)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Sends the next bytes, once. Where they break off, the server knows how many of them have come.
+   * @param {{ address: URL, offset: number }} upload @param {Blob} chunk @param {AbortSignal} [signal]
+   */
+  async #send({ address, offset }, chunk, signal) {
+    const headers = { ...TUS, "Content-Type": "application/offset+octet-stream", "Upload-Offset": `${offset}` };
+    try {
+      if (this.#isStale()) await this.#awake(signal);
+      const request = this.#withKey({ method: "PATCH", headers, body: chunk, signal });
+      const answer = await attempt(address, request, UPLOADING);
+      if (answer.ok) {
+        this.#heard = Date.now();
+        return this.#stand(address, answer);
+      }
+      const trouble = await refusal(answer);
+      const goesOn = [...GATEWAY, 408, 423].includes(trouble.status) || trouble.type === "wrong-offset";
+      if (!goesOn) throw trouble;
+    } catch (error) {
+      if (!isBreak(error) || signal?.aborted) throw error;
+    }
+    this.#heard = -Infinity;
+    const upload = await this.#look(address, signal);
+    if (!upload) throw new NotFoundError("The server does not know this upload any more. Begin it again.", { status: 404 });
+    return upload;
+  }
+
+  /** @param {URL} address @param {Response} answer */
+  #stand(address, answer) {
+    const place = answer.headers.get("Content-Location");
+    return {
+      address,
+      offset: Number(answer.headers.get("Upload-Offset") ?? 0),
+      url: place === null ? undefined : this.#at(place.replace(/^\//, "")),
+    };
+  }
+}
+
+// ---- Requests ----
+
+/**
+ * One request. A time-out counts until the answer begins; what it brings may take longer.
+ * @param {URL} url @param {RequestInit} init
+ */
+async function attempt(url, init, patience = PATIENCE) {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new DOMException("No answer came.", "TimeoutError")), patience);
+  try {
+    return await fetch(url, { credentials: "omit", ...init, signal: either(init.signal, late.signal) });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Whether no answer came, or not all of it: the line broke, or a gateway answered in a way that a page can't read.
+ * @param {any} error
+ */
+function isBreak(error) {
+  return error instanceof TypeError || error?.name === "TimeoutError";
+}
+
+/** @param {Response} answer */
+async function good(answer) {
+  if (answer.ok || answer.status === 304) return answer;
+  throw await refusal(answer);
+}
+
+/**
+ * What an answer that is no success says, in the server's words where it has any.
+ * @param {Response} answer
+ */
+async function refusal(answer) {
+  const { title, detail, type } = await answer.json().catch(() => ({})) ?? {};
+  const message = title ? `${title}. ${detail}` : `The server answered with status ${answer.status}.`;
+  const more = { status: answer.status, type: String(type ?? "").replace(/^.*:/, "") };
+  if ([401, 403].includes(answer.status)) return new AccessError(message, more);
+  if (answer.status === 404) return new NotFoundError(message, more);
+  return new SoundingError(message, more);
+}
+
+/**
+ * Milliseconds, from seconds or a date.
+ * @param {Response} answer
+ */
+function retryAfter(answer) {
+  const text = answer.headers.get("Retry-After");
+  if (!text) return undefined;
+  const pause = Number.isNaN(Number(text)) ? Date.parse(text) - Date.now() : Number(text) * 1000;
+  return Number.isNaN(pause) ? undefined : Math.max(pause, 0);
+}
+
+/**
+ * Entries of a listing, and where it goes on.
+ * @param {Response} answer
+ * @returns {Promise<{ rows: any[], next?: string }>}
+ */
+async function pageOf(answer) {
+  const [, next] = /<([^>]*)>; rel="next"/.exec(answer.headers.get("Link") ?? "") ?? [];
+  return { rows: await answer.json(), next };
+}
+
+/** @param {Response} answer */
+function contentOf(answer) {
+  return answer.body ?? new ReadableStream({ start: (controller) => controller.close() });
+}
+
+/**
+ * The fields of a server-sent event.
+ * @param {string} text
+ * @returns {Record<string, string | undefined>}
+ */
+function fieldsOf(text) {
+  return Object.fromEntries(text.split("\n").map((line) => /^([^:]*):? ?(.*)$/.exec(line)?.slice(1) ?? []));
+}
+
+/** @param {URL} url @param {Record<string, unknown>} parameters */
+function withQuery(url, parameters) {
+  const result = new URL(url);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined) result.searchParams.set(name, String(value));
+  }
+  return result;
+}
+
+/** @param {string} text */
+function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+// ---- Waiting ----
+
+/** Milliseconds to wait before the next try. Many pages that were refused at once don't come back at once. */
+const backoff = (/** @type {number} */ tries) => Math.min(500 * 2 ** tries, 4_000) * (0.75 + Math.random() / 2);
+
+/** @param {number} millis @param {AbortSignal | null} [signal] */
+function after(millis, signal) {
+  return unlessAborted(new Promise((resolve) => setTimeout(resolve, millis)), signal);
+}
+
+const isHidden = () => globalThis.document?.visibilityState === "hidden";
+
+/** @param {EventTarget | undefined} target @param {string[]} names @param {AbortSignal} [signal] */
+function happens(target, names, signal) {
+  const over = new AbortController();
+  const event = new Promise((resolve) => {
+    for (const name of names) target?.addEventListener(name, resolve, { signal: over.signal, passive: true });
+  });
+  return unlessAborted(event, signal).finally(() => over.abort());
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | null} [signal]
+ * @returns {Promise<T>}
+ */
+async function unlessAborted(promise, signal) {
+  if (!signal) return promise;
+  const over = new AbortController();
+  const aborted = new Promise((_, reject) => {
+    const end = () => reject(signal.reason);
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { signal: over.signal });
+  });
+  return /** @type {Promise<T>} */ (Promise.race([promise, aborted])).finally(() => over.abort());
+}
+
+/** @param {AbortSignal | null | undefined} one @param {AbortSignal} other */
+function either(one, other) {
+  return one ? AbortSignal.any([one, other]) : other;
+}
+
+// ---- Files ----
+
+/** @param {Blob} file */
+function nameOf(file) {
+  return "name" in file ? String(file.name) : "";
+}
+
+/**
+ * The address of an unfinished upload, kept for when the page was closed. Where nothing can be kept, uploads still go on
+ * as long as the page is open.
+ * @param {Blob} file @param {unknown[]} place
+ */
+function memoryOf(file, place) {
+  const key = `sounding:${JSON.stringify([...place, file.size, "lastModified" in file && file.lastModified])}`;
+  const use = (/** @type {(storage: Storage) => string | null | void} */ how) => {
+    try {
+      return "lastModified" in file ? how(localStorage) : null;
+    } catch {
+      return null;
+    }
+  };
+  return {
+    get: () => use((it) => it.getItem(key)),
+    set: (/** @type {string} */ address) => use((it) => it.setItem(key, address)),
+    clear: () => use((it) => it.removeItem(key)),
+  };
+}
+
+/**
+ * The fields of each line, as RFC 4180 has them.
+ * @param {string} text
+ */
+function table(text) {
+  const first = text.slice(0, text.search(/[\r\n]|$/));
+  const [separator] = [",", ";", "\t"].sort((a, b) => first.split(b).length - first.split(a).length);
+  const field = new RegExp(`(?:"([^"]*(?:""[^"]*)*)"|([^${separator}\r\n]*))(${separator}|\r?\n|\r|$)`, "y");
+  /** @type {string[][]} */
+  const rows = [];
+  /** @type {string[]} */
+  let row = [];
+  while (field.lastIndex < text.length) {
+    const [, quoted, plain, end] = field.exec(text) ?? [];
+    if (end === undefined) throw new SoundingError("This is no table: a quotation mark stands where none can.");
+    row.push(quoted?.replaceAll('""', '"') ?? plain);
+    if (end === separator) continue;
+    if (row.length > 1 || row[0]) rows.push(row);
+    row = [];
+  }
+  // The last field of all is empty.
+  if (row.length) rows.push(row);
+  return rows;
+}
