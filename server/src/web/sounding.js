@@ -620,26 +620,23 @@ function memoryOf(file, place) {
 }
 
 /**
- * The fields of each line, as RFC 4180 has them.
+ * The fields of each line, as RFC 4180 has them; a quotation mark where none can be is one like other characters.
  * @param {string} text
  */
 function table(text) {
-  const first = text.slice(0, text.search(/[\r\n]|$/));
+  const first = text.slice(0, text.search(/[\r\n]|$/)).replace(/"[^"]*"/g, "");
   const [separator] = [",", ";", "\t"].sort((a, b) => first.split(b).length - first.split(a).length);
-  const field = new RegExp(`(?:"([^"]*(?:""[^"]*)*)"|([^${separator}\r\n]*))(${separator}|\r?\n|\r|$)`, "y");
+  const field = new RegExp(`(?:"([^"]*(?:""[^"]*)*)"|([^${separator}\r\n]*))(${separator}|\r?\n|\r|$)`, "gy");
   /** @type {string[][]} */
   const rows = [];
   /** @type {string[]} */
   let row = [];
-  while (field.lastIndex < text.length) {
-    const [, quoted, plain, end] = field.exec(text) ?? [];
-    if (end === undefined) throw new SoundingError("This is no table: a quotation mark stands where none can.");
+  for (const [, quoted, plain, end] of text.matchAll(field)) {
     row.push(quoted?.replaceAll('""', '"') ?? plain);
     if (end === separator) continue;
+    // Lines with nothing in them, and what is behind the last.
     if (row.length > 1 || row[0]) rows.push(row);
     row = [];
   }
-  // The last field of all is empty.
-  if (row.length) rows.push(row);
   return rows;
 }

@@ -15,6 +15,8 @@ use crate::support::{KEY, TestServer, pattern, write};
 pub const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients");
 /// The scripts in other languages.
 pub const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+/// The browser.
+pub const CHROMIUM: &str = "/usr/bin/chromium";
 /// Seconds after which a client is ended, and its test fails.
 const PATIENCE: &str = "60";
 /// The same for the browser, which has a long script to follow.
@@ -122,7 +124,7 @@ impl Client {
         output.stdout
     }
 
-    fn text(self) -> String {
+    pub fn text(self) -> String {
         String::from_utf8(self.run()).unwrap()
     }
 }
@@ -504,13 +506,12 @@ fn browser(chapter: &str) {
         Path::new(INSTALLED).join("node_modules").exists(),
         "no playwright-core: run .ci/setup.sh"
     );
-    let chromium = "/usr/bin/chromium";
-    assert!(Path::new(chromium).exists(), "`{chromium}` is not installed: run .ci/setup.sh");
+    assert!(Path::new(CHROMIUM).exists(), "`{CHROMIUM}` is not installed: run .ci/setup.sh");
     let base = format!("http://{}", server.address);
     let folder = server.folder.path().to_str().unwrap();
     let began = SystemTime::now();
     let said = Client::node("browser.mjs", BROWSERS_PATIENCE)
-        .args([INSTALLED, chromium, &base, KEY, folder, chapter])
+        .args([INSTALLED, CHROMIUM, &base, KEY, folder, chapter])
         .text();
     println!("{said}{chapter}: {:?}", began.elapsed().unwrap());
     assert!(said.contains(&format!("{chapter}: done")), "{said}");

@@ -4,11 +4,15 @@
 use std::fs;
 use std::path::Path;
 
-use crate::clients::{Client, INSTALLED, SCRIPTS};
+use crate::clients::{CHROMIUM, Client, INSTALLED, SCRIPTS};
 use crate::support::TestServer;
 
 /// Seconds after which a script is ended, and its test fails.
-const PATIENCE: &str = "60";
+const PATIENCE: &str = "150";
+/// The same for the long one.
+const LONG_PATIENCE: &str = "600";
+/// Where the sources lie.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 const SERVED: [(&str, &str); 2] = [
     ("/sounding.js", "text/javascript; charset=utf-8"),
@@ -52,4 +56,39 @@ fn the_modules_types_are_true() {
     let compiler = format!("{INSTALLED}/node_modules/typescript/lib/tsc.js");
     assert!(Path::new(&compiler).exists(), "no typescript: run .ci/setup.sh");
     Client::node_program(&compiler, PATIENCE).args(["--project".as_ref(), folder.path()]).run();
+}
+
+/// The script prints what it did, and `done` at its end.
+fn chromium(chapter: &str, patience: &str) {
+    assert!(
+        Path::new(INSTALLED).join("node_modules").exists(),
+        "no playwright-core: run .ci/setup.sh"
+    );
+    assert!(Path::new(CHROMIUM).exists(), "`{CHROMIUM}` is not installed: run .ci/setup.sh");
+    let program = env!("CARGO_BIN_EXE_sounding-server");
+    let said = Client::node("web.mjs", patience)
+        .args([INSTALLED, CHROMIUM, program, ROOT, chapter])
+        .text();
+    println!("{said}");
+    assert!(said.contains(&format!("{chapter}: done")), "{said}");
+}
+
+#[test]
+fn the_module_does_what_its_types_say() {
+    chromium("calls", PATIENCE);
+}
+
+#[test]
+fn no_call_fails_in_fifty_rounds_of_sleep_and_nothing_is_told_twice() {
+    chromium("rounds", LONG_PATIENCE);
+}
+
+#[test]
+fn a_page_wakes_the_server_once_and_only_when_somebody_looks() {
+    chromium("attention", PATIENCE);
+}
+
+#[test]
+fn the_example_shows_the_run_that_has_just_arrived() {
+    chromium("example", PATIENCE);
 }

@@ -1,0 +1,1 @@
+../../server/src/web/sounding.js
