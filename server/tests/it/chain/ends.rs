@@ -71,17 +71,22 @@ fn the_clients_address_is_what_flys_proxy_says_and_nobody_else() {
 }
 
 #[test]
-fn told_to_stop_it_lets_a_download_finish_and_ends_with_0() {
+fn told_to_stop_it_lets_a_download_finish_and_no_stream_hold_it_up() {
     in_chain(&[], |chain| {
         chain.wait_until_ready();
         let content = pattern(64 << 20);
         chain.put("big.bin", &content);
         let mut connection = chain.patient();
         connection.send("GET", "/files/big.bin", &[("Authorization", KEY)]);
+        let mut events = chain.patient();
+        events.send("GET", "/events", &[("Authorization", KEY)]);
+        assert_eq!(events.receive_head().status, 200);
         let mut got = vec![0; 1000];
         assert_eq!(connection.receive_head().status, 200);
         connection.stream.read_exact(&mut got).unwrap();
         chain.stop();
+        // An open stream holds nothing up: it is told, and ends.
+        assert!(events.receive_rest().contains("event: sleep"));
         wait_for("the server to hear of it", || chain.log().contains("stopping: ").then_some(()));
         connection.stream.read_to_end(&mut got).unwrap();
         assert!(got == content, "{} bytes came", got.len());
