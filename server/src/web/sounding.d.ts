@@ -25,7 +25,10 @@ export interface Server {
   /** Where a file is: for a `URL` that is passed on, or for a reader that sends its own requests with a key of its own. */
   url(path: Path): URL;
 
-  /** A file, or a part of it; resolves when its content begins to come. Rejects where the answer is no success. */
+  /**
+   * A file, or a part of it; resolves when its content begins to come, and rejects where the answer is no success. Where
+   * the line may break in the midst of it, take the calls below: they have all of it, or ask again.
+   */
   fetch(path: Path, options?: FetchOptions): Promise<Response>;
 
   /** A file's bytes, or a part of them, as they lie on the volume. */
@@ -50,13 +53,13 @@ export interface Server {
   entries(folder?: Path, options?: ListOptions): AsyncGenerator<Entry, void, undefined>;
 
   /**
-   * Tells what changes on the volume, until `signal` ends it; rejects where it can't go on, as when the key was taken away.
+   * Tells what changes on the volume; rejects where it can't go on, as when the key was taken away.
    *
    * The first that is told is `fresh`, unless `since` was given: list what is there then. After that each change is told
    * once, however often the server sleeps or the line breaks; where that can't be had, `fresh` is told again.
    *
    * It keeps no machine awake. It is silent while its tab is hidden and when the server has gone to sleep, goes on when
-   * somebody looks or uses the page or when another call has woken the server, and then tells what was missed.
+   * somebody looks or uses the page or when another call has woken the server, and then tells what was missed. Resolves when `signal` has ended it.
    */
   changes(tell: (change: Change | Fresh, cursor: string) => void, options?: ChangesOptions): Promise<void>;
 

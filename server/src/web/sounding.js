@@ -11,14 +11,17 @@
 
 /** Milliseconds that an answer may take to begin, and that bytes may take to go up. */
 const PATIENCE = 15_000, UPLOADING = 60_000;
+/**
+ * Milliseconds without a sign of life after which a stream of changes is dead. The server gives one every 15 seconds, but
+ * while it waits for the end of a folder that arrives, a minute at most, it gives none.
+ */
+const SILENCE = 75_000;
 /** Milliseconds after which waking is given up. */
 const BUDGET = 60_000;
 /** Milliseconds after which waking is worth saying. */
 const LONG = 1_000;
 /** An answer this long ago says nothing any more: the server is woken before many requests wait for it. */
 const STALE = 60_000;
-/** Milliseconds without a sign of life after which a stream of changes is dead; the server gives one every 15 seconds. */
-const SILENCE = 45_000;
 /** How often in a row something is tried that brings nothing. */
 const TRIES = 5;
 /** Bytes that go up at once: as many as take a second or so. Gateways can repeat 10 MB when they meet a sleeping server. */
@@ -79,7 +82,8 @@ class Server {
   }
 
   async #rouse() {
-    const end = Date.now() + BUDGET;
+    // By a clock that stands still with the computer.
+    const end = performance.now() + BUDGET;
     let isSaid = false, cause;
     const slow = setTimeout(() => {
       isSaid = true;
@@ -90,7 +94,7 @@ class Server {
         let pause = backoff(tries);
         try {
           // With no fields of our own, so that no preflight goes before it.
-          const answer = await attempt(this.#at("health"), { cache: "no-store" }, Math.min(PATIENCE, end - Date.now()));
+          const answer = await attempt(this.#at("health"), { cache: "no-store" }, Math.min(PATIENCE, end - performance.now()));
           await answer.body?.cancel();
           if (answer.ok) {
             this.#heard = Date.now();
@@ -103,7 +107,7 @@ class Server {
           if (!isBreak(error)) throw error;
           cause = error;
         }
-        if (Date.now() + pause >= end) throw new UnreachableError("The server did not wake up. Is its address right, and are you online?", { cause });
+        if (performance.now() + pause >= end) throw new UnreachableError("The server did not wake up. Is its address right, and are you online?", { cause });
         await after(pause);
       }
     } finally {
@@ -118,16 +122,17 @@ class Server {
    * @param {URL} url
    * @param {RequestInit} init
    * @param {(answer: Response) => T | Promise<T>} read
+   * @param {number} [patience]
    * @returns {Promise<T>}
    */
-  async #ask(url, init, read) {
+  async #ask(url, init, read, patience) {
     const request = this.#withKey(init);
     for (let tries = 1; ; tries++) {
       if (this.#isStale()) await this.#awake(init.signal);
       /** @type {unknown} */
       let trouble;
       try {
-        const answer = await attempt(url, request);
+        const answer = await attempt(url, request, patience);
         if (!GATEWAY.includes(answer.status)) {
           this.#heard = Date.now();
           return await read(await good(answer));
@@ -318,8 +323,8 @@ class Server {
       /** @type {Record<string, string>} */
       const headers = place.cursor === undefined ? {} : { "Last-Event-ID": place.cursor };
       const request = { headers, signal: either(signal, stop.signal) };
-      const answer = await this.#ask(place.url, request, (it) => it);
-      const reader = contentOf(answer).pipeThrough(new TextDecoderStream()).getReader();
+      const answer = await this.#ask(place.url, request, (it) => it, SILENCE);
+      const reader = /** @type {ReadableStream} */ (answer.body).pipeThrough(new TextDecoderStream()).getReader();
       for (let text = ""; ;) {
         clearTimeout(silence);
         silence = setTimeout(() => stop.abort("break"), SILENCE);
@@ -337,6 +342,8 @@ class Server {
           }
           if (event === "sleep") return "sleep";
         }
+        // Browsers don't always say so.
+        if (isHidden()) return "hidden";
       }
     } catch (error) {
       if (signal?.aborted) throw error;
@@ -518,11 +525,6 @@ function retryAfter(answer) {
 async function pageOf(answer) {
   const [, next] = /<([^>]*)>; rel="next"/.exec(answer.headers.get("Link") ?? "") ?? [];
   return { rows: await answer.json(), next };
-}
-
-/** @param {Response} answer */
-function contentOf(answer) {
-  return answer.body ?? new ReadableStream({ start: (controller) => controller.close() });
 }
 
 /**
