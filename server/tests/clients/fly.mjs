@@ -27,8 +27,10 @@ export class Fly {
   /** How often the machine was started, and with what status it ended. */
   starts = 0;
   ends = [];
-  /** What came, as `METHOD path`; how many were held, refused with 502, and cut off. */
+  /** What came, as `METHOD path`, and the bytes of the longest body. */
   requests = [];
+  longest = 0;
+  /** How many requests were held, refused with 502, cut off by the proxy, and broken off by the machine. */
   counts = { held: 0, refused: 0, cut: 0, broken: 0 };
   /** How likely a request that has to wait gets 502 instead, and a PATCH is cut off half-way. */
   refuses = 0;
@@ -114,6 +116,7 @@ export class Fly {
     response.on('error', () => {});
     if (this.out) return this.#refuse(response, this.out);
     const length = Number(request.headers['content-length'] ?? 0);
+    this.longest = Math.max(this.longest, length);
     for (let tries = 0; tries < 90 && !response.destroyed; tries++) {
       const waits = !(await this.#isUp());
       if (waits) this.counts.held += 1;

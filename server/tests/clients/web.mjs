@@ -224,6 +224,8 @@ async function calls(context) {
   step('what is refused, and in which words; no key goes to another server');
 
   await uploads(page, hash);
+  // So many a proxy can send again.
+  assert.ok(edge.longest > 200_000 && edge.longest < 10_000_000, String(edge.longest));
   const imported = await page.evaluate(async (base) => {
     const { connect } = await import(`${base}/sounding.js`);
     return connect(base).text('public/open.txt');
@@ -256,7 +258,9 @@ async function uploads(page, hash) {
   assert.equal((await upload(4, 20, '', { path: 'new/plain', exists: 'replace' })).path, '/files/new/plain');
   assert.equal((await upload(5, 0, 'empty', {})).path, '/files/empty');
   assert.equal(hash('empty'), sha(''));
-  step('uploads, and what becomes of a name that is taken');
+  await upload(6, 40_000_000, 'large.bin', {});
+  assert.equal(hash('large.bin'), sha(bytesOf(6, 40_000_000)));
+  step('uploads in pieces, and what becomes of a name that is taken');
 }
 
 // ---- Rounds of sleep and wake ----
