@@ -16,7 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::wake::Wake;
 
 /// The router's patterns. What is missing here counts as [`OTHER`].
-const ROUTES: [&str; 16] = [
+const ROUTES: [&str; 17] = [
     OTHER,
     "/",
     "/files",
@@ -33,6 +33,7 @@ const ROUTES: [&str; 16] = [
     "/health",
     "/openapi.json",
     "/sounding.js",
+    "/sounding.d.ts",
 ];
 /// Whatever leads nowhere.
 const OTHER: &str = "other";

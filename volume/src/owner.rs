@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::io::Errno;
 
 use crate::layout::{LOST_AND_FOUND, SERVICE_FOLDER};
 use crate::tree::Tell;
@@ -27,11 +28,13 @@ pub struct Owner {
 /// Whom the service runs as on a volume: the owner of its folder there, or of the volume itself. None where that is
 /// root, and where there is nothing yet. Makes nothing.
 pub fn of_service(volume: &Path) -> Option<Owner> {
-    let owner = |path: &Path| {
-        let stat = rustix::fs::stat(path).ok()?;
+    let owner = |stat: Result<Stat, Errno>| {
+        let stat = stat.ok()?;
         (stat.st_uid != 0).then_some(Owner { user: stat.st_uid, group: stat.st_gid })
     };
-    owner(&volume.join(SERVICE_FOLDER)).or_else(|| owner(volume))
+    // A link in the folder's place leads root to nobody else.
+    owner(rustix::fs::lstat(volume.join(SERVICE_FOLDER)))
+        .or_else(|| owner(rustix::fs::stat(volume)))
 }
 
 /// What shall be done with what belongs to somebody else.

@@ -67,6 +67,8 @@ fn links_out_of_the_volume_lead_nowhere() {
     both_ways(|place| {
         place.put("run/file.txt", "hello");
         place.put(".sounding/auth-keys.csv", CANARY);
+        // A keys file has no path by its own name, so another one lies beside it.
+        place.put(".sounding/canary.txt", CANARY);
         place.put(".env", CANARY);
         let outside = place.outside("").to_str().unwrap().to_owned();
         let inside = place.path("run/file.txt").to_str().unwrap().to_owned();
@@ -91,7 +93,7 @@ fn links_out_of_the_volume_lead_nowhere() {
         for (number, target) in targets.iter().enumerate() {
             let at = format!("run/link-{number}");
             place.link(target, &at);
-            for path in [at.clone(), format!("{at}/canary.txt"), format!("{at}/auth-keys.csv")] {
+            for path in [at.clone(), format!("{at}/canary.txt")] {
                 let found = place.find(&path);
                 assert!(
                     matches!(found, Err(FindError::Missing { .. })),

@@ -167,7 +167,7 @@ fn a_link_takes_no_upload_out_of_the_volume_nor_where_the_caller_may_not_write()
             std::os::unix::fs::symlink(target, path(name)).unwrap();
         }
         std::os::unix::fs::symlink("../outside/canary.txt", path("canary.txt")).unwrap();
-        for to in ["out/a", "dangling/a", "hidden/auth-keys.csv", "out/new/a"] {
+        for to in ["out/a", "dangling/a", "hidden/key-use.json", "out/new/a"] {
             publish(to, &anywhere).unwrap_err();
         }
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
