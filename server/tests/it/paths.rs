@@ -174,6 +174,7 @@ const ATTACKS: &[&str] = &[
     "run/upper/canary.txt",
     "run/to-hidden",
     "run/to-service/auth-keys.csv",
+    "run/to-service/journal.sqlite",
     "run/to-service/",
     "run/environ",
     "run/root/etc/passwd",
