@@ -23,6 +23,9 @@ pub const KEY_USE_FILE: &str = "key-use.json";
 /// How the console is liked to look, in the service's folder.
 pub const CONSOLE_FILE: &str = "console.json";
 
+/// Until when an operator wants the service awake, in the service's folder.
+pub const KEEP_AWAKE_FILE: &str = "keep-awake.json";
+
 /// What is on its way in, in the service's folder, until one rename makes it visible.
 pub const STAGING_FOLDER: &str = "staging";
 
@@ -99,6 +102,7 @@ mod tests {
         let journal = format!("{SERVICE_FOLDER}/{JOURNAL_FILE}");
         let key_use = format!("{SERVICE_FOLDER}/{KEY_USE_FILE}");
         let console = format!("{SERVICE_FOLDER}/{CONSOLE_FILE}");
+        let keep_awake = format!("{SERVICE_FOLDER}/{KEEP_AWAKE_FILE}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
         let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
         let names = [
@@ -116,6 +120,7 @@ mod tests {
             BROKEN_JOURNAL_FILE,
             &key_use,
             &console,
+            &keep_awake,
             &trashed,
             &info,
             TRASH_INFO_SUFFIX,

@@ -12,10 +12,12 @@
 //! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
 //! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it;
 //! [`old_keys`] come from the server that this one replaces, and [`owner`] is whom all of it belongs to;
-//! [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look.
+//! [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look, and [`Volume::keep_awake`] until when
+//! an operator wants the service awake.
 
 pub mod console_look;
 pub mod journal;
+mod keep_awake;
 pub mod key_file;
 pub mod key_sheet;
 pub mod key_use;

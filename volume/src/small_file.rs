@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::layout::{NEW_SUFFIX, SERVICE_FOLDER};
@@ -21,6 +21,15 @@ pub(crate) fn read(volume: &Volume, name: &str, largest: u64) -> io::Result<Opti
     let mut text = Vec::new();
     file.take(largest).read_to_end(&mut text)?;
     Ok(Some(text))
+}
+
+/// Removes it, if it is there.
+pub(crate) fn remove(volume: &Volume, name: &str) -> io::Result<()> {
+    let place = format!("{SERVICE_FOLDER}/{name}");
+    match rustix::fs::unlinkat(volume.root(), place, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Puts a text in its place, for the owner alone.
