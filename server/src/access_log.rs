@@ -20,6 +20,7 @@ use crate::activity::{Activity, Ended, Open};
 use crate::auth::Peer;
 use crate::problem::{Cause, KeptOut};
 use crate::visit::without_key;
+use crate::wake;
 
 /// What the log says, as nginx does, when the client went away before there was an answer.
 const CLIENT_GONE: u16 = 499;
@@ -58,6 +59,7 @@ pub async fn log(
     let client = peer.client(request.headers());
     let pattern = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let open = activity.begin(&method, &path, pattern, client, user.clone());
+    wake::came(&activity, &open, (&method, &path, client), request.headers());
     if !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) {
         open.expect(length(request.headers()), None);
         let (activity, open) = (Arc::clone(&activity), Arc::clone(&open));
@@ -141,7 +143,7 @@ impl Drop for Line {
 }
 
 /// A stranger's text in one line of the log.
-struct Escaped<'a>(&'a str);
+pub struct Escaped<'a>(pub &'a str);
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

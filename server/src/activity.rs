@@ -181,8 +181,16 @@ struct Console {
     number: u32,
     since: Timestamp,
     asked: Instant,
-    /// When a key was last pressed in it, where it says so.
-    touched: Option<Instant>,
+    presence: Presence,
+}
+
+/// What a console says of whoever sits at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// When a key was last pressed in it.
+    pub touched: Option<Instant>,
+    /// The number of the terminal that it draws on, which is no sign of anybody: it draws by itself.
+    pub terminal: Option<u32>,
 }
 
 impl Default for Activity {
@@ -355,8 +363,8 @@ impl Activity {
         self.key_uses_changed.swap(false, Relaxed).then(|| self.key_uses())
     }
 
-    /// A console asks: it is there. It may say for how long nobody has pressed a key in it. Returns its number.
-    pub fn console(&self, id: &str, untouched: Option<Duration>) -> u32 {
+    /// A console asks: it is there. It may say who sits at it. Returns its number.
+    pub fn console(&self, id: &str, presence: Option<Presence>) -> u32 {
         let mut consoles = lock(&self.consoles);
         consoles.retain(|_, it| it.asked.elapsed() < CONSOLE_STAYS);
         let free = (1..=u32::MAX).find(|it| consoles.values().all(|other| other.number != *it));
@@ -365,13 +373,11 @@ impl Activity {
             number: free.unwrap_or(1),
             since: Timestamp::now(),
             asked: now,
-            touched: None,
+            presence: Presence::default(),
         };
         let console = consoles.entry(id.to_owned()).or_insert(fresh);
         console.asked = now;
-        if let Some(untouched) = untouched {
-            console.touched = now.checked_sub(untouched);
-        }
+        console.presence = presence.unwrap_or(console.presence);
         console.number
     }
 
@@ -391,11 +397,11 @@ impl Activity {
         consoles
     }
 
-    /// When a key was last pressed in each of them, where they said so.
-    pub fn touched(&self) -> Vec<Instant> {
+    /// Who sits at them.
+    pub fn presences(&self) -> Vec<Presence> {
         let consoles = lock(&self.consoles);
         let open = consoles.values().filter(|it| it.asked.elapsed() < CONSOLE_STAYS);
-        open.filter_map(|it| it.touched).collect()
+        open.map(|it| it.presence).collect()
     }
 
     /// The free space was looked at. Returns bytes that are filled each second, as far back as is known.
@@ -471,6 +477,11 @@ impl Activity {
     /// When it began to serve, by the clock that nobody sets.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Whether there has been any request.
+    pub fn has_begun(&self) -> bool {
+        lock(&self.requests).next > 0
     }
 
     /// How long it has been serving.
@@ -582,6 +593,11 @@ impl Open {
         if let Some(range) = range {
             *lock(&self.range) = Some(range.to_owned());
         }
+    }
+
+    /// Whether it is the first of all.
+    pub fn is_first(&self) -> bool {
+        self.number == 0
     }
 
     /// How long it has been under way.

@@ -6,23 +6,23 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::transfers::transfer::{Direction, Transfer};
 use axum::extract::{RawQuery, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use volume::journal::{Change, ChangeKind, Journal};
 use volume::key_use::KeyUses;
 use volume::{RelPath, names};
 
 mod transfers;
 
-use crate::activity::{ConsoleNow, Figures, OpenNow, Recent};
+use crate::activity::{ConsoleNow, Figures, OpenNow, Presence, Recent};
 use crate::app::App;
-use crate::idle;
+use crate::idle::{self, LONGEST_KEPT};
 use crate::listener::{Listen, ListenError, Listener};
 use crate::problem::Problem;
 use crate::query;
@@ -72,6 +72,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/service", get(service))
         .route("/activity", get(activity).delete(end))
+        .route("/awake", get(why_awake).put(keep_awake).delete(keep_awake_no_more))
         .route("/keys", get(keys))
         .route("/transfers", get(transfers::list).post(transfers::start).delete(transfers::forget))
         .route("/transfers/{number}", get(transfers::get).delete(transfers::cancel))
@@ -115,7 +116,7 @@ struct ActivityNow {
     arrivals: Vec<Arrival>,
     disk: Disk,
     #[serde(flatten)]
-    awake: Awake,
+    sleep: Sleep,
     /// What the operator should know of, in plain words.
     warnings: Vec<String>,
     console: Option<u32>,
@@ -150,7 +151,11 @@ async fn activity(
     };
     // For how many seconds nobody has pressed a key in it.
     let untouched = query::number(query.as_deref(), "untouched")?.map(Duration::from_secs);
-    let console = text("console").map(|it| app.activity.console(&it, untouched));
+    let presence = Presence {
+        touched: untouched.and_then(|it| Instant::now().checked_sub(it)),
+        terminal: query::number(query.as_deref(), "terminal")?,
+    };
+    let console = text("console").map(|it| app.activity.console(&it, Some(presence)));
     let since = text("since").and_then(|it| it.parse().ok()).unwrap_or(0);
     let volume = Arc::clone(&app.volume);
     let looked = tokio::task::spawn_blocking(move || {
@@ -161,7 +166,7 @@ async fn activity(
     let (space, latest) = looked.await.map_err(Problem::internal)?;
     let space = space.map_err(Problem::internal)?;
     let (activity, mut open) = (&app.activity, app.activity.open());
-    let awake = Awake::of(&app);
+    let sleep = Sleep::of(&app);
     open.extend(app.transfers.under_way().iter().map(of_transfer));
     let kept_out = activity.kept_out_warning().map(str::to_owned);
     let trouble =
@@ -174,8 +179,8 @@ async fn activity(
         recent: activity.recent(since),
         arrivals: latest.iter().filter_map(Arrival::of).take(ARRIVALS).collect(),
         disk: Disk { size: space.size, free: space.free, filling: activity.filling(space.free) },
-        awake,
-        warnings: [app.feed.warning(), trouble, kept_out].into_iter().flatten().collect(),
+            sleep,
+            warnings: [app.feed.warning(), trouble, kept_out].into_iter().flatten().collect(),
         console,
         consoles: activity.consoles(),
     }))
@@ -209,30 +214,66 @@ fn of_transfer(transfer: &Transfer) -> OpenNow {
 
 /// Why the service is awake, and for how long.
 #[derive(Serialize)]
-struct Awake {
+struct Sleep {
     /// Why, in plain words.
     awake: Vec<String>,
     /// After how many seconds without need it sleeps; none where it never does by itself.
     idle_exit: Option<u64>,
     /// When it will sleep, if nothing comes between; none where that is not known yet.
     sleeps_at: Option<Timestamp>,
+    /// Until when an operator wants it awake.
+    kept_until: Option<Timestamp>,
 }
 
-impl Awake {
-    fn of(app: &App) -> Awake {
+impl Sleep {
+    fn of(app: &App) -> Sleep {
         let verdict = app.idle.verdict(app);
-        Awake {
+        Sleep {
             awake: verdict.reasons.iter().map(ToString::to_string).collect(),
             idle_exit: app.idle.length().map(|it| it.as_secs()),
             sleeps_at: verdict.sleeps_at.map(idle::timestamp),
+            kept_until: app.idle.kept_until(),
         }
     }
+}
+
+/// How long an operator wants the service awake.
+#[derive(Deserialize)]
+struct Keep {
+    seconds: u64,
+}
+
+/// It is to stay awake for a while, counted from now.
+async fn keep_awake(
+    State(app): State<Arc<App>>,
+    Json(keep): Json<Keep>,
+) -> Result<Json<Sleep>, Problem> {
+    let length = Duration::from_secs(keep.seconds).min(LONGEST_KEPT);
+    keep_until(app, Timestamp::now().checked_add(length).ok()).await
+}
+
+/// It need not stay awake any longer.
+async fn keep_awake_no_more(State(app): State<Arc<App>>) -> Result<Json<Sleep>, Problem> {
+    keep_until(app, None).await
+}
+
+async fn keep_until(app: Arc<App>, until: Option<Timestamp>) -> Result<Json<Sleep>, Problem> {
+    app.idle.keep(until);
+    let (volume, until) = (Arc::clone(&app.volume), app.idle.kept_until());
+    let kept = tokio::task::spawn_blocking(move || volume.set_keep_awake(until)).await;
+    kept.map_err(Problem::internal)?.map_err(Problem::internal)?;
+    Ok(Json(Sleep::of(&app)))
+}
+
+async fn why_awake(State(app): State<Arc<App>>) -> Json<Sleep> {
+    Json(Sleep::of(&app))
 }
 
 /// A console says good-bye.
 async fn end(State(app): State<Arc<App>>, RawQuery(query): RawQuery) {
     if let Some(id) = query::value(query.as_deref(), "console") {
         app.activity.console_ends(&String::from_utf8_lossy(&id));
+        app.idle.look_again();
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", env = "SOUNDING_IDLE_EXIT", value_parser = clap::value_parser!(u32).range(1..))]
     idle_exit: Option<u32>,
 
-    /// How long a minute is to the other times that idle exit goes by, in milliseconds. For tests.
+    /// How long a minute is to all other times that idle exit goes by, in milliseconds. For tests.
     #[arg(long, env = "SOUNDING_IDLE_MINUTE", hide = true, default_value_t = 60_000)]
     idle_minute: u32,
 

@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::wake::Wake;
+use crate::launch::Launch;
 
 /// The router's patterns. What is missing here counts as [`OTHER`].
 const ROUTES: [&str; 17] = [
@@ -61,7 +61,7 @@ pub struct Counted {
     uploads: Family<Route, Counter>,
     resumed: Counter,
     /// How long the start took.
-    pub wake: Wake,
+    pub launch: Launch,
 }
 
 /// What is counted of the requests of one route.
@@ -117,7 +117,7 @@ impl Default for Counted {
             routes,
             uploads: Family::default(),
             resumed: Counter::default(),
-            wake: Wake::default(),
+            launch: Launch::default(),
         };
         for kind in ["whole", "single", "multi", "unsatisfiable"] {
             drop(counted.ranges.get_or_create(&[("kind", kind)]));
@@ -146,7 +146,7 @@ impl Counted {
 
     /// An answer begins: which part of a file it is, if it is one.
     pub fn answered(&self, method: &Method, status: StatusCode, headers: &HeaderMap) {
-        self.wake.answers();
+        self.launch.answers();
         if let Some(kind) = range_kind(method, status, headers) {
             self.ranges.get_or_create(&[("kind", kind)]).inc();
         }

@@ -29,6 +29,8 @@ use row::Row;
 
 /// Changes read from the journal at a time.
 const BATCH: usize = 1000;
+/// How long it may take to close the journal.
+const CLOSING: Duration = Duration::from_secs(3);
 
 /// The journal, and word of what comes into it.
 #[derive(Debug)]
@@ -90,6 +92,18 @@ impl Feed {
         };
         let observer = Observer::start(Arc::clone(&self.volume), tell);
         *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+    }
+
+    /// Observes no more, and closes the journal: what stands beside it is written into it.
+    pub async fn close(&self) {
+        let observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let journal = self.journal.lock().await.take();
+        let closed = tokio::task::spawn_blocking(move || drop((observer, journal)));
+        if tokio::time::timeout(CLOSING, closed).await.is_err() {
+            tracing::warn!(
+                "the journal was not closed in time; the next start finds what is missing"
+            );
+        }
     }
 
     /// What is amiss with it, for the operator.

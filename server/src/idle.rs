@@ -22,10 +22,8 @@ use rules::Signals;
 pub use rules::{Reason, Rules, Verdict};
 use sessions::Sessions;
 
-/// How long it dozes before it sleeps.
-const DOZE: Duration = Duration::from_secs(1);
-/// How long an operator may want it awake, in minutes.
-pub const LONGEST_KEPT: u32 = 12 * 60;
+/// How long an operator may want it awake.
+pub const LONGEST_KEPT: Duration = Duration::from_hours(12);
 /// The rules' own times, in minutes.
 const UNWANTED: u32 = 2;
 const CONSOLE: u32 = 30;
@@ -73,6 +71,7 @@ impl Rules {
             console: minute * CONSOLE,
             session: minute * SESSION,
             waiting: minute * WAITING,
+            doze: minute / 60,
         }
     }
 }
@@ -98,10 +97,37 @@ impl Idle {
         // Without a sleep to come, only what is under way is of interest.
         let rules =
             self.rules.unwrap_or_else(|| Rules::new(Duration::ZERO, Duration::from_mins(1)));
-        let verdict = self.look(&rules, app, &mut self.known());
+        let verdict = Idle::look(&rules, app, &mut self.known());
         match self.rules {
             Some(_) => verdict,
             None => Verdict { sleeps_at: None, ..verdict },
+        }
+    }
+
+    /// Until when an operator wants it awake.
+    pub fn kept_until(&self) -> Option<Timestamp> {
+        self.known().kept_until.filter(|it| *it > Timestamp::now())
+    }
+
+    /// An operator wants it awake until then, or no more than any other time. It is never for longer than
+    /// [`LONGEST_KEPT`].
+    pub fn keep(&self, until: Option<Timestamp>) {
+        let longest = Timestamp::now().checked_add(LONGEST_KEPT).unwrap_or(Timestamp::MAX);
+        self.known().kept_until = until.map(|it| it.min(longest));
+        self.look_again();
+    }
+
+    /// A deadline may come sooner than was thought.
+    pub fn look_again(&self) {
+        self.known().is_sooner = true;
+        self.sooner.notify_all();
+    }
+
+    /// Somebody begins to wait for changes. If it dozes, but was needed since then, they need not be let go again.
+    pub fn rouse(&self, app: &App) {
+        let is_dozing = *self.phase.borrow() == Phase::Dozing;
+        if is_dozing && !self.verdict(app).is_due(Instant::now()) {
+            self.enter(Phase::Awake);
         }
     }
 
@@ -114,6 +140,11 @@ impl Idle {
             .await
             .map(drop)
             .unwrap_or_default();
+    }
+
+    /// Whether it is time to lie down.
+    pub fn is_asleep(&self) -> bool {
+        *self.phase.borrow() == Phase::Bedtime
     }
 
     /// Starts the clock, where it sleeps at all.
@@ -129,8 +160,12 @@ impl Idle {
         loop {
             self.wait_until_due(rules, app);
             self.enter(Phase::Dozing);
-            drop(self.wait(self.known(), DOZE));
-            if self.look(rules, app, &mut self.known()).is_due(Instant::now()) {
+            let dozes = |_: &mut Known| *self.phase.borrow() == Phase::Dozing;
+            let known = self.sooner.wait_timeout_while(self.known(), rules.doze, dozes);
+            let (mut known, is_over) = known.unwrap_or_else(PoisonError::into_inner);
+            let is_due = Idle::look(rules, app, &mut known).is_due(Instant::now());
+            drop(known);
+            if is_over.timed_out() && is_due {
                 self.lie_down();
             }
             self.enter(Phase::Awake);
@@ -140,7 +175,7 @@ impl Idle {
     fn wait_until_due(&self, rules: &Rules, app: &App) {
         let mut known = self.known();
         loop {
-            let verdict = self.look(rules, app, &mut known);
+            let verdict = Idle::look(rules, app, &mut known);
             let now = Instant::now();
             if verdict.is_due(now) {
                 return;
@@ -180,9 +215,11 @@ impl Idle {
         drop(known);
     }
 
-    fn look(&self, rules: &Rules, app: &App, known: &mut Known) -> Verdict {
+    fn look(rules: &Rules, app: &App, known: &mut Known) -> Verdict {
         let now = Instant::now();
         let (work, live) = (app.activity.work(), app.transfers.under_way());
+        let presences = app.activity.presences();
+        let terminals: Vec<u32> = presences.iter().filter_map(|it| it.terminal).collect();
         let (waiting, met): (Vec<_>, Vec<_>) =
             live.iter().partition(|it| waits_for_the_other_side(it));
         let signals = Signals {
@@ -194,8 +231,8 @@ impl Idle {
             transfers: met.len(),
             waiting: waiting.iter().map(|it| instant(it.started, now)).collect(),
             transfer: app.transfers.last_ended(),
-            consoles: app.activity.touched(),
-            sessions: known.sessions.look(now, rules.session),
+            consoles: presences.iter().filter_map(|it| it.touched).collect(),
+            sessions: known.sessions.look(now, rules.session, &terminals),
             session: known.sessions.last_seen(),
             kept_until: known.kept_until.map(|it| instant(it, now)),
         };

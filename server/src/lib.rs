@@ -25,6 +25,7 @@ pub mod guesses;
 pub mod health;
 pub mod hygiene;
 pub mod idle;
+pub mod launch;
 pub mod linger;
 pub mod listener;
 pub mod listing;

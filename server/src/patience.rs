@@ -2,6 +2,7 @@
 //!
 //! A client that takes nothing of an answer for a while is cut off, so that silent ones can't pile up. A slow one
 //! may take as long as it likes, while it takes something. What waits for a request's header is hyper's to limit.
+//! Whoever waits for a client's first word can learn that it has come.
 
 use std::io;
 use std::pin::Pin;
@@ -9,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 /// A stream whose writes must get on.
@@ -18,12 +20,21 @@ pub struct Patient<S> {
     stall: Duration,
     /// Runs while one does; boxed, so that the stream can move.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Told of the first bytes that come, once.
+    first: Option<oneshot::Sender<()>>,
 }
 
 impl<S> Patient<S> {
     /// Cuts writes off that stand still for so long.
     pub fn new(stream: S, stall: Duration) -> Patient<S> {
-        Patient { stream, stall, deadline: None }
+        Patient { stream, stall, deadline: None, first: None }
+    }
+
+    /// Done when the first bytes have come; fails when none can come any more.
+    pub fn first(&mut self) -> oneshot::Receiver<()> {
+        let (tell, told) = oneshot::channel();
+        self.first = Some(tell);
+        told
     }
 
     /// The outcome of a write; an error if it has stood still for too long.
@@ -56,7 +67,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before
+            && let Some(first) = self.first.take()
+        {
+            // Nobody may want to know.
+            first.send(()).unwrap_or_default();
+        }
+        poll
     }
 }
 

@@ -15,7 +15,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,8 +53,10 @@ const MOST_FIELDS: usize = 128;
 /// A pause when the system is out of descriptors, in which some connections may end.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
-/// How long those who are connected may take to say what they want, when all others sleep.
-const AT_THE_DOOR: Duration = Duration::from_secs(1);
+/// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
+const FIRST_WORD: Duration = Duration::from_secs(1);
+/// How often those are let in who came while the ones before them were answered. Strangers come without end.
+const LAST_CALLS: u32 = 5;
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,15 +100,18 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     bedtime: impl Bedtime,
 ) -> End {
-    let mut connections = Connections::default();
+    let mut connections = Connections::new(router, patience);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
             () = bedtime.comes() => {
-                connections.finish(AT_THE_DOOR).await;
-                if bedtime.is_here() && !listener.is_waited_at() {
+                let is_asleep = tokio::select! {
+                    is_asleep = connections.lie_down(&listener, &bedtime) => is_asleep,
+                    () = &mut stop => break,
+                };
+                if is_asleep {
                     drop(listener);
                     connections.end(Duration::ZERO).await;
                     return End::Asleep;
@@ -117,13 +121,7 @@ pub async fn serve(
             }
         };
         match accepted {
-            Ok(Accepted::Tcp(stream, address)) => {
-                let peer = Peer { address: Some(address.ip()) };
-                connections.spawn(stream, peer, router.clone(), patience);
-            }
-            Ok(Accepted::Unix(stream)) => {
-                connections.spawn(stream, Peer { address: None }, router.clone(), patience);
-            }
+            Ok(accepted) => connections.take(accepted),
             // One that gave up while it waited is no reason to stop.
             Err(error) if error.raw_os_error().is_none_or(is_of_one_connection) => {}
             Err(error) => {
@@ -137,43 +135,77 @@ pub async fn serve(
 }
 
 /// All that are open.
-#[derive(Default)]
 struct Connections {
-    /// Tells each to finish what it is doing and then to end.
-    graceful: GracefulShutdown,
+    router: Router,
+    patience: Patience,
+    /// Tells those that are open to finish what they are doing and then to end. Those that come later get another one.
+    finish: CancellationToken,
     /// Tells each to end now.
     cut_off: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Connections {
+    fn new(router: Router, patience: Patience) -> Connections {
+        Connections {
+            router,
+            patience,
+            finish: CancellationToken::new(),
+            cut_off: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    fn take(&self, accepted: Accepted) {
+        match accepted {
+            Accepted::Tcp(stream, address) => {
+                self.spawn(stream, Peer { address: Some(address.ip()) });
+            }
+            Accepted::Unix(stream) => self.spawn(stream, Peer { address: None }),
+        }
+    }
+
     /// Lets answers under way go on for a while, then ends them. Says whether all could be finished.
     async fn end(mut self, grace: Duration) -> bool {
-        self.tasks.close();
-        let all = async {
-            self.finish(grace).await;
-            self.tasks.wait().await;
-        };
-        let is_finished = tokio::time::timeout(grace, all).await.is_ok();
+        let is_finished = self.finish(grace).await;
         self.cut_off.cancel();
+        self.tasks.close();
         self.tasks.wait().await;
         is_finished
     }
 
-    /// Tells those that are open to end after what they are doing, and waits for that a while.
-    async fn finish(&mut self, limit: Duration) {
-        let open = std::mem::take(&mut self.graceful);
-        // Those that take longer go on, and still end then.
-        tokio::time::timeout(limit, open.shutdown()).await.unwrap_or_default();
+    /// Tells those that are open to end after what they are doing, and waits for that a while. Those that take longer go
+    /// on, and still end then.
+    async fn finish(&mut self, limit: Duration) -> bool {
+        std::mem::take(&mut self.finish).cancel();
+        self.tasks.close();
+        let is_finished = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
+        self.tasks.reopen();
+        is_finished
     }
 
-    fn spawn(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        peer: Peer,
-        router: Router,
-        patience: Patience,
-    ) {
+    /// Lets nobody in any more but whoever is at the door, and answers all who were let in. Says whether it may sleep.
+    async fn lie_down(&mut self, listener: &Listener, bedtime: &impl Bedtime) -> bool {
+        for call in 0.. {
+            self.finish(FIRST_WORD).await;
+            if !bedtime.is_here() {
+                return false;
+            }
+            if call == LAST_CALLS || !listener.is_waited_at() {
+                break;
+            }
+            // Another process may be faster.
+            while listener.is_waited_at()
+                && let Ok(Ok(accepted)) = tokio::time::timeout(FIRST_WORD, listener.accept()).await
+            {
+                self.take(accepted);
+            }
+        }
+        true
+    }
+
+    fn spawn(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+        let router = self.router.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
@@ -183,16 +215,32 @@ impl Connections {
                 Ok::<_, Infallible>(response)
             }
         });
+        let mut stream = Patient::new(stream, self.patience.stall);
+        let first = stream.first();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(patience.header)
+            .header_read_timeout(self.patience.header)
             .max_buf_size(BUFFER)
             .max_headers(MOST_FIELDS)
-            .serve_connection(TokioIo::new(Patient::new(stream, patience.stall)), service);
-        let connection = self.graceful.watch(connection);
-        let cut_off = self.cut_off.clone();
+            .serve_connection(TokioIo::new(stream), service);
+        let (finish, cut_off) = (self.finish.clone(), self.cut_off.clone());
+        // Told to finish, hyper closes a connection whose first request it has not read yet, though that may be here.
+        let told = async move {
+            finish.cancelled().await;
+            tokio::time::timeout(FIRST_WORD, first).await.map(drop).unwrap_or_default();
+        };
+        let serving = async move {
+            let mut connection = std::pin::pin!(connection);
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => return ended,
+                () = told => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        };
         self.tasks.spawn(async move {
-            let ended = cut_off.run_until_cancelled(connection).await;
+            let ended = cut_off.run_until_cancelled(serving).await;
             if let Some(Err(error)) = ended {
                 tracing::debug!(client = ?peer.address, "a connection ended early: {error}");
             }

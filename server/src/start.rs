@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use transfers::Transfers;
 use volume::key_file::AddKeyError;
 use volume::keys::{PlainKey, Scope};
@@ -24,6 +23,7 @@ use crate::metrics;
 use crate::router::router;
 use crate::serve::{End, Patience, serve};
 use crate::tus;
+use crate::wake;
 
 /// The user of the key that is made where there is none.
 const FIRST_USER: &str = "admin";
@@ -71,7 +71,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     };
     // Nobody may be reading; that is no reason not to serve.
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
-    app.activity.counted.wake.is_ready();
+    app.activity.counted.launch.is_ready();
     app.listening.get_or_init(|| listener.to_string());
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
     app.feed.observe();
@@ -93,8 +93,14 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         let ended = async move { ending.cancelled().await };
         tokio::spawn(async move { serve(it, router, patience, ended, ()).await })
     });
-    let transfers = tokio::spawn(end_transfers(app.transfers.clone(), ending.clone()));
+    let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
+    app.idle.keep(app.volume.keep_awake().unwrap_or_else(|error| {
+        tracing::warn!("could not read .sounding/keep-awake.json: {error}");
+        None
+    }));
     Idle::start(&app).map_err(StartError::Clock)?;
+    let woken = Arc::clone(&app.activity);
+    tokio::spawn(async move { wake::or_not(&woken).await });
     let stop = async {
         stop.received().await;
         ending.cancel();
@@ -103,6 +109,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let end = serve(listener, router, config.patience, stop, &*app).await;
     ending.cancel();
     hygiene::write_key_uses(&app).await;
+    app.feed.close().await;
     if let Err(error) = transfers.await {
         tracing::error!("ending transfers broke off: {error}");
     }
@@ -121,9 +128,14 @@ pub async fn run(config: Config) -> Result<(), StartError> {
 }
 
 /// Transfers can't be finished while the service stops, as downloads can: they end at once, and both sides are told.
-async fn end_transfers(transfers: Transfers, ending: CancellationToken) {
-    ending.cancelled().await;
-    transfers.end("the service was stopped", TRANSFERS_END).await;
+async fn end_transfers(app: Arc<App>) {
+    app.ending.cancelled().await;
+    let why = if app.idle.is_asleep() {
+        "nobody came for two hours, and the service went to sleep"
+    } else {
+        "the service was stopped"
+    };
+    app.transfers.end(why, TRANSFERS_END).await;
 }
 
 /// The admin socket. Where nobody named one, the service does without it if it can't be had: another one may have it.

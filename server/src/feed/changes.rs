@@ -42,6 +42,7 @@ pub async fn answer(
     let limit = query::number(uri.query(), "limit")?.unwrap_or(ROWS).clamp(1, MOST_ROWS);
     let wait = Duration::from_secs(query::number(uri.query(), "wait")?.unwrap_or(0));
     let until = Instant::now() + wait.min(LONGEST_WAIT);
+    app.idle.rouse(&app);
     let mut news = app.feed.last.subscribe();
     let batch = loop {
         news.borrow_and_update();

@@ -31,6 +31,8 @@ const LONGEST_QUIET: Duration = Duration::from_hours(1);
 const RETRY: u32 = 3_000;
 /// and after a quiet end: its page may do so earlier, when somebody looks at it.
 const RETRY_AFTER_QUIET: u32 = 3_600_000;
+/// The same where coming back wakes a machine.
+const RETRY_AFTER_SLEEP: u32 = 86_400_000;
 /// Rows of one turn.
 const ROWS: usize = 1000;
 
@@ -66,6 +68,7 @@ pub async fn answer(
             Duration::from_secs(seconds.ok_or_else(bad)?).min(LONGEST_QUIET)
         }
     };
+    app.idle.rouse(&app);
     let news = app.feed.last.subscribe();
     let quiet_at = Instant::now() + quiet;
     let mut events =
@@ -109,7 +112,7 @@ impl Events {
                 _ = self.news.changed() => continue,
                 () = tokio::time::sleep_until(heartbeat) => None,
                 () = tokio::time::sleep_until(self.quiet_at) => Some(RETRY_AFTER_QUIET),
-                () = self.app.idle.dozes() => Some(RETRY_AFTER_QUIET),
+                () = self.app.idle.dozes() => Some(RETRY_AFTER_SLEEP),
                 () = self.app.ending.cancelled() => Some(RETRY),
             };
             let Some(retry) = end else { return Ok(Bytes::from_static(b":\n\n")) };

@@ -19,6 +19,8 @@ pub struct Rules {
     pub session: Duration,
     /// How long a wormhole transfer may wait for the other side.
     pub waiting: Duration,
+    /// How long it dozes before it sleeps.
+    pub doze: Duration,
 }
 
 /// What is known at a moment.
@@ -102,7 +104,9 @@ impl Rules {
             reasons.into_iter().filter(|it| it.1 > 0).map(|it| it.0).collect();
 
         let start = known.started + if known.is_wanted { self.idle } else { self.unwanted };
-        let recent = [known.request, known.transfer, known.session].into_iter().flatten().max();
+        // One that is still there was forgotten, and not over a moment ago.
+        let session = known.session.filter(|_| known.sessions.is_none());
+        let recent = [known.request, known.transfer, session].into_iter().flatten().max();
         let recent = recent.map(|it| it + self.idle);
         if reasons.is_empty() {
             let last = recent.filter(|it| *it > now).map(|_| Reason::Recent);
@@ -111,7 +115,7 @@ impl Rules {
         let ends = consoles
             .iter()
             .map(|it| *it + self.console)
-            .chain(waiting.iter().map(|it| *it + self.waiting + self.idle))
+            .chain(waiting.iter().map(|it| *it + self.waiting))
             .chain(sessions.map(|(_, used)| used + self.session))
             .chain(kept_until)
             .chain(recent);
@@ -165,7 +169,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, one, more) = match *self {
             Reason::Start => return f.write_str("its start"),
-            Reason::Recent => return f.write_str("the last request"),
+            Reason::Recent => return f.write_str("recent use"),
             Reason::Kept => return f.write_str("an operator's wish"),
             Reason::Downloads(count) => (count, "download", "downloads"),
             Reason::Uploads(count) => (count, "upload", "uploads"),
@@ -174,5 +178,138 @@ impl fmt::Display for Reason {
             Reason::Sessions(count) => (count, "ssh session", "ssh sessions"),
         };
         write!(f, "{count} {}", if count == 1 { one } else { more })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+
+    /// Ten minutes of idle, a start at second 0, and what else is known, in seconds since then.
+    #[derive(Default)]
+    struct Case {
+        now: u64,
+        is_wanted: bool,
+        request: Option<u64>,
+        downloads: usize,
+        uploads: usize,
+        transfers: usize,
+        waiting: Vec<u64>,
+        transfer: Option<u64>,
+        consoles: Vec<u64>,
+        sessions: Option<(usize, u64)>,
+        session: Option<u64>,
+        kept_until: Option<u64>,
+    }
+
+    fn check(case: Case, reasons: &[Reason], sleeps_at: Option<u64>) {
+        let rules = Rules::new(Duration::from_mins(10), Duration::from_mins(1));
+        let started = Instant::now();
+        let at = |second: u64| started + Duration::from_secs(second);
+        let signals = Signals {
+            started,
+            is_wanted: case.is_wanted,
+            request: case.request.map(at),
+            downloads: case.downloads,
+            uploads: case.uploads,
+            transfers: case.transfers,
+            waiting: case.waiting.into_iter().map(at).collect(),
+            transfer: case.transfer.map(at),
+            consoles: case.consoles.into_iter().map(at).collect(),
+            sessions: case.sessions.map(|(count, used)| (count, at(used))),
+            session: case.session.map(at),
+            kept_until: case.kept_until.map(at),
+        };
+        let verdict = rules.weigh(&signals, at(case.now));
+        let told = verdict.sleeps_at.map(|it| it.duration_since(started).as_secs());
+        assert_eq!((verdict.reasons.as_slice(), told), (reasons, sleeps_at), "at {}", case.now);
+        let is_over = sleeps_at.is_some_and(|it| it <= case.now);
+        assert_eq!((verdict.is_due(at(case.now)), reasons.is_empty()), (is_over, is_over));
+    }
+
+    #[test]
+    fn a_start_that_nobody_wanted_is_soon_over() {
+        let start = |now| Case { now, ..Case::default() };
+        check(start(0), &[Reason::Start], Some(2 * MINUTE));
+        check(start(119), &[Reason::Start], Some(2 * MINUTE));
+        check(start(120), &[], Some(2 * MINUTE));
+        // Whoever only follows changes was wanted, and keeps nothing awake.
+        let followed = |now| Case { is_wanted: true, ..start(now) };
+        check(followed(120), &[Reason::Start], Some(10 * MINUTE));
+        check(followed(600), &[], Some(10 * MINUTE));
+    }
+
+    #[test]
+    fn what_ended_leaves_as_long_as_was_asked_for() {
+        let served =
+            |now, end| Case { now, is_wanted: true, request: Some(end), ..Case::default() };
+        check(served(1000, 900), &[Reason::Recent], Some(1500));
+        check(served(1499, 900), &[Reason::Recent], Some(1500));
+        check(served(1500, 900), &[], Some(1500));
+        check(Case { transfer: Some(1200), ..served(1500, 900) }, &[Reason::Recent], Some(1800));
+        check(Case { session: Some(1300), ..served(1500, 900) }, &[Reason::Recent], Some(1900));
+        // The last request was at once: the start counts no less than it.
+        check(served(30, 1), &[Reason::Recent], Some(601));
+    }
+
+    #[test]
+    fn what_is_under_way_keeps_it_awake_however_long() {
+        let later = || Case { now: 5 * HOUR, ..Case::default() };
+        check(Case { downloads: 2, ..later() }, &[Reason::Downloads(2)], None);
+        check(Case { uploads: 1, ..later() }, &[Reason::Uploads(1)], None);
+        check(Case { transfers: 1, ..later() }, &[Reason::Transfers(1)], None);
+        check(
+            Case { downloads: 1, transfers: 2, kept_until: Some(6 * HOUR), ..later() },
+            &[Reason::Downloads(1), Reason::Transfers(2), Reason::Kept],
+            None,
+        );
+    }
+
+    #[test]
+    fn a_transfer_waits_two_hours_for_the_other_side() {
+        let waiting = |now| Case { now, waiting: vec![HOUR], ..Case::default() };
+        check(waiting(2 * HOUR), &[Reason::Transfers(1)], Some(3 * HOUR));
+        check(waiting(3 * HOUR - 1), &[Reason::Transfers(1)], Some(3 * HOUR));
+        check(waiting(3 * HOUR), &[], Some(2 * MINUTE));
+        let both = Case { transfers: 1, ..waiting(2 * HOUR) };
+        check(both, &[Reason::Transfers(2)], None);
+    }
+
+    #[test]
+    fn a_console_counts_for_half_an_hour_after_a_key() {
+        let open = |now, consoles| Case { now, consoles, ..Case::default() };
+        check(open(HOUR, vec![HOUR]), &[Reason::Consoles(1)], Some(90 * MINUTE));
+        check(open(90 * MINUTE - 1, vec![HOUR]), &[Reason::Consoles(1)], Some(90 * MINUTE));
+        check(open(90 * MINUTE, vec![HOUR]), &[], Some(2 * MINUTE));
+        check(open(HOUR + 60, vec![HOUR, 0, HOUR + 60]), &[Reason::Consoles(2)], Some(91 * MINUTE));
+    }
+
+    #[test]
+    fn ssh_counts_for_two_hours_after_it_was_used() {
+        let session =
+            |now| Case { now, sessions: Some((1, HOUR)), session: Some(now), ..Case::default() };
+        check(session(2 * HOUR), &[Reason::Sessions(1)], Some(3 * HOUR));
+        // A forgotten one was seen until its time was over, and is still there.
+        let forgotten = Case { session: Some(3 * HOUR - 60), ..session(3 * HOUR) };
+        check(forgotten, &[], Some(2 * MINUTE));
+        let left = Case { sessions: None, session: Some(2 * HOUR), ..session(2 * HOUR + 60) };
+        check(left, &[Reason::Recent], Some(2 * HOUR + 10 * MINUTE));
+    }
+
+    #[test]
+    fn an_operators_wish_counts_until_its_time() {
+        let kept = |now| Case { now, kept_until: Some(2 * HOUR), ..Case::default() };
+        check(kept(HOUR), &[Reason::Kept], Some(2 * HOUR));
+        check(kept(2 * HOUR - 1), &[Reason::Kept], Some(2 * HOUR));
+        check(kept(2 * HOUR), &[], Some(2 * MINUTE));
+        // It makes nothing shorter.
+        check(
+            Case { request: Some(2 * HOUR - 60), ..kept(HOUR + 1) },
+            &[Reason::Kept],
+            Some(2 * HOUR + 9 * MINUTE),
+        );
     }
 }

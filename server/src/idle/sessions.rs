@@ -27,7 +27,13 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// How many there are, and when one of them was last used: when it came, or something was typed or printed.
-    pub(super) fn look(&mut self, now: Instant, lasts: Duration) -> Option<(usize, Instant)> {
+    /// What is printed in the terminals of consoles is left out: a console draws by itself.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        lasts: Duration,
+        consoles: &[u32],
+    ) -> Option<(usize, Instant)> {
         let found: BTreeSet<String> = TABLES.iter().flat_map(|it| connections(&read(it))).collect();
         if found.difference(&self.known).next().is_some() {
             self.newest = Some(now);
@@ -36,7 +42,7 @@ impl Sessions {
         if self.known.is_empty() {
             return None;
         }
-        let used = [self.newest, terminals_used(now)].into_iter().flatten().max()?;
+        let used = [self.newest, terminals_used(now, consoles)].into_iter().flatten().max()?;
         if used + lasts > now {
             self.seen = Some(now);
         }
@@ -65,13 +71,14 @@ fn connections(table: &str) -> Vec<String> {
     table.lines().filter_map(other_end).collect()
 }
 
-/// When something was last typed or printed in any terminal.
+/// When something was last typed or printed in any terminal but a few.
 #[expect(clippy::disallowed_methods, reason = "terminals are not on the volume")]
-fn terminals_used(now: Instant) -> Option<Instant> {
+fn terminals_used(now: Instant, but: &[u32]) -> Option<Instant> {
     let used = |entry: std::io::Result<std::fs::DirEntry>| {
         let entry = entry.ok()?;
-        // Where new ones come from; it is none itself.
-        let metadata = entry.metadata().ok().filter(|_| entry.file_name() != "ptmx")?;
+        // What has no number is where new ones come from, and none itself.
+        let number: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let metadata = entry.metadata().ok().filter(|_| !but.contains(&number))?;
         let last = metadata.accessed().ok()?.max(metadata.modified().ok()?);
         // One whose clock is ahead was used now.
         let age = SystemTime::now().duration_since(last).unwrap_or_default();

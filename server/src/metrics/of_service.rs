@@ -92,7 +92,7 @@ impl OfService {
     }
 
     fn wake(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
-        let (ready, answer) = self.0.activity.counted.wake.lengths();
+        let (ready, answer) = self.0.activity.counted.launch.lengths();
         let help = "From the beginning of the process until it accepted connections";
         seconds(sheet, "wake_ready", help, ready)?;
         let help = "From the beginning of the process until its first answer";

@@ -25,6 +25,7 @@ mod crashes;
 mod feed;
 mod fly;
 mod full_disk;
+mod idle;
 mod image;
 mod keys;
 mod limits;

@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::support::{wait_for, write};
+
+/// Nothing here takes longer, on however busy a machine.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A running `sounding-server`.
 pub struct Program {
@@ -86,6 +90,27 @@ impl Program {
             stderr.read_to_string(&mut log).unwrap();
         }
         (status, output, log)
+    }
+}
+
+impl Program {
+    /// Waits until it ends by itself; its exit status and its log.
+    pub fn ended(mut self) -> (ExitStatus, String) {
+        let (send, read) = std::sync::mpsc::channel();
+        let mut stderr = self.stderr.take().unwrap();
+        // The log ends with the program.
+        std::thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).unwrap();
+            send.send(log).unwrap_or_default();
+        });
+        let log = read.recv_timeout(PATIENCE).expect("it ends by itself");
+        (self.child.wait().unwrap(), log)
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 }
 

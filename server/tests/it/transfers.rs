@@ -11,6 +11,7 @@ pub mod python;
 mod receiving;
 mod room;
 mod sending;
+mod sleeping;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -49,11 +50,17 @@ impl Place {
 
     /// Starts the server, again where it has ended.
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same, with more arguments.
+    pub fn start_with(&mut self, more: &[&str]) {
         let (mailbox, relay) = (self.servers.mailbox_url(), self.servers.relay());
         let arguments = ["--mailbox", &mailbox, "--relay", &relay, "--local-peers"];
         let socket = self.socket.to_str().unwrap().to_owned();
         let metrics = format!("unix:{socket}.metrics");
-        let arguments = [&["--admin", &socket, "--metrics", &metrics][..], &arguments].concat();
+        let arguments =
+            [&["--admin", &socket, "--metrics", &metrics][..], &arguments, more].concat();
         self.program = Some(Program::start(self.volume.path(), &arguments));
     }
 
