@@ -38,10 +38,22 @@ pub struct ActivityNow {
     pub recent: Vec<Recent>,
     pub arrivals: Vec<Arrival>,
     pub disk: Disk,
-    pub awake: Vec<String>,
+    #[serde(flatten)]
+    pub sleep: Awake,
     pub warnings: Vec<String>,
     pub console: Option<u32>,
     pub consoles: Vec<Console>,
+}
+
+/// Why the server is awake, and for how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "named as the server names them")]
+pub struct Awake {
+    pub awake: Vec<String>,
+    pub idle_exit: Option<u64>,
+    pub sleeps_at: Option<Timestamp>,
+    pub kept_until: Option<Timestamp>,
 }
 
 /// A part of the last five minutes.
@@ -170,9 +182,8 @@ impl ActivityNow {
             ),
             format!("disk      {}", self.disk.line()),
         ];
-        let awake =
-            if self.awake.is_empty() { "nothing to do".to_owned() } else { self.awake.join(", ") };
-        lines.push(format!("awake for {awake}"));
+        let sleeps = self.sleep.sleeps().map_or(String::new(), |it| format!("; {it}"));
+        lines.push(format!("awake     {}{sleeps}", self.sleep.reasons()));
         let consoles: Vec<String> = self
             .consoles
             .iter()
@@ -184,6 +195,25 @@ impl ActivityNow {
         lines.extend(self.arrivals.iter().map(|it| format!("arrived   {}", it.line())));
         lines.extend(self.warnings.iter().map(|it| format!("! {it}")));
         lines
+    }
+}
+
+impl Awake {
+    /// What keeps it awake.
+    pub fn reasons(&self) -> String {
+        match self.awake.as_slice() {
+            [] => "with nothing to do".to_owned(),
+            reasons => format!("for {}", reasons.join(", ")),
+        }
+    }
+
+    /// When it sleeps; none where it never does by itself.
+    pub fn sleeps(&self) -> Option<String> {
+        let idle = text::duration(Duration::from_secs(self.idle_exit?));
+        Some(match self.sleeps_at {
+            Some(at) => format!("sleeps at {} UTC", text::clock(at)),
+            None => format!("sleeps after {idle} without work"),
+        })
     }
 }
 
@@ -315,6 +345,31 @@ pub fn millis(micros: u64) -> String {
     }
 }
 
+/// A console, as the server is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// Which.
+    pub console: String,
+    /// For how long nobody has pressed a key in it.
+    pub untouched: Duration,
+    /// The number of the terminal that it draws on, if that has one.
+    pub terminal: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Keep {
+    seconds: u64,
+}
+
+impl Present {
+    /// As parameters of a query.
+    fn told(&self) -> String {
+        let terminal = self.terminal.map(|it| format!("&terminal={it}")).unwrap_or_default();
+        let untouched = self.untouched.as_secs();
+        format!("&console={}&untouched={untouched}{terminal}", self.console)
+    }
+}
+
 /// The way to a server.
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -337,9 +392,25 @@ impl Admin {
     }
 
     /// What goes on; requests that are over from a place in the order on. `console`: who asks.
-    pub fn activity(&self, since: u64, console: Option<&str>) -> Result<ActivityNow, Failure> {
-        let console = console.map(|it| format!("&console={it}")).unwrap_or_default();
+    pub fn activity(&self, since: u64, console: Option<&Present>) -> Result<ActivityNow, Failure> {
+        let console = console.map(Present::told).unwrap_or_default();
         self.ask(&format!("/activity?since={since}{console}"))
+    }
+
+    /// Why it is awake, and for how long.
+    pub fn awake(&self) -> Result<Awake, Failure> {
+        self.ask("/awake")
+    }
+
+    /// Keeps it awake for a while, counted from now, or no longer than it would be anyway.
+    pub fn keep_awake(&self, length: Option<Duration>) -> Result<Awake, Failure> {
+        match length {
+            Some(length) => {
+                let keep = Keep { seconds: length.as_secs() };
+                self.call("PUT", "/awake", Some(&keep))
+            }
+            None => self.call("DELETE", "/awake", None::<&()>),
+        }
     }
 
     /// What the server knows of the keys.

@@ -241,7 +241,7 @@ pub enum Command {
     },
     /// What the server does right now.
     #[command(
-        after_help = "Examples:\n  sounding activity --errors\n  sounding activity --user kmt --json"
+        after_help = "Examples:\n  sounding activity --errors\n  sounding activity --user kmt --json\n  sounding activity --keep-awake 2h"
     )]
     Activity {
         /// Only requests with this in user, path, status or address.
@@ -253,6 +253,10 @@ pub enum Command {
         /// Only requests that failed.
         #[arg(long)]
         errors: bool,
+        /// Keep the server awake for so long, counted from now and for 12 h at most, though nobody needs it: `2h`, `90m`;
+        /// `off` takes that back. Nothing else is told then.
+        #[arg(long, value_name = "LENGTH", conflicts_with_all = ["filter", "user", "errors"])]
+        keep_awake: Option<String>,
         /// As JSON.
         #[arg(long)]
         json: bool,

@@ -101,7 +101,7 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
         Model::new(look, desk.folder.display().to_string(), tty.size(), Timestamp::now());
     let console = format!("{}-{}", std::process::id(), Timestamp::now().as_millisecond());
     tty.mouse(model.look.mouse);
-    let work = Work::new(desk, console, inbox);
+    let work = Work::new(desk, console, tty.number(), inbox);
     let mut screen = Screen::new(model.size)?;
     for effect in start(&mut model) {
         work.begin(effect);
@@ -138,6 +138,7 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
                 let Ok(bytes) = bytes else { break };
                 model.now = Timestamp::now();
                 let pressed = keys.feed(&bytes);
+                work.touched();
                 esc_ends = keys.is_waiting().then(|| Instant::now() + PATIENCE);
                 perform(pressed.into_iter().map(Message::Key), &mut model, &work, &mut tty)?;
                 continue;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
@@ -59,6 +60,8 @@ pub enum Op {
     UndoKey(String, Vec<KeyEdit>),
     /// An address to pass on, until when.
     Share(RelPath, String),
+    /// The server stays awake for so long, or no longer than it has work.
+    KeepAwake(Option<Duration>),
     /// A command of the command line.
     Command(String),
 }

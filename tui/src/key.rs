@@ -78,6 +78,7 @@ pub enum Act {
     ByUser,
     ErrorsOnly,
     Details,
+    KeepAwake,
 }
 
 /// Where a key works.
@@ -384,6 +385,14 @@ pub const BINDINGS: &[Binding] = &[
         "errors only",
         "only requests that failed",
         Command("activity --errors"),
+    ),
+    row(
+        Act::KeepAwake,
+        &["w"],
+        Activity,
+        "awake",
+        "keep the machine awake for 2 h, or no more",
+        Command("activity --keep-awake 2h"),
     ),
     row(
         Act::Details,

@@ -52,6 +52,11 @@ pub enum Word {
         /// Whether.
         state: Switch,
     },
+    /// Keep the server awake for so long though nobody needs it, as `2h`; or no more, as `off`.
+    Awake {
+        /// How long.
+        length: String,
+    },
     /// What this is.
     About,
     /// Leave.
@@ -100,6 +105,7 @@ pub fn changes_something(command: &Command) -> bool {
         | Command::Receive(_)
         | Command::Send(_)
         | Command::Doctor { mend_owners: true, .. } => true,
+        Command::Activity { keep_awake, .. } => keep_awake.is_some(),
         Command::Transfers { command, .. } => matches!(
             command,
             Some(

@@ -22,6 +22,7 @@ use volume::uploads::Exists;
 use crate::admin::{Admin, Wanted};
 use crate::cli::transfers::TransfersCommand;
 use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
+use crate::ops::awake;
 use crate::ops::keys::{KeyEntry, reach};
 use crate::ops::{Desk, Failure, parse_age, shown};
 use crate::text;
@@ -136,7 +137,12 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
             let command = command.unwrap_or(TransfersCommand::List);
             return transfers::transfers(desk, &command, json, out);
         }
-        Command::Activity { filter, user, errors, json } => {
+        Command::Activity { keep_awake: Some(length), json, .. } => {
+            let length = awake::parse_length(&length)?;
+            let awake = desk.keep_awake(length)?;
+            if json { out.json(&awake)? } else { out.line(&awake::told(&awake, length))? }
+        }
+        Command::Activity { filter, user, errors, json, keep_awake: None } => {
             let wanted = Wanted { text: filter, user, errors_only: errors };
             activity(desk, &wanted, json, out)?;
         }

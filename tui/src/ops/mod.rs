@@ -19,6 +19,7 @@ use crate::cli::DeskArgs;
 use crate::term::TtyError;
 use crate::text;
 
+pub mod awake;
 pub mod carriers;
 pub mod doctor;
 pub mod files;

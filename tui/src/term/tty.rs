@@ -73,6 +73,12 @@ impl Tty {
         Ok(())
     }
 
+    /// Its number among the machine's terminals, if it has one.
+    pub fn number(&self) -> Option<u32> {
+        let name = rustix::termios::ttyname(io::stdin(), Vec::new()).ok()?;
+        name.to_str().ok()?.strip_prefix("/dev/pts/")?.parse().ok()
+    }
+
     /// Columns and rows.
     pub fn size(&self) -> (u16, u16) {
         match tcgetwinsize(self.fd.get_ref()) {

@@ -1,13 +1,18 @@
 //! The screen of what goes on.
 
+use std::time::Duration;
+
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::browse::moved;
 use crate::admin::ActivityNow;
-use crate::effect::Effect;
+use crate::effect::{Effect, Op};
 use crate::key::Act;
 use crate::model::{Input, Model, Popup, Reading, Redraw, Screen, Server};
 use crate::ops::Failure;
+
+/// How long one key keeps the server awake.
+const KEPT: Duration = Duration::from_hours(2);
 
 /// The server answered, or did not.
 pub(super) fn told(model: &mut Model, result: Result<Box<ActivityNow>, Failure>) -> Vec<Effect> {
@@ -78,6 +83,10 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
                 let lines = request.details();
                 model.popup = Some(Popup::Text(Reading { title, lines, ..Reading::default() }));
             }
+        }
+        Act::KeepAwake => {
+            let is_kept = screen.now.as_ref().is_some_and(|it| it.sleep.kept_until.is_some());
+            return vec![Effect::Do(Op::KeepAwake((!is_kept).then_some(KEPT)))];
         }
         Act::FilterRequests => {
             let input = screen.filter.take().map_or_else(Input::default, |it| it.0);

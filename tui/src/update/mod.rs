@@ -363,6 +363,7 @@ fn changes_something(act: Act) -> bool {
             | Act::ToggleKey
             | Act::MendKey
             | Act::SealKey
+            | Act::KeepAwake
     )
 }
 

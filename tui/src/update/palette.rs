@@ -3,11 +3,12 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use volume::RelPath;
 
-use super::{receive, show};
+use super::{READ_ONLY, receive, show};
 use crate::cli::transfers::{ReceiveArgs, TransfersCommand};
 use crate::cli::{Command, ThemeName};
 use crate::effect::{Effect, Op, Wish};
 use crate::model::{FieldKind, Form, Input, Model, Popup, Purpose, Reading, Redraw, Screen};
+use crate::ops::awake::parse_length;
 use crate::ops::transfers::check_words;
 use crate::palette::{Completion, Switch, Word, changes_something, parse};
 use crate::text;
@@ -55,6 +56,11 @@ pub(super) fn run(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> 
             model.look.mouse = state == Switch::On;
             return Ok(vec![Effect::Mouse(model.look.mouse), keep(model)]);
         }
+        Word::Awake { .. } if model.look.read_only => return Err(READ_ONLY.to_owned()),
+        Word::Awake { length } => {
+            let length = parse_length(&length).map_err(|it| it.what)?;
+            return Ok(vec![Effect::Do(Op::KeepAwake(length))]);
+        }
         Word::About => {
             about(model);
             return Ok(Vec::new());
@@ -65,7 +71,7 @@ pub(super) fn run(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> 
             return Ok(Vec::new());
         }
         Word::Command(command) if model.look.read_only && changes_something(&command) => {
-            return Err("started with --read-only: nothing is changed".to_owned());
+            return Err(READ_ONLY.to_owned());
         }
         Word::Command(Command::Receive(args)) => return to_receive(model, args),
         Word::Command(Command::Send(args)) => {

@@ -34,12 +34,8 @@ pub(super) fn title(model: &Model) -> (String, String) {
     }
     let Some(now) = &screen.now else { return (" Activity".to_owned(), right) };
     let up = text::duration(Duration::from_secs(now.up_seconds));
-    let awake = if now.awake.is_empty() {
-        "nothing to do".to_owned()
-    } else {
-        format!("awake for {}", now.awake.join(", "))
-    };
-    (format!(" Activity   up {up}   {awake}"), right)
+    let sleeps = now.sleep.sleeps().map_or(String::new(), |it| format!("   {it}"));
+    (format!(" Activity   up {up}{sleeps}"), right)
 }
 
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
@@ -64,6 +60,9 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     };
     let end = area.y + area.height;
     y = figures(model, now, paint, area, y);
+    let awake = format!("Awake      {}", now.sleep.reasons());
+    paint.put(1, y, area.width - 1, &awake, paint.plain());
+    y += 1;
     for warning in &now.warnings {
         paint.put(1, y, area.width - 1, &format!("! {warning}"), paint.error());
         y += 1;

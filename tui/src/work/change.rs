@@ -10,6 +10,7 @@ use super::{TELL_EVERY, Work, command};
 use crate::admin::KeysNow;
 use crate::effect::{Done, Message, Op};
 use crate::model::Undo;
+use crate::ops::awake::told;
 use crate::ops::keys::{MadeKey, named};
 use crate::ops::{Failure, shown};
 use crate::text;
@@ -131,6 +132,11 @@ impl Work {
                 desk.edit_key(Some(keys.version), row.line, &edits)?;
                 let text = format!("{} is as it was", named(row));
                 Ok(Done { text, key: Some(id), ..Done::default() })
+            }
+            Op::KeepAwake(length) => {
+                let awake = desk.keep_awake(length)?;
+                let hint = if awake.kept_until.is_some() { " (w: no more)" } else { "" };
+                Ok(Done { text: format!("{}{hint}", told(&awake, length)), ..Done::default() })
             }
             Op::Share(path, until) => {
                 let link = desk.share(None, &path, &until, "")?;

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::Sender;
 use volume::names::Names;
 use volume::{Effort, Found, RelPath};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Present};
 use crate::effect::{Effect, Message};
 use crate::ops::carriers::Carriers;
 use crate::ops::keys::reach;
@@ -47,6 +47,10 @@ pub struct Work {
     carriers: Arc<Carriers>,
     /// Which console asks.
     console: String,
+    /// The number of its terminal, if that has one.
+    terminal: Option<u32>,
+    /// When a key was last pressed.
+    touched: Arc<Mutex<Instant>>,
     inbox: Sender<Message>,
     /// For what somebody looks at: stops when they look elsewhere.
     looks: Tickets,
@@ -62,7 +66,7 @@ pub struct Work {
 
 impl Work {
     /// For a desk; what comes of it goes to the inbox.
-    pub fn new(desk: Desk, console: String, inbox: Sender<Message>) -> Work {
+    pub fn new(desk: Desk, console: String, terminal: Option<u32>, inbox: Sender<Message>) -> Work {
         let admin = Admin::new(desk.admin.as_deref(), &desk.volume).ok();
         let desk = Arc::new(desk);
         let carriers = Arc::new(Carriers::new(Arc::clone(&desk), admin.clone(), console.clone()));
@@ -72,6 +76,8 @@ impl Work {
             admin,
             carriers,
             console,
+            terminal,
+            touched: Arc::new(Mutex::new(Instant::now())),
             inbox,
             looks: Tickets::default(),
             changes: Tickets::default(),
@@ -105,6 +111,20 @@ impl Work {
             return;
         }
         tokio::task::spawn_blocking(move || work.carry_out(effect, &ticket));
+    }
+
+    /// Somebody has pressed a key.
+    pub fn touched(&self) {
+        *lock(&self.touched) = Instant::now();
+    }
+
+    /// This console, as the server is told of it.
+    fn present(&self) -> Present {
+        Present {
+            console: self.console.clone(),
+            untouched: lock(&self.touched).elapsed(),
+            terminal: self.terminal,
+        }
     }
 
     /// How long the end may take: transfers that run here take leave of the other side.
@@ -190,7 +210,7 @@ impl Work {
             Effect::AskServer(since) => {
                 let none = || Failure::new("the volume's own place is not known");
                 let told = self.admin.as_ref().ok_or_else(none);
-                let told = told.and_then(|it| it.activity(since, Some(&self.console)));
+                let told = told.and_then(|it| it.activity(since, Some(&self.present())));
                 self.tell(Message::Activity(told.map(Box::new)));
             }
             Effect::AskKeys => {

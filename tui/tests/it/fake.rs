@@ -69,6 +69,8 @@ fn answer(stream: UnixStream, service: &Value, transfers: &Value, asked: &Mutex<
         ("GET", "/service") => service.clone(),
         ("GET", "/transfers") => transfers.clone(),
         ("GET", "/activity" | "/keys") => json!({}),
+        ("GET", "/awake") => json!({"idle_exit": 600}),
+        ("PUT", "/awake") => json!({"idle_exit": 600, "kept_until": "2036-11-24T16:02:00Z"}),
         ("GET", _) | ("POST", "/transfers") => transfers[0].clone(),
         _ => Value::Null,
     };

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -101,6 +102,69 @@ impl Drop for Server {
         self.child.wait().unwrap();
         std::fs::remove_file(&self.socket).unwrap_or_default();
     }
+}
+
+/// An operator wants it awake, from before it starts.
+fn keep_awake(place: &Place, seconds: u64) {
+    let until = jiff::Timestamp::now() + Duration::from_secs(seconds);
+    volume::Volume::open(place.0.path()).unwrap().set_keep_awake(Some(until)).unwrap();
+}
+
+/// Waits for the end of a server that ends by itself, and says how long that took and its status.
+fn ended(mut server: Server) -> (Duration, Option<i32>) {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            return (began.elapsed(), status.code());
+        }
+        assert!(began.elapsed() < Duration::from_mins(2), "it does not end");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_console_keeps_the_server_awake_by_keys_and_not_by_being_open() {
+    let place = Place::new();
+    // Half an hour is six seconds. The wish is for as long as the start takes.
+    keep_awake(&place, 8);
+    let env = [("SOUNDING_IDLE_EXIT", "1"), ("SOUNDING_IDLE_MINUTE", "200")];
+    let mut server = Server::with(&place, &env);
+    let mut console = server.console(&place);
+    console.press("", "berlin/");
+    console.press("5", "for 1 console");
+    for _ in 0..16 {
+        console.type_in("j");
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(server.child.try_wait().unwrap().is_none(), "it sleeps though somebody types");
+    }
+    console.wait("sleeps at");
+    let (left, status) = ended(server);
+    assert!(left > Duration::from_secs(3) && status == Some(0), "{left:?} {status:?}");
+    console.wait("Server does not answer");
+}
+
+#[test]
+fn an_operators_wish_keeps_the_server_awake_and_w_takes_it_back() {
+    let place = Place::new();
+    keep_awake(&place, 10);
+    // A key in the console counts for a second and a half.
+    let env = [("SOUNDING_IDLE_EXIT", "1"), ("SOUNDING_IDLE_MINUTE", "50")];
+    let server = Server::with(&place, &env);
+    let mut console = server.console(&place);
+    console.press("", "berlin/");
+    console.press(":awake 20h\r", "12 h is the most");
+    console.press(":awake soon\r", "no length of time");
+    console.press("\x1b", "berlin/");
+    console.press("5", "an operator's wish");
+    std::thread::sleep(Duration::from_secs(10));
+    console.wait("Awake      for an operator's wish");
+    console.press("w", "not kept awake any longer");
+    let (_, status) = ended(server);
+    assert_eq!(status, Some(0));
+    let server = Server::start(&place);
+    console = server.console(&place);
+    console.press("", "berlin/");
+    console.press(":awake 2h\r", "never sleeps by itself");
 }
 
 pub const KEY: &str = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd";

@@ -178,7 +178,7 @@ fn activity() -> serde_json::Value {
         "recent": [recent(1, 200, "/files/berlin/simwrapper/dashboard-1.yaml", Some("imove")), recent(2, 206, "/files/berlin/output_trips.csv.gz", Some("imove")), recent(3, 401, "/files/berlin/", None)],
         "arrivals": [{"time": "2026-11-24T14:00:00Z", "path": "zurich/links.parquet", "type": "file", "size": 412_000_000}],
         "disk": {"size": 250_000_000_000_u64, "free": 96_400_000_000_u64, "filling": 21_000_000.0},
-        "awake": ["1 download", "1 upload", "1 console"], "warnings": [], "console": 1,
+        "awake": ["1 download", "1 upload", "1 console"], "idle_exit": 900, "warnings": [], "console": 1,
         "consoles": [{"number": 1, "since": "2026-11-24T13:55:00Z"}, {"number": 2, "since": "2026-11-24T14:00:00Z"}],
     })
 }

@@ -222,7 +222,7 @@ const TOLD: &[Told] = &[
     },
 ];
 
-/// An action about a transfer, which whoever runs it is asked for: keys and what each is answered with, and the command.
+/// An action that a server is asked for, mostly about a transfer: keys and what each is answered with, and the command.
 const ASKED: &[Change] = &[
     Change {
         act: Act::Receive,
@@ -263,6 +263,11 @@ const ASKED: &[Change] = &[
         act: Act::ClearTransfers,
         keys: &[("3", "1 waiting"), ("x", "forgot")],
         command: &["transfers", "clear"],
+    },
+    Change {
+        act: Act::KeepAwake,
+        keys: &[("5", "5 Activity]"), ("w", "kept awake until 16:02 UTC")],
+        command: &["activity", "--keep-awake", "2h"],
     },
 ];
 
