@@ -65,11 +65,25 @@ def folder(path, owner, mode):
         os.chmod(path, mode)
 
 
+def old_keys():
+    """The keys of the server before this one, which the first start takes over: whoever put them there, they are the service's to read."""
+    user = pwd.getpwnam("sounding")
+    folder = f"{VOLUME}/.admin"
+    paths = [f"{VOLUME}/auth-keys.csv"]
+    if os.path.isdir(folder) and not os.path.islink(folder):
+        paths += [folder, f"{folder}/auth-keys.csv"]
+    for path in filter(os.path.lexists, paths):
+        # A link's target may be anybody's.
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+
+
 def main():
     if not os.path.ismount(VOLUME):
         print(f"no volume is mounted at {VOLUME}: what is stored goes with the container", file=sys.stderr)
     folder(VOLUME, "sounding", 0o750)
     folder(f"{VOLUME}/.sounding", "sounding", 0o700)
+    if not os.path.exists(f"{VOLUME}/.sounding/auth-keys.csv"):
+        old_keys()
     folder("/run/sounding", "sounding", 0o700)
     folder("/run/nginx", "www-data", 0o700)
 

@@ -179,8 +179,8 @@ async fn activity(
         recent: activity.recent(since),
         arrivals: latest.iter().filter_map(Arrival::of).take(ARRIVALS).collect(),
         disk: Disk { size: space.size, free: space.free, filling: activity.filling(space.free) },
-            sleep,
-            warnings: [app.feed.warning(), trouble, kept_out].into_iter().flatten().collect(),
+        sleep,
+        warnings: [app.feed.warning(), trouble, kept_out].into_iter().flatten().collect(),
         console,
         consoles: activity.consoles(),
     }))

@@ -4,6 +4,7 @@
 //! tests do nothing, and say so.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::LazyLock;
@@ -211,6 +212,27 @@ fn the_image_serves_and_keys_outlive_the_container() {
     let second = Container::start(volume.path(), &[]);
     assert_eq!(second.get("/files/run/a.txt", &authorization), (200, "hello".to_owned()));
     assert_eq!(fs::read_to_string(&file).unwrap(), keys);
+}
+
+#[test]
+fn the_keys_of_the_python_server_go_on_whoever_owns_them() {
+    if !*IS_BUILT {
+        return;
+    }
+    for place in ["auth-keys.csv", ".admin/auth-keys.csv"] {
+        let volume = tempfile::tempdir().unwrap();
+        write(&volume.path().join("run/a.txt"), b"hello");
+        let old = volume.path().join(place);
+        write(&old, b"kmt,kmt-old-secret\n");
+        for path in [&old, old.parent().unwrap()] {
+            let mode = if path.is_dir() { 0o700 } else { 0o600 };
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let container = Container::start(volume.path(), &[]);
+        let answer = container.get("/files/run/a.txt", &[("Authorization", "kmt-old-secret")]);
+        assert_eq!(answer, (200, "hello".to_owned()), "{place}: {}", container.log());
+        assert_eq!(fs::read(&old).unwrap(), b"kmt,kmt-old-secret\n");
+    }
 }
 
 #[test]
