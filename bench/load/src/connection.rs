@@ -1,0 +1,211 @@
+//! One connection: a request goes out, its answer comes in, mostly unseen.
+
+use std::io::{self, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use nix::{setsockopt_impl, sockopt_impl};
+use rustix::net::{RecvFlags, recv};
+
+use crate::args::Part;
+use crate::pattern;
+use crate::plan::Request;
+use crate::report::Error;
+
+/// Bytes of the first read, in which the answer's head must lie.
+const HEAD: usize = 4096;
+/// A large answer wakes us only when so much has come.
+const LOW_WATER: u64 = 512 * 1024;
+
+/// What can be read in one go; also where samples are read to.
+pub(crate) const SCRATCH: usize = 1 << 20;
+
+// `SO_RCVLOWAT`, socket(7).
+sockopt_impl!(LowWater, SetOnly, libc::SOL_SOCKET, libc::SO_RCVLOWAT, i32);
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    request: Request,
+    sent: Instant,
+    /// Bytes of the body to come; none before the head.
+    to_come: Option<u64>,
+    head: Vec<u8>,
+    /// The body as far as it has come, where it is a sample.
+    sample: Vec<u8>,
+    /// What the kernel was told, so that it is told only what is new.
+    low_water: i32,
+    /// Bytes that may be taken now.
+    pub(crate) allowance: u64,
+}
+
+/// An answer that is whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) bytes: u64,
+    pub(crate) micros: u64,
+    pub(crate) etag: Option<String>,
+    pub(crate) is_compared: bool,
+}
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr, request: Request) -> Result<Connection, Error> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut connection = Connection {
+            stream,
+            request,
+            sent: Instant::now(),
+            to_come: None,
+            head: Vec::with_capacity(HEAD),
+            sample: Vec::new(),
+            low_water: 1,
+            allowance: u64::MAX,
+        };
+        connection.send()?;
+        Ok(connection)
+    }
+
+    pub(crate) fn ask(&mut self, request: Request) -> Result<(), Error> {
+        self.request = request;
+        self.to_come = None;
+        self.head.clear();
+        self.sample.clear();
+        self.sent = Instant::now();
+        self.send()
+    }
+
+    fn send(&mut self) -> Result<(), Error> {
+        // A request is smaller than any socket's buffer, and the answer before is whole.
+        Ok(self.stream.write_all(self.request.head.as_bytes())?)
+    }
+
+    /// Takes what has come. The answer, if it is whole now.
+    pub(crate) fn take(&mut self, scratch: &mut [u8], part: Part) -> Result<Option<Answer>, Error> {
+        loop {
+            let came = match self.to_come {
+                None => self.take_head(scratch, part),
+                Some(0) => return self.end().map(Some),
+                Some(to_come) => self.take_body(scratch, to_come),
+            };
+            match came {
+                Ok(0) if self.allowance == 0 => return Ok(None),
+                Ok(0) => return Err(Error::Closed),
+                Ok(_) => {}
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn take_head(&mut self, scratch: &mut [u8], part: Part) -> Result<usize, Error> {
+        let scratch = scratch.get_mut(..HEAD).unwrap_or_default();
+        let (_, came) = recv(&self.stream, &mut *scratch, RecvFlags::empty())?;
+        self.head.extend_from_slice(scratch.get(..came).unwrap_or_default());
+        let Some(end) = self.head.windows(4).position(|it| it == b"\r\n\r\n").map(|it| it + 4)
+        else {
+            return Ok(came);
+        };
+        let body = self.head.split_off(end);
+        let length = expected(&self.head, part)?;
+        let to_come = length.checked_sub(body.len() as u64);
+        self.to_come = Some(to_come.ok_or_else(|| odd(&self.head))?);
+        if self.request.is_sample {
+            self.sample.extend_from_slice(&body);
+        }
+        self.wait_for(self.to_come.unwrap_or_default())?;
+        Ok(came)
+    }
+
+    fn take_body(&mut self, scratch: &mut [u8], to_come: u64) -> Result<usize, Error> {
+        let most = to_come.min(self.allowance);
+        let most = usize::try_from(most).unwrap_or(SCRATCH).min(scratch.len());
+        if most == 0 {
+            return Ok(0);
+        }
+        let scratch = scratch.get_mut(..most).unwrap_or_default();
+        let flags = if self.request.is_sample { RecvFlags::empty() } else { RecvFlags::TRUNC };
+        let (_, came) = recv(&self.stream, &mut *scratch, flags)?;
+        if self.request.is_sample {
+            self.sample.extend_from_slice(scratch.get(..came).unwrap_or_default());
+        }
+        let to_come = to_come - came as u64;
+        self.to_come = Some(to_come);
+        self.allowance -= came as u64;
+        if to_come < LOW_WATER {
+            self.wait_for(to_come)?;
+        }
+        Ok(came)
+    }
+
+    /// Asks the kernel to wake us when so much is there, or all that can be.
+    fn wait_for(&mut self, to_come: u64) -> Result<(), Error> {
+        let low_water = i32::try_from(to_come.clamp(1, LOW_WATER)).unwrap_or(1);
+        if self.allowance == u64::MAX && low_water != self.low_water {
+            set_low_water(self.stream.as_fd(), low_water).map_err(io::Error::from)?;
+            self.low_water = low_water;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<Answer, Error> {
+        self.wait_for(1)?;
+        let is_compared = self.request.is_sample && !self.sample.is_empty();
+        if is_compared {
+            let (number, start) = (self.request.number, self.request.start);
+            let expected = pattern::bytes(number, start, self.request.len);
+            if let Some(at) = first_difference(&expected, &self.sample) {
+                return Err(Error::Differs { number, at });
+            }
+        }
+        let micros = u64::try_from(self.sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let bytes = field(&self.head, "content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
+        let etag = field(&self.head, "etag").map(str::to_owned);
+        Ok(Answer { bytes, micros, etag, is_compared })
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+fn set_low_water(stream: BorrowedFd<'_>, bytes: i32) -> nix::Result<()> {
+    nix::sys::socket::setsockopt(&stream, LowWater, &bytes)
+}
+
+/// Bytes of the body, of an answer that is as it must be.
+fn expected(head: &[u8], part: Part) -> Result<u64, Error> {
+    let status = head.get(9..12).unwrap_or_default();
+    match (status, part) {
+        (b"304", _) => return Ok(0),
+        (b"200", Part::Whole) | (b"206", Part::Random | Part::Onward) => {}
+        _ => return Err(odd(head)),
+    }
+    field(head, "content-length").and_then(|it| it.parse().ok()).ok_or_else(|| odd(head))
+}
+
+fn odd(head: &[u8]) -> Error {
+    Error::Odd(String::from_utf8_lossy(head).into_owned())
+}
+
+fn field<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
+    std::str::from_utf8(head).ok()?.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// Where two that should be the same are not.
+fn first_difference(expected: &[u8], found: &[u8]) -> Option<u64> {
+    if expected == found {
+        return None;
+    }
+    let same = expected.iter().zip(found).take_while(|(expected, found)| expected == found);
+    Some(same.count() as u64)
+}

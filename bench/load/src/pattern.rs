@@ -1,0 +1,61 @@
+//! What the files hold: eight bytes at a time that follow from the file's number and the position.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use crate::report::Error;
+
+/// Bytes made at a time.
+const STEP: u64 = 1 << 16;
+
+/// Writes a file of so many bytes.
+pub(crate) fn make(path: &Path, size: u64, number: u64) -> Result<(), Error> {
+    let error = |source| Error::Make { path: path.to_owned(), source };
+    #[expect(clippy::disallowed_methods, reason = "a file of the benchmark's, on no volume")]
+    let file = File::create(path).map_err(error)?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut at = 0;
+    while at < size {
+        let len = STEP.min(size - at);
+        out.write_all(&bytes(number, at, len)).map_err(error)?;
+        at += len;
+    }
+    out.flush().map_err(error)
+}
+
+/// The bytes from a position on.
+pub(crate) fn bytes(number: u64, start: u64, len: u64) -> Vec<u8> {
+    let first = start / 8;
+    let words = (first..=(start + len) / 8).flat_map(|it| word(number, it).to_le_bytes());
+    let skipped = usize::try_from(start % 8).unwrap_or_default();
+    words.skip(skipped).take(usize::try_from(len).unwrap_or(usize::MAX)).collect()
+}
+
+fn word(number: u64, index: u64) -> u64 {
+    mix(number.wrapping_mul(0xA076_1D64_78BD_642F) ^ index)
+}
+
+/// `SplitMix64`'s step: Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014.
+pub(crate) fn mix(seed: u64) -> u64 {
+    let mut it = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    it = (it ^ (it >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    it = (it ^ (it >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    it ^ (it >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_part_is_a_part_of_the_whole() {
+        let whole = bytes(3, 0, 1000);
+        assert_eq!(whole.len(), 1000);
+        for (start, end) in [(0, 1), (1, 8), (5, 13), (8, 16), (13, 913), (999, 1000), (1000, 1000)]
+        {
+            assert_eq!(bytes(3, start as u64, (end - start) as u64), whole[start..end]);
+        }
+        assert_ne!(bytes(4, 0, 1000), whole);
+    }
+}
