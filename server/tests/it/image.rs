@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::support::{Connection, skipped, within_network, write};
@@ -45,6 +45,37 @@ fn missing() -> Option<&'static str> {
         return Some(program);
     }
     (!Path::new(STORE).join("base.tar").exists()).then_some("a base image (.ci/setup.sh makes it)")
+}
+
+/// Held by each test as long as it uses the image.
+struct InUse;
+
+/// How many tests use it.
+static USERS: Mutex<usize> = Mutex::new(0);
+
+impl InUse {
+    /// None where there is no image to test.
+    fn begin() -> Option<InUse> {
+        if !*IS_BUILT {
+            return None;
+        }
+        *USERS.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Some(InUse)
+    }
+}
+
+/// The last one leaves no mount behind: buildah keeps one for the store, and one for a stage that was only copied from.
+impl Drop for InUse {
+    fn drop(&mut self) {
+        let mut users = USERS.lock().unwrap_or_else(PoisonError::into_inner);
+        *users -= 1;
+        if *users == 0 {
+            output("buildah", &["rm", "--all"]);
+            let store = format!("{STORE}/root/overlay");
+            let unmounted = Command::new("umount").arg(store).output().unwrap();
+            print!("{}", String::from_utf8_lossy(&unmounted.stderr));
+        }
+    }
 }
 
 /// Runs a program on the store; what it prints.
@@ -192,9 +223,7 @@ impl Drop for Container {
 
 #[test]
 fn the_image_serves_and_keys_outlive_the_container() {
-    if !*IS_BUILT {
-        return;
-    }
+    let Some(_image) = InUse::begin() else { return };
     let volume = tempfile::tempdir().unwrap();
     write(&volume.path().join("run/a.txt"), b"hello");
     let first = Container::start(volume.path(), &[]);
@@ -216,9 +245,7 @@ fn the_image_serves_and_keys_outlive_the_container() {
 
 #[test]
 fn the_keys_of_the_python_server_go_on_whoever_owns_them() {
-    if !*IS_BUILT {
-        return;
-    }
+    let Some(_image) = InUse::begin() else { return };
     for place in ["auth-keys.csv", ".admin/auth-keys.csv"] {
         let volume = tempfile::tempdir().unwrap();
         write(&volume.path().join("run/a.txt"), b"hello");
@@ -237,9 +264,7 @@ fn the_keys_of_the_python_server_go_on_whoever_owns_them() {
 
 #[test]
 fn it_sleeps_when_nobody_needs_it_and_the_container_ends_with_0() {
-    if !*IS_BUILT {
-        return;
-    }
+    let Some(_image) = InUse::begin() else { return };
     let volume = tempfile::tempdir().unwrap();
     let container = Container::start(volume.path(), &["--env", "SOUNDING_IDLE_EXIT=3"]);
     assert_eq!(container.get("/health", &[]).0, 200);
@@ -250,9 +275,7 @@ fn it_sleeps_when_nobody_needs_it_and_the_container_ends_with_0() {
 
 #[test]
 fn what_cannot_be_kept_up_ends_the_container_with_1() {
-    if !*IS_BUILT {
-        return;
-    }
+    let Some(_image) = InUse::begin() else { return };
     let volume = tempfile::tempdir().unwrap();
     let container = Container::start(volume.path(), &["--env", "SOUNDING_LOG=never"]);
     assert_eq!(container.ended(), "1", "{}", container.log());
@@ -260,9 +283,7 @@ fn what_cannot_be_kept_up_ends_the_container_with_1() {
 
 #[test]
 fn a_root_that_cannot_be_written_and_few_rights_suffice() {
-    if !*IS_BUILT {
-        return;
-    }
+    let Some(_image) = InUse::begin() else { return };
     let volume = tempfile::tempdir().unwrap();
     write(&volume.path().join(".sounding/auth-keys.csv"), b"kmt,kmt-secret,write\n");
     let options = [
@@ -286,9 +307,7 @@ fn a_root_that_cannot_be_written_and_few_rights_suffice() {
 
 #[test]
 fn the_image_is_small_and_labelled() {
-    if !*IS_BUILT {
-        return;
-    }
+    let Some(_image) = InUse::begin() else { return };
     let size = |image: &str| {
         let size = run("podman", &["image", "inspect", "--format", "{{.Size}}", image]);
         size.parse::<u64>().unwrap()
@@ -326,9 +345,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn keys_and_data_do_not_go_into_the_making() {
-    if !*IS_BUILT {
-        return;
-    }
+    let Some(_image) = InUse::begin() else { return };
     let tree = tempfile::tempdir().unwrap();
     copy(&Path::new(PROJECT).join(".dockerignore"), tree.path());
     let wanted =
