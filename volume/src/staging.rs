@@ -7,13 +7,14 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec,
+    Advice, AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub use crate::place::PlaceError;
 pub const KEPT: Duration = Duration::from_hours(7 * 24);
 /// After so many bytes without a reservation the space is looked at again.
 pub(crate) const LOOK_EVERY: u64 = 8 << 20;
+/// Bytes after which the kernel is asked to begin writing to the disk, which goes on beside what comes.
+const WRITE_BACK_EVERY: u64 = 8 << 20;
 /// How many names `name (2).ext`, `name (3).ext`, … are tried.
 const MOST_COPIES: u32 = 10_000;
 
@@ -55,6 +58,8 @@ pub struct Staged {
     written: u64,
     /// Up to here the file system has promised room.
     promised: u64,
+    /// Up to here the kernel was asked to write to the disk.
+    on_its_way: u64,
 }
 
 /// The staged file's name, and its end when nobody publishes it.
@@ -187,7 +192,8 @@ impl Volume {
             .map_err(|it| StageError::Io(it.into()))?;
         let name = Name { folder, text, is_gone: false, is_kept: false };
         let volume = Arc::clone(self);
-        let mut staged = Staged { volume, file: File::from(file), name, written: 0, promised: 0 };
+        let mut staged =
+            Staged { volume, file: File::from(file), name, written: 0, promised: 0, on_its_way: 0 };
         staged.reserve(expected)?;
         Ok(staged)
     }
@@ -208,7 +214,8 @@ impl Volume {
         let promised = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
         let name = Name { folder, text, is_gone: false, is_kept: true };
         let promised = promised.max(written);
-        Ok(Some(Staged { volume: Arc::clone(self), file, name, written, promised }))
+        let volume = Arc::clone(self);
+        Ok(Some(Staged { volume, file, name, written, promised, on_its_way: written }))
     }
 
     /// Removes what nobody has written to for `kept`: left by a crash. Says how many things that were.
@@ -263,7 +270,19 @@ impl Staged {
             Err(error) if is_full(&error) => return Err(no_room(bytes.len() as u64).into()),
             Err(error) => return Err(StageError::Io(error)),
         }
+        if self.written.saturating_sub(self.on_its_way) >= WRITE_BACK_EVERY {
+            self.write_back();
+        }
         Ok(())
+    }
+
+    /// Has the kernel begin to write to the disk what has come, so that little is left to do when all is to be durable.
+    fn write_back(&mut self) {
+        let part = NonZeroU64::new(self.written - self.on_its_way);
+        // Named for what follows: pages that are on the disk are given up. It begins with writing them.
+        rustix::fs::fadvise(&self.file, self.on_its_way, part, Advice::DontNeed)
+            .unwrap_or_default();
+        self.on_its_way = self.written;
     }
 
     /// Its name in staging: by it [`Volume::remove_staged`] removes what a crash left.
@@ -297,6 +316,7 @@ impl Staged {
             self.written = self.file.seek(SeekFrom::Start(len))?;
             // What was promised behind it may be gone with it.
             self.promised = len;
+            self.on_its_way = self.on_its_way.min(len);
         }
         Ok(())
     }
