@@ -62,6 +62,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
     let app = Arc::new(App { idle: Idle::new(config.idle), ..app });
+    // Before anybody can say otherwise.
+    app.idle.keep(app.volume.keep_awake().unwrap_or_else(|error| {
+        tracing::warn!("could not read .sounding/keep-awake.json: {error}");
+        None
+    }));
     let first_key = first_key(&app)?;
     let listener = Listener::bind(&config.listen).await?;
     let admin = admin_listener(config.admin.as_deref()).await?;
@@ -94,10 +99,6 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         tokio::spawn(async move { serve(it, router, patience, ended, ()).await })
     });
     let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
-    app.idle.keep(app.volume.keep_awake().unwrap_or_else(|error| {
-        tracing::warn!("could not read .sounding/keep-awake.json: {error}");
-        None
-    }));
     Idle::start(&app).map_err(StartError::Clock)?;
     let woken = Arc::clone(&app.activity);
     tokio::spawn(async move { wake::or_not(&woken).await });

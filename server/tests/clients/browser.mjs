@@ -630,6 +630,8 @@ async function uploads(context) {
   assert.equal(sha(fs.readFileSync(join(folder, 'run/big.bin'))), sha(fs.readFileSync(big)));
   assert.ok(offsets[0] > 5_000_000, `it went on at ${offsets}`);
   await eventually(() => staged().length, 0, 'nothing is left in staging');
+  // The page shows its listing anew, for which it needs the line.
+  await page.getByRole('link', { name: 'big.bin' }).waitFor();
   step(`an upload goes on at ${offsets[0]} after its page was closed`);
   // One that is paused does not notice its end.
   for (const it of line.hanging) it.destroy();
