@@ -15,7 +15,7 @@ CRATES = {"dufs": "dufs", "miniserve": "miniserve", "static-web-server": "static
 BUILT = TOP / "target/peers"
 
 NGINX = """
-daemon off; worker_processes {workers}; pid {here}/nginx.pid; error_log stderr error;
+user root; daemon off; worker_processes {workers}; pid {here}/nginx.pid; error_log stderr error;
 events {{ worker_connections 8192; }}
 http {{
     access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; {more}

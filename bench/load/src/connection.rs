@@ -5,7 +5,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
-use nix::{setsockopt_impl, sockopt_impl};
 use rustix::net::{RecvFlags, recv};
 
 use crate::args::Part;
@@ -15,14 +14,9 @@ use crate::report::Error;
 
 /// Bytes of the first read, in which the answer's head must lie.
 const HEAD: usize = 4096;
-/// A large answer wakes us only when so much has come.
-const LOW_WATER: u64 = 512 * 1024;
 
 /// What can be read in one go; also where samples are read to.
 pub(crate) const SCRATCH: usize = 1 << 20;
-
-// `SO_RCVLOWAT`, socket(7).
-sockopt_impl!(LowWater, SetOnly, libc::SOL_SOCKET, libc::SO_RCVLOWAT, i32);
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -34,8 +28,6 @@ pub(crate) struct Connection {
     head: Vec<u8>,
     /// The body as far as it has come, where it is a sample.
     sample: Vec<u8>,
-    /// What the kernel was told, so that it is told only what is new.
-    low_water: i32,
     /// Bytes that may be taken now.
     pub(crate) allowance: u64,
 }
@@ -61,7 +53,6 @@ impl Connection {
             to_come: None,
             head: Vec::with_capacity(HEAD),
             sample: Vec::new(),
-            low_water: 1,
             allowance: u64::MAX,
         };
         connection.send()?;
@@ -117,7 +108,6 @@ impl Connection {
         if self.request.is_sample {
             self.sample.extend_from_slice(&body);
         }
-        self.wait_for(self.to_come.unwrap_or_default())?;
         Ok(came)
     }
 
@@ -136,24 +126,10 @@ impl Connection {
         let to_come = to_come - came as u64;
         self.to_come = Some(to_come);
         self.allowance -= came as u64;
-        if to_come < LOW_WATER {
-            self.wait_for(to_come)?;
-        }
         Ok(came)
     }
 
-    /// Asks the kernel to wake us when so much is there, or all that can be.
-    fn wait_for(&mut self, to_come: u64) -> Result<(), Error> {
-        let low_water = i32::try_from(to_come.clamp(1, LOW_WATER)).unwrap_or(1);
-        if self.allowance == u64::MAX && low_water != self.low_water {
-            set_low_water(self.stream.as_fd(), low_water).map_err(io::Error::from)?;
-            self.low_water = low_water;
-        }
-        Ok(())
-    }
-
     fn end(&mut self) -> Result<Answer, Error> {
-        self.wait_for(1)?;
         let is_compared = self.request.is_sample && !self.sample.is_empty();
         if is_compared {
             let (number, start) = (self.request.number, self.request.start);
@@ -173,10 +149,6 @@ impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
-}
-
-fn set_low_water(stream: BorrowedFd<'_>, bytes: i32) -> nix::Result<()> {
-    nix::sys::socket::setsockopt(&stream, LowWater, &bytes)
 }
 
 /// Bytes of the body, of an answer that is as it must be.
