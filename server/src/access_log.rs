@@ -19,7 +19,6 @@ use http_body::{Body as _, Frame, SizeHint};
 use crate::activity::{Activity, Ended, Open};
 use crate::auth::Peer;
 use crate::problem::{Cause, KeptOut};
-use crate::sendfile::Outlet;
 use crate::visit::without_key;
 use crate::wake;
 
@@ -78,7 +77,6 @@ pub async fn log(
         bytes: 0,
         is_complete: false,
     };
-    let outlet = request.extensions().get::<Outlet>().cloned();
     let response = next.run(request).await;
     line.latency = Some(line.open.elapsed());
     if line.method == Method::GET {
@@ -99,10 +97,7 @@ pub async fn log(
     line.status = Some(response.status());
     line.activity.answered(&line.open, response.status().as_u16());
     line.activity.counted.answered(&line.method, response.status(), response.headers());
-    response.map(|body| {
-        let is_complete = body.is_end_stream();
-        Body::new(LoggedBody { body, line: Some(line), is_complete, outlet })
-    })
+    response.map(|body| Body::new(LoggedBody { is_complete: body.is_end_stream(), body, line }))
 }
 
 /// What the line says. Written when dropped, which happens however a request ends.
@@ -194,22 +189,13 @@ impl http_body::Body for ReceivedBody {
 /// Counts what goes out.
 struct LoggedBody {
     body: Body,
-    line: Option<Line>,
+    line: Line,
     is_complete: bool,
-    outlet: Option<Outlet>,
 }
 
-/// The body is over when its last bytes wait to be sent; the line is written when they have left.
 impl Drop for LoggedBody {
     fn drop(&mut self) {
-        let Some(mut line) = self.line.take() else { return };
-        line.is_complete = self.is_complete;
-        let Some(outlet) = &self.outlet else { return };
-        outlet.when_sent(move |unsent| {
-            line.is_complete &= unsent == 0;
-            line.bytes = line.bytes.saturating_sub(unsent);
-            drop(line);
-        });
+        self.line.is_complete = self.is_complete;
     }
 }
 
@@ -225,14 +211,12 @@ impl http_body::Body for LoggedBody {
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, |it| it.len() as u64);
-                if let Some(line) = &mut self.line {
-                    line.bytes += bytes;
-                    line.activity.sent(&line.open, bytes);
-                }
+                self.line.bytes += bytes;
+                self.line.activity.sent(&self.line.open, bytes);
             }
             Some(Err(error)) => {
-                let path = self.line.as_ref().map_or("", |it| &it.path);
-                tracing::warn!(path = %Escaped(path), "the answer was cut off: {error}");
+                let path = Escaped(&self.line.path);
+                tracing::warn!(%path, "the answer was cut off: {error}");
             }
             None => self.is_complete = true,
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
@@ -30,7 +30,6 @@ use crate::media::MediaType;
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::range::{self, Selection, Slice};
-use crate::sendfile::Outlet;
 use crate::validators::{Validators, Verdict, http_date};
 use crate::visit::Visit;
 
@@ -44,7 +43,6 @@ pub async fn answer(
     method: Method,
     visit: Visit,
     uri: Uri,
-    outlet: Option<Extension<Outlet>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let found = app.find(&visit.path).await?;
@@ -55,10 +53,7 @@ pub async fn answer(
         Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit.path, uri.query())),
         Found::Folder(folder) => listing::answer(app, visit, folder, uri.query(), &headers).await,
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
-        Found::File(file) => {
-            let outlet = outlet.map(|Extension(it)| it);
-            answer_file(&app, &method, &visit, file, uri.query(), &headers, outlet).await
-        }
+        Found::File(file) => answer_file(&app, &method, &visit, file, uri.query(), &headers).await,
     }
 }
 
@@ -69,7 +64,6 @@ async fn answer_file(
     mut file: FoundFile,
     query: Option<&str>,
     headers: &HeaderMap,
-    outlet: Option<Outlet>,
 ) -> Result<Response, Problem> {
     let unreadable = |source| ReadError { path: visit.path.clone(), source };
     let representation =
@@ -91,11 +85,9 @@ async fn answer_file(
     }
     // Opened for HEAD as well: what GET could not read, HEAD must not promise.
     let file = file.open().map_err(unreadable)?;
-    // What is coded passes through here.
-    let outlet = outlet.filter(|_| encoder.is_none());
     let mut response = representation.response(selection, len, encoder, |pieces| match *method {
         Method::HEAD => Body::empty(),
-        _ => Body::new(FileBody::new(file, pieces, outlet)),
+        _ => Body::new(FileBody::new(file, pieces)),
     });
     if query::value(query, "download").is_some() {
         let disposition = attachment(visit.path.file_name().unwrap_or_default());

@@ -39,7 +39,6 @@ pub mod put;
 pub mod query;
 pub mod range;
 pub mod router;
-pub mod sendfile;
 pub mod serve;
 pub mod start;
 pub mod text;

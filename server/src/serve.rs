@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -22,7 +23,6 @@ use tower::ServiceExt;
 use crate::auth::Peer;
 use crate::listener::{Accepted, Listener};
 use crate::patience::Patient;
-use crate::sendfile::{Direct, Outlet, Socket};
 
 /// How long clients may take.
 #[derive(Clone, Copy, Debug)]
@@ -204,14 +204,11 @@ impl Connections {
         true
     }
 
-    fn spawn(&self, stream: impl Socket + Send + 'static, peer: Peer) {
+    fn spawn(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
         let router = self.router.clone();
-        let outlet = Outlet::default();
-        let stream = Direct::new(stream, outlet.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
-            request.extensions_mut().insert(outlet.clone());
             let router = router.clone();
             async move {
                 let Ok(response) = router.oneshot(request).await;
