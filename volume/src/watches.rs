@@ -11,7 +11,7 @@ use std::sync::Arc;
 use notify::event::{
     AccessKind, AccessMode, CreateKind, EventKind, MetadataKind, ModifyKind, RenameMode,
 };
-use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, Event, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::path::RelPath;
 use crate::resolve::proc_path;
@@ -71,8 +71,8 @@ impl Watches {
             // What was missed is not known.
             Err(_) => tell(Hint::Lost),
         };
-        let config = Config::default().with_follow_symlinks(false);
-        let watcher = RecommendedWatcher::new(handler, config).map_err(|it| WatchError::of(&it))?;
+        let watcher =
+            RecommendedWatcher::new(handler, config()).map_err(|it| WatchError::of(&it))?;
         Ok(Watches { watcher, root, _volume: Arc::clone(volume) })
     }
 
@@ -102,6 +102,12 @@ impl WatchError {
     }
 }
 
+/// Who reads a file makes no news: the kernel is not to wake us for each answer.
+fn config() -> Config {
+    let news = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
+    Config::default().with_follow_symlinks(false).with_event_kinds(news)
+}
+
 fn hint(root: &Path, event: &Event) -> Option<Hint> {
     let hint: fn(RelPath) -> Hint = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
@@ -116,4 +122,26 @@ fn hint(root: &Path, event: &Event) -> Option<Hint> {
     let path = event.paths.first()?.strip_prefix(root).ok()?;
     let path = RelPath::from_plain(path.as_os_str().as_bytes()).ok()?;
     (!path.is_root()).then(|| hint(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_reads_a_file_makes_no_news() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        std::fs::write(&old, "old").unwrap();
+        let (sender, events) = mpsc::channel::<notify::Result<Event>>();
+        let mut watcher = RecommendedWatcher::new(sender, config()).unwrap();
+        watcher.watch(folder.path(), RecursiveMode::NonRecursive).unwrap();
+        assert_eq!(std::fs::read(&old).unwrap(), b"old");
+        std::fs::write(&new, "new").unwrap();
+        let first = events.recv_timeout(Duration::from_mins(1)).unwrap().unwrap();
+        assert_eq!(first.kind, EventKind::Create(CreateKind::File));
+    }
 }
