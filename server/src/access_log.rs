@@ -2,15 +2,13 @@
 //!
 //! Method, path, status, bytes, duration, the user's name. Never a key, nor the query, where people put secrets.
 
-use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -18,6 +16,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::activity::{Activity, Ended, Open};
 use crate::auth::Peer;
+use crate::log::{self, Escaped};
 use crate::problem::{Cause, KeptOut};
 use crate::visit::without_key;
 use crate::wake;
@@ -25,129 +24,82 @@ use crate::wake;
 /// What the log says, as nginx does, when the client went away before there was an answer.
 const CLIENT_GONE: u16 = 499;
 
-/// Where a request's user is written down for its line. Set once, when the caller is known.
-#[derive(Clone, Debug, Default)]
-pub struct LogUser(Arc<OnceLock<(String, Option<String>)>>);
-
-impl LogUser {
-    /// Names the user, and the id of the key, if that is good.
-    pub fn set(&self, user: &str, key: Option<String>) {
-        self.0.get_or_init(|| (user.to_owned(), key));
-    }
-
-    /// The user's name, once it is known.
-    pub fn name(&self) -> Option<&str> {
-        self.0.get().map(|it| it.0.as_str())
-    }
-
-    /// The id of the user's key.
-    pub fn key(&self) -> Option<&str> {
-        self.0.get()?.1.as_deref()
-    }
-}
-
-/// Middleware, outermost of all.
-pub async fn log(
-    State(activity): State<Arc<Activity>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let user = LogUser::default();
-    request.extensions_mut().insert(user.clone());
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer { address: None });
-    let (method, path) = (request.method().clone(), without_key(request.uri().path()));
+/// A request has come. Whoever learns who it is from says so to the [`Open`] in its extensions.
+pub fn begin(activity: &Arc<Activity>, mut request: Request, peer: Peer) -> (Request, Line) {
     let client = peer.client(request.headers());
-    let pattern = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let open = activity.begin(&method, &path, pattern, client, user.clone());
-    wake::came(&activity, &open, (&method, &path, client), request.headers());
-    if !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS) {
+    let open = activity.begin(request.method(), without_key(request.uri().path()), client);
+    wake::came(activity, &open, request.headers());
+    request.extensions_mut().insert(Arc::clone(&open));
+    if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         open.expect(length(request.headers()), None);
-        let (activity, open) = (Arc::clone(&activity), Arc::clone(&open));
+        let (activity, open) = (Arc::clone(activity), Arc::clone(&open));
         request = request.map(|body| Body::new(ReceivedBody { body, activity, open }));
     }
-    let mut line = Line {
-        activity,
-        open,
-        latency: None,
-        method,
-        path,
-        client,
-        user,
-        status: None,
-        bytes: 0,
-        is_complete: false,
-    };
-    let response = next.run(request).await;
-    line.latency = Some(line.open.elapsed());
-    if line.method == Method::GET {
-        let range = response.headers().get(header::CONTENT_RANGE).and_then(|it| it.to_str().ok());
-        line.open.expect(length(response.headers()), range);
-    }
-    if let Some(cause) = response.extensions().get::<Cause>() {
-        tracing::error!(method = %line.method, path = %Escaped(&line.path), "{}", cause.chain());
-    }
-    if response.extensions().get::<KeptOut>().is_some() {
-        tracing::warn!(
-            method = %line.method,
-            path = %Escaped(&line.path),
-            "permissions on the volume kept the service out",
-        );
-        line.activity.kept_out();
-    }
-    line.status = Some(response.status());
-    line.activity.answered(&line.open, response.status().as_u16());
-    line.activity.counted.answered(&line.method, response.status(), response.headers());
-    response.map(|body| Body::new(LoggedBody { is_complete: body.is_end_stream(), body, line }))
+    let activity = Arc::clone(activity);
+    let line = Line { activity, open, latency: None, status: None, bytes: 0, is_complete: false };
+    (request, line)
 }
 
 /// What the line says. Written when dropped, which happens however a request ends.
-struct Line {
+#[derive(Debug)]
+pub struct Line {
     activity: Arc<Activity>,
     open: Arc<Open>,
     /// Until the answer began.
     latency: Option<Duration>,
-    method: Method,
-    path: String,
-    client: IpAddr,
-    user: LogUser,
     /// None while there is no answer yet.
     status: Option<StatusCode>,
     bytes: u64,
     is_complete: bool,
 }
 
-impl Drop for Line {
-    fn drop(&mut self) {
-        let user = self.user.name().unwrap_or("-");
-        let took = self.open.elapsed();
-        #[expect(clippy::cast_possible_truncation, reason = "a request does not last that long")]
-        let micros = took.as_micros() as u64;
-        // HEAD has no body to complete.
-        let is_complete = self.is_complete || self.method == Method::HEAD;
-        let ended = if is_complete { "complete" } else { "aborted" };
-        let status = self.status.map_or(CLIENT_GONE, |it| it.as_u16());
-        let latency = self.latency.unwrap_or(took);
-        self.activity.end(&self.open, Ended { status, latency, is_complete });
-        tracing::info!(
-            target: "access",
-            method = %self.method,
-            path = %Escaped(&self.path),
-            status,
-            bytes = self.bytes,
-            micros,
-            user = %Escaped(user),
-            client = %self.client,
-            ended,
-        );
+impl Line {
+    /// There is an answer, which begins to go out.
+    pub fn answered(mut self, response: Response) -> Response<LoggedBody> {
+        let (open, headers) = (&self.open, response.headers());
+        self.latency = Some(open.elapsed());
+        if *open.method() == Method::GET {
+            let range = headers.get(header::CONTENT_RANGE).and_then(|it| it.to_str().ok());
+            open.expect(length(headers), range);
+        }
+        if let Some(cause) = response.extensions().get::<Cause>() {
+            tracing::error!(method = %open.method(), path = %Escaped(open.path()), "{}", cause.chain());
+        }
+        if response.extensions().get::<KeptOut>().is_some() {
+            tracing::warn!(
+                method = %open.method(),
+                path = %Escaped(open.path()),
+                "permissions on the volume kept the service out",
+            );
+            self.activity.kept_out();
+        }
+        let status = response.status();
+        self.activity.answered(open, status.as_u16());
+        self.activity.counted.answered(open.method(), status, headers);
+        self.status = Some(status);
+        response.map(|body| LoggedBody { is_complete: body.is_end_stream(), body, line: self })
     }
 }
 
-/// A stranger's text in one line of the log.
-pub struct Escaped<'a>(pub &'a str);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.escape_debug())
+impl Drop for Line {
+    fn drop(&mut self) {
+        let open = &self.open;
+        let took = open.elapsed();
+        // HEAD has no body to complete.
+        let is_complete = self.is_complete || *open.method() == Method::HEAD;
+        let status = self.status.map_or(CLIENT_GONE, |it| it.as_u16());
+        let latency = self.latency.unwrap_or(took);
+        self.activity.end(open, Ended { status, latency, is_complete });
+        log::request(&log::Line {
+            method: open.method().as_str(),
+            path: open.path(),
+            status,
+            bytes: self.bytes,
+            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            user: open.user().unwrap_or("-"),
+            client: open.client(),
+            ended: if is_complete { "complete" } else { "aborted" },
+        });
     }
 }
 
@@ -187,7 +139,8 @@ impl http_body::Body for ReceivedBody {
 }
 
 /// Counts what goes out.
-struct LoggedBody {
+#[derive(Debug)]
+pub struct LoggedBody {
     body: Body,
     line: Line,
     is_complete: bool,
@@ -215,7 +168,7 @@ impl http_body::Body for LoggedBody {
                 self.line.activity.sent(&self.line.open, bytes);
             }
             Some(Err(error)) => {
-                let path = Escaped(&self.line.path);
+                let path = Escaped(self.line.open.path());
                 tracing::warn!(%path, "the answer was cut off: {error}");
             }
             None => self.is_complete = true,

@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::key_use::{KeyUse, KeyUses};
+use volume::keys::HashedKey;
 
-use crate::access_log::LogUser;
+use crate::auth::Caller;
 use crate::counted::{Counted, OfRoute};
 
 /// How many seconds are remembered, one by one.
@@ -30,6 +31,7 @@ const RECENT: usize = 500;
 const CONSOLE_STAYS: Duration = Duration::from_mins(1);
 /// For how long it is told that permissions kept the service out of something.
 const KEPT_OUT_TOLD: Duration = Duration::from_hours(1);
+const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
 /// How far back the disk's trend looks.
 const TREND: Duration = Duration::from_mins(5);
 
@@ -42,9 +44,7 @@ pub struct Activity {
     seconds: Box<[Second]>,
     /// Locked for a few instructions when a request begins and ends, and to look.
     requests: Mutex<Requests>,
-    key_uses: Mutex<KeyUses>,
-    /// Whether they are not written down yet.
-    key_uses_changed: AtomicBool,
+    key_uses: Mutex<Uses>,
     consoles: Mutex<BTreeMap<String, Console>>,
     disk: Mutex<VecDeque<(Instant, u64)>>,
     /// What is counted since the start.
@@ -59,11 +59,40 @@ struct Requests {
     /// How many are over.
     ended: u64,
     open: HashMap<u64, Arc<Open>>,
-    recent: VecDeque<Recent>,
+    recent: VecDeque<Over>,
     /// Whether anybody has come who had business here.
     is_wanted: bool,
     /// When the last request that counts was over.
     needed: Option<Instant>,
+}
+
+/// A request that is over, as it is remembered: written out only for whoever looks.
+#[derive(Debug)]
+struct Over {
+    seq: u64,
+    time: Timestamp,
+    micros: u64,
+    ended: Ended,
+    open: Arc<Open>,
+}
+
+/// When keys were last used.
+#[derive(Debug, Default)]
+struct Uses {
+    /// By the keys' ids.
+    known: KeyUses,
+    /// Those that came since, on one day.
+    fresh: HashMap<HashedKey, Fresh>,
+    /// Whether they are not written down yet.
+    are_changed: bool,
+}
+
+/// The last use of a key, and how many there were since it was last written out.
+#[derive(Debug)]
+struct Fresh {
+    open: Arc<Open>,
+    last: Timestamp,
+    requests: u64,
 }
 
 /// What a request says about whether the service is needed.
@@ -125,7 +154,8 @@ pub struct Open {
     path: String,
     route: Arc<OfRoute>,
     client: IpAddr,
-    user: LogUser,
+    /// Set once, when it is known who asks.
+    caller: OnceLock<Caller>,
     /// The part that was asked for, where it is not the whole.
     range: Mutex<Option<String>>,
     /// How many bytes there will be, where that is known.
@@ -201,7 +231,6 @@ impl Default for Activity {
             seconds: (0..SECONDS).map(|_| Second::new()).collect(),
             requests: Mutex::default(),
             key_uses: Mutex::default(),
-            key_uses_changed: AtomicBool::new(false),
             consoles: Mutex::default(),
             disk: Mutex::default(),
             counted: Counted::default(),
@@ -211,34 +240,27 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// A request has come in. The pattern is the route's that it is for, if it is for one.
-    pub fn begin(
-        &self,
-        method: &Method,
-        path: &str,
-        pattern: Option<&str>,
-        client: IpAddr,
-        user: LogUser,
-    ) -> Arc<Open> {
-        let route = self.counted.of_route(pattern);
-        let mut requests = lock(&self.requests);
-        let number = requests.next;
-        requests.next += 1;
-        let open = Arc::new(Open {
-            number,
+    /// A request has come in. The path is without a key.
+    pub fn begin(&self, method: &Method, path: String, client: IpAddr) -> Arc<Open> {
+        let mut open = Open {
+            number: 0,
             began: Instant::now(),
             method: method.clone(),
-            path: path.to_owned(),
-            route,
+            route: self.counted.of_route(&path),
+            path,
             client,
-            user,
+            caller: OnceLock::new(),
             range: Mutex::default(),
             expected: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             status: AtomicU16::new(0),
-        });
-        requests.open.insert(number, Arc::clone(&open));
+        };
+        let mut requests = lock(&self.requests);
+        open.number = requests.next;
+        requests.next += 1;
+        let open = Arc::new(open);
+        requests.open.insert(open.number, Arc::clone(&open));
         open
     }
 
@@ -265,7 +287,7 @@ impl Activity {
     }
 
     /// A request is over.
-    pub fn end(&self, open: &Open, ended: Ended) {
+    pub fn end(&self, open: &Arc<Open>, ended: Ended) {
         self.counted.ended(&open.route, ended.status, ended.latency, open.elapsed());
         let second = self.second();
         second.requests.fetch_add(1, Relaxed);
@@ -276,8 +298,8 @@ impl Activity {
             class.fetch_add(1, Relaxed);
         }
         let now = Timestamp::now();
-        if let Some(key) = open.user.key() {
-            self.used(key, open, now);
+        if let Some(key) = open.caller().and_then(Caller::key) {
+            lock(&self.key_uses).used(key.hashed, open, now);
         }
         let mut requests = lock(&self.requests);
         requests.open.remove(&open.number);
@@ -292,20 +314,8 @@ impl Activity {
         }
         let seq = requests.ended;
         requests.ended += 1;
-        requests.recent.push_back(Recent {
-            seq,
-            time: now,
-            status: ended.status,
-            latency_micros: micros(ended.latency),
-            micros: micros(open.began.elapsed()),
-            method: open.method.to_string(),
-            path: open.path.clone(),
-            sent: open.sent.load(Relaxed),
-            received: open.received.load(Relaxed),
-            username: open.user.name().map(str::to_owned),
-            client: open.client,
-            complete: ended.is_complete,
-        });
+        let (micros, open) = (micros(open.began.elapsed()), Arc::clone(open));
+        requests.recent.push_back(Over { seq, time: now, micros, ended, open });
     }
 
     /// What keeps the service awake, as far as requests do.
@@ -337,30 +347,23 @@ impl Activity {
         }
     }
 
-    fn used(&self, key: &str, open: &Open, now: Timestamp) {
-        let mut uses = lock(&self.key_uses);
-        let what = format!("{} {}", open.method, open.path);
-        let fresh = KeyUse::one_more(uses.get(key), now, what, open.client.to_string());
-        uses.insert(key.to_owned(), fresh);
-        self.key_uses_changed.store(true, Relaxed);
-    }
-
     /// When each key was last used.
     pub fn key_uses(&self) -> KeyUses {
-        lock(&self.key_uses).clone()
+        lock(&self.key_uses).all().clone()
     }
 
     /// What was known before the service started.
     pub fn remember(&self, uses: KeyUses) {
-        let mut known = lock(&self.key_uses);
+        let mut ours = lock(&self.key_uses);
         for (key, old) in uses {
-            known.entry(key).or_insert(old);
+            ours.known.entry(key).or_insert(old);
         }
     }
 
     /// The uses of keys, where they changed since they were last taken to be written down.
     pub fn take_changed_key_uses(&self) -> Option<KeyUses> {
-        self.key_uses_changed.swap(false, Relaxed).then(|| self.key_uses())
+        let mut uses = lock(&self.key_uses);
+        std::mem::take(&mut uses.are_changed).then(|| uses.all().clone())
     }
 
     /// A console asks: it is there. It may say who sits at it. Returns its number.
@@ -440,7 +443,8 @@ impl Activity {
 
     /// What is over, behind a place in the order.
     pub fn recent(&self, since: u64) -> Vec<Recent> {
-        lock(&self.requests).recent.iter().filter(|it| it.seq >= since).cloned().collect()
+        let requests = lock(&self.requests);
+        requests.recent.iter().filter(|it| it.seq >= since).map(Recent::of).collect()
     }
 
     /// The last five minutes in parts, the oldest first, and latencies of all of them.
@@ -576,7 +580,7 @@ impl OpenNow {
             method: open.method.to_string(),
             path: open.path.clone(),
             range: lock(&open.range).clone(),
-            username: open.user.name().map(str::to_owned),
+            username: open.user().map(str::to_owned),
             client: open.client,
             millis: micros(open.began.elapsed()) / 1000,
             sent: open.sent.load(Relaxed),
@@ -586,7 +590,80 @@ impl OpenNow {
     }
 }
 
+impl Recent {
+    fn of(over: &Over) -> Recent {
+        let open = &over.open;
+        Recent {
+            seq: over.seq,
+            time: over.time,
+            status: over.ended.status,
+            latency_micros: micros(over.ended.latency),
+            micros: over.micros,
+            method: open.method.to_string(),
+            path: open.path.clone(),
+            sent: open.sent.load(Relaxed),
+            received: open.received.load(Relaxed),
+            username: open.user().map(str::to_owned),
+            client: open.client,
+            complete: over.ended.is_complete,
+        }
+    }
+}
+
+impl Uses {
+    fn used(&mut self, key: HashedKey, open: &Arc<Open>, now: Timestamp) {
+        self.are_changed = true;
+        let day = |it: Timestamp| it.as_second().div_euclid(SECONDS_OF_DAY);
+        if self.fresh.values().next().is_some_and(|it| day(it.last) != day(now)) {
+            self.all();
+        }
+        let open = Arc::clone(open);
+        let requests = self.fresh.get(&key).map_or(0, |it| it.requests) + 1;
+        self.fresh.insert(key, Fresh { open, last: now, requests });
+    }
+
+    /// All of them, written out.
+    fn all(&mut self) -> &KeyUses {
+        for (key, Fresh { open, last, requests }) in self.fresh.drain() {
+            let (id, what) = (key.id(), format!("{} {}", open.method, open.path));
+            let known = self.known.get(&id);
+            let fresh = KeyUse::after(known, requests, last, what, open.client.to_string());
+            self.known.insert(id, fresh);
+        }
+        &self.known
+    }
+}
+
 impl Open {
+    /// Of the request.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Percent-encoded as it came, without a key.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where it came from.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// Says who asks, once that is known.
+    pub fn is_from(&self, caller: &Caller) {
+        self.caller.get_or_init(|| caller.clone());
+    }
+
+    fn caller(&self) -> Option<&Caller> {
+        self.caller.get()
+    }
+
+    /// The name of whoever asks, for the log.
+    pub fn user(&self) -> Option<&str> {
+        self.caller()?.user()
+    }
+
     /// How many bytes there will be, and which part of the file they are.
     pub fn expect(&self, bytes: Option<u64>, range: Option<&str>) {
         self.expected.fetch_max(bytes.unwrap_or(0), Relaxed);
@@ -612,7 +689,7 @@ impl Open {
     /// A good key makes a request count, whatever becomes of it; without one, only an answer that has something public
     /// to tell of. `/health` and what is tried at doors have neither.
     fn need(&self) -> Need {
-        let has_key = self.user.key().is_some();
+        let has_key = self.caller().and_then(Caller::key).is_some();
         match (self.is_of_the_feed(), has_key) {
             (true, true) => Need::Told,
             (true, false) => Need::None,
@@ -699,7 +776,7 @@ mod tests {
     }
 
     fn begin(activity: &Activity, path: &str) -> Arc<Open> {
-        activity.begin(&Method::GET, path, None, IpAddr::from([127, 0, 0, 1]), LogUser::default())
+        activity.begin(&Method::GET, path.to_owned(), IpAddr::from([127, 0, 0, 1]))
     }
 
     #[test]

@@ -130,11 +130,11 @@ impl Default for Counted {
 }
 
 impl Counted {
-    /// What is counted of the requests that a pattern matches; of all others where none does.
-    pub fn of_route(&self, pattern: Option<&str>) -> Arc<OfRoute> {
-        let of = |name: &str| self.routes.iter().find(|it| it.name == name);
+    /// What is counted of the requests for a path.
+    pub fn of_route(&self, path: &str) -> Arc<OfRoute> {
+        let pattern = pattern(path);
         let [other, ..] = &self.routes;
-        Arc::clone(pattern.and_then(of).unwrap_or(other))
+        Arc::clone(self.routes.iter().find(|it| it.name == pattern).unwrap_or(other))
     }
 
     /// A request is over: with which status, when its answer began, and when it ended.
@@ -208,6 +208,25 @@ impl Way {
     }
 }
 
+/// The router's pattern for a path, told without routing it: what refuses a request may come before that.
+fn pattern(path: &str) -> &'static str {
+    if path.strip_prefix("/files/").is_some_and(|it| !it.is_empty()) {
+        return "/files/{*path}";
+    }
+    if let Some((key, rest)) = path.strip_prefix("/share/").and_then(|it| it.split_once('/')) {
+        return match (key, rest) {
+            ("", _) => OTHER,
+            (_, "") => "/share/{key}/",
+            _ => "/share/{key}/{*path}",
+        };
+    }
+    match path.rsplit_once('/') {
+        Some(("/share", key)) if !key.is_empty() => "/share/{key}",
+        Some(("/uploads", id)) if !id.is_empty() => "/uploads/{id}",
+        _ => ROUTES.into_iter().find(|it| *it == path && !it.contains('{')).unwrap_or(OTHER),
+    }
+}
+
 fn range_kind(method: &Method, status: StatusCode, headers: &HeaderMap) -> Option<&'static str> {
     match status {
         _ if *method != Method::GET => None,
@@ -248,11 +267,46 @@ mod tests {
         check(Method::HEAD, 206, Some("content-range"), None);
     }
 
-    #[test]
-    fn what_no_pattern_matches_is_counted_too() {
-        let counted = Counted::default();
-        assert_eq!(counted.of_route(Some("/files/{*path}")).name, "/files/{*path}");
-        assert_eq!(counted.of_route(Some("/new")).name, OTHER);
-        assert_eq!(counted.of_route(None).name, OTHER);
+    #[tokio::test]
+    async fn a_path_has_the_pattern_that_the_router_gives_it() {
+        use axum::Router;
+        use axum::body::Body;
+        use axum::extract::MatchedPath;
+        use axum::routing::get;
+        use http::Request;
+        use http_body_util::BodyExt as _;
+        use tower::ServiceExt as _;
+        let told = || get(|it: MatchedPath| async move { it.as_str().to_owned() });
+        let patterns = ROUTES.into_iter().filter(|it| *it != OTHER);
+        let router = patterns.fold(Router::new(), |router, it| router.route(it, told()));
+        let router = router.fallback(|| async { OTHER });
+        let fixed = ROUTES.into_iter().filter(|it| it.starts_with('/') && !it.contains('{'));
+        let others = [
+            "/files/a",
+            "/files/a/b/",
+            "/files//a",
+            "/files/..",
+            "/share/",
+            "/share/k",
+            "/share/k/",
+            "/share/k/a",
+            "/share/k//",
+            "/share//a",
+            "/uploads/1",
+            "/uploads/1/",
+            "/uploads/1/2",
+            "/other",
+            "/new/a",
+            "/files%2Fa",
+            "/health/",
+            "//",
+        ];
+        for path in fixed.chain(others) {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            let expected = answer.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(pattern(path), std::str::from_utf8(&expected).unwrap(), "{path}");
+        }
+        assert_eq!(pattern("*"), OTHER);
     }
 }

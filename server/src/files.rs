@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use volume::{Found, FoundFile};
 
 use crate::app::App;
@@ -38,13 +39,10 @@ const SANDBOX: &str =
     "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'";
 
 /// Answers `GET` and `HEAD` on a path of the tree.
-pub async fn answer(
-    State(app): State<Arc<App>>,
-    method: Method,
-    visit: Visit,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let visit = Visit::from_request_parts(&mut parts, &app).await?;
+    let Parts { method, uri, headers, .. } = parts;
     let found = app.find(&visit.path).await?;
     if let Some(real_path) = found.real_path() {
         visit.caller.may_read(real_path)?;

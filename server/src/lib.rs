@@ -2,7 +2,7 @@
 //!
 //! Streams a volume's files with HTTP ranges behind keys, lists its folders, and takes uploads in. It stands on the
 //! crate [`volume`] for everything on the disk and adds what HTTP needs. A request goes through the modules in this
-//! order: [`serve`], [`router`], [`visit`], then [`files`], [`put`] or [`delete`].
+//! order: [`serve`], [`front`], [`router`], [`visit`], then [`files`], [`put`] or [`delete`].
 
 pub mod access_log;
 pub mod activity;
@@ -21,6 +21,7 @@ pub mod etag;
 pub mod feed;
 pub mod fields;
 pub mod files;
+pub mod front;
 pub mod guesses;
 pub mod health;
 pub mod hygiene;
@@ -29,6 +30,7 @@ pub mod launch;
 pub mod linger;
 pub mod listener;
 pub mod listing;
+pub mod log;
 pub mod media;
 pub mod metrics;
 pub mod openapi;
@@ -48,3 +50,4 @@ pub mod validators;
 pub mod visit;
 pub mod wake;
 pub mod web;
+pub mod workers;

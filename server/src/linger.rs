@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::Response;
 use bytes::Bytes;
 use http::header;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -20,11 +18,13 @@ use http_body_util::BodyExt;
 /// How long a refused client may go on sending.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Lets every request's body linger.
-pub async fn linger(request: Request, next: Next) -> Response {
-    let waits = request.headers().contains_key(header::EXPECT);
-    next.run(request.map(|body| Body::new(Lingering { body, is_silent: waits, is_done: false })))
-        .await
+/// Lets a request's body linger, if it has one.
+pub fn linger(request: Request) -> Request {
+    if request.body().is_end_stream() {
+        return request;
+    }
+    let is_silent = request.headers().contains_key(header::EXPECT);
+    request.map(|body| Body::new(Lingering { body, is_silent, is_done: false }))
 }
 
 struct Lingering {

@@ -1,14 +1,15 @@
 //! `sounding-server`: the file service as a program.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use server::config::{Config, LogFormat};
-use server::start;
+use server::config::Config;
+use server::{log, start};
 
 fn main() -> ExitCode {
     let config = Config::of_process();
-    start_log(config.log);
+    if let Err(error) = log::start(config.log) {
+        return fail(&error);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -16,18 +17,10 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(start::run(config));
     // A read that waits for a slow disk is not waited for.
     runtime.shutdown_background();
+    log::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
-    }
-}
-
-fn start_log(format: LogFormat) {
-    let log =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
-    match format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a client is told when it can't have what it asked for (RFC 9457).
 //!
 //! A [`Problem`] holds what a client may know. The cause of a failure of ours rides along in the response for the
-//! log and never reaches the client. Problems are written as JSON here; [`for_people`] turns them into a small page
+//! log and never reaches the client. Problems are written as JSON here; [`Reader`] turns them into a small page
 //! for a browser that asks for HTML.
 
 use std::error::Error;
@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
@@ -538,26 +537,38 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes a problem as a small page where a browser asks for HTML.
-pub async fn for_people(request: Request, next: Next) -> Response {
-    let accepts =
-        request.headers().get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
-    let wants_html =
-        accepts.flat_map(|it| it.split(',')).any(|it| it.trim_start().starts_with("text/html"));
-    let is_head = request.method() == Method::HEAD;
-    let mut response = next.run(request).await;
-    if !wants_html {
-        return response;
+/// Who reads a problem.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// A browser asks for HTML.
+    wants_html: bool,
+    is_head: bool,
+}
+
+impl Reader {
+    /// Whoever makes a request.
+    pub fn of(request: &Request) -> Reader {
+        let accepts =
+            request.headers().get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
+        let wants_html =
+            accepts.flat_map(|it| it.split(',')).any(|it| it.trim_start().starts_with("text/html"));
+        Reader { wants_html, is_head: *request.method() == Method::HEAD }
     }
-    let Some(told) = response.extensions().get::<Told>() else { return response };
-    let html = page::of_problem(told.status, told.title, &told.detail);
-    let length = html.len();
-    *response.body_mut() = if is_head { Body::empty() } else { Body::from(html) };
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
-    response
+
+    /// Makes a small page of a problem, if the answer is one and is read by people.
+    pub fn rewrite(self, response: &mut Response) {
+        if !self.wants_html {
+            return;
+        }
+        let Some(told) = response.extensions().get::<Told>() else { return };
+        let html = page::of_problem(told.status, told.title, &told.detail);
+        let length = html.len();
+        *response.body_mut() = if self.is_head { Body::empty() } else { Body::from(html) };
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
+    }
 }
 
 impl Cause {

@@ -1,33 +1,19 @@
-//! All routes and layers, in order.
+//! All routes. What goes around them is [`Front`](crate::front::Front)'s.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Redirect;
 use axum::routing::{MethodFilter, MethodRouter, get, head, on, post};
-use http::{Uri, header};
-use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders};
+use http::Uri;
 
 use crate::app::App;
 use crate::feed::{changes, events};
 use crate::problem::Problem;
-use crate::{
-    access_log, delete, digest, files, health, linger, listing, openapi, problem, put, tus, web,
-};
+use crate::{delete, files, health, openapi, put, tus, web};
 
-/// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
-const LONGEST_URI: usize = 16 * 1024;
-/// Bytes of all header fields together.
-const LARGEST_HEADERS: usize = 16 * 1024;
-/// How long a browser may remember what a preflight allowed. Chromium's own limit is two hours.
-const PREFLIGHT_LASTS: Duration = Duration::from_hours(2);
-
-/// The service's public face.
+/// The public ones.
 pub fn router(app: Arc<App>) -> Router {
-    let activity = Arc::clone(&app.activity);
     Router::new()
         .route("/", get(|| async { Redirect::temporary("files/") }))
         .route("/files", get(|| async { Redirect::temporary("files/") }))
@@ -48,18 +34,6 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
         .fallback(|| async { Problem::NotFound })
         .with_state(app)
-        // Before any route reads them.
-        .layer(from_fn(limit_sizes))
-        // Around all that can refuse.
-        .layer(from_fn(problem::for_people))
-        // Around problems too: an app on another origin must be able to read them.
-        .layer(cors())
-        // Around the layer that answers every `OPTIONS`.
-        .layer(from_fn(tus::announce))
-        // Around all that may leave a body unread.
-        .layer(from_fn(linger::linger))
-        // Outermost, so that each request has its line.
-        .layer(from_fn_with_state(activity, access_log::log))
 }
 
 /// For an address that lost its slash on the way.
@@ -76,45 +50,4 @@ fn tree() -> MethodRouter<Arc<App>> {
 
 fn upload() -> MethodRouter<Arc<App>> {
     head(tus::look).patch(tus::patch).delete(tus::delete).post(tus::overridden)
-}
-
-/// Open to every origin: keys are the protection, and they never ride on cookies.
-fn cors() -> CorsLayer {
-    let mut exposed = vec![
-        header::ACCEPT_RANGES,
-        header::CONTENT_DISPOSITION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::CONTENT_LOCATION,
-        header::CONTENT_RANGE,
-        header::DATE,
-        header::ETAG,
-        header::LAST_MODIFIED,
-        header::LINK,
-        header::LOCATION,
-        header::RETRY_AFTER,
-        digest::REPR_DIGEST,
-        listing::TOTAL_COUNT,
-    ];
-    exposed.extend(tus::EXPOSED);
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods(AllowMethods::mirror_request())
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(ExposeHeaders::list(exposed))
-        .allow_private_network(true)
-        .max_age(PREFLIGHT_LASTS)
-        // The answers do not depend on the origin.
-        .vary([])
-}
-
-async fn limit_sizes(request: Request, next: Next) -> Response {
-    if request.uri().path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI) {
-        return Problem::UriTooLong.into_response();
-    }
-    let sizes = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
-    if sizes.sum::<usize>() > LARGEST_HEADERS {
-        return Problem::HeadersTooLarge.into_response();
-    }
-    next.run(request).await
 }

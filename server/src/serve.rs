@@ -6,11 +6,14 @@
 //! not is left to whoever has the socket next.
 
 use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,11 +21,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
+use tower::Service as _;
 
 use crate::auth::Peer;
 use crate::listener::{Accepted, Listener};
 use crate::patience::Patient;
+use crate::workers::Workers;
 
 /// How long clients may take.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +61,29 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 const FIRST_WORD: Duration = Duration::from_secs(1);
 /// How often those are let in who came while the ones before them were answered. Strangers come without end.
 const LAST_CALLS: u32 = 5;
+
+/// What answers requests.
+pub trait Answers: Clone + Send + Sync + 'static {
+    /// What its answers' bodies are.
+    type Body: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static;
+
+    /// The answer to a request that came from somewhere.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// To whom it is all the same where a request comes from.
+impl Answers for Router {
+    type Body = Body;
+
+    async fn answer(&self, request: Request<Incoming>, _peer: Peer) -> Response<Body> {
+        let Ok(response) = self.clone().call(request).await;
+        response
+    }
+}
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +122,13 @@ impl Bedtime for () {
 /// Serves until `stop` is done, and then for `patience.grace` at most; or until it may sleep.
 pub async fn serve(
     listener: Listener,
-    router: Router,
+    answers: impl Answers,
+    workers: Workers,
     patience: Patience,
     stop: impl Future<Output = ()>,
     bedtime: impl Bedtime,
 ) -> End {
-    let mut connections = Connections::new(router, patience);
+    let mut connections = Connections::new(answers, workers, patience);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -135,8 +163,9 @@ pub async fn serve(
 }
 
 /// All that are open.
-struct Connections {
-    router: Router,
+struct Connections<A> {
+    answers: A,
+    workers: Workers,
     patience: Patience,
     /// Tells those that are open to finish what they are doing and then to end. Those that come later get another one.
     finish: CancellationToken,
@@ -145,10 +174,11 @@ struct Connections {
     tasks: TaskTracker,
 }
 
-impl Connections {
-    fn new(router: Router, patience: Patience) -> Connections {
+impl<A: Answers> Connections<A> {
+    fn new(answers: A, workers: Workers, patience: Patience) -> Connections<A> {
         Connections {
-            router,
+            answers,
+            workers,
             patience,
             finish: CancellationToken::new(),
             cut_off: CancellationToken::new(),
@@ -156,12 +186,19 @@ impl Connections {
         }
     }
 
+    /// Hands a connection to the worker whose turn it is.
     fn take(&self, accepted: Accepted) {
         match accepted {
             Accepted::Tcp(stream, address) => {
-                self.spawn(stream, Peer { address: Some(address.ip()) });
+                let peer = Peer { address: Some(address.ip()) };
+                let stream = stream.into_std();
+                self.spawn(move || tokio::net::TcpStream::from_std(stream?), peer);
             }
-            Accepted::Unix(stream) => self.spawn(stream, Peer { address: None }),
+            Accepted::Unix(stream) => {
+                let stream = stream.into_std();
+                let peer = Peer { address: None };
+                self.spawn(move || tokio::net::UnixStream::from_std(stream?), peer);
+            }
         }
     }
 
@@ -204,47 +241,62 @@ impl Connections {
         true
     }
 
-    fn spawn(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
-        let router = self.router.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(peer);
-            let router = router.clone();
-            async move {
-                let Ok(response) = router.oneshot(request).await;
-                Ok::<_, Infallible>(response)
-            }
-        });
-        let mut stream = Patient::new(stream, self.patience.stall);
-        let first = stream.first();
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.patience.header)
-            .max_buf_size(BUFFER)
-            .max_headers(MOST_FIELDS)
-            .serve_connection(TokioIo::new(stream), service);
+    /// The stream is opened by the worker: sockets are told of what comes by the runtime that opened them.
+    fn spawn<S>(&self, open: impl FnOnce() -> io::Result<S> + Send + 'static, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(worker) = self.workers.next() else { return };
+        let (answers, patience) = (self.answers.clone(), self.patience);
         let (finish, cut_off) = (self.finish.clone(), self.cut_off.clone());
-        // Told to finish, hyper closes a connection whose first request it has not read yet, though that may be here.
-        let told = async move {
-            finish.cancelled().await;
-            tokio::time::timeout(FIRST_WORD, first).await.map(drop).unwrap_or_default();
-        };
         let serving = async move {
-            let mut connection = std::pin::pin!(connection);
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => return ended,
-                () = told => {}
+            match open() {
+                Ok(stream) => serve_connection(stream, answers, patience, peer, finish).await,
+                Err(error) => tracing::error!("could not serve a connection: {error}"),
             }
+        };
+        let task = async move { cut_off.run_until_cancelled(serving).await };
+        self.tasks.spawn_on(task, worker);
+    }
+}
+
+/// Answers one request after the other, until the client has no more or it is time to `finish`.
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    answers: impl Answers,
+    patience: Patience,
+    peer: Peer,
+    finish: CancellationToken,
+) {
+    let answers = Arc::new(answers);
+    let service = service_fn(move |request| {
+        let answers = Arc::clone(&answers);
+        async move { Ok::<_, Infallible>(answers.answer(request, peer).await) }
+    });
+    let mut stream = Patient::new(stream, patience.stall);
+    let first = stream.first();
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(patience.header)
+        .max_buf_size(BUFFER)
+        .max_headers(MOST_FIELDS)
+        .serve_connection(TokioIo::new(stream), service);
+    // Told to finish, hyper closes a connection whose first request it has not read yet, though that may be here.
+    let told = async move {
+        finish.cancelled().await;
+        tokio::time::timeout(FIRST_WORD, first).await.map(drop).unwrap_or_default();
+    };
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = told => {
             connection.as_mut().graceful_shutdown();
             connection.await
-        };
-        self.tasks.spawn(async move {
-            let ended = cut_off.run_until_cancelled(serving).await;
-            if let Some(Err(error)) = ended {
-                tracing::debug!(client = ?peer.address, "a connection ended early: {error}");
-            }
-        });
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(client = ?peer.address, "a connection ended early: {error}");
     }
 }
 

@@ -16,14 +16,16 @@ use volume::{OpenVolumeError, Volume};
 use crate::admin;
 use crate::app::App;
 use crate::config::Config;
+use crate::front::Front;
 use crate::hygiene;
 use crate::idle::Idle;
 use crate::listener::{ListenError, Listener};
+use crate::log;
 use crate::metrics;
-use crate::router::router;
 use crate::serve::{End, Patience, serve};
 use crate::tus;
 use crate::wake;
+use crate::workers::Workers;
 
 /// The user of the key that is made where there is none.
 const FIRST_USER: &str = "admin";
@@ -48,6 +50,9 @@ pub enum StartError {
     /// Signals can't be received.
     #[error("could not listen for signals")]
     Signals(#[source] io::Error),
+    /// There are no threads to serve connections.
+    #[error("could not start the threads that serve connections")]
+    Workers(#[source] io::Error),
     /// There is no thread for the clock by which it sleeps.
     #[error("could not start the clock of --idle-exit")]
     Clock(#[source] io::Error),
@@ -60,6 +65,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let volume = Arc::new(Volume::open(&config.volume)?);
     take_over_keys(&volume, config.take_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
+    let workers = Workers::start().map_err(StartError::Workers)?;
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
     let app = Arc::new(App { idle: Idle::new(config.idle), ..app });
     // Before anybody can say otherwise.
@@ -90,13 +96,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         let (router, ending) = (metrics::router(&app), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };
         let ended = async move { ending.cancelled().await };
-        tokio::spawn(async move { serve(metrics, router, patience, ended, ()).await });
+        tokio::spawn(
+            async move { serve(metrics, router, Workers::here(), patience, ended, ()).await },
+        );
     }
     let admin = admin.map(|it| {
         let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };
         let ended = async move { ending.cancelled().await };
-        tokio::spawn(async move { serve(it, router, patience, ended, ()).await })
+        tokio::spawn(async move { serve(it, router, Workers::here(), patience, ended, ()).await })
     });
     let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
     Idle::start(&app).map_err(StartError::Clock)?;
@@ -106,8 +114,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         stop.received().await;
         ending.cancel();
     };
-    let router = router(Arc::clone(&app));
-    let end = serve(listener, router, config.patience, stop, &*app).await;
+    let front = Front::new(Arc::clone(&app));
+    let end = serve(listener, front, workers, config.patience, stop, &*app).await;
     ending.cancel();
     hygiene::write_key_uses(&app).await;
     app.feed.close().await;
@@ -255,6 +263,7 @@ impl Stop {
         tokio::spawn(async move {
             self.next().await;
             tracing::warn!("stopped by a second signal");
+            log::flush();
             std::process::exit(0);
         });
     }

@@ -3,7 +3,7 @@
 //!
 //! A request step by step:
 //!
-//! 1. [`announce`] sees to it that client and server speak the same version;
+//! 1. client and server speak the same version, which each answer says ([`Announcement`]);
 //! 2. the caller is known and may write the upload's target ([`Uploader`]);
 //! 3. the upload is taken over from whoever still holds it ([`holders`]);
 //! 4. what comes is appended, and made durable before the client is told ([`upload`]);
@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -122,27 +121,37 @@ impl Uploader {
     }
 }
 
-/// Middleware around all: says on each answer below `/uploads` what is spoken, and refuses what is not.
-pub async fn announce(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if path != "/uploads" && !path.starts_with("/uploads/") {
-        return next.run(request).await;
+/// What each answer below `/uploads` says of what is spoken.
+#[derive(Clone, Copy, Debug)]
+pub struct Announcement {
+    is_due: bool,
+    is_options: bool,
+}
+
+impl Announcement {
+    /// Whether a request's answer is to have one.
+    pub fn of(request: &Request) -> Announcement {
+        let path = request.uri().path();
+        let is_due = path == "/uploads" || path.starts_with("/uploads/");
+        Announcement { is_due, is_options: *request.method() == Method::OPTIONS }
     }
-    let is_options = request.method() == Method::OPTIONS;
-    let response = next.run(request).await;
-    let mut response = if is_options && response.status() == StatusCode::OK {
-        (StatusCode::NO_CONTENT, response).into_response()
-    } else {
-        response
-    };
-    let headers = response.headers_mut();
-    fields::set(headers, TUS_RESUMABLE, VERSION);
-    if is_options || headers.contains_key(TUS_VERSION) {
-        fields::set(headers, TUS_VERSION, VERSION);
-        fields::set(headers, TUS_EXTENSION, EXTENSIONS);
-        fields::set(headers, TUS_CHECKSUM_ALGORITHM, CHECKSUMS);
+
+    /// Writes it into the answer's header.
+    pub fn make(self, response: &mut Response) {
+        if !self.is_due {
+            return;
+        }
+        if self.is_options && response.status() == StatusCode::OK {
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        let headers = response.headers_mut();
+        fields::set(headers, TUS_RESUMABLE, VERSION);
+        if self.is_options || headers.contains_key(TUS_VERSION) {
+            fields::set(headers, TUS_VERSION, VERSION);
+            fields::set(headers, TUS_EXTENSION, EXTENSIONS);
+            fields::set(headers, TUS_CHECKSUM_ALGORITHM, CHECKSUMS);
+        }
     }
-    response
 }
 
 /// `POST /uploads`: begins an upload, or joins parts.

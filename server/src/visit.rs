@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use volume::keys::PlainKey;
 use volume::{Refusal, RelPath};
 
-use crate::access_log::LogUser;
+use crate::activity::Open;
 use crate::app::App;
 use crate::auth::{self, Caller, Peer, Purpose};
 use crate::problem::Problem;
@@ -52,10 +52,12 @@ pub async fn caller(
     purpose: Purpose,
     path: &RelPath,
 ) -> Result<Caller, Problem> {
-    let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer { address: None });
-    let caller = auth::identify(app, peer.client(&parts.headers), key, purpose, path).await?;
-    if let Some((user, log)) = caller.user().zip(parts.extensions.get::<LogUser>()) {
-        log.set(user, caller.key().map(|it| it.hashed.id()));
+    let open = parts.extensions.get::<Arc<Open>>();
+    let unknown = Peer { address: None };
+    let client = open.map_or_else(|| unknown.client(&parts.headers), |it| it.client());
+    let caller = auth::identify(app, client, key, purpose, path).await?;
+    if let Some(open) = open {
+        open.is_from(&caller);
     }
     Ok(caller)
 }

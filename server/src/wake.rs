@@ -2,13 +2,12 @@
 //!
 //! A machine that sleeps when nobody needs it costs little, unless something wakes it all the time. This line says who.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, header};
 
-use crate::access_log::Escaped;
 use crate::activity::{Activity, Open};
+use crate::log::Escaped;
 
 /// Whoever wakes a machine waits for its answer, so it comes within this.
 const WITH_THE_START: Duration = Duration::from_secs(10);
@@ -16,12 +15,7 @@ const WITH_THE_START: Duration = Duration::from_secs(10);
 const LONGEST_AGENT: usize = 200;
 
 /// A request has come in; the first of all may be what woke the service.
-pub fn came(
-    activity: &Activity,
-    open: &Open,
-    (method, path, client): (&Method, &str, IpAddr),
-    headers: &HeaderMap,
-) {
+pub fn came(activity: &Activity, open: &Open, headers: &HeaderMap) {
     let up = activity.up();
     if !open.is_first() || up > WITH_THE_START {
         return;
@@ -29,9 +23,9 @@ pub fn came(
     let agent = headers.get(header::USER_AGENT).map(|it| String::from_utf8_lossy(it.as_bytes()));
     let agent: String = agent.as_deref().unwrap_or("-").chars().take(LONGEST_AGENT).collect();
     tracing::info!(
-        %method,
-        path = %Escaped(path),
-        %client,
+        method = %open.method(),
+        path = %Escaped(open.path()),
+        client = %open.client(),
         agent = %Escaped(&agent),
         millis = up.as_millis(),
         "woken by a request"

@@ -40,12 +40,18 @@ pub struct KeyUse {
 pub type KeyUses = BTreeMap<String, KeyUse>;
 
 impl KeyUse {
-    /// One more request, behind those that are known.
-    pub fn one_more(known: Option<&KeyUse>, last: Timestamp, what: String, from: String) -> KeyUse {
+    /// So many requests more, of one day, behind those that are known; what is told is told of the last.
+    pub fn after(
+        known: Option<&KeyUse>,
+        requests: u64,
+        last: Timestamp,
+        what: String,
+        from: String,
+    ) -> KeyUse {
         let day = Offset::UTC.to_datetime(last).date();
         let counts = known.map_or([0; 7], |it| it.counts(day));
         let [today, before @ ..] = counts;
-        KeyUse { last, what, from, day, today: today + 1, before }
+        KeyUse { last, what, from, day, today: today + requests, before }
     }
 
     /// Requests of a day.
@@ -94,7 +100,7 @@ mod tests {
         let mut known = None;
         let mut check = |when: &str, (today, week)| {
             let when: Timestamp = when.parse().unwrap();
-            let fresh = KeyUse::one_more(known.as_ref(), when, String::new(), String::new());
+            let fresh = KeyUse::after(known.as_ref(), 1, when, String::new(), String::new());
             assert_eq!((fresh.today, fresh.of_week(fresh.day)), (today, week), "{when}");
             known = Some(fresh);
         };

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use server::app::App;
+use server::front::Front;
 use server::listener::{Listen, Listener};
-use server::router::router;
 use server::serve::{End, Patience, serve};
+use server::workers::Workers;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use transfers::Transfers;
@@ -91,7 +92,16 @@ impl TestServer {
                     stopped.await.unwrap_or_default();
                     ending.cancel();
                 };
-                serve(listener, router(app), setup.patience, stop, ()).await == End::Finished
+                serve(
+                    listener,
+                    Front::new(app),
+                    Workers::start().unwrap(),
+                    setup.patience,
+                    stop,
+                    (),
+                )
+                .await
+                    == End::Finished
             })
         });
         let (address, app) = started.recv_timeout(DEADLINE).unwrap();

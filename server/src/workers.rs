@@ -1,0 +1,59 @@
+//! Where connections are served: a runtime a core, each on a thread of its own.
+//!
+//! A connection stays with the thread that it was given to. A runtime whose threads take work from each other spends more on
+//! that, and on waking them, than on a small answer itself. What must wait for the disk goes to the blocking pool, and work
+//! that is not a connection's stays with the main runtime, so no thread is ever held up for long.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Threads that serve connections, in turns. Dropped, they end, and what they serve with them.
+#[derive(Debug)]
+pub struct Workers {
+    handles: Vec<Handle>,
+    next: AtomicUsize,
+    _end: DropGuard,
+}
+
+impl Workers {
+    /// One for each core that the process may use.
+    pub fn start() -> io::Result<Workers> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let end = CancellationToken::new();
+        let handles =
+            (0..cores).map(|number| worker(number, end.clone())).collect::<Result<_, _>>()?;
+        Ok(Workers { handles, next: AtomicUsize::new(0), _end: end.drop_guard() })
+    }
+
+    /// The runtime that calls this serves them itself: for a few connections.
+    pub fn here() -> Workers {
+        let end = CancellationToken::new();
+        Workers {
+            handles: vec![Handle::current()],
+            next: AtomicUsize::new(0),
+            _end: end.drop_guard(),
+        }
+    }
+
+    /// Whose turn it is.
+    pub fn next(&self) -> Option<&Handle> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.handles.get(number % self.handles.len().max(1))
+    }
+}
+
+fn worker(number: usize, end: CancellationToken) -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let work = move || {
+        runtime.block_on(end.cancelled());
+        // A read that waits for a slow disk is not waited for.
+        runtime.shutdown_background();
+    };
+    std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
+    Ok(handle)
+}
