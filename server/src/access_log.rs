@@ -16,27 +16,36 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use crate::activity::{Activity, Ended, Open};
 use crate::auth::Peer;
+use crate::crowd::Place;
 use crate::log::{self, Escaped};
 use crate::problem::{Cause, KeptOut};
+use crate::sendfile::Outlet;
 use crate::visit::without_key;
 use crate::wake;
 
 /// What the log says, as nginx does, when the client went away before there was an answer.
 const CLIENT_GONE: u16 = 499;
 
-/// A request has come. Whoever learns who it is from says so to the [`Open`] in its extensions.
+/// A request has come. Whoever learns who it is from says so to the line's [`Open`].
 pub fn begin(activity: &Arc<Activity>, mut request: Request, peer: Peer) -> (Request, Line) {
     let client = peer.client(request.headers());
     let open = activity.begin(request.method(), without_key(request.uri().path()), client);
     wake::came(activity, &open, request.headers());
-    request.extensions_mut().insert(Arc::clone(&open));
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         open.expect(length(request.headers()), None);
         let (activity, open) = (Arc::clone(activity), Arc::clone(&open));
         request = request.map(|body| Body::new(ReceivedBody { body, activity, open }));
     }
     let activity = Arc::clone(activity);
-    let line = Line { activity, open, latency: None, status: None, bytes: 0, is_complete: false };
+    let line = Line {
+        activity,
+        open,
+        latency: None,
+        status: None,
+        bytes: 0,
+        is_complete: false,
+        place: None,
+    };
     (request, line)
 }
 
@@ -51,11 +60,24 @@ pub struct Line {
     status: Option<StatusCode>,
     bytes: u64,
     is_complete: bool,
+    /// Taken while it lasts.
+    place: Option<Place>,
 }
 
 impl Line {
+    /// The request that it is about.
+    pub fn open(&self) -> &Arc<Open> {
+        &self.open
+    }
+
     /// There is an answer, which begins to go out.
-    pub fn answered(mut self, response: Response) -> Response<LoggedBody> {
+    pub fn answered(
+        mut self,
+        response: Response,
+        outlet: Outlet,
+        place: Option<Place>,
+    ) -> Response<LoggedBody> {
+        self.place = place;
         let (open, headers) = (&self.open, response.headers());
         self.latency = Some(open.elapsed());
         if *open.method() == Method::GET {
@@ -77,7 +99,10 @@ impl Line {
         self.activity.answered(open, status.as_u16());
         self.activity.counted.answered(open.method(), status, headers);
         self.status = Some(status);
-        response.map(|body| LoggedBody { is_complete: body.is_end_stream(), body, line: self })
+        response.map(|body| {
+            let is_complete = body.is_end_stream();
+            LoggedBody { body, line: Some(self), is_complete, outlet }
+        })
     }
 }
 
@@ -142,13 +167,22 @@ impl http_body::Body for ReceivedBody {
 #[derive(Debug)]
 pub struct LoggedBody {
     body: Body,
-    line: Line,
+    /// None when it has been handed on.
+    line: Option<Line>,
     is_complete: bool,
+    outlet: Outlet,
 }
 
+/// The body is over when its last bytes wait to be sent; the line is written when they have left.
 impl Drop for LoggedBody {
     fn drop(&mut self) {
-        self.line.is_complete = self.is_complete;
+        let Some(mut line) = self.line.take() else { return };
+        line.is_complete = self.is_complete;
+        self.outlet.when_sent(move |unsent| {
+            line.is_complete &= unsent == 0;
+            line.bytes = line.bytes.saturating_sub(unsent);
+            drop(line);
+        });
     }
 }
 
@@ -164,11 +198,13 @@ impl http_body::Body for LoggedBody {
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, |it| it.len() as u64);
-                self.line.bytes += bytes;
-                self.line.activity.sent(&self.line.open, bytes);
+                if let Some(line) = &mut self.line {
+                    line.bytes += bytes;
+                    line.activity.sent(&line.open, bytes);
+                }
             }
             Some(Err(error)) => {
-                let path = Escaped(self.line.open.path());
+                let path = Escaped(self.line.as_ref().map_or("", |it| it.open.path()));
                 tracing::warn!(%path, "the answer was cut off: {error}");
             }
             None => self.is_complete = true,

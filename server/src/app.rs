@@ -12,10 +12,12 @@ use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::activity::Activity;
 use crate::coding::Encoders;
+use crate::crowd::{Crowd, Limits};
 use crate::feed::Feed;
 use crate::guesses::Guesses;
 use crate::idle::Idle;
 use crate::problem::Problem;
+use crate::recall::Recall;
 use crate::tus::holders::Holders;
 
 /// Shared by all connections, for as long as the server runs.
@@ -29,6 +31,10 @@ pub struct App {
     pub guesses: Guesses,
     /// What makes codings on the fly, as far as memory allows.
     pub encoders: Encoders,
+    /// Answers that were given a moment ago.
+    pub recall: Recall,
+    /// Who has requests under way.
+    pub crowd: Arc<Crowd>,
     /// Who works on which resumable upload.
     pub holders: Holders,
     /// What goes on right now.
@@ -66,6 +72,8 @@ impl App {
             guesses: Guesses::default(),
             activity: Arc::default(),
             encoders: Encoders::default(),
+            recall: Recall::default(),
+            crowd: Crowd::new(Limits::default()),
             holders: Holders::default(),
             stall,
             listening: OnceLock::new(),

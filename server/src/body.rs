@@ -1,13 +1,15 @@
 //! A file's bytes on their way to a client.
 //!
-//! Reads are taken from the page cache at once where they can be (`preadv2` with `RWF_NOWAIT`), so that a file in
-//! memory costs no hand-over between threads; only what the disk must fetch goes to the blocking pool. One buffer is
-//! under way per body, whatever the file's size. A file that has become shorter ends the body with an error, which
-//! ends the connection: a client must never take padding for data.
+//! What is in the page cache is sent from there by the kernel, where the connection can do that (module [`sendfile`]); short
+//! parts, for which that is not worth it, and bodies that are changed on their way, are read (`preadv2` with `RWF_NOWAIT`).
+//! Either costs no hand-over between threads; only what the disk must fetch goes to the blocking pool. One buffer at most is
+//! under way per body, whatever the file's size. A file that has become shorter ends the connection: a client must never take
+//! padding for data. So the last bytes of each slice are always read, when all before them has gone to the socket.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +17,26 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::range::Slice;
+use crate::recall;
+use crate::sendfile::{self, Outlet};
 
 /// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
 const CHUNK: usize = 128 * 1024;
+/// Bytes below which reading and writing costs less than `sendfile`.
+static WORTH_SENDFILE: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
+    std::env::var("WORTH").ok().and_then(|it| it.parse().ok()).unwrap_or(32 * 1024)
+});
+/// Bytes at the end of a slice that are read all the same, as a proof that the file still has them.
+const TAIL: u64 = 4096;
+/// Bytes that the disk is asked for ahead, where a file is not in memory.
+const AHEAD: u64 = 4 << 20;
+/// Where it is asked whether bytes have come: the kernel reads at least so many together.
+const STEP: usize = 128 * 1024;
 /// Buffers kept for reuse when no body needs them.
 const BUFFERS_KEPT: usize = 16;
 
@@ -41,38 +56,58 @@ pub struct FileBody {
     pieces: VecDeque<Piece>,
     /// Bytes still to come.
     remaining: u64,
-    /// A read that waits for the disk, for the piece in front.
+    /// What waits for the disk, for the piece in front.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// Where the kernel can be asked to send.
+    outlet: Option<Outlet>,
 }
 
 impl FileBody {
-    /// The pieces must lie within the file as it is now.
-    pub fn new(file: File, pieces: impl IntoIterator<Item = Piece>) -> FileBody {
+    /// The pieces must lie within the file as it is now. With an outlet, the body's bytes must go to that outlet's connection
+    /// as they are.
+    pub fn new(
+        file: File,
+        pieces: impl IntoIterator<Item = Piece>,
+        outlet: Option<Outlet>,
+    ) -> FileBody {
         let pieces: VecDeque<Piece> = pieces.into_iter().collect();
         let remaining = pieces.iter().map(Piece::length).sum();
-        FileBody { file: Arc::new(file), pieces, remaining, reading: None }
+        FileBody { file: Arc::new(file), pieces, remaining, reading: None, outlet }
     }
 
     fn poll_slice(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        let len = usize::try_from(slice.len).unwrap_or(CHUNK).min(CHUNK);
-        let mut reading = if let Some(reading) = self.reading.take() {
+        let outlet = self.outlet.as_ref().filter(|_| slice.len >= *WORTH_SENDFILE);
+        let (outlet, most) = match outlet {
+            Some(outlet) => (Some(outlet.clone()), sendfile::LONGEST),
+            None => (None, CHUNK),
+        };
+        let tail = if outlet.is_some() { TAIL } else { 0 };
+        let len = usize::try_from(slice.len - tail).unwrap_or(most).min(most);
+        let part = Slice { start: slice.start, len: len as u64 };
+        let reading = if let Some(reading) = self.reading.as_mut() {
             reading
         } else {
-            if let Some(result) = read_cached(&self.file, slice.start, len) {
-                return Poll::Ready(result);
-            }
             let file = Arc::clone(&self.file);
-            tokio::task::spawn_blocking(move || read(&file, slice.start, len))
+            match &outlet {
+                Some(outlet) if is_cached(&file, part) => {
+                    return Poll::Ready(Ok(outlet.stand_in(&self.file, part)));
+                }
+                Some(_) => self.reading.insert(spawn_blocking(move || fetch(&file, part))),
+                None => match read_cached(&file, slice.start, len) {
+                    Some(result) => return Poll::Ready(result),
+                    None => {
+                        self.reading.insert(spawn_blocking(move || read(&file, slice.start, len)))
+                    }
+                },
+            }
         };
-        match Pin::new(&mut reading).poll(context) {
-            Poll::Ready(joined) => {
-                Poll::Ready(joined.unwrap_or_else(|it| Err(io::Error::other(it))))
-            }
-            Poll::Pending => {
-                self.reading = Some(reading);
-                Poll::Pending
-            }
-        }
+        let joined = ready!(Pin::new(reading).poll(context));
+        self.reading = None;
+        let bytes = joined.unwrap_or_else(|it| Err(io::Error::other(it)))?;
+        Poll::Ready(Ok(match outlet {
+            Some(outlet) => outlet.stand_in(&self.file, part),
+            None => bytes,
+        }))
     }
 }
 
@@ -122,6 +157,38 @@ impl Body for FileBody {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.remaining)
     }
+}
+
+/// Whether a part begins and ends in the page cache. What lies between may not, seldom; then its sending waits.
+fn is_cached(file: &File, part: Slice) -> bool {
+    let is_there = |at| {
+        let mut byte = [0];
+        let mut slices = [IoSliceMut::new(&mut byte)];
+        rustix::io::preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT).is_ok()
+    };
+    is_there(part.start) && (part.len <= STEP as u64 || is_there(part.last()))
+}
+
+/// Brings a part into the page cache, and has the disk go on with what follows. The bytes themselves are not wanted here.
+fn fetch(file: &File, part: Slice) -> io::Result<Bytes> {
+    let ahead = NonZeroU64::new(part.len + AHEAD);
+    // Advice only: a file system may not take it.
+    rustix::fs::fadvise(file, part.start, ahead, Advice::WillNeed).unwrap_or_default();
+    let last = part.last();
+    for at in (part.start..last).step_by(STEP).chain([last]) {
+        file.read_at(&mut [0], at)?;
+    }
+    Ok(Bytes::new())
+}
+
+/// All of a small file, if it is in the page cache and still as long.
+pub fn small(file: &File, len: u64) -> Option<Bytes> {
+    if len > recall::LARGEST {
+        return None;
+    }
+    let len = usize::try_from(len).ok().filter(|it| *it > 0)?;
+    let content = read_cached(file, 0, len)?.ok()?;
+    (content.len() == len).then_some(content)
 }
 
 /// What the page cache has; none where the disk must be asked, or where this can't be told.

@@ -10,6 +10,7 @@ use transfers::transfer::Servers;
 use volume::keys::Keys;
 use wormhole::{Reach, RelayHint, Settings};
 
+use crate::crowd::Limits;
 use crate::idle::Rules;
 use crate::listener::Listen;
 use crate::serve::Patience;
@@ -58,6 +59,19 @@ pub struct Flags {
     /// How long downloads that are under way may go on after SIGTERM or Ctrl-C. A second signal ends them at once.
     #[arg(long, value_name = "SECONDS", env = "SOUNDING_GRACE", default_value_t = 30)]
     grace: u32,
+
+    /// Connections at a time. Whoever comes when there are as many is told to come again (503).
+    #[arg(long, value_name = "NUMBER", env = "SOUNDING_CONNECTIONS", default_value_t = 10_000)]
+    connections: usize,
+
+    /// Of these, from one address; also requests under way for one, where a proxy on this machine says whose they are.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "SOUNDING_CONNECTIONS_OF_ONE",
+        default_value_t = 1_000
+    )]
+    connections_of_one: usize,
 
     /// End with status 0 after so long without need of the service: no download, upload, wormhole transfer, console or ssh
     /// session in use, and no request with a good key or for something public. Off by default.
@@ -119,6 +133,8 @@ pub struct Config {
     pub admin: Option<PathBuf>,
     /// How long clients may take.
     pub patience: Patience,
+    /// How many may come at once.
+    pub limits: Limits,
     /// Where Prometheus scrapes, if it does.
     pub metrics: Option<Listen>,
     /// Where the keys of a server that was here before are, if that was said.
@@ -144,6 +160,7 @@ impl Config {
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
         let Flags { volume, listen, admin, metrics, take_keys, mailbox, relay, .. } = flags;
         let Flags { local_peers, grace, idle_exit, idle_minute, log, .. } = flags;
+        let limits = Limits { all: flags.connections, of_one: flags.connections_of_one };
         let patience = Patience { grace: Duration::from_secs(grace.into()), ..Patience::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
         let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
@@ -157,6 +174,7 @@ impl Config {
             listen,
             admin,
             patience,
+            limits,
             metrics,
             take_keys,
             wormhole,

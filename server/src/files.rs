@@ -10,7 +10,7 @@
 //! 8. the file is opened and its bytes set out ([`FileBody`]).
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
@@ -18,10 +18,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use volume::{Found, FoundFile};
+use volume::{Found, FoundFile, Stat};
 
 use crate::app::App;
-use crate::body::{FileBody, Piece};
+use crate::body::{self, FileBody, Piece};
 use crate::browser_cache;
 use crate::coding::{self, Coding, Encoder, Encoders};
 use crate::etag;
@@ -31,6 +31,8 @@ use crate::media::MediaType;
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::range::{self, Selection, Slice};
+use crate::recall::{Known, Recall, Whole};
+use crate::sendfile::Outlet;
 use crate::validators::{Validators, Verdict, http_date};
 use crate::visit::Visit;
 
@@ -42,27 +44,36 @@ const SANDBOX: &str =
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     let visit = Visit::from_request_parts(&mut parts, &app).await?;
-    let Parts { method, uri, headers, .. } = parts;
-    let found = app.find(&visit.path).await?;
+    let began = Instant::now();
+    let known = app.recall.fresh(parts.uri.path());
+    let again = known.as_ref().and_then(|_| app.volume.find_again(&visit.path));
+    let found = match again {
+        Some(file) => Found::File(file),
+        None => app.find(&visit.path).await?,
+    };
     if let Some(real_path) = found.real_path() {
         visit.caller.may_read(real_path)?;
     }
+    let query = parts.uri.query();
     match found {
-        Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit.path, uri.query())),
-        Found::Folder(folder) => listing::answer(app, visit, folder, uri.query(), &headers).await,
+        Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit.path, query)),
+        Found::Folder(folder) => listing::answer(app, visit, folder, query, &parts.headers).await,
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
-        Found::File(file) => answer_file(&app, &method, &visit, file, uri.query(), &headers).await,
+        Found::File(file) => {
+            let known = known.filter(|it| it.stat == file.stat);
+            answer_file(&app, &visit, file, &parts, (began, known.is_some())).await
+        }
     }
 }
 
 async fn answer_file(
     app: &App,
-    method: &Method,
     visit: &Visit,
     mut file: FoundFile,
-    query: Option<&str>,
-    headers: &HeaderMap,
+    parts: &Parts,
+    (found, is_known): (Instant, bool),
 ) -> Result<Response, Problem> {
+    let Parts { method, uri, headers, extensions, .. } = parts;
     let unreadable = |source| ReadError { path: visit.path.clone(), source };
     let representation =
         Representation::choose(visit, &mut file, headers).await.map_err(unreadable)?;
@@ -72,22 +83,35 @@ async fn answer_file(
         Verdict::Proceed => {}
     }
     let (representation, encoder) = representation.with_encoder(&app.encoders);
-    let len = file.stat.len;
+    let stat = file.stat;
     let selection = if representation.validators.range_applies(headers, SystemTime::now()) {
-        browser_cache::fitting(range::select(headers, len), headers, &app.encoders)
+        browser_cache::fitting(range::select(headers, stat.len), headers, &app.encoders)
     } else {
         Selection::Whole
     };
     if selection == Selection::Unsatisfiable {
-        return Err(Problem::RangeNotSatisfiable { len });
+        return Err(Problem::RangeNotSatisfiable { len: stat.len });
     }
+    let is_plain = file.real_path.is_none() && encoder.is_none();
     // Opened for HEAD as well: what GET could not read, HEAD must not promise.
-    let file = file.open().map_err(unreadable)?;
-    let mut response = representation.response(selection, len, encoder, |pieces| match *method {
-        Method::HEAD => Body::empty(),
-        _ => Body::new(FileBody::new(file, pieces)),
+    let file = file.into_open().map_err(unreadable)?;
+    let is_kept = !is_known && is_plain && stat.is_settled() && Recall::is_for(method, uri);
+    let is_whole = is_kept && selection == Selection::Whole;
+    let content = if is_whole { body::small(&file, stat.len) } else { None };
+    // What is coded passes through here.
+    let outlet = extensions.get::<Outlet>().filter(|_| encoder.is_none()).cloned();
+    let kept = content.clone();
+    let mut response = representation.response(selection, stat.len, encoder, |pieces| match kept {
+        _ if *method == Method::HEAD => Body::empty(),
+        Some(content) => Body::from(content),
+        None => Body::new(FileBody::new(file, pieces, outlet)),
     });
-    if query::value(query, "download").is_some() {
+    if is_kept {
+        let whole = content.map(|content| Whole { head: response.headers().clone(), content });
+        let known = representation.known(visit, stat, whole, found);
+        app.recall.keep(uri.path(), known);
+    }
+    if query::value(uri.query(), "download").is_some() {
         let disposition = attachment(visit.path.file_name().unwrap_or_default());
         fields::set(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
     }
@@ -153,6 +177,21 @@ impl Representation {
         }
         if self.media_type.is_active() {
             fields::set(headers, header::CONTENT_SECURITY_POLICY, SANDBOX);
+        }
+    }
+
+    /// All of this, for the next who asks.
+    fn known(&self, visit: &Visit, stat: Stat, whole: Option<Whole>, found: Instant) -> Known {
+        let mut unchanged = HeaderMap::new();
+        self.headers(&mut unchanged);
+        Known {
+            path: visit.path.clone(),
+            stat,
+            validators: self.validators.clone(),
+            is_negotiated: self.is_negotiated,
+            unchanged,
+            whole,
+            found,
         }
     }
 

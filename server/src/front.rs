@@ -3,6 +3,7 @@
 //! One function, from the outside in and back: the router's own layers would each be cloned and boxed for each request,
 //! which costs more than many an answer does.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -17,14 +19,16 @@ use tower::{Layer as _, Service as _, ServiceExt as _};
 use tower_http::cors::{AllowHeaders, AllowMethods, Any, Cors, CorsLayer};
 
 use crate::access_log::{self, LoggedBody};
+use crate::activity::Open;
 use crate::app::App;
-use crate::auth::Peer;
+use crate::crowd::{Full, Place};
 use crate::digest;
 use crate::linger::linger;
 use crate::listing;
 use crate::problem::{Problem, Reader};
 use crate::router::router;
-use crate::serve::Answers;
+use crate::sendfile::Outlet;
+use crate::serve::{Answers, Connection};
 use crate::tus::{self, Announcement};
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
@@ -51,16 +55,27 @@ impl Front {
         Front { app, router, preflight, exposed: exposed() }
     }
 
-    async fn pass(&self, request: Request) -> Response {
+    async fn pass(
+        &self,
+        request: Request,
+        open: &Arc<Open>,
+        full: Option<Full>,
+        outlet: &Outlet,
+    ) -> Response {
         if *request.method() == Method::OPTIONS {
             let Ok(response) = self.preflight.clone().oneshot(request).await;
             return response;
         }
-        let mut response = if let Err(problem) = limit_sizes(&request) {
-            problem.into_response()
-        } else {
-            let Ok(response) = self.router.clone().call(request).await;
-            response
+        let (parts, body) = request.into_parts();
+        let recall = &self.app.recall;
+        let full = full.map(Problem::Crowded);
+        let answer = match full.map_or_else(|| limit_sizes(&parts), Err) {
+            Err(problem) => Some(Err(problem)),
+            Ok(()) => recall.answer(&self.app, open, &parts.uri, &parts.headers).await,
+        };
+        let mut response = match answer {
+            Some(answer) => answer.unwrap_or_else(Problem::into_response),
+            None => self.route(Request::from_parts(parts, body), open, outlet).await,
         };
         // On problems too: an app on another origin must be able to read them. Keys are the protection, and they never
         // ride on cookies.
@@ -69,23 +84,52 @@ impl Front {
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, self.exposed.clone());
         response
     }
+
+    /// A place for a request, where its client has not got one with its connection: a proxy's connections are many clients'.
+    fn place(&self, client: IpAddr, connection: &Connection) -> Result<Option<Place>, Full> {
+        if let Some(full) = connection.full {
+            return Err(full);
+        }
+        let is_of_proxy = connection.peer.address.is_none_or(|it| it.to_canonical() != client);
+        if is_of_proxy { self.app.crowd.enter(Some(client)).map(Some) } else { Ok(None) }
+    }
+
+    async fn route(&self, mut request: Request, open: &Arc<Open>, outlet: &Outlet) -> Response {
+        request.extensions_mut().insert(Arc::clone(open));
+        if *request.method() == Method::GET {
+            request.extensions_mut().insert(outlet.clone());
+        }
+        let Ok(response) = self.router.clone().call(request).await;
+        response
+    }
 }
 
 impl Answers for Front {
     type Body = LoggedBody;
 
-    async fn answer(&self, request: http::Request<Incoming>, peer: Peer) -> Response<LoggedBody> {
+    async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        connection: &Connection,
+    ) -> Response<LoggedBody> {
         let request =
             request.map(|it| if it.is_end_stream() { Body::empty() } else { Body::new(it) });
         // Outermost, so that each request has its line.
-        let (request, line) = access_log::begin(&self.app.activity, request, peer);
+        let (request, line) = access_log::begin(&self.app.activity, request, connection.peer);
         // Around all that may leave a body unread.
         let request = linger(request);
+        let (place, full) = match self.place(line.open().client(), connection) {
+            Ok(place) => (place, None),
+            Err(full) => (None, Some(full)),
+        };
         let (reader, announcement) = (Reader::of(&request), Announcement::of(&request));
-        let mut response = self.pass(request).await;
+        let mut response = self.pass(request, line.open(), full, &connection.outlet).await;
         reader.rewrite(&mut response);
         announcement.make(&mut response);
-        line.answered(response)
+        if connection.full.is_some() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        line.answered(response, connection.outlet.clone(), place)
     }
 }
 
@@ -125,11 +169,11 @@ fn exposed() -> HeaderValue {
 }
 
 /// Before any route reads them.
-fn limit_sizes(request: &Request) -> Result<(), Problem> {
-    if request.uri().path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI) {
+fn limit_sizes(request: &Parts) -> Result<(), Problem> {
+    if request.uri.path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI) {
         return Err(Problem::UriTooLong);
     }
-    if size(request.headers()) > LARGEST_HEADERS { Err(Problem::HeadersTooLarge) } else { Ok(()) }
+    if size(&request.headers) > LARGEST_HEADERS { Err(Problem::HeadersTooLarge) } else { Ok(()) }
 }
 
 fn size(headers: &HeaderMap) -> usize {

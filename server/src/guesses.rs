@@ -89,8 +89,8 @@ fn forget_some(records: &mut HashMap<IpAddr, Record>, now: Instant) {
     }
 }
 
-/// Whoever has one IPv6 address has the other 2⁶⁴ of its network as well.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+/// One client, as far as addresses tell: whoever has one IPv6 address has the other 2⁶⁴ of its network as well.
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))

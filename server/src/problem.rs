@@ -19,11 +19,15 @@ use volume::staging::{PlaceError, PublishError, StageError};
 use volume::trash::DiscardError;
 use volume::{FindError, Refusal, RelPath};
 
+use crate::crowd::Full;
 use crate::page;
 use crate::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
 
 /// What begins each problem's `type`; what follows is stable.
 const TYPE_PREFIX: &str = "urn:sounding:problem:";
+
+/// Seconds after which there may be room again.
+const COMES_AGAIN: u32 = 10;
 
 /// Why a request isn't answered with what it asked for.
 #[derive(Debug)]
@@ -110,6 +114,8 @@ pub enum Problem {
     UriTooLong,
     /// The header fields are longer than is read.
     HeadersTooLarge,
+    /// As many are here as there is room for.
+    Crowded(Full),
     /// We failed; the log knows why.
     Internal(Arc<dyn Error + Send + Sync>),
 }
@@ -170,7 +176,7 @@ impl Problem {
             | Problem::WrongOffset { .. } => StatusCode::CONFLICT,
             Problem::Transfer(refused) => of_transfer(refused),
             Problem::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
-            Problem::NoFeed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::NoFeed(_) | Problem::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Problem::Stalled => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::TakenOver => StatusCode::LOCKED,
@@ -368,6 +374,18 @@ impl Problem {
                 "Too many header fields",
                 "The request's header fields are larger than is read here.".to_owned(),
             ),
+            Problem::Crowded(Full::ForAll) => (
+                "crowded",
+                "Too many at once",
+                format!("As many are here as the service has room for. Try again in {COMES_AGAIN} seconds."),
+            ),
+            Problem::Crowded(Full::ForOne) => (
+                "crowded",
+                "Too many at once",
+                "From your address there are as many connections or requests as one may have. Let some of them end, or ask for \
+                 more in one range."
+                    .to_owned(),
+            ),
             Problem::Internal(_) => (
                 "internal",
                 "Something went wrong here",
@@ -397,6 +415,7 @@ impl Problem {
             Problem::TooManyWrongKeys { retry_after } => {
                 add(header::RETRY_AFTER, &retry_after.to_string());
             }
+            Problem::Crowded(_) => add(header::RETRY_AFTER, &COMES_AGAIN.to_string()),
             Problem::WrongOffset { offset } => add(UPLOAD_OFFSET, &offset.to_string()),
             Problem::WrongTusVersion => add(TUS_VERSION, tus::VERSION),
             Problem::RangeNotSatisfiable { len } => {

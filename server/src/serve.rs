@@ -18,14 +18,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use crate::auth::Peer;
+use crate::crowd::{Crowd, Full, Limits};
 use crate::listener::{Accepted, Listener};
 use crate::patience::Patient;
+use crate::sendfile::{Direct, Outlet, Socket};
 use crate::workers::Workers;
 
 /// How long clients may take.
@@ -57,6 +58,9 @@ const MOST_FIELDS: usize = 128;
 /// A pause when the system is out of descriptors, in which some connections may end.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
+/// As many are told at a time that there is no place; more are not even that.
+const TURNED_AWAY: Limits = Limits { all: 100, of_one: 10 };
+
 /// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 /// How often those are let in who came while the ones before them were answered. Strangers come without end.
@@ -67,19 +71,30 @@ pub trait Answers: Clone + Send + Sync + 'static {
     /// What its answers' bodies are.
     type Body: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static;
 
-    /// The answer to a request that came from somewhere.
+    /// The answer to a request that came over a connection.
     fn answer(
         &self,
         request: Request<Incoming>,
-        peer: Peer,
+        connection: &Connection,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// What a request may want to know of its connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Where it comes from.
+    pub peer: Peer,
+    /// Why there is no place for it, if there is none.
+    pub full: Option<Full>,
+    /// Through which files can leave.
+    pub outlet: Outlet,
 }
 
 /// To whom it is all the same where a request comes from.
 impl Answers for Router {
     type Body = Body;
 
-    async fn answer(&self, request: Request<Incoming>, _peer: Peer) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, _: &Connection) -> Response<Body> {
         let Ok(response) = self.clone().call(request).await;
         response
     }
@@ -123,12 +138,12 @@ impl Bedtime for () {
 pub async fn serve(
     listener: Listener,
     answers: impl Answers,
-    workers: Workers,
+    (workers, crowd): (Workers, Arc<Crowd>),
     patience: Patience,
     stop: impl Future<Output = ()>,
     bedtime: impl Bedtime,
 ) -> End {
-    let mut connections = Connections::new(answers, workers, patience);
+    let mut connections = Connections::new(answers, (workers, crowd), patience);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -166,6 +181,9 @@ pub async fn serve(
 struct Connections<A> {
     answers: A,
     workers: Workers,
+    crowd: Arc<Crowd>,
+    /// Those who are told that there is no place.
+    turned_away: Arc<Crowd>,
     patience: Patience,
     /// Tells those that are open to finish what they are doing and then to end. Those that come later get another one.
     finish: CancellationToken,
@@ -175,10 +193,16 @@ struct Connections<A> {
 }
 
 impl<A: Answers> Connections<A> {
-    fn new(answers: A, workers: Workers, patience: Patience) -> Connections<A> {
+    fn new(
+        answers: A,
+        (workers, crowd): (Workers, Arc<Crowd>),
+        patience: Patience,
+    ) -> Connections<A> {
         Connections {
             answers,
             workers,
+            crowd,
+            turned_away: Crowd::new(TURNED_AWAY),
             patience,
             finish: CancellationToken::new(),
             cut_off: CancellationToken::new(),
@@ -244,16 +268,30 @@ impl<A: Answers> Connections<A> {
     /// The stream is opened by the worker: sockets are told of what comes by the runtime that opened them.
     fn spawn<S>(&self, open: impl FnOnce() -> io::Result<S> + Send + 'static, peer: Peer)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Socket + Send + 'static,
     {
         let Some(worker) = self.workers.next() else { return };
-        let (answers, patience) = (self.answers.clone(), self.patience);
+        let (place, full) = match self.crowd.enter(peer.address) {
+            Ok(place) => (place, None),
+            Err(full) => match self.turned_away.enter(peer.address) {
+                Ok(place) => (place, Some(full)),
+                Err(_) => return,
+            },
+        };
+        let (answers, mut patience) = (self.answers.clone(), self.patience);
+        if full.is_some() {
+            patience.header = patience.header.min(FIRST_WORD);
+        }
         let (finish, cut_off) = (self.finish.clone(), self.cut_off.clone());
         let serving = async move {
             match open() {
-                Ok(stream) => serve_connection(stream, answers, patience, peer, finish).await,
+                Ok(stream) => {
+                    let connection = Connection { peer, full, outlet: Outlet::default() };
+                    serve_connection(stream, answers, patience, connection, finish).await;
+                }
                 Err(error) => tracing::error!("could not serve a connection: {error}"),
             }
+            drop(place);
         };
         let task = async move { cut_off.run_until_cancelled(serving).await };
         self.tasks.spawn_on(task, worker);
@@ -262,16 +300,21 @@ impl<A: Answers> Connections<A> {
 
 /// Answers one request after the other, until the client has no more or it is time to `finish`.
 async fn serve_connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: impl Socket + Send + 'static,
     answers: impl Answers,
     patience: Patience,
-    peer: Peer,
+    connection: Connection,
     finish: CancellationToken,
 ) {
-    let answers = Arc::new(answers);
+    let stream = Direct::new(stream, connection.outlet.clone());
+    let client = connection.peer.address;
+    let both = Arc::new((answers, connection));
     let service = service_fn(move |request| {
-        let answers = Arc::clone(&answers);
-        async move { Ok::<_, Infallible>(answers.answer(request, peer).await) }
+        let both = Arc::clone(&both);
+        async move {
+            let (answers, connection) = &*both;
+            Ok::<_, Infallible>(answers.answer(request, connection).await)
+        }
     });
     let mut stream = Patient::new(stream, patience.stall);
     let first = stream.first();
@@ -296,7 +339,7 @@ async fn serve_connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(client = ?peer.address, "a connection ended early: {error}");
+        tracing::debug!(?client, "a connection ended early: {error}");
     }
 }
 

@@ -16,6 +16,7 @@ use volume::{OpenVolumeError, Volume};
 use crate::admin;
 use crate::app::App;
 use crate::config::Config;
+use crate::crowd::{Crowd, Limits};
 use crate::front::Front;
 use crate::hygiene;
 use crate::idle::Idle;
@@ -65,9 +66,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let volume = Arc::new(Volume::open(&config.volume)?);
     take_over_keys(&volume, config.take_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
+    let connections = Crowd::new(within_descriptors(config.limits));
     let workers = Workers::start().map_err(StartError::Workers)?;
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
-    let app = Arc::new(App { idle: Idle::new(config.idle), ..app });
+    let app =
+        Arc::new(App { idle: Idle::new(config.idle), crowd: Crowd::new(config.limits), ..app });
     // Before anybody can say otherwise.
     app.idle.keep(app.volume.keep_awake().unwrap_or_else(|error| {
         tracing::warn!("could not read .sounding/keep-awake.json: {error}");
@@ -96,15 +99,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         let (router, ending) = (metrics::router(&app), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };
         let ended = async move { ending.cancelled().await };
-        tokio::spawn(
-            async move { serve(metrics, router, Workers::here(), patience, ended, ()).await },
-        );
+        tokio::spawn(async move { serve(metrics, router, few(), patience, ended, ()).await });
     }
     let admin = admin.map(|it| {
         let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
         let patience = Patience { grace: Duration::ZERO, ..config.patience };
         let ended = async move { ending.cancelled().await };
-        tokio::spawn(async move { serve(it, router, Workers::here(), patience, ended, ()).await })
+        tokio::spawn(async move { serve(it, router, few(), patience, ended, ()).await })
     });
     let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
     Idle::start(&app).map_err(StartError::Clock)?;
@@ -115,7 +116,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         ending.cancel();
     };
     let front = Front::new(Arc::clone(&app));
-    let end = serve(listener, front, workers, config.patience, stop, &*app).await;
+    let end = serve(listener, front, (workers, connections), config.patience, stop, &*app).await;
     ending.cancel();
     hygiene::write_key_uses(&app).await;
     app.feed.close().await;
@@ -233,6 +234,23 @@ fn raise_descriptor_limit() {
     if let Err(errno) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!("could not raise the limit of open files: {errno}");
     }
+}
+
+/// A connection takes a socket and a file, and a cold one a little more; what is left is for the rest.
+fn within_descriptors(limits: Limits) -> Limits {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = usize::try_from(descriptors / 3).unwrap_or(usize::MAX);
+    if room < limits.all {
+        tracing::warn!(
+            "there can only be {room} connections at a time: files may be open {descriptors} times"
+        );
+    }
+    Limits { all: limits.all.min(room), ..limits }
+}
+
+/// What serves interfaces that few come to.
+fn few() -> (Workers, Arc<Crowd>) {
+    (Workers::here(), Crowd::new(Limits::default()))
 }
 
 /// SIGTERM and Ctrl-C.

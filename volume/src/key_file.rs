@@ -110,8 +110,9 @@ impl KeyFile {
 
     /// The keys that are good now, and what is new since the last call.
     pub fn current(&self) -> (Arc<Keys>, Option<News>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked for before anybody is kept waiting.
         let stamp = self.stamp();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.stamp.is_some() && state.stamp == stamp {
             return (Arc::clone(&state.current), None);
         }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use server::app::App;
+use server::crowd::{Crowd, Limits};
 use server::front::Front;
 use server::listener::{Listen, Listener};
 use server::serve::{End, Patience, serve};
@@ -53,11 +54,17 @@ pub struct Setup {
     pub patience: Patience,
     pub extra_keys: &'static str,
     pub has_openat2: bool,
+    pub limits: Limits,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { patience: Patience::default(), extra_keys: "", has_openat2: true }
+        Setup {
+            patience: Patience::default(),
+            extra_keys: "",
+            has_openat2: true,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -95,7 +102,7 @@ impl TestServer {
                 serve(
                     listener,
                     Front::new(app),
-                    Workers::start().unwrap(),
+                    (Workers::start().unwrap(), Crowd::new(setup.limits)),
                     setup.patience,
                     stop,
                     (),

@@ -1,0 +1,465 @@
+//! Bytes that the kernel takes from the page cache to a socket by itself: `sendfile(2)`, under hyper.
+//!
+//! hyper writes what a body yields, and a body yields bytes. So a body that could be sent by the kernel yields
+//! *stand-ins*: as many bytes as are meant, which nobody is to read, all of them a part of one static array of zeros.
+//! What they stand for waits in the connection's [`Outlet`]. hyper queues bytes by reference and hands them to the stream
+//! below, [`Direct`], which knows a stand-in by its address and has the kernel send the file in its place.
+//!
+//! This is safe whatever is put in between. As soon as a stand-in is in the outlet, each write must contain it, at its turn and in its
+//! full length. A layer, or another hyper, that copies bodies would write its zeros without: that write is refused, and
+//! the connection ends before the first of them has left. No pointer is ever followed, so nothing here is `unsafe`.
+//!
+//! A file that has become shorter ends its connection. What the socket still holds are the file's own pages, and whoever cuts a
+//! file off in place clears the end of the last one. So the socket is given only as much ahead as it needs
+//! ([`HELD`]), and the body sees to it that the end of an answer is never sent this way: it is read when all before it is under way,
+//! and can't be if the file has been cut meanwhile.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::range::Slice;
+
+/// Bytes of the longest stand-in.
+pub const LONGEST: usize = 1 << 20;
+
+/// What stand-ins are parts of. It's never read, so it never takes any memory.
+static ZEROS: [u8; LONGEST] = [0; LONGEST];
+
+/// What one connection's stand-ins stand for, in order. Its body and its stream share it; both are the same task's, so the lock
+/// is always free.
+#[derive(Clone, Debug, Default)]
+pub struct Outlet(Arc<Mutex<Queue>>);
+
+#[derive(Debug, Default)]
+struct Queue(VecDeque<Item>);
+
+/// A part of a file that is to be sent.
+struct Item {
+    file: Arc<File>,
+    slice: Slice,
+    /// Whoever wants to know when it has left.
+    then: Option<Then>,
+}
+
+/// Is told how many bytes were not sent.
+type Then = Box<dyn FnOnce(u64) + Send>;
+
+impl Outlet {
+    /// Bytes that stand for a part of a file. They must be the next to be written, and something else must come after them. A
+    /// longer part than [`LONGEST`] must be cut first.
+    pub fn stand_in(&self, file: &Arc<File>, slice: Slice) -> Bytes {
+        let len = usize::try_from(slice.len).unwrap_or(LONGEST);
+        let Some(bytes) = ZEROS.get(..len).filter(|it| !it.is_empty()) else { return Bytes::new() };
+        self.lock().0.push_back(Item { file: Arc::clone(file), slice, then: None });
+        Bytes::from_static(bytes)
+    }
+
+    /// Calls `then` when all that is in the outlet has been sent, or when its connection ends, with the number of bytes
+    /// that were not sent.
+    pub fn when_sent(&self, then: impl FnOnce(u64) + Send + 'static) {
+        let mut queue = self.lock();
+        let Some(item) = queue.0.back_mut() else {
+            drop(queue);
+            return then(0);
+        };
+        if let Some(before) = item.then.replace(Box::new(then)) {
+            drop(queue);
+            before(0);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The part that must be sent next.
+    fn due(&self) -> Option<Due> {
+        let queue = self.lock();
+        let item = queue.0.front()?;
+        Some(Due { file: Arc::clone(&item.file), slice: item.slice })
+    }
+
+    fn sent(&self, bytes: u64) {
+        let mut queue = self.lock();
+        let Some(item) = queue.0.front_mut() else { return };
+        item.slice.start += bytes;
+        item.slice.len = item.slice.len.saturating_sub(bytes);
+        if item.slice.len > 0 {
+            return;
+        }
+        let then = queue.0.pop_front().and_then(|it| it.then);
+        drop(queue);
+        if let Some(then) = then {
+            then(0);
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let mut unsent = 0;
+        for item in self.0.drain(..) {
+            unsent += item.slice.len;
+            if let Some(then) = item.then {
+                then(unsent);
+                unsent = 0;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Item").field("slice", &self.slice).finish_non_exhaustive()
+    }
+}
+
+struct Due {
+    file: Arc<File>,
+    slice: Slice,
+}
+
+/// A stream that knows stand-ins.
+#[derive(Debug)]
+pub struct Direct<S> {
+    stream: S,
+    outlet: Outlet,
+    /// Whether the kernel waits for full packets, since more of the same answer is to come.
+    is_corked: bool,
+    pace: Pace,
+}
+
+/// How fast a client takes what it is sent.
+#[derive(Debug)]
+enum Pace {
+    /// Not known: so many bytes since then.
+    Unknown(Instant, u64),
+    /// So fast that it should never have to wait.
+    Fast,
+}
+
+/// Bytes that a socket is given ahead of what it has sent: little enough for thousands of slow clients.
+pub const HELD: u32 = 128 * 1024;
+/// The same for a client that is fast, which takes them in no time.
+const HELD_FOR_FAST: u32 = 4 << 20;
+/// A client is fast that takes so many bytes in a [`WHILE`].
+const FAST: u64 = 8 << 20;
+const WHILE: Duration = Duration::from_secs(1);
+
+impl<S> Direct<S> {
+    /// Sends what is in the outlet in the place of its stand-ins.
+    pub fn new(stream: S, outlet: Outlet) -> Direct<S> {
+        let pace = Pace::Unknown(Instant::now(), 0);
+        Direct { stream, outlet, is_corked: false, pace }
+    }
+}
+
+/// What a socket must offer beyond reading and writing.
+pub trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin {
+    /// Whether its kernel joins packets (`TCP_CORK`).
+    const CORKS: bool;
+
+    /// Takes so many bytes ahead of what it has sent.
+    fn hold(&self, bytes: u32) -> io::Result<()>;
+
+    /// Done when it takes more.
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Tries something that may have to wait until it takes more.
+    fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
+}
+
+impl Socket for TcpStream {
+    const CORKS: bool = true;
+
+    fn hold(&self, bytes: u32) -> io::Result<()> {
+        socket2::SockRef::from(self).set_tcp_notsent_lowat(bytes)
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_ready(context)
+    }
+
+    fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        self.try_io(Interest::WRITABLE, write)
+    }
+}
+
+impl Socket for UnixStream {
+    const CORKS: bool = false;
+
+    /// Its buffer is small as it is.
+    fn hold(&self, _bytes: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_ready(context)
+    }
+
+    fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        self.try_io(Interest::WRITABLE, write)
+    }
+}
+
+impl<S: Socket> Direct<S> {
+    /// Writes what stands before a stand-in, and then what it stands for, as far as the socket takes it.
+    fn poll_due(
+        &mut self,
+        context: &mut Context<'_>,
+        before: &[IoSlice<'_>],
+        due: &Due,
+    ) -> Poll<io::Result<usize>> {
+        let length: usize = before.iter().map(|it| it.len()).sum();
+        let mut written = 0;
+        if length > 0 {
+            written = ready!(self.poll_until_done(context, |socket| send_head(socket, before)))?;
+            if written < length {
+                return Poll::Ready(Ok(written));
+            }
+        }
+        self.cork(true)?;
+        match self.poll_until_done(context, |socket| send_file(socket, due)) {
+            // What was written before must be told; whoever hears of it asks again.
+            Poll::Pending if written > 0 => return Poll::Ready(Ok(written)),
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(sent) => {
+                let sent = sent?;
+                self.outlet.sent(sent as u64);
+                self.went(sent as u64)?;
+                written += sent;
+            }
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    /// A socket whose client is fast may hold more.
+    fn went(&mut self, bytes: u64) -> io::Result<()> {
+        let Pace::Unknown(since, sum) = &mut self.pace else { return Ok(()) };
+        *sum += bytes;
+        if *sum < FAST {
+            return Ok(());
+        }
+        if since.elapsed() > WHILE {
+            (*since, *sum) = (Instant::now(), 0);
+            return Ok(());
+        }
+        self.pace = Pace::Fast;
+        self.stream.hold(HELD_FOR_FAST)
+    }
+
+    /// Packets are full while more of the same answer is to come.
+    fn cork(&mut self, is_corked: bool) -> io::Result<()> {
+        if S::CORKS && self.is_corked != is_corked {
+            rustix::net::sockopt::set_tcp_cork(&self.stream, is_corked)?;
+            self.is_corked = is_corked;
+        }
+        Ok(())
+    }
+
+    fn poll_until_done(
+        &self,
+        context: &mut Context<'_>,
+        mut write: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream.poll_writable(context))?;
+            match self.stream.try_write(|| write(self.stream.as_fd())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+/// With word that more comes at once, so that the head does not go out in a packet of its own.
+fn send_head(socket: BorrowedFd<'_>, head: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    Ok(sendmsg(socket, head, &mut SendAncillaryBuffer::default(), flags)?)
+}
+
+fn send_file(socket: BorrowedFd<'_>, due: &Due) -> io::Result<usize> {
+    let mut at = due.slice.start;
+    let len = usize::try_from(due.slice.len).unwrap_or(LONGEST);
+    match rustix::fs::sendfile(socket, &*due.file, Some(&mut at), len)? {
+        0 => {
+            let what = "the file has become shorter while it was being sent";
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, what))
+        }
+        sent => Ok(sent),
+    }
+}
+
+/// Whether bytes are a stand-in, or the rest of one.
+fn is_stand_in(bytes: &[u8]) -> bool {
+    ZEROS.as_ptr_range().contains(&bytes.as_ptr())
+}
+
+impl<S: Socket> AsyncWrite for Direct<S> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Some(due) = self.outlet.due() else {
+            let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+            // Behind the last part that was sent by itself.
+            if written.is_ready() {
+                self.cork(false)?;
+            }
+            return written;
+        };
+        let before = slices.iter().take_while(|it| !is_stand_in(it)).count();
+        let (before, rest) = slices.split_at(before);
+        match rest.first() {
+            Some(stand_in) if stand_in.len() as u64 == due.slice.len => {
+                self.poll_due(context, before, &due)
+            }
+            _ => {
+                Poll::Ready(Err(io::Error::other("a stand-in for a file did not come at its turn")))
+            }
+        }
+    }
+
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl<S: Socket> AsyncRead for Direct<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> Arc<File> {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        Arc::new(file)
+    }
+
+    fn pair() -> (Direct<UnixStream>, UnixStream, Outlet) {
+        let (near, far) = UnixStream::pair().unwrap();
+        let outlet = Outlet::default();
+        (Direct::new(near, outlet.clone()), far, outlet)
+    }
+
+    #[tokio::test]
+    async fn the_file_comes_in_the_place_of_its_stand_in() {
+        let (mut direct, mut far, outlet) = pair();
+        let content: Vec<u8> = (0..=250).cycle().take(LONGEST).collect();
+        let file = file(&content);
+        let (start, len) = (1000, content.len() as u64 - 2000);
+        let stand_in = outlet.stand_in(&file, Slice { start, len });
+        let reading = tokio::spawn(async move {
+            let mut read = Vec::new();
+            far.read_to_end(&mut read).await.unwrap();
+            read
+        });
+        let mut queue = std::collections::VecDeque::from([Bytes::from_static(b"head"), stand_in]);
+        while !queue.is_empty() {
+            let slices: Vec<IoSlice<'_>> = queue.iter().map(|it| IoSlice::new(it)).collect();
+            let mut written = direct.write_vectored(&slices).await.unwrap();
+            while let Some(front) = queue.front_mut() {
+                let step = written.min(front.len());
+                bytes::Buf::advance(front, step);
+                written -= step;
+                if !front.is_empty() {
+                    break;
+                }
+                queue.pop_front();
+            }
+        }
+        drop(direct);
+        let read = reading.await.unwrap();
+        assert_eq!(read.len(), 4 + content.len() - 2000);
+        assert!(read[4..] == content[1000..content.len() - 1000]);
+    }
+
+    #[tokio::test]
+    async fn what_was_copied_is_refused_before_it_is_written() {
+        let (mut direct, mut far, outlet) = pair();
+        let stand_in = outlet.stand_in(&file(b"content"), Slice { start: 0, len: 7 });
+        let copied = [b"head".as_slice(), &stand_in].concat();
+        assert!(direct.write(&copied).await.is_err());
+        assert!(direct.write_vectored(&[IoSlice::new(&copied)]).await.is_err());
+        // A part of it, or another's, is none either.
+        assert!(direct.write(&stand_in[1..]).await.is_err());
+        drop(direct);
+        let mut read = Vec::new();
+        far.read_to_end(&mut read).await.unwrap();
+        assert!(read.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_shorter_ends_the_connection() {
+        let (mut direct, _far, outlet) = pair();
+        let stand_in = outlet.stand_in(&file(b"content"), Slice { start: 4, len: 7 });
+        assert_eq!(direct.write(&stand_in).await.unwrap(), 3);
+        let error = direct.write(&stand_in[3..]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_hears_how_much_was_not_sent() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hear = |outlet: &Outlet| {
+            let heard = Arc::clone(&heard);
+            outlet.when_sent(move |unsent| heard.lock().unwrap().push(unsent));
+        };
+        let (mut direct, _far, outlet) = pair();
+        hear(&outlet);
+        let content = file(b"content");
+        let stand_in = outlet.stand_in(&content, Slice { start: 0, len: 7 });
+        hear(&outlet);
+        assert_eq!(*heard.lock().unwrap(), [0]);
+        assert_eq!(direct.write(&stand_in).await.unwrap(), 7);
+        assert_eq!(*heard.lock().unwrap(), [0, 0]);
+        let stand_in = outlet.stand_in(&content, Slice { start: 0, len: 100 });
+        hear(&outlet);
+        assert_eq!(direct.write(&stand_in).await.unwrap(), 7);
+        drop((direct, outlet));
+        assert_eq!(*heard.lock().unwrap(), [0, 0, 93]);
+    }
+}
