@@ -28,9 +28,7 @@ use crate::sendfile::{self, Outlet};
 /// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
 const CHUNK: usize = 128 * 1024;
 /// Bytes below which reading and writing costs less than `sendfile`.
-static WORTH_SENDFILE: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| {
-    std::env::var("WORTH").ok().and_then(|it| it.parse().ok()).unwrap_or(32 * 1024)
-});
+const WORTH_SENDFILE: u64 = 32 * 1024;
 /// Bytes at the end of a slice that are read all the same, as a proof that the file still has them.
 const TAIL: u64 = 4096;
 /// Bytes that the disk is asked for ahead, where a file is not in memory.
@@ -76,7 +74,7 @@ impl FileBody {
     }
 
     fn poll_slice(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        let outlet = self.outlet.as_ref().filter(|_| slice.len >= *WORTH_SENDFILE);
+        let outlet = self.outlet.as_ref().filter(|_| slice.len >= WORTH_SENDFILE);
         let (outlet, most) = match outlet {
             Some(outlet) => (Some(outlet.clone()), sendfile::LONGEST),
             None => (None, CHUNK),

@@ -77,6 +77,15 @@ impl Coding {
     /// In the order of our own liking.
     const ON_THE_FLY: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
+    /// What a request is best answered in, if that is a file that shrinks. Parts are parts of the file as it is.
+    pub fn wanted(headers: &HeaderMap) -> Coding {
+        if headers.contains_key(header::RANGE) {
+            Coding::Identity
+        } else {
+            Coding::preferred(headers)
+        }
+    }
+
     /// What a client likes best; of what it likes equally, what serves it best.
     pub fn preferred(headers: &HeaderMap) -> Coding {
         let mut best = (Coding::Identity, 0);

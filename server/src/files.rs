@@ -4,53 +4,59 @@
 //! 2. what lies there is found: one look-up, whose handle decides all that follows;
 //! 3. a link's real place needs the caller's right too;
 //! 4. a folder is listed, or redirected to its slash ([`listing`]);
-//! 5. the representation is chosen: the file as it is, or coded on the fly ([`Coding`]);
-//! 6. the request's conditions are weighed ([`Validators`]);
+//! 5. the representation is chosen: the file as it is, or coded on the fly ([`Representation`]);
+//! 6. the request's conditions are weighed ([`Validators`](crate::validators::Validators));
 //! 7. the range is selected ([`range`]);
 //! 8. the file is opened and its bytes set out ([`FileBody`]).
+//!
+//! What a request found out is [kept](crate::recall) for those of the next moment. If the file is still the same then, they skip
+//! steps 2 to 5.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts as _, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use volume::{Found, FoundFile, Stat};
+use http::{Method, header};
+use volume::{Found, FoundFile};
 
 use crate::app::App;
-use crate::body::{self, FileBody, Piece};
+use crate::body::{self, FileBody};
 use crate::browser_cache;
-use crate::coding::{self, Coding, Encoder, Encoders};
-use crate::etag;
+use crate::coding::Coding;
+use crate::conditions;
 use crate::fields;
 use crate::listing;
-use crate::media::MediaType;
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::range::{self, Selection, Slice};
-use crate::recall::{Known, Recall, Whole};
+use crate::recall::{Known, Recall};
+use crate::representation::Representation;
 use crate::sendfile::Outlet;
-use crate::validators::{Validators, Verdict, http_date};
+use crate::validators::Verdict;
 use crate::visit::Visit;
-
-/// A file that a visitor uploaded may not run scripts with our origin's rights, nor load anything from elsewhere.
-const SANDBOX: &str =
-    "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'";
 
 /// Answers `GET` and `HEAD` on a path of the tree.
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    let (mut parts, _) = request.into_parts();
-    let visit = Visit::from_request_parts(&mut parts, &app).await?;
-    let began = Instant::now();
-    let known = app.recall.fresh(parts.uri.path());
-    let again = known.as_ref().and_then(|_| app.volume.find_again(&visit.path));
-    let found = match again {
-        Some(file) => Found::File(file),
-        None => app.find(&visit.path).await?,
+    let (parts, _) = request.into_parts();
+    let known = app.recall.fresh(&parts.method, &parts.uri);
+    let visit = match &known {
+        Some(known) => Visit::again(&known.path, &parts, &app).await?,
+        None => Visit::of(&parts, &app).await?,
     };
+    let ask = Ask { app: &app, visit: &visit, parts: &parts };
+    if let Some(known) = known
+        && let Some(response) = ask.again(&known)?
+    {
+        return Ok(response);
+    }
+    let began = Instant::now();
+    let found = app.find(&visit.path).await?;
     if let Some(real_path) = found.real_path() {
         visit.caller.may_read(real_path)?;
     }
@@ -59,226 +65,150 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
         Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit.path, query)),
         Found::Folder(folder) => listing::answer(app, visit, folder, query, &parts.headers).await,
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
-        Found::File(file) => {
-            let known = known.filter(|it| it.stat == file.stat);
-            answer_file(&app, &visit, file, &parts, (began, known.is_some())).await
+        Found::File(file) => ask.file(file, began).await,
+    }
+}
+
+/// A request that may read what it asks for.
+struct Ask<'a> {
+    app: &'a App,
+    visit: &'a Visit,
+    parts: &'a Parts,
+}
+
+/// Where bytes are.
+enum Source {
+    /// All of them in memory.
+    Content(Bytes),
+    File(File),
+}
+
+impl Ask<'_> {
+    /// A file that was found.
+    async fn file(&self, mut file: FoundFile, found: Instant) -> Result<Response, Problem> {
+        let Parts { method, uri, headers, .. } = self.parts;
+        let name = self.visit.path.file_name().unwrap_or_default();
+        let representation = Representation::choose(name, &mut file, headers).await;
+        let representation = representation.map_err(|it| self.unreadable(it))?;
+        if let Some(response) = self.without_body(&representation)? {
+            return Ok(response);
         }
+        let (representation, encoder) = representation.with_encoder(&self.app.encoders);
+        let (stat, is_link) = (file.stat, file.real_path.is_some());
+        let selection = self.select(&representation, stat.len)?;
+        // Opened for HEAD as well: what GET could not read, HEAD must not promise.
+        let file = file.into_open().map_err(|it| self.unreadable(it))?;
+        if let Some(encoder) = encoder {
+            // What is coded passes through here.
+            let body = match *method {
+                Method::HEAD => Body::empty(),
+                _ => Body::new(FileBody::new(file, Representation::whole(stat.len), None)),
+            };
+            return Ok(self.finish(representation.coded(encoder, body)));
+        }
+        let is_kept = !is_link && stat.is_settled() && Recall::is_for(method, uri);
+        let content = if is_kept { body::small(&file, stat.len) } else { None };
+        let response = self.respond(&representation, selection, stat.len, Source::File(file));
+        if is_kept {
+            let path = self.visit.path.clone();
+            self.app.recall.keep(uri, Known { path, stat, representation, content, found });
+        }
+        Ok(response)
     }
-}
 
-async fn answer_file(
-    app: &App,
-    visit: &Visit,
-    mut file: FoundFile,
-    parts: &Parts,
-    (found, is_known): (Instant, bool),
-) -> Result<Response, Problem> {
-    let Parts { method, uri, headers, extensions, .. } = parts;
-    let unreadable = |source| ReadError { path: visit.path.clone(), source };
-    let representation =
-        Representation::choose(visit, &mut file, headers).await.map_err(unreadable)?;
-    match representation.validators.verdict(headers) {
-        Verdict::Failed => return Err(Problem::PreconditionFailed),
-        Verdict::NotModified => return Ok(representation.not_modified()),
-        Verdict::Proceed => {}
-    }
-    let (representation, encoder) = representation.with_encoder(&app.encoders);
-    let stat = file.stat;
-    let selection = if representation.validators.range_applies(headers, SystemTime::now()) {
-        browser_cache::fitting(range::select(headers, stat.len), headers, &app.encoders)
-    } else {
-        Selection::Whole
-    };
-    if selection == Selection::Unsatisfiable {
-        return Err(Problem::RangeNotSatisfiable { len: stat.len });
-    }
-    let is_plain = file.real_path.is_none() && encoder.is_none();
-    // Opened for HEAD as well: what GET could not read, HEAD must not promise.
-    let file = file.into_open().map_err(unreadable)?;
-    let is_kept = !is_known && is_plain && stat.is_settled() && Recall::is_for(method, uri);
-    let is_whole = is_kept && selection == Selection::Whole;
-    let content = if is_whole { body::small(&file, stat.len) } else { None };
-    // What is coded passes through here.
-    let outlet = extensions.get::<Outlet>().filter(|_| encoder.is_none()).cloned();
-    let kept = content.clone();
-    let mut response = representation.response(selection, stat.len, encoder, |pieces| match kept {
-        _ if *method == Method::HEAD => Body::empty(),
-        Some(content) => Body::from(content),
-        None => Body::new(FileBody::new(file, pieces, outlet)),
-    });
-    if is_kept {
-        let whole = content.map(|content| Whole { head: response.headers().clone(), content });
-        let known = representation.known(visit, stat, whole, found);
-        app.recall.keep(uri.path(), known);
-    }
-    if query::value(uri.query(), "download").is_some() {
-        let disposition = attachment(visit.path.file_name().unwrap_or_default());
-        fields::set(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
-    }
-    Ok(response)
-}
-
-/// A file in the form that a request gets it (RFC 9110 §3.2).
-struct Representation {
-    media_type: MediaType,
-    coding: Coding,
-    /// Whether another request could get it in another coding.
-    is_negotiated: bool,
-    validators: Validators,
-    /// The tag of the file as it is.
-    plain_etag: String,
-}
-
-impl Representation {
-    /// A request for ranges gets the file as it is: ranges of a coding made on the fly would not fit together, and
-    /// browsers' caches mix what has the same tag.
-    async fn choose(
-        visit: &Visit,
-        file: &mut FoundFile,
-        headers: &HeaderMap,
-    ) -> std::io::Result<Representation> {
-        let etag = etag::settled(file).await?;
-        let media_type = MediaType::of_name(visit.path.file_name().unwrap_or_default());
-        let is_negotiated = media_type.is_compressible() && file.stat.len >= coding::SMALLEST;
-        let coding = if is_negotiated && !headers.contains_key(header::RANGE) {
-            Coding::preferred(headers)
-        } else {
-            Coding::Identity
+    /// The answer by what is known of a file; none where that does not help.
+    fn again(&self, known: &Known) -> Result<Option<Response>, Problem> {
+        let Known { path, representation, stat, content, .. } = known;
+        let headers = &self.parts.headers;
+        let volume = &self.app.volume;
+        if representation.is_negotiated && Coding::wanted(headers) != Coding::Identity {
+            return Ok(None);
+        }
+        // A look is enough where it may not have to be opened.
+        let source = match content {
+            None if !conditions::are_in(headers) => {
+                let file = volume.find_again(path).filter(|it| it.stat == *stat);
+                file.and_then(|it| it.into_open().ok()).map(Source::File)
+            }
+            _ if volume.glance(path) != Some(*stat) => return Ok(None),
+            content => content.clone().map(Source::Content),
         };
-        let validators =
-            Validators { etag: coding.etag(&etag), last_modified: last_modified(file) };
-        Ok(Representation { media_type, coding, is_negotiated, validators, plain_etag: etag })
+        if let Some(response) = self.without_body(representation)? {
+            return Ok(Some(response));
+        }
+        let selection = self.select(representation, stat.len)?;
+        Ok(match (source, selection) {
+            // Parts with headings between are the file body's.
+            (None, _) | (Some(Source::Content(_)), Selection::Several(_)) => None,
+            (Some(source), selection) => {
+                Some(self.respond(representation, selection, stat.len, source))
+            }
+        })
     }
 
-    /// The same with what makes its coding; without one where all encoders are busy.
-    fn with_encoder(mut self, encoders: &Encoders) -> (Representation, Option<Encoder>) {
-        let encoder = encoders.take(self.coding);
-        if encoder.is_none() {
-            self.coding = Coding::Identity;
-            self.validators.etag.clone_from(&self.plain_etag);
-        }
-        (self, encoder)
-    }
-
-    /// The fields that 200, 206 and 304 share (§15.4.5).
-    fn headers(&self, headers: &mut HeaderMap) {
-        fields::set(headers, header::ETAG, &self.validators.etag);
-        fields::set(headers, header::LAST_MODIFIED, &http_date(self.validators.last_modified));
-        fields::set(headers, header::CACHE_CONTROL, "no-cache");
-        fields::set(headers, header::ACCEPT_RANGES, "bytes");
-        fields::set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-        fields::set(
-            headers,
-            header::HeaderName::from_static("cross-origin-resource-policy"),
-            "cross-origin",
-        );
-        if self.is_negotiated {
-            fields::set(headers, header::VARY, "Accept-Encoding");
-        }
-        if self.media_type.is_active() {
-            fields::set(headers, header::CONTENT_SECURITY_POLICY, SANDBOX);
+    /// The answer that the conditions ask for, if it is one without a body.
+    fn without_body(&self, representation: &Representation) -> Result<Option<Response>, Problem> {
+        match representation.validators.verdict(&self.parts.headers) {
+            Verdict::Failed => Err(Problem::PreconditionFailed),
+            Verdict::NotModified => Ok(Some(representation.not_modified())),
+            Verdict::Proceed => Ok(None),
         }
     }
 
-    /// All of this, for the next who asks.
-    fn known(&self, visit: &Visit, stat: Stat, whole: Option<Whole>, found: Instant) -> Known {
-        let mut unchanged = HeaderMap::new();
-        self.headers(&mut unchanged);
-        Known {
-            path: visit.path.clone(),
-            stat,
-            validators: self.validators.clone(),
-            is_negotiated: self.is_negotiated,
-            unchanged,
-            whole,
-            found,
+    fn select(&self, representation: &Representation, len: u64) -> Result<Selection, Problem> {
+        let headers = &self.parts.headers;
+        if !headers.contains_key(header::RANGE)
+            || !representation.validators.range_applies(headers, SystemTime::now())
+        {
+            return Ok(Selection::Whole);
+        }
+        let selection = range::select(headers, len);
+        match browser_cache::fitting(selection, headers, &self.app.encoders) {
+            Selection::Unsatisfiable => Err(Problem::RangeNotSatisfiable { len }),
+            selection => Ok(selection),
         }
     }
 
-    fn not_modified(&self) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        self.headers(response.headers_mut());
-        response
-    }
-
-    fn response(
+    /// The file as it is, or parts of it.
+    fn respond(
         &self,
+        representation: &Representation,
         selection: Selection,
         len: u64,
-        encoder: Option<Encoder>,
-        body: impl FnOnce(Vec<Piece>) -> Body,
+        source: Source,
     ) -> Response {
-        let mut response = Response::new(Body::empty());
-        let content_type = self.media_type.content_type();
-        self.headers(response.headers_mut());
-        fields::set(response.headers_mut(), header::CONTENT_TYPE, &content_type);
-        let pieces = match selection {
-            Selection::Whole | Selection::Unsatisfiable => {
-                (len > 0).then_some(Piece::File(Slice { start: 0, len })).into_iter().collect()
-            }
-            Selection::Slice(slice) => {
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                fields::set(
-                    response.headers_mut(),
-                    header::CONTENT_RANGE,
-                    &content_range(slice, len),
-                );
-                vec![Piece::File(slice)]
-            }
-            Selection::Several(slices) => {
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                let boundary = boundary();
-                let multipart = format!("multipart/byteranges; boundary={boundary}");
-                fields::set(response.headers_mut(), header::CONTENT_TYPE, &multipart);
-                parts(&slices, len, &content_type, &boundary)
+        let slice = match selection {
+            Selection::Slice(slice) => slice,
+            _ => Slice { start: 0, len },
+        };
+        let (mut response, pieces) = representation.response(selection, len);
+        *response.body_mut() = match (&self.parts.method, source) {
+            (&Method::HEAD, _) => Body::empty(),
+            (_, Source::Content(content)) => Body::from(part_of(&content, slice)),
+            (_, Source::File(file)) => {
+                let outlet = self.parts.extensions.get::<Outlet>().cloned();
+                Body::new(FileBody::new(file, pieces, outlet))
             }
         };
-        if let Some(encoder) = encoder {
-            fields::set(response.headers_mut(), header::CONTENT_ENCODING, self.coding.token());
-            *response.body_mut() = encoder.encode(body(pieces), Some(&self.validators.etag));
-        } else {
-            let length: u64 = pieces.iter().map(Piece::length).sum();
-            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-            *response.body_mut() = body(pieces);
+        self.finish(response)
+    }
+
+    fn finish(&self, mut response: Response) -> Response {
+        if query::value(self.parts.uri.query(), "download").is_some() {
+            let disposition = attachment(self.visit.path.file_name().unwrap_or_default());
+            fields::set(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
         }
         response
     }
-}
 
-/// §8.8.2.1: never later than now.
-fn last_modified(file: &FoundFile) -> i64 {
-    file.stat.modified_seconds().min(jiff::Timestamp::now().as_second())
-}
-
-/// `multipart/byteranges` (§14.6): a heading before each part, and an end.
-fn parts(slices: &[Slice], len: u64, content_type: &str, boundary: &str) -> Vec<Piece> {
-    let mut pieces = Vec::with_capacity(slices.len() * 2 + 1);
-    let mut line_end = "";
-    for slice in slices {
-        let range = content_range(*slice, len);
-        let heading = format!(
-            "{line_end}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {range}\r\n\r\n"
-        );
-        pieces.push(Piece::Text(Bytes::from(heading)));
-        pieces.push(Piece::File(*slice));
-        line_end = "\r\n";
+    fn unreadable(&self, source: io::Error) -> ReadError {
+        ReadError { path: self.visit.path.clone(), source }
     }
-    pieces.push(Piece::Text(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
-    pieces
 }
 
-/// So random that no file holds it by chance, nor on purpose.
-fn boundary() -> String {
-    let mut random = [0; 16];
-    if getrandom::fill(&mut random).is_err() {
-        tracing::warn!("the system has no randomness for a multipart boundary");
-    }
-    format!("{:032x}", u128::from_be_bytes(random))
-}
-
-fn content_range(slice: Slice, len: u64) -> String {
-    format!("bytes {}-{}/{len}", slice.start, slice.last())
+fn part_of(content: &Bytes, slice: Slice) -> Bytes {
+    let place = |it: u64| usize::try_from(it).unwrap_or(usize::MAX).min(content.len());
+    content.slice(place(slice.start)..place(slice.start + slice.len))
 }
 
 /// RFC 6266, with the name in ASCII for old clients and in full after RFC 8187.

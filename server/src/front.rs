@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -23,9 +22,11 @@ use crate::activity::Open;
 use crate::app::App;
 use crate::crowd::{Full, Place};
 use crate::digest;
+use crate::files;
 use crate::linger::linger;
 use crate::listing;
 use crate::problem::{Problem, Reader};
+use crate::recall::Recall;
 use crate::router::router;
 use crate::sendfile::Outlet;
 use crate::serve::{Answers, Connection};
@@ -66,16 +67,10 @@ impl Front {
             let Ok(response) = self.preflight.clone().oneshot(request).await;
             return response;
         }
-        let (parts, body) = request.into_parts();
-        let recall = &self.app.recall;
         let full = full.map(Problem::Crowded);
-        let answer = match full.map_or_else(|| limit_sizes(&parts), Err) {
-            Err(problem) => Some(Err(problem)),
-            Ok(()) => recall.answer(&self.app, open, &parts.uri, &parts.headers).await,
-        };
-        let mut response = match answer {
-            Some(answer) => answer.unwrap_or_else(Problem::into_response),
-            None => self.route(Request::from_parts(parts, body), open, outlet).await,
+        let mut response = match full.map_or_else(|| limit_sizes(&request), Err) {
+            Err(problem) => problem.into_response(),
+            Ok(()) => self.route(request, open, outlet).await,
         };
         // On problems too: an app on another origin must be able to read them. Keys are the protection, and they never
         // ride on cookies.
@@ -98,6 +93,11 @@ impl Front {
         request.extensions_mut().insert(Arc::clone(open));
         if *request.method() == Method::GET {
             request.extensions_mut().insert(outlet.clone());
+        }
+        // The router would come to the same, after a while.
+        if Recall::is_for(request.method(), request.uri()) {
+            let answer = files::answer(State(Arc::clone(&self.app)), request).await;
+            return answer.unwrap_or_else(Problem::into_response);
         }
         let Ok(response) = self.router.clone().call(request).await;
         response
@@ -169,11 +169,11 @@ fn exposed() -> HeaderValue {
 }
 
 /// Before any route reads them.
-fn limit_sizes(request: &Parts) -> Result<(), Problem> {
-    if request.uri.path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI) {
+fn limit_sizes(request: &Request) -> Result<(), Problem> {
+    if request.uri().path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI) {
         return Err(Problem::UriTooLong);
     }
-    if size(&request.headers) > LARGEST_HEADERS { Err(Problem::HeadersTooLarge) } else { Ok(()) }
+    if size(request.headers()) > LARGEST_HEADERS { Err(Problem::HeadersTooLarge) } else { Ok(()) }
 }
 
 fn size(headers: &HeaderMap) -> usize {

@@ -42,6 +42,7 @@ pub mod put;
 pub mod query;
 pub mod range;
 pub mod recall;
+pub mod representation;
 pub mod router;
 pub mod sendfile;
 pub mod serve;

@@ -31,12 +31,34 @@ impl FromRequestParts<Arc<App>> for Visit {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Visit, Problem> {
+        Visit::of(parts, app).await
+    }
+}
+
+impl Visit {
+    /// A request's.
+    pub async fn of(parts: &Parts, app: &App) -> Result<Visit, Problem> {
         let target = Target::of(parts.uri.path()).ok_or(Problem::NotFound)?;
         let (path, names_folder) = target.parse()?;
         let key = match target.key {
             Some(key) => Some(PlainKey::new(&percent_decode_str(key).collect::<Vec<u8>>())),
             None => auth::key_in(&parts.headers),
         };
+        Visit::by(key, path, names_folder, parts, app).await
+    }
+
+    /// The same for a file of whose path it is known that the URL leads there.
+    pub async fn again(path: &RelPath, parts: &Parts, app: &App) -> Result<Visit, Problem> {
+        Visit::by(auth::key_in(&parts.headers), path.clone(), false, parts, app).await
+    }
+
+    async fn by(
+        key: Option<PlainKey>,
+        path: RelPath,
+        names_folder: bool,
+        parts: &Parts,
+        app: &App,
+    ) -> Result<Visit, Problem> {
         let purpose = Purpose::of(&parts.method);
         let caller = caller(parts, app, key, purpose, &path).await?;
         caller.may(purpose, &path)?;

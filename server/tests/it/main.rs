@@ -22,6 +22,7 @@ mod clients;
 mod codings;
 mod conditions;
 mod crashes;
+mod crowd;
 mod feed;
 mod fly;
 mod full_disk;

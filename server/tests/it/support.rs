@@ -89,7 +89,8 @@ impl TestServer {
                 let volume = Arc::new(volume);
                 let transfers =
                     Transfers::new(Arc::clone(&volume), Settings::default(), Servers::default());
-                let app = Arc::new(App::new(volume, extra_keys, transfers, setup.patience.stall));
+                let app = App::new(volume, extra_keys, transfers, setup.patience.stall);
+                let app = Arc::new(App { crowd: Crowd::new(setup.limits), ..app });
                 let listener =
                     Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
                 send_started.send((listener.tcp_address().unwrap(), Arc::clone(&app))).unwrap();
