@@ -93,17 +93,22 @@ impl RelPath {
         Ok(path)
     }
 
-    fn push(&mut self, name: &[u8]) -> Result<(), Refusal> {
+    /// Whether [`RelPath::join`] would do, without making the path.
+    pub(crate) fn accepts(&self, name: &[u8]) -> Result<(), Refusal> {
         match name {
-            b"" => return Err(Refusal::EmptyName),
-            b"." | b".." => return Err(Refusal::Dots),
-            _ if name.contains(&0) => return Err(Refusal::Nul),
-            _ if name.contains(&b'/') => return Err(Refusal::Slash),
-            _ if layout::is_hidden(name) => return Err(Refusal::Hidden),
-            _ if name.len() > NAME_MAX => return Err(Refusal::TooLong),
-            _ if self.bytes.len() + 1 + name.len() > PATH_MAX => return Err(Refusal::TooLong),
-            _ => {}
+            b"" => Err(Refusal::EmptyName),
+            b"." | b".." => Err(Refusal::Dots),
+            _ if name.contains(&0) => Err(Refusal::Nul),
+            _ if name.contains(&b'/') => Err(Refusal::Slash),
+            _ if layout::is_hidden(name) => Err(Refusal::Hidden),
+            _ if name.len() > NAME_MAX => Err(Refusal::TooLong),
+            _ if self.bytes.len() + 1 + name.len() > PATH_MAX => Err(Refusal::TooLong),
+            _ => Ok(()),
         }
+    }
+
+    fn push(&mut self, name: &[u8]) -> Result<(), Refusal> {
+        self.accepts(name)?;
         if !self.is_root() {
             self.bytes.push(b'/');
         }

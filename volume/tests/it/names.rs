@@ -1,5 +1,6 @@
 //! Listing a folder.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -106,4 +107,19 @@ fn many_names_are_all_there_in_order() {
     let names = names(&place, "", |_| true);
     let expected: Vec<String> = (0..20_000).map(|it| format!("link_{it}.csv")).collect();
     assert!(shown(&names) == expected);
+}
+
+#[test]
+fn a_folder_that_nobody_wants_any_more_is_read_no_further() {
+    both_ways(|place| {
+        for number in 0..50 {
+            place.put(&format!("run/{number}.csv"), "");
+        }
+        let Found::Folder(folder) = place.find("run").unwrap() else { panic!("a folder") };
+        let asked = Cell::new(0);
+        let is_wanted = || asked.replace(asked.get() + 1) < 10;
+        let names = Names::read_while(is_wanted, &place.volume, folder, &rel("run"), |_| true);
+        assert!(names.is_err());
+        assert_eq!(asked.get(), 11);
+    });
 }
