@@ -1,22 +1,23 @@
 //! A folder as a page for people and for programs that read pages, or as JSON.
 //!
 //! A folder's names are read and put in order at once; sizes and times are asked for a page of entries at a time,
-//! on the blocking pool and only as fast as the client reads. A client that goes away ends it. Nothing of it is
-//! cached: a listing is as fresh as its request.
+//! on the blocking pool, two pages side by side and only as fast as the client reads. A client that goes away ends it,
+//! whatever it is at. Nothing of it is cached: a listing is as fresh as its request.
 
 mod html;
 mod json;
 
-use std::cmp::Reverse;
-use std::sync::Arc;
+use std::future::ready;
+use std::sync::{Arc, Weak};
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use jiff::Timestamp;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
+use tokio::task::JoinError;
 use volume::names::{Kind, Name, Names};
 use volume::{FoundFolder, RelPath, Stat};
 
@@ -31,6 +32,11 @@ use crate::visit::Visit;
 
 /// Entries whose sizes and times are asked for, written and sent together.
 const PAGE: usize = 500;
+/// Pages that are made at the same time. Asking for sizes is most of a listing's work, and the kernel does it for two as fast
+/// as for one; with more, a listing would leave others nothing of a small machine.
+const PAGES_AT_ONCE: usize = 2;
+/// Entries that are not worth a second thread, where all are asked before the first is written.
+const WORTH_A_THREAD: usize = 2000;
 /// A listing of fewer entries than this is not worth a coding.
 const WORTH_CODING: usize = 20;
 
@@ -69,19 +75,29 @@ enum By {
     Date,
 }
 
-/// A listing on its way: what is left of it, and how to write that.
+/// A listing that is ready to be written, in pages that know nothing of each other.
 struct Listing {
     app: Arc<App>,
     names: Names,
     /// Positions in `names`, in the order of the listing.
     shown: Vec<u32>,
-    /// How many of them are written.
-    written: usize,
     format: Format,
     /// Whether the page has an upload area.
     takes_uploads: bool,
     /// What comes before the first entry.
     head: String,
+    reader: Reader,
+}
+
+/// Whoever waits for an answer or reads it, as the threads see it that work for it. The answer holds the `Arc`, so all
+/// threads know at once when it is dropped.
+#[derive(Clone)]
+struct Reader(Weak<()>);
+
+impl Reader {
+    fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 /// An entry as it is shown.
@@ -101,15 +117,17 @@ pub async fn answer(
     let wish = Wish::of(query, headers)?;
     let coding = Coding::preferred(headers);
     let service = Arc::clone(&app);
-    let prepare = move || Prepared::new(service, &visit, folder, &wish);
+    let answered = Arc::new(());
+    let reader = Reader(Arc::downgrade(&answered));
+    let prepare = move || Prepared::new(service, &visit, folder, &wish, reader);
     let Prepared { listing, first, total, next } =
         tokio::task::spawn_blocking(prepare).await.map_err(Problem::internal)??;
     let (format, takes_uploads) = (listing.format, listing.takes_uploads);
     let is_worth_coding = listing.shown.len() >= WORTH_CODING;
-    let body = if listing.is_done() {
+    let body = if listing.pages() == 1 {
         Body::from(first)
     } else {
-        Body::from_stream(listing.stream(first))
+        Body::from_stream(Arc::new(listing).stream(first, answered))
     };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -233,15 +251,20 @@ impl Prepared {
         visit: &Visit,
         folder: FoundFolder,
         wish: &Wish,
+        reader: Reader,
     ) -> Result<Prepared, Problem> {
         let may_read = |path: &RelPath| visit.caller.may_read(path).is_ok();
         let place = folder.real_path.as_ref().unwrap_or(&visit.path);
         let takes_uploads =
             [&visit.path, place].iter().all(|it| visit.caller.may_write(it).is_ok());
-        let names = Names::read(&app.volume, folder, &visit.path, may_read)
+        let is_wanted = || reader.is_there();
+        let names = Names::read_while(is_wanted, &app.volume, folder, &visit.path, may_read)
             .map_err(|source| ReadError { path: visit.path.clone(), source })?;
         let mut shown = wish.select(&names);
-        wish.sort.apply(&app, &names, &mut shown);
+        let counts = Counts::of(&names, &shown);
+        let (folders, files) = shown.split_at_mut(counts.folders);
+        let asked = Asked { app: &app, names: &names, reader: &reader };
+        wish.sort.apply(&asked, folders, files);
         let total = shown.len();
         let mut next = None;
         if wish.format == Format::Json {
@@ -255,14 +278,12 @@ impl Prepared {
             }
         }
         let head = match wish.format {
-            Format::Html => {
-                html::head(&visit.path, &Counts::of(&names, &shown), wish, takes_uploads)
-            }
+            Format::Html => html::head(&visit.path, &counts, wish, takes_uploads),
             Format::Json => json::HEAD.to_owned(),
         };
         let format = wish.format;
-        let mut listing = Listing { app, names, shown, written: 0, format, takes_uploads, head };
-        let first = listing.next_page();
+        let listing = Listing { app, names, shown, format, takes_uploads, head, reader };
+        let first = listing.page(0);
         Ok(Prepared { listing, first, total, next })
     }
 }
@@ -301,25 +322,57 @@ impl Wish {
 }
 
 impl Sort {
-    /// Folders stay first. By size or date every entry is asked for its own, and one number is kept of each.
-    fn apply(self, app: &App, names: &Names, shown: &mut [u32]) {
-        let stat = |it: &u32| names.get(*it as usize).and_then(|it| names.stat(&app.volume, it));
-        let kind = |it: &u32| names.get(*it as usize).map(|it| it.kind);
+    /// Folders stay first. Sizes and dates are asked of all entries, and one number is kept of each.
+    fn apply(self, asked: &Asked<'_>, folders: &mut [u32], files: &mut [u32]) {
         match self.by {
             By::Name => {}
-            By::Size => {
-                shown.sort_by_cached_key(|it| match kind(it) {
-                    Some(Kind::File) => (kind(it), stat(it).map_or(0, |it| it.len)),
-                    _ => (kind(it), 0),
-                });
+            By::Size => asked.sort(files, |it| it.len),
+            By::Date => {
+                asked.sort(folders, Stat::modified_seconds);
+                asked.sort(files, Stat::modified_seconds);
             }
-            By::Date => shown.sort_by_cached_key(|it| {
-                (kind(it), stat(it).map_or(0, |it| it.modified_seconds()))
-            }),
         }
         if self.is_reversed {
-            shown.reverse();
-            shown.sort_by_key(|it| Reverse(kind(it) == Some(Kind::Folder)));
+            folders.reverse();
+            files.reverse();
+        }
+    }
+}
+
+/// What is asked of the disk for all entries at once.
+struct Asked<'a> {
+    app: &'a App,
+    names: &'a Names,
+    reader: &'a Reader,
+}
+
+impl Asked<'_> {
+    /// By a number that the disk knows, and by name where that is the same.
+    fn sort<N: Ord + Default + Send>(&self, shown: &mut [u32], number: impl Fn(&Stat) -> N + Sync) {
+        let of = |part: &[u32]| -> Vec<(N, u32)> {
+            let stat = |it: u32| {
+                let name = self.names.get(it as usize).filter(|_| self.reader.is_there())?;
+                self.names.stat(&self.app.volume, name)
+            };
+            part.iter()
+                .map(|it| (stat(*it).as_ref().map(&number).unwrap_or_default(), *it))
+                .collect()
+        };
+        let mut numbers = if shown.len() < WORTH_A_THREAD {
+            of(shown)
+        } else {
+            let (left, right) = shown.split_at(shown.len() / 2);
+            std::thread::scope(|scope| {
+                let right = scope.spawn(|| of(right));
+                let mut numbers = of(left);
+                numbers.extend(right.join().unwrap_or_else(|it| std::panic::resume_unwind(it)));
+                numbers
+            })
+        };
+        // Positions are in the order of names, and no two are equal.
+        numbers.sort_unstable();
+        for (place, (_, index)) in shown.iter_mut().zip(numbers) {
+            *place = index;
         }
     }
 }
@@ -331,62 +384,77 @@ struct Counts {
 }
 
 impl Counts {
+    /// Of names in their order.
     fn of(names: &Names, shown: &[u32]) -> Counts {
         let is_folder =
-            |it: &&u32| names.get(**it as usize).is_some_and(|it| it.kind == Kind::Folder);
-        let folders = shown.iter().filter(is_folder).count();
+            |it: &u32| names.get(*it as usize).is_some_and(|it| it.kind == Kind::Folder);
+        let folders = shown.partition_point(is_folder);
         Counts { folders, files: shown.len() - folders }
     }
 }
 
 impl Listing {
-    fn is_done(&self) -> bool {
-        self.written == self.shown.len()
+    /// An empty listing has a page as well.
+    fn pages(&self) -> usize {
+        self.shown.len().div_ceil(PAGE).max(1)
     }
 
-    /// The next entries, as text. Blocks on the disk.
-    fn next_page(&mut self) -> Bytes {
-        let mut out = std::mem::take(&mut self.head);
-        if self.format == Format::Html && self.written > 0 {
-            out.push_str(html::NEXT_GROUP);
-        }
-        let end = self.shown.len().min(self.written + PAGE);
-        for index in self.shown.get(self.written..end).unwrap_or_default() {
-            let Some(name) = self.names.get(*index as usize) else { continue };
-            // Gone since the folder was read.
-            let Some(stat) = self.names.stat(&self.app.volume, name) else { continue };
-            let entry = Entry { name, stat };
-            match self.format {
-                Format::Html => html::entry(&mut out, &entry),
-                Format::Json => json::entry(&mut out, &entry),
+    /// The entries of one page, as text, with what comes before the first and behind the last. Blocks on the disk.
+    fn page(&self, number: usize) -> Bytes {
+        let start = number * PAGE;
+        let end = self.shown.len().min(start + PAGE);
+        let (is_first, is_last) = (number == 0, end == self.shown.len());
+        let shown = self.shown.get(start..end).unwrap_or_default().iter();
+        let names =
+            shown.map_while(|it| self.names.get(*it as usize).filter(|_| self.reader.is_there()));
+        // Some may be gone since the folder was read.
+        let entries = names.filter_map(|name| {
+            Some(Entry { name, stat: self.names.stat(&self.app.volume, name)? })
+        });
+        let head = if is_first { self.head.as_str() } else { "" };
+        match self.format {
+            Format::Html => {
+                let mut out = head.to_owned();
+                if !is_first {
+                    out.push_str(html::NEXT_GROUP);
+                }
+                entries.for_each(|it| html::entry(&mut out, &it));
+                if is_last {
+                    html::tail(&mut out, self.takes_uploads);
+                }
+                Bytes::from(out)
+            }
+            Format::Json => {
+                let mut out = head.as_bytes().to_vec();
+                entries.for_each(|it| json::entry(&mut out, &it));
+                if is_last {
+                    json::tail(&mut out);
+                }
+                Bytes::from(out)
             }
         }
-        self.written = end;
-        if self.is_done() {
-            match self.format {
-                Format::Html => html::tail(&mut out, self.takes_uploads),
-                Format::Json => json::tail(&mut out),
-            }
-        }
-        Bytes::from(out)
     }
 
-    /// Page after page, each made when the one before is on its way.
+    /// Page after page. The next ones are being made while one is on its way.
     fn stream(
-        self,
+        self: Arc<Self>,
         first: Bytes,
-    ) -> impl futures_util::Stream<Item = Result<Bytes, tokio::task::JoinError>> + Send {
-        stream::unfold((Some(first), Some(self)), async |(first, listing)| {
-            if let Some(first) = first {
-                return Some((Ok(first), (None, listing)));
-            }
-            let mut listing = listing.filter(|it| !it.is_done())?;
-            let made = tokio::task::spawn_blocking(move || (listing.next_page(), listing)).await;
-            match made {
-                Ok((page, listing)) => Some((Ok(page), (None, Some(listing)))),
-                Err(error) => Some((Err(error), (None, None))),
-            }
-        })
+        answered: Arc<()>,
+    ) -> impl Stream<Item = Result<Bytes, JoinError>> + Send {
+        let mut follows_entry = first.len() > self.head.len();
+        let format = self.format;
+        let made = stream::iter(1..self.pages()).map(move |number| {
+            let listing = Arc::clone(&self);
+            tokio::task::spawn_blocking(move || listing.page(number))
+        });
+        let pages = made.buffered(PAGES_AT_ONCE).map_ok(move |page| {
+            let _held_until_all_is_sent = &answered;
+            // All of the first page's entries were gone.
+            let begins_here = format == Format::Json && !follows_entry && json::has_entry(&page);
+            follows_entry |= begins_here;
+            if begins_here { json::without_comma(page) } else { page }
+        });
+        stream::once(ready(Ok(first))).chain(pages)
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! A name that is no UTF-8 is shown as well as it can be and has its address in `href` besides.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use serde::Serialize;
 use volume::names::Kind;
 
@@ -12,8 +15,8 @@ use crate::{etag, text};
 pub(super) const HEAD: &str = "[";
 
 #[derive(Serialize)]
-struct Row {
-    name: String,
+struct Row<'a> {
+    name: Cow<'a, str>,
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
@@ -24,31 +27,37 @@ struct Row {
     href: Option<String>,
 }
 
-pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
+/// One entry, on a line of its own, with a comma before it unless it is the first of all.
+pub(super) fn entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     let is_file = entry.name.kind == Kind::File;
-    let (name, href) = match std::str::from_utf8(entry.name.bytes) {
-        Ok(name) => (name.to_owned(), None),
-        Err(_) => {
-            (String::from_utf8_lossy(entry.name.bytes).into_owned(), Some(text::href(entry.name)))
-        }
-    };
+    let name = String::from_utf8_lossy(entry.name.bytes);
+    let is_text = matches!(name, Cow::Borrowed(_));
     let row = Row {
         name,
         r#type: if is_file { "file" } else { "directory" },
         size: is_file.then_some(entry.stat.len),
         mtime: format!("{:.3}", entry.modified()),
         etag: is_file.then(|| etag::of(&entry.stat)),
-        href,
+        href: (!is_text).then(|| text::href(entry.name)),
     };
-    match serde_json::to_string(&row) {
-        Ok(row) => {
-            out.push_str(if out == HEAD { "\n" } else { ",\n" });
-            out.push_str(&row);
-        }
-        Err(error) => tracing::error!("an entry could not be written as JSON: {error}"),
+    let end = out.len();
+    out.extend_from_slice(if out == HEAD.as_bytes() { b"\n" } else { b",\n" });
+    if let Err(error) = serde_json::to_writer(&mut *out, &row) {
+        tracing::error!("an entry could not be written as JSON: {error}");
+        out.truncate(end);
     }
 }
 
-pub(super) fn tail(out: &mut String) {
-    out.push_str("\n]\n");
+/// Whether a page that is not the first has entries.
+pub(super) fn has_entry(page: &Bytes) -> bool {
+    page.starts_with(b",")
+}
+
+/// Such a page where no entry comes before it.
+pub(super) fn without_comma(page: Bytes) -> Bytes {
+    page.slice(1..)
+}
+
+pub(super) fn tail(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\n]\n");
 }
