@@ -465,3 +465,75 @@ impl Entry<'_> {
         Timestamp::from_nanosecond(self.stat.modified).unwrap_or(nearest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use transfers::Transfers;
+    use transfers::transfer::Servers;
+    use volume::keys::Keys;
+    use volume::{Effort, Found, Volume};
+    use wormhole::Settings;
+
+    use super::*;
+
+    /// All files of a folder that has `count` of them, for whoever holds the mark.
+    fn listing(place: &std::path::Path, count: usize) -> (Arc<Listing>, Arc<()>) {
+        for number in 0..count {
+            std::fs::File::create_new(place.join(number.to_string())).unwrap();
+        }
+        let volume = Arc::new(Volume::open(place).unwrap());
+        let transfers =
+            Transfers::new(Arc::clone(&volume), Settings::default(), Servers::default());
+        let app = App::new(volume, Keys::parse_list(""), transfers, Duration::ZERO);
+        let Ok(Found::Folder(folder)) = app.volume.find(&RelPath::root(), Effort::MayBlock) else {
+            panic!("a volume is a folder")
+        };
+        let names = Names::read(&app.volume, folder, &RelPath::root(), |_| true).unwrap();
+        let answered = Arc::new(());
+        let listing = Listing {
+            app: Arc::new(app),
+            shown: (0..u32::try_from(count).unwrap()).collect(),
+            names,
+            format: Format::Json,
+            takes_uploads: false,
+            head: json::HEAD.to_owned(),
+            reader: Reader(Arc::downgrade(&answered)),
+        };
+        (Arc::new(listing), answered)
+    }
+
+    fn lines(page: &Bytes) -> usize {
+        page.split(|it| *it == b'\n').filter(|it| it.starts_with(b"{")).count()
+    }
+
+    #[tokio::test]
+    async fn no_page_is_made_for_a_client_that_has_gone() {
+        let place = tempfile::tempdir().unwrap();
+        let (listing, answered) = listing(place.path(), 3 * PAGE);
+        let first = listing.page(0);
+        let mut pages = Box::pin(Arc::clone(&listing).stream(first, answered));
+        for _ in 0..2 {
+            assert_eq!(lines(&pages.next().await.unwrap().unwrap()), PAGE);
+        }
+        assert_eq!(lines(&listing.page(2)), PAGE);
+        drop(pages);
+        assert_eq!(lines(&listing.page(2)), 0);
+    }
+
+    #[tokio::test]
+    async fn a_listing_whose_first_entries_are_gone_is_json_all_the_same() {
+        let place = tempfile::tempdir().unwrap();
+        let (listing, answered) = listing(place.path(), 3 * PAGE);
+        for number in 0..PAGE + 10 {
+            std::fs::remove_file(place.path().join(number.to_string())).unwrap();
+        }
+        let first = listing.page(0);
+        let pages: Vec<Bytes> = listing.stream(first, answered).try_collect().await.unwrap();
+        let pages = pages.concat();
+        let entries: Vec<serde_json::Value> = serde_json::from_slice(&pages).unwrap();
+        assert_eq!(entries.len(), 2 * PAGE - 10);
+        assert_eq!(entries[0]["name"], "510");
+    }
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::support::{BERLIN_KEY, KEY, TestServer, write};
+use crate::support::{BERLIN_KEY, KEY, TestServer, wait_for, write};
 
 fn volume() -> TestServer {
     let server = TestServer::start();
@@ -225,6 +225,43 @@ fn a_huge_folder_is_listed_whole_and_holds_no_other_request_up() {
     let expected: Vec<String> = (0..20_000).map(|it| format!("link_{it}.csv")).collect();
     assert!(entries == expected, "{} entries", entries.len());
     assert_eq!(shown(&server.get("/files/huge/", &[]).text()).len(), 20_000);
+}
+
+#[test]
+fn a_folder_is_read_no_further_when_its_client_has_gone() {
+    let server = TestServer::start();
+    server.put("a.csv", b"x");
+    let folder = server.path("links");
+    fs::create_dir(&folder).unwrap();
+    // Each link is followed before the first byte is sent.
+    for number in 0..5000 {
+        std::os::unix::fs::symlink("../a.csv", folder.join(number.to_string())).unwrap();
+    }
+    let is_open = || {
+        let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        open.filter_map(|it| fs::read_link(it.path()).ok()).any(|it| it == folder)
+    };
+    let closed = || wait_for("an end of the reading", || (!is_open()).then_some(()));
+    let ask = || {
+        closed();
+        let mut client = server.connect();
+        client.send("GET", "/files/links/?format=json", &[("Authorization", KEY)]);
+        wait_for("a folder that is read", || is_open().then_some(()));
+        (client, Instant::now())
+    };
+    let (mut patient, began) = ask();
+    assert_eq!(patient.receive_head().field("x-total-count").as_deref(), Some("5000"));
+    let whole = began.elapsed();
+    drop(patient);
+    // This machine may do other things as well; of ten who leave at once one is noticed soon.
+    let least = (0..10).map(|_| {
+        let (client, began) = ask();
+        drop(client);
+        closed();
+        began.elapsed()
+    });
+    let least = least.min().unwrap();
+    assert!(least < whole / 4, "{least:?} of {whole:?}");
 }
 
 #[test]
