@@ -16,7 +16,11 @@ const CLOCK_STEP: Duration = Duration::from_millis(11);
 pub fn of(stat: &Stat) -> String {
     static UNSETTLED: AtomicU64 = AtomicU64::new(0);
     if stat.is_settled() {
-        return format!("\"{}\"", stat.version());
+        let mut tag = String::with_capacity(64);
+        tag.push('"');
+        stat.write_version(&mut tag);
+        tag.push('"');
+        return tag;
     }
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let count = UNSETTLED.fetch_add(1, Ordering::Relaxed);

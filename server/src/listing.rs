@@ -32,6 +32,8 @@ use crate::visit::Visit;
 
 /// Entries whose sizes and times are asked for, written and sent together.
 const PAGE: usize = 500;
+/// What an entry takes as text, where its name is not long: a page grows no more than once or twice.
+const ROOM: usize = 160;
 /// Pages that are made at the same time. Asking for sizes is most of a listing's work, and the kernel does it for two as fast
 /// as for one; with more, a listing would leave others nothing of a small machine.
 const PAGES_AT_ONCE: usize = 2;
@@ -86,7 +88,6 @@ struct Listing {
     takes_uploads: bool,
     /// What comes before the first entry.
     head: String,
-    reader: Reader,
 }
 
 /// Whoever waits for an answer or reads it, as the threads see it that work for it. The answer holds the `Arc`, so all
@@ -95,6 +96,10 @@ struct Listing {
 struct Reader(Weak<()>);
 
 impl Reader {
+    fn of(answered: &Arc<()>) -> Reader {
+        Reader(Arc::downgrade(answered))
+    }
+
     fn is_there(&self) -> bool {
         self.0.strong_count() > 0
     }
@@ -118,8 +123,8 @@ pub async fn answer(
     let coding = Coding::preferred(headers);
     let service = Arc::clone(&app);
     let answered = Arc::new(());
-    let reader = Reader(Arc::downgrade(&answered));
-    let prepare = move || Prepared::new(service, &visit, folder, &wish, reader);
+    let reader = Reader::of(&answered);
+    let prepare = move || Prepared::new(service, &visit, folder, &wish, &reader);
     let Prepared { listing, first, total, next } =
         tokio::task::spawn_blocking(prepare).await.map_err(Problem::internal)??;
     let (format, takes_uploads) = (listing.format, listing.takes_uploads);
@@ -251,7 +256,7 @@ impl Prepared {
         visit: &Visit,
         folder: FoundFolder,
         wish: &Wish,
-        reader: Reader,
+        reader: &Reader,
     ) -> Result<Prepared, Problem> {
         let may_read = |path: &RelPath| visit.caller.may_read(path).is_ok();
         let place = folder.real_path.as_ref().unwrap_or(&visit.path);
@@ -263,7 +268,7 @@ impl Prepared {
         let mut shown = wish.select(&names);
         let counts = Counts::of(&names, &shown);
         let (folders, files) = shown.split_at_mut(counts.folders);
-        let asked = Asked { app: &app, names: &names, reader: &reader };
+        let asked = Asked { app: &app, names: &names, reader };
         wish.sort.apply(&asked, folders, files);
         let total = shown.len();
         let mut next = None;
@@ -282,8 +287,8 @@ impl Prepared {
             Format::Json => json::HEAD.to_owned(),
         };
         let format = wish.format;
-        let listing = Listing { app, names, shown, format, takes_uploads, head, reader };
-        let first = listing.page(0);
+        let listing = Listing { app, names, shown, format, takes_uploads, head };
+        let first = listing.page(0, reader);
         Ok(Prepared { listing, first, total, next })
     }
 }
@@ -400,33 +405,40 @@ impl Listing {
     }
 
     /// The entries of one page, as text, with what comes before the first and behind the last. Blocks on the disk.
-    fn page(&self, number: usize) -> Bytes {
+    fn page(&self, number: usize, reader: &Reader) -> Bytes {
         let start = number * PAGE;
         let end = self.shown.len().min(start + PAGE);
         let (is_first, is_last) = (number == 0, end == self.shown.len());
         let shown = self.shown.get(start..end).unwrap_or_default().iter();
         let names =
-            shown.map_while(|it| self.names.get(*it as usize).filter(|_| self.reader.is_there()));
+            shown.map_while(|it| self.names.get(*it as usize).filter(|_| reader.is_there()));
         // Some may be gone since the folder was read.
         let entries = names.filter_map(|name| {
             Some(Entry { name, stat: self.names.stat(&self.app.volume, name)? })
         });
         let head = if is_first { self.head.as_str() } else { "" };
+        let room = head.len() + (end - start) * ROOM;
         match self.format {
             Format::Html => {
-                let mut out = head.to_owned();
+                let mut out = String::with_capacity(room);
+                out.push_str(head);
                 if !is_first {
                     out.push_str(html::NEXT_GROUP);
                 }
-                entries.for_each(|it| html::entry(&mut out, &it));
+                for it in entries {
+                    html::entry(&mut out, &it);
+                }
                 if is_last {
                     html::tail(&mut out, self.takes_uploads);
                 }
                 Bytes::from(out)
             }
             Format::Json => {
-                let mut out = head.as_bytes().to_vec();
-                entries.for_each(|it| json::entry(&mut out, &it));
+                let mut out = Vec::with_capacity(room);
+                out.extend_from_slice(head.as_bytes());
+                for it in entries {
+                    json::entry(&mut out, &it);
+                }
                 if is_last {
                     json::tail(&mut out);
                 }
@@ -444,15 +456,14 @@ impl Listing {
         let mut follows_entry = first.len() > self.head.len();
         let format = self.format;
         let made = stream::iter(1..self.pages()).map(move |number| {
-            let listing = Arc::clone(&self);
-            tokio::task::spawn_blocking(move || listing.page(number))
+            let (listing, reader) = (Arc::clone(&self), Reader::of(&answered));
+            tokio::task::spawn_blocking(move || listing.page(number, &reader))
         });
         let pages = made.buffered(PAGES_AT_ONCE).map_ok(move |page| {
-            let _held_until_all_is_sent = &answered;
             // All of the first page's entries were gone.
             let begins_here = format == Format::Json && !follows_entry && json::has_entry(&page);
             follows_entry |= begins_here;
-            if begins_here { json::without_comma(page) } else { page }
+            if begins_here { json::without_comma(&page) } else { page }
         });
         stream::once(ready(Ok(first))).chain(pages)
     }
@@ -499,7 +510,6 @@ mod tests {
             format: Format::Json,
             takes_uploads: false,
             head: json::HEAD.to_owned(),
-            reader: Reader(Arc::downgrade(&answered)),
         };
         (Arc::new(listing), answered)
     }
@@ -512,14 +522,15 @@ mod tests {
     async fn no_page_is_made_for_a_client_that_has_gone() {
         let place = tempfile::tempdir().unwrap();
         let (listing, answered) = listing(place.path(), 3 * PAGE);
-        let first = listing.page(0);
+        let reader = Reader::of(&answered);
+        let first = listing.page(0, &reader);
         let mut pages = Box::pin(Arc::clone(&listing).stream(first, answered));
         for _ in 0..2 {
             assert_eq!(lines(&pages.next().await.unwrap().unwrap()), PAGE);
         }
-        assert_eq!(lines(&listing.page(2)), PAGE);
+        assert_eq!(lines(&listing.page(2, &reader)), PAGE);
         drop(pages);
-        assert_eq!(lines(&listing.page(2)), 0);
+        assert_eq!(lines(&listing.page(2, &reader)), 0);
     }
 
     #[tokio::test]
@@ -527,9 +538,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (listing, answered) = listing(place.path(), 3 * PAGE);
         for number in 0..PAGE + 10 {
-            std::fs::remove_file(place.path().join(number.to_string())).unwrap();
+            rustix::fs::unlink(place.path().join(number.to_string())).unwrap();
         }
-        let first = listing.page(0);
+        let first = listing.page(0, &Reader::of(&answered));
         let pages: Vec<Bytes> = listing.stream(first, answered).try_collect().await.unwrap();
         let pages = pages.concat();
         let entries: Vec<serde_json::Value> = serde_json::from_slice(&pages).unwrap();

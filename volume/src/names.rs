@@ -225,7 +225,9 @@ impl SortKey {
                 key.push(b'0');
                 // No name has more than 255 bytes.
                 key.push(u8::try_from(digits.len()).unwrap_or(u8::MAX));
-                digits.iter().for_each(|it| key.push(*it));
+                for digit in digits {
+                    key.push(*digit);
+                }
                 rest = behind;
             } else {
                 key.push(first.to_ascii_lowercase());

@@ -1,5 +1,7 @@
 //! What is known of a file without reading it: its length, its times, and which version of it this is.
 
+use std::fmt::Write;
+
 use rustix::time::{ClockId, clock_gettime};
 
 /// Taken once, from an open handle; says nothing of what the path names now.
@@ -35,7 +37,20 @@ impl Stat {
     /// change time, even within one second and with the same size. What it can't see is a program that writes
     /// through a memory mapping, until the kernel notices.
     pub fn version(&self) -> String {
-        format!("{:x}-{:x}-{:x}-{:x}", self.inode, self.len, self.modified, self.changed)
+        let mut out = String::with_capacity(64);
+        self.write_version(&mut out);
+        out
+    }
+
+    /// The same, behind what is in `out`.
+    pub fn write_version(&self, out: &mut String) {
+        push_hex(out, self.inode.into());
+        out.push('-');
+        push_hex(out, self.len.into());
+        out.push('-');
+        push_hex(out, self.modified);
+        out.push('-');
+        push_hex(out, self.changed);
     }
 
     /// Whether every later write is certain to get a later change time.
@@ -51,4 +66,32 @@ impl Stat {
 /// Kernels differ in the widths of the two.
 fn nanoseconds(seconds: impl Into<i128>, nanoseconds: impl Into<i128>) -> i128 {
     seconds.into() * 1_000_000_000 + nanoseconds.into()
+}
+
+/// As `{:x}` does; a listing does it four times for each file, and 128 bits take the formatter long.
+fn push_hex(out: &mut String, number: i128) {
+    let Ok(number) = u64::try_from(number) else {
+        write!(out, "{number:x}").unwrap_or_default();
+        return;
+    };
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    #[expect(clippy::cast_possible_truncation, reason = "four bits are taken")]
+    let digit = |place: u32| char::from_digit((number >> (4 * place)) as u32 & 0xf, 16);
+    out.extend((0..digits).rev().filter_map(digit));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_the_formatter_does(number in any::<i128>(), shift in 0u32..128) {
+            let mut out = String::new();
+            push_hex(&mut out, number >> shift);
+            prop_assert_eq!(out, format!("{:x}", number >> shift));
+        }
+    }
 }

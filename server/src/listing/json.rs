@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde::Serialize;
 use volume::names::Kind;
 
@@ -36,7 +38,7 @@ pub(super) fn entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
         name,
         r#type: if is_file { "file" } else { "directory" },
         size: is_file.then_some(entry.stat.len),
-        mtime: format!("{:.3}", entry.modified()),
+        mtime: to_milliseconds(entry.modified()),
         etag: is_file.then(|| etag::of(&entry.stat)),
         href: (!is_text).then(|| text::href(entry.name)),
     };
@@ -48,16 +50,55 @@ pub(super) fn entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
     }
 }
 
+/// As RFC 3339 has it, and as the calendar's own formatter writes it, which is made for all formats.
+fn to_milliseconds(time: Timestamp) -> String {
+    let parts = Offset::UTC.to_datetime(time);
+    let Ok(year @ 0..=9999) = u32::try_from(parts.year()) else { return format!("{time:.3}") };
+    let mut out = String::with_capacity("2026-11-24T03:00:00.000Z".len());
+    let mut push = |number: u32, places: u32, behind: char| {
+        let digit = |place: u32| char::from_digit(number / 10u32.pow(place) % 10, 10);
+        out.extend((0..places).rev().filter_map(digit));
+        out.push(behind);
+    };
+    let two = |number: i8| number.unsigned_abs().into();
+    push(year, 4, '-');
+    push(two(parts.month()), 2, '-');
+    push(two(parts.day()), 2, 'T');
+    push(two(parts.hour()), 2, ':');
+    push(two(parts.minute()), 2, ':');
+    push(two(parts.second()), 2, '.');
+    push(parts.millisecond().unsigned_abs().into(), 3, 'Z');
+    out
+}
+
 /// Whether a page that is not the first has entries.
 pub(super) fn has_entry(page: &Bytes) -> bool {
     page.starts_with(b",")
 }
 
 /// Such a page where no entry comes before it.
-pub(super) fn without_comma(page: Bytes) -> Bytes {
+pub(super) fn without_comma(page: &Bytes) -> Bytes {
     page.slice(1..)
 }
 
 pub(super) fn tail(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n]\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn times_are_written_as_the_calendar_does(
+            seconds in -377_705_023_201i64..=253_402_207_200, nanoseconds in 0..1_000_000_000
+        ) {
+            if let Ok(time) = Timestamp::new(seconds, nanoseconds) {
+                prop_assert_eq!(to_milliseconds(time), format!("{time:.3}"));
+            }
+        }
+    }
 }
