@@ -10,9 +10,11 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 KEY = "bench-key"
-# Programs that `--install` builds.
-CRATES = {"dufs": "dufs", "miniserve": "miniserve", "static-web-server": "static-web-server"}
+# Where `--install` puts what it builds: programs that are crates of the same name.
 BUILT = TOP / "target/peers"
+CRATES = ("dufs", "miniserve", "static-web-server")
+# From Debian.
+PACKAGES = ("nginx", "caddy")
 
 NGINX = """
 user root; daemon off; worker_processes {workers}; pid {here}/nginx.pid; error_log stderr error;
@@ -51,18 +53,26 @@ class Peer:
     fields = ()
 
     def __init__(self, volume, here):
-        self.volume, self.here, self.port = volume, here, free_port()
+        self.volume, self.here, self.port = volume, pathlib.Path(here), free_port()
+        self.here.mkdir()
+        self.started = []
         began = time.perf_counter()
-        self.process = subprocess.Popen(
-            self.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=self.environment()
-        )
+        for command in self.commands():
+            quiet = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.started.append(subprocess.Popen(command, **quiet, start_new_session=True, env=self.environment()))
         self.started_in = self.wait(began)
 
     def environment(self):
         return dict(os.environ)
 
-    def command(self):
+    def commands(self):
+        """The program that listens comes last."""
         raise NotImplementedError
+
+    @classmethod
+    def version(cls):
+        output = subprocess.run([program(cls.name), "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        return output.split()[-1]
 
     def wait(self, began):
         """Seconds until the first answer."""
@@ -72,34 +82,40 @@ class Peer:
                     it.sendall(f"GET {self.files}/small/0.csv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
                     if it.recv(12).startswith(b"HTTP/1.1 200"):
                         return time.perf_counter() - began
-            except ConnectionRefusedError:
-                time.sleep(0.0002)
+            except OSError:
+                pass
+            time.sleep(0.0002)
         self.end()
         raise RuntimeError(f"{self.name} does not answer")
 
+    def settle(self):
+        """Waits until it rests: some have things to do after their first answer."""
+        before = self.cpu()
+        for _ in range(300):
+            time.sleep(0.1)
+            now = self.cpu()
+            if now - before < 0.001:
+                return
+            before = now
+        raise RuntimeError(f"{self.name} does not come to rest")
+
     def processes(self):
-        """This process and its children."""
-        found, new = [], [self.process.pid]
+        """These processes and their children."""
+        found, new = [], [it.pid for it in self.started]
         while new:
             pid = new.pop()
             found.append(pid)
-            try:
-                for task in os.listdir(f"/proc/{pid}/task"):
-                    new += map(int, pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text().split())
-            except FileNotFoundError:
-                pass
+            for task in os.listdir(f"/proc/{pid}/task"):
+                new += map(int, pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text().split())
         return found
 
     def cpu(self):
-        """Seconds of the processor, of all its processes and of their threads that have ended."""
-        ticks = 0
-        for pid in self.processes():
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        """Seconds of the processor that all threads have used, those too that have ended."""
+        # A process's CPU clock, see clock_getcpuclockid(3): nanoseconds, where /proc has hundredths of a second.
+        return sum(time.clock_gettime(~pid << 3 | 2) for pid in self.processes())
 
     def memory(self, field="RssAnon"):
-        """KiB of its own, not of files that are mapped."""
+        """KiB; by default of its own, not of files that are mapped."""
         total = 0
         for pid in self.processes():
             for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -107,13 +123,19 @@ class Peer:
                     total += int(line.split()[1])
         return total
 
+    def forget_peak(self):
+        """`VmHWM` begins anew."""
+        for pid in self.processes():
+            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+
     def end(self):
-        try:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait(timeout=10)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        for process in reversed(self.started):
+            try:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(timeout=10)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
 class Ours(Peer):
@@ -125,22 +147,49 @@ class Ours(Peer):
     def environment(self):
         return {**os.environ, "API_KEYS": KEY}
 
-    def command(self):
-        return [self.binary, "--volume", self.volume, "--listen", f"127.0.0.1:{self.port}", "--admin", f"{self.here}/admin.sock"]
+    def commands(self):
+        return [self.server(f"127.0.0.1:{self.port}")]
+
+    def server(self, listen):
+        return [self.binary, "--volume", self.volume, "--listen", listen, "--admin", f"{self.here}/admin.sock"]
+
+    @classmethod
+    def version(cls):
+        return subprocess.run([cls.binary, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1]
+
+
+class Chain(Ours):
+    """As it is deployed: nginx in front, with the container's own configuration."""
+
+    def commands(self):
+        text = (TOP / "nginx.conf").read_text()
+        for theirs, here in (("/run/server.sock", f"{self.here}/server.sock"), ("/run/nginx", self.here), ("8080", self.port)):
+            assert theirs in text, f"nginx.conf has no {theirs}"
+            text = text.replace(theirs, str(here))
+        path = self.here / "chain.conf"
+        path.write_text(text)
+        return [self.server(f"unix:{self.here}/server.sock"), [program("nginx"), "-e", "stderr", "-g", "user root;", "-c", str(path)]]
 
 
 class Nginx(Peer):
     name, label, more = "nginx", "nginx, sendfile", ""
     files, private = "/public", "/runs"
 
-    def command(self):
-        path = pathlib.Path(self.here) / f"{self.name}.conf"
+    def commands(self):
+        path = self.here / "nginx.conf"
         path.write_text(NGINX.format(workers=len(os.sched_getaffinity(0)), here=self.here, port=self.port, root=self.volume, more=self.more))
-        return [program("nginx"), "-e", "stderr", "-c", str(path)]
+        return [[program("nginx"), "-e", "stderr", "-c", str(path)]]
+
+    @classmethod
+    def version(cls):
+        output = subprocess.run([program("nginx"), "-v"], stderr=subprocess.PIPE, text=True, check=True).stderr
+        return output.strip().rsplit("/", 1)[1]
 
 
 class NginxCached(Nginx):
-    name, label = "nginx-cached", "nginx, open_file_cache (may be 2 s stale)"
+    """Answers for as long as two seconds with what a file was."""
+
+    name, label = "nginx-cached", "nginx, open_file_cache"
     more = "open_file_cache max=10000 inactive=60s; open_file_cache_valid 2s;"
 
 
@@ -148,34 +197,38 @@ class Caddy(Peer):
     name = label = "caddy"
     files, private = "/public", "/runs"
 
-    def command(self):
-        path = pathlib.Path(self.here) / "Caddyfile"
+    def commands(self):
+        path = self.here / "Caddyfile"
         path.write_text(CADDY.format(port=self.port, root=self.volume))
-        return [program("caddy"), "run", "--config", str(path), "--adapter", "caddyfile"]
+        return [[program("caddy"), "run", "--config", str(path), "--adapter", "caddyfile"]]
+
+    @classmethod
+    def version(cls):
+        return subprocess.run([program("caddy"), "version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[0]
 
 
 class Dufs(Peer):
     name = label = "dufs"
     files, private = "/public", "/runs"
 
-    def command(self):
-        return [program("dufs"), self.volume, "--bind", "127.0.0.1", "--port", str(self.port), "--log-format", ""]
+    def commands(self):
+        return [[program("dufs"), self.volume, "--bind", "127.0.0.1", "--port", str(self.port), "--log-format", ""]]
 
 
 class Miniserve(Peer):
     name = label = "miniserve"
     files, private = "/public", "/runs"
 
-    def command(self):
-        return [program("miniserve"), self.volume, "--interfaces", "127.0.0.1", "--port", str(self.port)]
+    def commands(self):
+        return [[program("miniserve"), self.volume, "--interfaces", "127.0.0.1", "--port", str(self.port)]]
 
 
 class StaticWebServer(Peer):
-    name, label = "static-web-server", "static-web-server"
+    name = label = "static-web-server"
     files, private = "/public", "/runs"
 
-    def command(self):
-        return [program("static-web-server"), "--host", "127.0.0.1", "--port", str(self.port), "--root", self.volume]
+    def commands(self):
+        return [[program("static-web-server"), "--host", "127.0.0.1", "--port", str(self.port), "--root", self.volume]]
 
 
 ALL = {it.name: it for it in (Nginx, Ours, NginxCached, Caddy, Dufs, Miniserve, StaticWebServer)}
@@ -186,10 +239,11 @@ def available(names):
 
 
 def install():
-    """What can be had: nginx and caddy from the system, the others built. Takes some minutes."""
-    missing = [it for it in ("nginx", "caddy") if not shutil.which(it)]
+    """nginx and caddy from the system, the others built from their sources: some ten minutes, once."""
+    missing = [it for it in PACKAGES if not program(it)]
     if missing:
-        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *missing], check=True)
-    for name, crate in CRATES.items():
+        as_root = [] if os.geteuid() == 0 else ["sudo"]
+        subprocess.run([*as_root, "apt-get", "install", "-y", "--no-install-recommends", *missing], check=True)
+    for name in CRATES:
         if not program(name):
-            subprocess.run(["cargo", "install", "--root", BUILT, "--locked", crate], check=True)
+            subprocess.run(["cargo", "install", "--locked", "--root", BUILT, name], check=True)

@@ -1,7 +1,6 @@
 //! The command line.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -15,7 +14,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Work {
-    /// Makes a file whose bytes follow from their position.
+    /// Makes files whose bytes follow from their position.
     Make(Make),
     /// Asks for files, over and over, and prints figures as JSON.
     Ask(Ask),
@@ -23,13 +22,14 @@ pub(crate) enum Work {
 
 #[derive(Debug, Parser)]
 pub(crate) struct Make {
-    pub(crate) path: PathBuf,
-    /// Bytes.
+    /// `{}` stands for a file's number: each has bytes of its own.
+    pub(crate) path: String,
+    /// How many files, from 0 on.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) files: u64,
+    /// Bytes of each.
     #[arg(long)]
     pub(crate) size: u64,
-    /// Which file it is: each has bytes of its own.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) number: u64,
 }
 
 #[derive(Debug, Parser)]

@@ -20,7 +20,7 @@ use crate::args::{Args, Work};
 fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.work {
-        Work::Make(make) => pattern::make(&make.path, make.size, make.number),
+        Work::Make(make) => pattern::make(&make),
         Work::Ask(ask) => client::run(&ask).and_then(|it| it.print()),
     };
     match outcome {

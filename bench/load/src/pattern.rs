@@ -1,35 +1,49 @@
 //! What the files hold: eight bytes at a time that follow from the file's number and the position.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
+use crate::args::Make;
 use crate::report::Error;
 
 /// Bytes made at a time.
-const STEP: u64 = 1 << 16;
+const STEP: u64 = 1 << 20;
 
-/// Writes a file of so many bytes.
-pub(crate) fn make(path: &Path, size: u64, number: u64) -> Result<(), Error> {
+/// Writes the files that are wished for.
+pub(crate) fn make(wish: &Make) -> Result<(), Error> {
+    (0..wish.files).try_for_each(|number| {
+        let path = wish.path.replace("{}", &number.to_string());
+        write(Path::new(&path), wish.size, number)
+    })
+}
+
+fn write(path: &Path, size: u64, number: u64) -> Result<(), Error> {
     let error = |source| Error::Make { path: path.to_owned(), source };
     #[expect(clippy::disallowed_methods, reason = "a file of the benchmark's, on no volume")]
-    let file = File::create(path).map_err(error)?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut file = File::create(path).map_err(error)?;
     let mut at = 0;
     while at < size {
         let len = STEP.min(size - at);
-        out.write_all(&bytes(number, at, len)).map_err(error)?;
+        file.write_all(&bytes(number, at, len)).map_err(error)?;
         at += len;
     }
-    out.flush().map_err(error)
+    Ok(())
 }
 
 /// The bytes from a position on.
 pub(crate) fn bytes(number: u64, start: u64, len: u64) -> Vec<u8> {
-    let first = start / 8;
-    let words = (first..=(start + len) / 8).flat_map(|it| word(number, it).to_le_bytes());
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
     let skipped = usize::try_from(start % 8).unwrap_or_default();
-    words.skip(skipped).take(usize::try_from(len).unwrap_or(usize::MAX)).collect()
+    let mut bytes = Vec::with_capacity(len + 16);
+    let mut index = start / 8;
+    while bytes.len() < skipped + len {
+        bytes.extend_from_slice(&word(number, index).to_le_bytes());
+        index += 1;
+    }
+    bytes.drain(..skipped);
+    bytes.truncate(len);
+    bytes
 }
 
 fn word(number: u64, index: u64) -> u64 {

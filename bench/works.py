@@ -1,0 +1,231 @@
+"""What servers are asked to do, what is measured of it, and what it should come to."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import threading
+import time
+
+import peers
+
+GIB, MIB, KIB = 1 << 30, 1 << 20, 1 << 10
+BIG, COLD, SMALL, LISTED, SLOW = 4 * GIB, 2 * GIB, 1000, 100_000, 2000
+
+
+@dataclasses.dataclass
+class Figure:
+    """Something measured, and its bar: at least where more is better, else at most."""
+
+    what: str
+    unit: str
+    bar: float
+    more_is_better: bool = False
+    # Held against the bar as it stands, not as a ratio to nginx's.
+    is_absolute: bool = False
+
+
+@dataclasses.dataclass
+class Work:
+    """One thing that servers are asked to do."""
+
+    name: str
+    label: str
+    figures: tuple
+    # From a server to its figures; the client's share of the processor behind them, in seconds to each of the server's.
+    measure: callable
+    # Whom to compare; all there are if empty.
+    only: tuple = ()
+    # Each measurement has a server of its own.
+    is_fresh: bool = False
+    # Who stands for ours.
+    ours: type = peers.Ours
+
+
+class Works:
+    """All works, on one volume, with one client."""
+
+    def __init__(self, volume, client, seconds):
+        self.volume, self.client, self.seconds = pathlib.Path(volume), client, seconds
+
+    def all(self):
+        both = ("nginx", "ours")
+        some = lambda what, bar_rate, bar_cpu: (Figure("answers", "/s", bar_rate, True), Figure("CPU", "µs each", bar_cpu))
+        much = lambda bar_rate, bar_cpu: (Figure("throughput", "GiB/s", bar_rate, True), Figure("CPU", "s per GiB", bar_cpu))
+        small = dict(files=SMALL, connections=64, is_private=True)
+        mib = dict(part="random", range=MIB, size=BIG, compare=500)
+        kib = self.asked("/small/{}.csv", size=KIB, compare=100, **small)
+        return [
+            Work("whole", "one file of 4 GiB", much(1.0, 1.0), self.whole),
+            Work("ranges-8", "1 MiB ranges, 8 connections", some("", 1.0, 1.0), self.asked("/big.bin", connections=8, **mib)),
+            Work("ranges-64", "1 MiB ranges, 64 connections", some("", 1.0, 1.0), self.asked("/big.bin", connections=64, **mib)),
+            Work("small", "files of 1 KiB, 64 connections, key checked", some("", 1.1, 0.85), kib),
+            Work("medium", "files of 64 KiB, likewise", some("", 1.0, 1.0), self.asked("/medium/{}.bin", size=64 * KIB, compare=100, **small)),
+            Work("unchanged", "304 answers, likewise", some("", 1.1, 0.9), self.asked("/small/{}.csv", "--revalidate", size=KIB, **{**small, "files": 1})),
+            Work("chain", "one file of 4 GiB, through nginx", much(0.6, 2.0), self.whole, only=both, ours=peers.Chain),
+            Work("chain-small", "files of 1 KiB, 64 connections, through nginx", some("", None, None), kib, only=both, ours=peers.Chain),
+            Work(
+                "cold",
+                "4 MiB ranges from the disk, small files meanwhile",
+                (Figure("throughput", "GiB/s", 1.0, True), Figure("99th of 100 small", "ms", 0.6)),
+                self.cold,
+                only=both,
+            ),
+            Work(
+                "slow",
+                f"{SLOW:,} slow readers",
+                (Figure("own memory", "KiB each", 12, is_absolute=True), Figure("kernel memory", "KiB each", 200, is_absolute=True)),
+                self.slow_readers,
+                is_fresh=True,
+            ),
+            Work(
+                "listing",
+                f"{LISTED:,} entries as JSON, with sizes and times",
+                (Figure("time", "ms", 0.7), Figure("memory", "MB more", 10, is_absolute=True)),
+                self.listing,
+                only=both,
+                is_fresh=True,
+            ),
+            Work(
+                "rest",
+                "start to first answer; at rest",
+                (Figure("time", "ms", 8, is_absolute=True), Figure("memory", "MB", 8, is_absolute=True)),
+                self.at_rest,
+                is_fresh=True,
+            ),
+        ]
+
+    def make_files(self, wanted):
+        """On the volume; small ones as public ones and once more behind keys."""
+        for folder in ("public/small", "public/medium", "public/listed", "runs"):
+            (self.volume / folder).mkdir(parents=True)
+        self.make("public/small/{}.csv", KIB, SMALL)
+        self.make("public/medium/{}.bin", 64 * KIB, SMALL)
+        for folder in ("small", "medium"):
+            subprocess.run(["cp", "-rl", self.volume / "public" / folder, self.volume / "runs"], check=True)
+        if wanted & {"whole", "ranges-8", "ranges-64", "slow", "chain"}:
+            self.make("public/big.bin", BIG)
+        if "cold" in wanted:
+            self.make("public/cold.bin", COLD)
+        if "listing" in wanted:
+            self.make("public/listed/link_{}.csv", 16, LISTED)
+        # Else it is written out while something is measured.
+        os.sync()
+
+    def make(self, path, size, files=1):
+        subprocess.run([self.client, "make", self.volume / path, "--size", str(size), "--files", str(files)], check=True)
+
+    def warm(self):
+        """Has the big file in memory again, if something drove it out."""
+        path = self.volume / "public/big.bin"
+        if path.exists() and not all(is_in_memory(path)):
+            subprocess.run(["cat", path], stdout=subprocess.DEVNULL, check=True)
+
+    def arguments(self, server, target, *options, is_private=False, **named):
+        arguments = [self.client, "ask", "--address", f"127.0.0.1:{server.port}", "--target", (server.private if is_private else server.files) + target]
+        for field in server.fields if is_private else ():
+            arguments += ["--field", field]
+        for name, value in named.items():
+            arguments += [f"--{name}", str(value)]
+        return [*arguments, *options]
+
+    def load(self, *of, **named):
+        output = subprocess.run(self.arguments(*of, **named), stdout=subprocess.PIPE, check=True, timeout=120).stdout
+        found = json.loads(output)
+        assert found["compared"] or not named.get("compare"), "no answer was compared"
+        return found
+
+    def asked(self, target, *options, **named):
+        """Asks over and over: answers a second, and µs of the processor for each."""
+
+        def measure(server):
+            # What fills caches and pools is not counted.
+            self.load(server, target, *options, **named, seconds=0.1)
+            before = server.cpu()
+            found = self.load(server, target, *options, **named, seconds=self.seconds)
+            used = server.cpu() - before
+            return found["answers"] / found["seconds"], used / found["answers"] * 1e6, found["cpu"] / used
+
+        return measure
+
+    def whole(self, server):
+        """GiB a second, and seconds of the processor for each."""
+        self.load(server, "/big.bin", part="random", range=MIB, size=BIG, answers=16, compare=4)
+        before = server.cpu()
+        found = self.load(server, "/big.bin", size=BIG, seconds=60, answers=1, compare=0)
+        used = server.cpu() - before
+        return BIG / GIB / found["seconds"], used / (BIG / GIB), found["cpu"] / used
+
+    def cold(self, server):
+        """GiB a second of what is not in memory, and the 99th of 100 small answers meanwhile, in milliseconds."""
+        path = self.volume / "public/cold.bin"
+        file = os.open(path, os.O_RDONLY)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
+        assert not any(is_in_memory(path)), "the file could not be driven out of memory"
+        small = {}
+        seconds = max(self.seconds, 1.0)
+        ask = lambda: small.update(self.load(server, "/small/{}.csv", files=SMALL, size=KIB, connections=4, seconds=seconds, compare=100))
+        asking = threading.Thread(target=ask)
+        asking.start()
+        # Not so long that it comes to the end, and to what is in memory by then.
+        cold = dict(part="onward", range=4 * MIB, size=COLD, answers=COLD // (4 * MIB))
+        found = self.load(server, "/cold.bin", **cold, seconds=seconds, compare=100)
+        asking.join()
+        return found["bytes"] / GIB / found["seconds"], small["p99"] / 1000
+
+    def slow_readers(self, server):
+        """KiB of its own memory and of the kernel's that each costs."""
+        own, kernel = server.memory(), kernel_memory()
+        slow = dict(size=BIG, connections=SLOW, rate=64 * KIB, seconds=60, compare=0)
+        client = subprocess.Popen(self.arguments(server, "/big.bin", **slow), stdout=subprocess.DEVNULL)
+        try:
+            # By then all is full that will be.
+            time.sleep(3)
+            found = (server.memory() - own) / SLOW, (kernel_memory() - kernel) / SLOW
+            if client.poll() is not None:
+                raise subprocess.CalledProcessError(client.returncode, client.args)
+            return found
+        finally:
+            client.kill()
+            client.wait()
+
+    def listing(self, server):
+        """Milliseconds, and MB that its memory grows by meanwhile."""
+        server.forget_peak()
+        before = server.memory("VmRSS")
+        url, output = f"http://127.0.0.1:{server.port}{server.files}/listed/", server.here / "listing"
+        command = ["curl", "-sS", "-H", "Accept: application/json", "-o", output, "-w", "%{time_total}", url]
+        took = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+        grown = server.memory("VmHWM") - before
+        entries = json.loads(output.read_text())
+        assert len(entries) == LISTED and all(it["size"] == 16 and it["mtime"] for it in entries), server.name
+        return float(took) * 1000, grown * KIB / 1e6
+
+    def at_rest(self, server):
+        """Milliseconds from the start of the process to its first answer, and MB of memory when it has come to rest."""
+        return server.started_in * 1000, server.memory("VmRSS") * KIB / 1e6
+
+
+def kernel_memory():
+    """KiB of all TCP buffers, of both ends and of the whole machine, whatever namespace asks."""
+    for line in pathlib.Path("/proc/net/sockstat").read_text().splitlines():
+        if line.startswith("TCP:"):
+            words = line.split()
+            return int(words[words.index("mem") + 1]) * os.sysconf("SC_PAGE_SIZE") / KIB
+    raise RuntimeError("the kernel does not say what TCP takes")
+
+
+def is_in_memory(path):
+    """Of some places in a file, whether they are."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        for position in range(0, os.fstat(file).st_size, 16 * MIB):
+            try:
+                os.preadv(file, [bytearray(1)], position, os.RWF_NOWAIT)
+                yield True
+            except BlockingIOError:
+                yield False
+    finally:
+        os.close(file)
