@@ -108,17 +108,17 @@ impl<'a> Client<'a> {
 
     /// Each connection takes so many bytes a second, a little at a time.
     fn slowly(&mut self, rate: u64, scratch: &mut [u8]) -> Result<(), Error> {
-        let millis = u64::try_from(TICK.as_millis()).unwrap_or(1);
+        let share = rate * u64::try_from(TICK.as_millis()).unwrap_or(1) / 1000;
         while !self.is_over() {
             pause();
             for connection in &mut self.connections {
-                connection.allowance = rate * millis / 1000;
+                connection.allowance = Some(share);
                 if let Some(answer) = connection.take(scratch, self.ask.part)? {
                     connection.ask(self.plan.next())?;
                     self.latencies.push(answer.micros);
                     self.report.answers += 1;
                 }
-                self.report.bytes += rate * millis / 1000 - connection.allowance;
+                self.report.bytes += share - connection.allowance.unwrap_or_default();
             }
         }
         Ok(())

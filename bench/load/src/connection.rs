@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
+use nix::{setsockopt_impl, sockopt_impl};
 use rustix::net::{RecvFlags, recv};
 
 use crate::args::Part;
@@ -14,9 +15,14 @@ use crate::report::Error;
 
 /// Bytes of the first read, in which the answer's head must lie.
 const HEAD: usize = 4096;
+/// Of a large body, we are woken when so much has come.
+const LOW_WATER: u64 = 256 << 10;
 
 /// What can be read in one go; also where samples are read to.
 pub(crate) const SCRATCH: usize = 1 << 20;
+
+// `SO_RCVLOWAT`, socket(7).
+sockopt_impl!(LowWater, SetOnly, libc::SOL_SOCKET, libc::SO_RCVLOWAT, i32);
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -28,8 +34,10 @@ pub(crate) struct Connection {
     head: Vec<u8>,
     /// The body as far as it has come, where it is a sample.
     sample: Vec<u8>,
-    /// Bytes that may be taken now.
-    pub(crate) allowance: u64,
+    /// What the kernel was told, so that it is told only what is new.
+    low_water: u64,
+    /// Bytes that may be taken now; all if none.
+    pub(crate) allowance: Option<u64>,
 }
 
 /// An answer that is whole.
@@ -53,7 +61,8 @@ impl Connection {
             to_come: None,
             head: Vec::with_capacity(HEAD),
             sample: Vec::new(),
-            allowance: u64::MAX,
+            low_water: 1,
+            allowance: None,
         };
         connection.send()?;
         Ok(connection)
@@ -76,25 +85,54 @@ impl Connection {
     /// Takes what has come. The answer, if it is whole now.
     pub(crate) fn take(&mut self, scratch: &mut [u8], part: Part) -> Result<Option<Answer>, Error> {
         loop {
+            let most = match self.to_come {
+                None => HEAD,
+                Some(0) => return self.end().map(Some),
+                Some(to_come) => self.most(to_come),
+            };
+            if most == 0 {
+                return Ok(None);
+            }
+            let scratch = scratch.get_mut(..most).unwrap_or_default();
             let came = match self.to_come {
                 None => self.take_head(scratch, part),
-                Some(0) => return self.end().map(Some),
                 Some(to_come) => self.take_body(scratch, to_come),
             };
             match came {
-                Ok(0) if self.allowance == 0 => return Ok(None),
                 Ok(0) => return Err(Error::Closed),
+                // There is no more, which the kernel need not be asked.
+                Ok(came) if came < most && self.to_come != Some(0) => return self.wait(),
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(None);
+                    return self.wait();
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
+    /// Asks the kernel to wake us when so much is there that it is worth it: to wake costs more than to take.
+    fn wait(&mut self) -> Result<Option<Answer>, Error> {
+        let low_water = match self.to_come {
+            Some(to_come) if self.allowance.is_none() => to_come.clamp(1, LOW_WATER),
+            _ => 1,
+        };
+        if low_water != self.low_water {
+            let bytes = i32::try_from(low_water).unwrap_or(1);
+            nix::sys::socket::setsockopt(&self.stream, LowWater, &bytes)
+                .map_err(io::Error::from)?;
+            self.low_water = low_water;
+        }
+        Ok(None)
+    }
+
+    /// Bytes of a body that are taken in one go.
+    fn most(&self, to_come: u64) -> usize {
+        let most = self.allowance.map_or(to_come, |it| it.min(to_come));
+        usize::try_from(most).unwrap_or(SCRATCH).min(SCRATCH)
+    }
+
     fn take_head(&mut self, scratch: &mut [u8], part: Part) -> Result<usize, Error> {
-        let scratch = scratch.get_mut(..HEAD).unwrap_or_default();
         let (_, came) = recv(&self.stream, &mut *scratch, RecvFlags::empty())?;
         self.head.extend_from_slice(scratch.get(..came).unwrap_or_default());
         let Some(end) = self.head.windows(4).position(|it| it == b"\r\n\r\n").map(|it| it + 4)
@@ -112,12 +150,6 @@ impl Connection {
     }
 
     fn take_body(&mut self, scratch: &mut [u8], to_come: u64) -> Result<usize, Error> {
-        let most = to_come.min(self.allowance);
-        let most = usize::try_from(most).unwrap_or(SCRATCH).min(scratch.len());
-        if most == 0 {
-            return Ok(0);
-        }
-        let scratch = scratch.get_mut(..most).unwrap_or_default();
         let flags = if self.request.is_sample { RecvFlags::empty() } else { RecvFlags::TRUNC };
         let (_, came) = recv(&self.stream, &mut *scratch, flags)?;
         if self.request.is_sample {
@@ -125,7 +157,7 @@ impl Connection {
         }
         let to_come = to_come - came as u64;
         self.to_come = Some(to_come);
-        self.allowance -= came as u64;
+        self.allowance = self.allowance.map(|it| it - came as u64);
         Ok(came)
     }
 
