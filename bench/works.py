@@ -35,7 +35,7 @@ class Work:
     name: str
     label: str
     figures: tuple
-    # From a server to its figures; the client's share of the processor behind them, in seconds to each of the server's.
+    # From a server to its figures; behind them, of some, seconds of the processor that the client took for each of the server's.
     measure: callable
     # Whom to compare; all there are if empty.
     only: tuple = ()
@@ -100,7 +100,8 @@ class Works:
                 "start to first answer; at rest",
                 (
                     Figure("time", "ms", 8, is_absolute=True, alone="start to first answer"),
-                    Figure("memory", "MB", 8, is_absolute=True, alone="memory at rest"),
+                    Figure("memory", "MB", 8, is_absolute=True, alone="memory at rest, with the program's text"),
+                    Figure("of which its own", "MB", None, is_absolute=True, alone="its own memory at rest"),
                 ),
                 self.at_rest,
                 is_fresh=True,
@@ -216,7 +217,7 @@ class Works:
 
     def at_rest(self, server):
         """Milliseconds from the start of the process to its first answer, and MB of memory when it has come to rest."""
-        return server.started_in * 1000, server.memory("VmRSS") * KIB / 1e6
+        return server.started_in * 1000, server.memory("VmRSS") * KIB / 1e6, server.memory() * KIB / 1e6
 
 
 def kernel_memory():
