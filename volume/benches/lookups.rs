@@ -27,7 +27,7 @@ fn paths(criterion: &mut Criterion) {
 }
 
 fn keys(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("Keys::verify");
+    let mut group = criterion.benchmark_group("Keys");
     for count in [1, 100, 10_000] {
         let mut text = String::new();
         for number in 0..count {

@@ -9,7 +9,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::args::Ask;
-use crate::connection::{Answer, Connection, SCRATCH};
+use crate::connection::{Connection, SCRATCH};
 use crate::plan::{Plan, Request};
 use crate::report::{Error, Report};
 
@@ -55,7 +55,6 @@ struct Client<'a> {
     epoll: std::os::fd::OwnedFd,
     connections: Vec<Connection>,
     began: Instant,
-    latencies: Vec<u64>,
     report: Report,
 }
 
@@ -69,15 +68,7 @@ impl<'a> Client<'a> {
             connections.push(connection);
         }
         let report = Report::default();
-        Ok(Client {
-            ask,
-            plan,
-            epoll,
-            connections,
-            began: Instant::now(),
-            latencies: Vec::new(),
-            report,
-        })
+        Ok(Client { ask, plan, epoll, connections, began: Instant::now(), report })
     }
 
     fn is_over(&self) -> bool {
@@ -99,7 +90,7 @@ impl<'a> Client<'a> {
                 let Some(connection) = self.connections.get_mut(index) else { continue };
                 if let Some(answer) = connection.take(scratch, self.ask.part)? {
                     connection.ask(self.plan.next())?;
-                    self.count(&answer);
+                    self.report.count(&answer);
                 }
             }
         }
@@ -115,25 +106,16 @@ impl<'a> Client<'a> {
                 connection.allowance = Some(share);
                 if let Some(answer) = connection.take(scratch, self.ask.part)? {
                     connection.ask(self.plan.next())?;
-                    self.latencies.push(answer.micros);
-                    self.report.answers += 1;
+                    self.report.count(&answer);
                 }
-                self.report.bytes += share - connection.allowance.unwrap_or_default();
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, answer: &Answer) {
-        self.report.answers += 1;
-        self.report.bytes += answer.bytes;
-        self.report.compared += u64::from(answer.is_compared);
-        self.latencies.push(answer.micros);
-    }
-
     fn report(self) -> Report {
         let seconds = self.began.elapsed().as_secs_f64();
-        Report { seconds, cpu: cpu(), ..self.report }.with_latencies(self.latencies)
+        self.report.after(seconds, cpu())
     }
 }
 
@@ -148,4 +130,84 @@ fn cpu() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let seconds = used.tv_sec as f64 + used.tv_nsec as f64 / 1e9;
     seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::thread;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Args, Work};
+    use crate::pattern;
+
+    /// More than the low-water mark, and no multiple of it.
+    const SIZE: u64 = 1_000_003;
+
+    /// A server of one file, piece by piece; bytes are changed at a position.
+    fn serve(changed: Option<usize>) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut file = pattern::bytes(0, 0, SIZE);
+        if let Some(at) = changed {
+            file[at] ^= 1;
+        }
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let file = file.clone();
+                thread::spawn(move || answer(&stream.unwrap(), &file));
+            }
+        });
+        address
+    }
+
+    /// Until the client goes.
+    fn answer(mut stream: &TcpStream, file: &[u8]) -> io::Result<()> {
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        while reader.read_line(&mut line)? > 0 {
+            if line == "\r\n" {
+                write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n")?;
+                for piece in file.chunks(70_001) {
+                    stream.write_all(piece)?;
+                }
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
+    fn ask(address: SocketAddr, more: &[&str]) -> Result<Report, Error> {
+        let (address, size) = (address.to_string(), SIZE.to_string());
+        let usual = ["load", "ask", "--target", "/", "--seconds", "60"];
+        let words = [&usual[..], &["--address", &address, "--size", &size], more].concat();
+        let Work::Ask(ask) = Args::parse_from(words).work else { unreachable!() };
+        run(&ask)
+    }
+
+    #[test]
+    fn large_answers_come_one_after_the_other() {
+        let options = ["--connections", "3", "--answers", "12", "--compare", "4"];
+        let report = ask(serve(None), &options).unwrap();
+        assert!(report.answers >= 12, "{report:?}");
+        assert_eq!(report.bytes, report.answers * SIZE);
+        assert!(report.compared >= 3, "{report:?}");
+    }
+
+    #[test]
+    fn a_slow_reader_takes_its_share() {
+        let options = ["--rate", "5000000", "--answers", "1", "--compare", "1"];
+        let report = ask(serve(None), &options).unwrap();
+        assert_eq!(report.answers, 1);
+        assert_eq!(report.bytes, SIZE);
+    }
+
+    #[test]
+    fn a_byte_that_differs_is_found() {
+        let error = ask(serve(Some(777_777)), &["--answers", "1", "--compare", "1"]).unwrap_err();
+        assert!(matches!(error, Error::Differs { number: 0, at: 777_777 }), "{error:?}");
+    }
 }

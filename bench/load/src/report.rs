@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::connection::Answer;
+
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -45,17 +47,26 @@ pub(crate) struct Report {
     pub(crate) compared: u64,
     /// Of this client, in seconds.
     pub(crate) cpu: f64,
+    /// Of all answers, in microseconds.
+    #[serde(skip)]
+    latencies: Vec<u64>,
 }
 
 impl Report {
-    /// Takes the latencies, in microseconds and in any order.
-    pub(crate) fn with_latencies(mut self, mut latencies: Vec<u64>) -> Report {
-        latencies.sort_unstable();
-        let at = |share: usize| latencies.get(latencies.len() * share / 100).copied();
-        self.p50 = at(50).unwrap_or_default();
-        self.p99 = at(99).unwrap_or_default();
-        self.longest = latencies.last().copied().unwrap_or_default();
-        self
+    pub(crate) fn count(&mut self, answer: &Answer) {
+        self.answers += 1;
+        self.bytes += answer.bytes;
+        self.compared += u64::from(answer.is_compared);
+        self.latencies.push(answer.micros);
+    }
+
+    /// Once all has come.
+    pub(crate) fn after(mut self, seconds: f64, cpu: f64) -> Report {
+        self.latencies.sort_unstable();
+        let at = |share: usize| self.latencies.get(self.latencies.len() * share / 100).copied();
+        let (p50, p99) = (at(50).unwrap_or_default(), at(99).unwrap_or_default());
+        let longest = self.latencies.last().copied().unwrap_or_default();
+        Report { seconds, p50, p99, longest, cpu, ..self }
     }
 
     #[expect(clippy::print_stdout, reason = "this is what it is for")]
