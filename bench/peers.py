@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -51,6 +52,7 @@ class Peer:
     name, label = "", ""
     files = private = ""
     fields = ()
+    version_word = "--version"
 
     def __init__(self, volume, here):
         self.volume, self.here, self.port = volume, pathlib.Path(here), free_port()
@@ -70,9 +72,13 @@ class Peer:
         raise NotImplementedError
 
     @classmethod
+    def binary(cls):
+        return program(cls.name)
+
+    @classmethod
     def version(cls):
-        output = subprocess.run([program(cls.name), "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
-        return output.split()[-1]
+        output = subprocess.run([cls.binary(), cls.version_word], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+        return re.search(r"\d+(\.\d+)+", output)[0]
 
     def wait(self, began):
         """Seconds until the first answer."""
@@ -142,7 +148,7 @@ class Ours(Peer):
     name, label = "ours", "sounding-server"
     files, private = "/files/public", "/files/runs"
     fields = (f"Authorization: {KEY}",)
-    binary = str(TOP / "target/release/sounding-server")
+    path = str(TOP / "target/release/sounding-server")
 
     def environment(self):
         return {**os.environ, "API_KEYS": KEY}
@@ -151,11 +157,11 @@ class Ours(Peer):
         return [self.server(f"127.0.0.1:{self.port}")]
 
     def server(self, listen):
-        return [self.binary, "--volume", self.volume, "--listen", listen, "--admin", f"{self.here}/admin.sock"]
+        return [self.binary(), "--volume", self.volume, "--listen", listen, "--admin", f"{self.here}/admin.sock"]
 
     @classmethod
-    def version(cls):
-        return subprocess.run([cls.binary, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1]
+    def binary(cls):
+        return cls.path
 
 
 class Chain(Ours):
@@ -174,16 +180,16 @@ class Chain(Ours):
 class Nginx(Peer):
     name, label, more = "nginx", "nginx, sendfile", ""
     files, private = "/public", "/runs"
+    version_word = "-v"
 
     def commands(self):
         path = self.here / "nginx.conf"
         path.write_text(NGINX.format(workers=len(os.sched_getaffinity(0)), here=self.here, port=self.port, root=self.volume, more=self.more))
-        return [[program("nginx"), "-e", "stderr", "-c", str(path)]]
+        return [[self.binary(), "-e", "stderr", "-c", str(path)]]
 
     @classmethod
-    def version(cls):
-        output = subprocess.run([program("nginx"), "-v"], stderr=subprocess.PIPE, text=True, check=True).stderr
-        return output.strip().rsplit("/", 1)[1]
+    def binary(cls):
+        return program("nginx")
 
 
 class NginxCached(Nginx):
@@ -196,15 +202,12 @@ class NginxCached(Nginx):
 class Caddy(Peer):
     name = label = "caddy"
     files, private = "/public", "/runs"
+    version_word = "version"
 
     def commands(self):
         path = self.here / "Caddyfile"
         path.write_text(CADDY.format(port=self.port, root=self.volume))
-        return [[program("caddy"), "run", "--config", str(path), "--adapter", "caddyfile"]]
-
-    @classmethod
-    def version(cls):
-        return subprocess.run([program("caddy"), "version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[0]
+        return [[self.binary(), "run", "--config", str(path), "--adapter", "caddyfile"]]
 
 
 class Dufs(Peer):
@@ -212,7 +215,7 @@ class Dufs(Peer):
     files, private = "/public", "/runs"
 
     def commands(self):
-        return [[program("dufs"), self.volume, "--bind", "127.0.0.1", "--port", str(self.port), "--log-format", ""]]
+        return [[self.binary(), self.volume, "--bind", "127.0.0.1", "--port", str(self.port), "--log-format", ""]]
 
 
 class Miniserve(Peer):
@@ -220,7 +223,7 @@ class Miniserve(Peer):
     files, private = "/public", "/runs"
 
     def commands(self):
-        return [[program("miniserve"), self.volume, "--interfaces", "127.0.0.1", "--port", str(self.port)]]
+        return [[self.binary(), self.volume, "--interfaces", "127.0.0.1", "--port", str(self.port)]]
 
 
 class StaticWebServer(Peer):
@@ -228,14 +231,14 @@ class StaticWebServer(Peer):
     files, private = "/public", "/runs"
 
     def commands(self):
-        return [[program("static-web-server"), "--host", "127.0.0.1", "--port", str(self.port), "--root", self.volume]]
+        return [[self.binary(), "--host", "127.0.0.1", "--port", str(self.port), "--root", self.volume]]
 
 
 ALL = {it.name: it for it in (Nginx, Ours, NginxCached, Caddy, Dufs, Miniserve, StaticWebServer)}
 
 
 def available(names):
-    return [ALL[it] for it in names if it == "ours" or program({"nginx-cached": "nginx"}.get(it, it))]
+    return [ALL[it] for it in names if ALL[it].binary()]
 
 
 def install():

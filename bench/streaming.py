@@ -118,7 +118,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.6, help="of each measurement that asks over and over")
     parser.add_argument("--only", type=names, help="works, with commas between")
     parser.add_argument("--peers", type=names, default=list(peers.ALL), help="servers, with commas between; nginx must be among them")
-    parser.add_argument("--server", default=peers.Ours.binary, help="the program that is ours")
+    parser.add_argument("--server", default=peers.Ours.path, help="the program that is ours")
     parser.add_argument("--client", default=str(TOP / "target/release/load"))
     parser.add_argument("--folder", help="where to put the files: some gigabytes, on a disk and not in memory")
     parser.add_argument("--write", action="store_true", help="renew the table, the plot and what the README says")
@@ -129,7 +129,7 @@ def main():
     # For thousands of connections; servers and client inherit it.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    peers.Ours.binary = arguments.server
+    peers.Ours.path = arguments.server
     packets, control = network()
     if (packets, control) != (1500, "reno"):
         print(f"measured with {control} and packets of {packets} bytes, which can't be changed here: rankings may be upside down", file=sys.stderr)
