@@ -27,11 +27,15 @@ http {{
 }}
 """
 CADDY = """
-{{ admin off
-   auto_https off
-   persist_config off }}
-http://127.0.0.1:{port} {{ root * {root}
-   file_server browse }}
+{{
+    admin off
+    auto_https off
+}}
+http://:{port} {{
+    bind 127.0.0.1
+    root * {root}
+    file_server browse
+}}
 """
 
 
@@ -203,6 +207,10 @@ class Caddy(Peer):
     name = label = "caddy"
     files, private = "/public", "/runs"
     version_word = "version"
+
+    def environment(self):
+        # Where it keeps its configuration.
+        return {**os.environ, "XDG_CONFIG_HOME": str(self.here), "XDG_DATA_HOME": str(self.here)}
 
     def commands(self):
         path = self.here / "Caddyfile"

@@ -41,6 +41,7 @@ def measure(arguments):
         wanted = [it for it in works.all() if not arguments.only or it.name in arguments.only]
         say("making files")
         works.make_files({it.name for it in wanted})
+        kinds = [it for it in kinds if answers(it, volume, folder)]
         for round in range(arguments.rounds):
             works.warm()
             turn = round % len(kinds)
@@ -59,6 +60,18 @@ def measure(arguments):
                         found.append(dict(round=round, work=work.name, peer=kind.name, figures=values[: len(work.figures)], client=values[len(work.figures) :]))
         say("")
     return wanted, kinds, found
+
+
+def answers(kind, volume, folder):
+    """Whether a server is fit for it; nginx and ours must be."""
+    try:
+        kind(volume, f"{folder}/{kind.name}").end()
+    except RuntimeError as error:
+        if kind in (peers.Nginx, peers.Ours):
+            raise
+        say(f"{error}\n")
+        return False
+    return True
 
 
 class Running:

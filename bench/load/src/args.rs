@@ -54,7 +54,7 @@ pub(crate) struct Ask {
     /// Connections, each of which asks for the next as soon as it has one.
     #[arg(long, default_value_t = 1)]
     pub(crate) connections: usize,
-    /// How long to ask. Answers under way then are not counted.
+    /// How long to ask, if each connection can have had an answer by then. Answers under way at the end are not counted.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
     /// Stops after so many answers.

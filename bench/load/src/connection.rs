@@ -140,7 +140,7 @@ impl Connection {
             return Ok(came);
         };
         let body = self.head.split_off(end);
-        let length = expected(&self.head, part)?;
+        let length = length(&self.head, part, self.request.len)?;
         let to_come = length.checked_sub(body.len() as u64);
         self.to_come = Some(to_come.ok_or_else(|| odd(&self.head))?);
         if self.request.is_sample {
@@ -184,14 +184,15 @@ impl AsFd for Connection {
 }
 
 /// Bytes of the body, of an answer that is as it must be.
-fn expected(head: &[u8], part: Part) -> Result<u64, Error> {
+fn length(head: &[u8], part: Part, asked: u64) -> Result<u64, Error> {
     let status = head.get(9..12).unwrap_or_default();
     match (status, part) {
         (b"304", _) => return Ok(0),
         (b"200", Part::Whole) | (b"206", Part::Random | Part::Onward) => {}
         _ => return Err(odd(head)),
     }
-    field(head, "content-length").and_then(|it| it.parse().ok()).ok_or_else(|| odd(head))
+    let length = field(head, "content-length").and_then(|it| it.parse().ok());
+    length.filter(|it| *it == asked).ok_or_else(|| odd(head))
 }
 
 fn odd(head: &[u8]) -> Error {
