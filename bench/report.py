@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import statistics
+import textwrap
 
 
 class Found:
@@ -106,7 +107,7 @@ def write(top, works, kinds, found, packets, control):
     when = f"{datetime.date.today():%d %B %Y}".lstrip("0")
     where = f"{machine()}, Linux {platform.release()}"
     network = f"over loopback with packets of {packets:,} bytes and `{control}`"
-    programs = ", ".join(f"{it.label} {it.version()}" for it in kinds if it.name != "nginx-cached")
+    programs = ", ".join(f"{it.name if it.name != 'ours' else it.label} {it.version()}" for it in kinds if it.name != "nginx-cached")
     (top / "docs/streaming.md").write_text(
         f"# Streaming, side by side\n\nMeasured on {when} with `bench/streaming.py --write`, {rounds} rounds, on {where}, {network}.\n\n"
         f"{programs}.\n\n![How this server compares with others](streaming.svg)\n\n"
@@ -117,11 +118,15 @@ def write(top, works, kinds, found, packets, control):
     before, rest = readme.split(README_BEGIN)
     _, after = rest.split(README_END)
     missed = remarks(works, kinds, found).splitlines()[0]
-    text = (
-        f"![How fast files are streamed, beside other servers](docs/streaming.svg)\n\nMeasured on {when}, {rounds} rounds in turns, on {where}. "
-        f"[docs/streaming.md](docs/streaming.md) has the figures and how they were come by; `bench/streaming.py` measures them anew. {missed}\n"
+    text = textwrap.fill(
+        f"Measured on {when}, {rounds} rounds in turns, on {where}. "
+        f"[docs/streaming.md](docs/streaming.md) has the figures and how they were come by; `bench/streaming.py` measures them anew. {missed}",
+        width=150,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
-    (top / "README.md").write_text(f"{before}{README_BEGIN}\n{text}{README_END}{after}")
+    picture = "![How fast files are streamed, beside other servers](docs/streaming.svg)"
+    (top / "README.md").write_text(f"{before}{README_BEGIN}\n{picture}\n\n{text}\n{README_END}{after}")
 
 
 def machine():
@@ -169,7 +174,7 @@ def plot(works, kinds, found):
     parts += panel(found, others, "←  Memory, and waiting", rows, LABELS, second)
     parts += [text(LABELS - 12, second + ROW * (index + 1) + 1, label, "end") for index, (label, _, _) in enumerate(rows)]
     width, height = x, second + ROW * (len(rows) + 2)
-    notes = ("An arrow points to the better side.", "A stroke across a row is what is aimed at.", "A line through a dot goes from the least to the most", "of the rounds, the dot is their median.")
+    notes = ("An arrow points to the better side.", "A stroke across a row is what is aimed at.", "A line goes from the least to the most of the", "rounds, the dot stands at their median.")
     parts += [text(LABELS + PANEL + FIGURE + 44, second + ROW * (index + 1) + 1, it, "soft") for index, it in enumerate(notes)]
     legend, at = [], LABELS + 8
     for it in reversed(others):
