@@ -60,7 +60,6 @@ class Peer:
 
     def __init__(self, volume, here):
         self.volume, self.here, self.port = volume, pathlib.Path(here), free_port()
-        self.here.mkdir()
         self.started = []
         began = time.perf_counter()
         for command in self.commands():

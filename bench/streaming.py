@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Streams files from this server and from others, in turns, and prints how they compare with nginx.
 
-    bench/streaming.py [--install] [--rounds 5] [--seconds 0.6] [--only WORK,…] [--peers PEER,…] [--write]
+    bench/streaming.py [--install] [--rounds 5] [--seconds 0.5] [--only WORK,…] [--peers PEER,…] [--write]
 
 Needs `cargo build --release --workspace` first, and curl. About five minutes with nginx, caddy, dufs, miniserve and static-web-server; those that are
 not there are left out, `--install` brings them. `--write` renews docs/streaming.md, docs/streaming.svg and what the README says of them.
 
-In each round each server does each work on the same files, one after the other, in an order that changes from round to round. Figures are
+In each round each server does each work on the same files, one after the other, in an order that changes from round to round, started anew each time. Figures are
 medians, over the rounds, of a server's figure divided by nginx's of the same round (least and most beside it), since absolute ones change with what
 else the machine does. All runs in a network namespace of its own, with packets of 1,500 bytes and `reno`: with `bbr`, the default of many
 such machines, the kernel sets a timer for each packet, and that is what one would measure.
@@ -35,67 +35,51 @@ def measure(arguments):
     kinds = peers.available(arguments.peers)
     found = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        volume = f"{folder}/volume"
-        os.mkdir(volume)
-        works = Works(volume, arguments.client, arguments.seconds)
+        works = Works(folder, arguments.client, arguments.seconds)
         wanted = [it for it in works.all() if not arguments.only or it.name in arguments.only]
         say("making files")
         works.make_files({it.name for it in wanted})
-        kinds = [it for it in kinds if answers(it, volume, folder)]
+        kinds = [it for it in kinds if answers(it, works.volume, folder)]
         for round in range(arguments.rounds):
             works.warm()
             turn = round % len(kinds)
-            with Running(volume, f"{folder}/{round}") as running:
-                for work in wanted:
-                    for kind in kinds[turn:] + kinds[:turn]:
-                        if work.only and kind.name not in work.only:
-                            continue
-                        say(f"round {round + 1} of {arguments.rounds}: {work.name}, {kind.name}")
-                        server = running.get(work.ours if kind is peers.Ours else kind, work.is_fresh)
-                        try:
-                            values = work.measure(server)
-                        except subprocess.CalledProcessError:
-                            say(f"{kind.name} can't do {work.name}\n")
-                            continue
-                        found.append(dict(round=round, work=work.name, peer=kind.name, figures=values[: len(work.figures)], client=values[len(work.figures) :]))
+            for work in wanted:
+                for kind in kinds[turn:] + kinds[:turn]:
+                    is_guest = work.only and kind.name not in work.only
+                    if is_guest and not (work.has_others_once and round == 0):
+                        continue
+                    say(f"round {round + 1} of {arguments.rounds}: {work.name}, {kind.name}")
+                    try:
+                        values = alone(work.ours if kind is peers.Ours else kind, works.root(work), folder, work.measure)
+                    except subprocess.CalledProcessError:
+                        say(f"{kind.name} can't do {work.name}\n")
+                        continue
+                    found.append(dict(round=round, work=work.name, peer=kind.name, figures=values[: len(work.figures)], client=values[len(work.figures) :]))
         say("")
     return wanted, kinds, found
+
+
+def alone(kind, volume, folder, measure):
+    """What is measured of a server that runs by itself: one that watches the files would cost the others something with each that they open."""
+    with tempfile.TemporaryDirectory(dir=folder) as here:
+        server = kind(volume, here)
+        try:
+            server.settle()
+            return measure(server)
+        finally:
+            server.end()
 
 
 def answers(kind, volume, folder):
     """Whether a server is fit for it; nginx and ours must be."""
     try:
-        kind(volume, f"{folder}/{kind.name}").end()
+        alone(kind, volume, folder, lambda _: None)
     except RuntimeError as error:
         if kind in (peers.Nginx, peers.Ours):
             raise
         say(f"{error}\n")
         return False
     return True
-
-
-class Running:
-    """The servers of a round. Who has nothing to do costs nothing."""
-
-    def __init__(self, volume, folder):
-        self.volume, self.folder, self.servers, self.count = volume, folder, {}, 0
-        os.mkdir(folder)
-
-    def get(self, kind, is_fresh):
-        if is_fresh and kind in self.servers:
-            self.servers.pop(kind).end()
-        if kind not in self.servers:
-            self.count += 1
-            self.servers[kind] = kind(self.volume, f"{self.folder}/{self.count}")
-            self.servers[kind].settle()
-        return self.servers[kind]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for server in self.servers.values():
-            server.end()
 
 
 def say(text):
@@ -128,7 +112,7 @@ def main():
     names = lambda text: text.split(",")
     parser.add_argument("--install", action="store_true", help="install or build the servers to compare with, first")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.6, help="of each measurement that asks over and over")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement that asks over and over")
     parser.add_argument("--only", type=names, help="works, with commas between")
     parser.add_argument("--peers", type=names, default=list(peers.ALL), help="servers, with commas between; nginx must be among them")
     parser.add_argument("--server", default=peers.Ours.path, help="the program that is ours")

@@ -37,19 +37,24 @@ class Work:
     figures: tuple
     # From a server to its figures; behind them, of some, seconds of the processor that the client took for each of the server's.
     measure: callable
-    # Whom to compare; all there are if empty.
+    # Whom to compare; all there are if empty. Others have their turn in the first round alone, if this takes long.
     only: tuple = ()
-    # Each measurement has a server of its own.
-    is_fresh: bool = False
+    has_others_once: bool = False
+    # It is done on the volume with a large folder, which takes some to walk through.
+    is_crowded: bool = False
     # Who stands for ours.
     ours: type = peers.Ours
 
 
 class Works:
-    """All works, on one volume, with one client."""
+    """All works, on the same files, with one client."""
 
-    def __init__(self, volume, client, seconds):
-        self.volume, self.client, self.seconds = pathlib.Path(volume), client, seconds
+    def __init__(self, folder, client, seconds):
+        self.volume, self.crowded = pathlib.Path(folder) / "volume", pathlib.Path(folder) / "crowded"
+        self.client, self.seconds = client, seconds
+
+    def root(self, work):
+        return self.crowded if work.is_crowded else self.volume
 
     def all(self):
         both = ("nginx", "ours")
@@ -59,7 +64,7 @@ class Works:
         mib = dict(part="random", range=MIB, size=BIG, compare=500)
         kib = self.asked("/small/{}.csv", size=KIB, compare=100, **small)
         return [
-            Work("whole", "one file of 4 GiB", much(1.0, 1.0), self.whole),
+            Work("whole", "one file of 4 GiB", much(1.0, 1.0), self.whole, only=("nginx", "nginx-cached", "caddy", "ours"), has_others_once=True),
             Work("ranges-8", "1 MiB ranges, 8 connections", some("", 1.0, 1.0), self.asked("/big.bin", connections=8, **mib)),
             Work("ranges-64", "1 MiB ranges, 64 connections", some("", 1.0, 1.0), self.asked("/big.bin", connections=64, **mib)),
             Work("small", "files of 1 KiB, 64 connections, key checked", some("", 1.1, 0.85), kib),
@@ -82,7 +87,8 @@ class Works:
                     Figure("kernel memory", "KiB each", 200, is_absolute=True, alone="the kernel's for a slow reader"),
                 ),
                 self.slow_readers,
-                is_fresh=True,
+                only=both,
+                has_others_once=True,
             ),
             Work(
                 "listing",
@@ -93,7 +99,7 @@ class Works:
                 ),
                 self.listing,
                 only=both,
-                is_fresh=True,
+                is_crowded=True,
             ),
             Work(
                 "rest",
@@ -104,29 +110,29 @@ class Works:
                     Figure("of which its own", "MB", None, is_absolute=True, alone="its own memory at rest"),
                 ),
                 self.at_rest,
-                is_fresh=True,
             ),
         ]
 
     def make_files(self, wanted):
-        """On the volume; small ones as public ones and once more behind keys."""
-        for folder in ("public/small", "public/medium", "public/listed", "runs"):
-            (self.volume / folder).mkdir(parents=True)
-        self.make("public/small/{}.csv", KIB, SMALL)
-        self.make("public/medium/{}.bin", 64 * KIB, SMALL)
+        """Small ones as public ones and once more behind keys."""
+        for folder in ("volume/public/small", "volume/public/medium", "volume/runs", "crowded/public/small", "crowded/public/listed"):
+            (self.volume.parent / folder).mkdir(parents=True)
+        self.make("volume/public/small/{}.csv", KIB, SMALL)
+        self.make("volume/public/medium/{}.bin", 64 * KIB, SMALL)
+        self.make("crowded/public/small/{}.csv", KIB)
         for folder in ("small", "medium"):
             subprocess.run(["cp", "-rl", self.volume / "public" / folder, self.volume / "runs"], check=True)
         if wanted & {"whole", "ranges-8", "ranges-64", "slow", "chain"}:
-            self.make("public/big.bin", BIG)
+            self.make("volume/public/big.bin", BIG)
         if "cold" in wanted:
-            self.make("public/cold.bin", COLD)
+            self.make("volume/public/cold.bin", COLD)
         if "listing" in wanted:
-            self.make("public/listed/link_{}.csv", 16, LISTED)
+            self.make("crowded/public/listed/link_{}.csv", 16, LISTED)
         # Else it is written out while something is measured.
         os.sync()
 
     def make(self, path, size, files=1):
-        subprocess.run([self.client, "make", self.volume / path, "--size", str(size), "--files", str(files)], check=True)
+        subprocess.run([self.client, "make", self.volume.parent / path, "--size", str(size), "--files", str(files)], check=True)
 
     def warm(self):
         """Has the big file in memory again, if something drove it out."""
@@ -192,13 +198,15 @@ class Works:
         own, kernel = server.memory(), kernel_memory()
         slow = dict(size=BIG, connections=SLOW, rate=64 * KIB, seconds=60, compare=0)
         client = subprocess.Popen(self.arguments(server, "/big.bin", **slow), stdout=subprocess.DEVNULL)
+        found = []
         try:
-            # By then all is full that will be.
-            time.sleep(3)
-            found = (server.memory() - own) / SLOW, (kernel_memory() - kernel) / SLOW
+            # Until neither grows any more: buffers do for many seconds.
+            while len(found) < 6 or len(found) < 30 and any(now > 1.03 * before for now, before in zip(found[-1], found[-5])):
+                time.sleep(0.5)
+                found.append(((server.memory() - own) / SLOW, (kernel_memory() - kernel) / SLOW))
             if client.poll() is not None:
                 raise subprocess.CalledProcessError(client.returncode, client.args)
-            return found
+            return found[-1]
         finally:
             client.kill()
             client.wait()
