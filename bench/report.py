@@ -97,7 +97,7 @@ HOW = """nginx's figures are absolute, those of others are divided by nginx's of
 absolute. CPU is that of all threads; the client, which drops what it gets, takes its share of the same processors. Only sounding-server checks a key, writes a log, and
 knows each version of a file by a tag of its own. nginx with `open_file_cache` answers for as long as two seconds with what a file was before. Memory of a slow reader is
 what is the process's own (`RssAnon`), as at rest; the kernel's is what `/proc/net/sockstat` says of TCP on the whole machine, so that of both ends of a connection, of which
-the client's is about a quarter; others than nginx and sounding-server are asked for both once only, since buffers grow for many seconds.
+the client's is about a quarter; others than nginx and sounding-server had one round of it only, since buffers grow for many seconds; likewise the slower ones one of the 4 GiB.
 Memory at rest is all that is resident, at nginx of three processes, in each of which what they share counts. "Through nginx" is nginx with the container's `nginx.conf` before
 sounding-server, both together, beside nginx that serves the file itself."""
 

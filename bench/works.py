@@ -58,20 +58,21 @@ class Works:
 
     def all(self):
         both = ("nginx", "ours")
-        some = lambda what, bar_rate, bar_cpu: (Figure("answers", "/s", bar_rate, True), Figure("CPU", "µs each", bar_cpu))
-        much = lambda bar_rate, bar_cpu: (Figure("throughput", "GiB/s", bar_rate, True), Figure("CPU", "s per GiB", bar_cpu))
+        answers = lambda least, most: (Figure("answers", "/s", least, True), Figure("CPU", "µs each", most))
+        throughput = lambda least, most: (Figure("throughput", "GiB/s", least, True), Figure("CPU", "s per GiB", most))
+        quick = ("nginx", "nginx-cached", "caddy", "ours")
         small = dict(files=SMALL, connections=64, is_private=True)
         mib = dict(part="random", range=MIB, size=BIG, compare=500)
         kib = self.asked("/small/{}.csv", size=KIB, compare=100, **small)
         return [
-            Work("whole", "one file of 4 GiB", much(1.0, 1.0), self.whole, only=("nginx", "nginx-cached", "caddy", "ours"), has_others_once=True),
-            Work("ranges-8", "1 MiB ranges, 8 connections", some("", 1.0, 1.0), self.asked("/big.bin", connections=8, **mib)),
-            Work("ranges-64", "1 MiB ranges, 64 connections", some("", 1.0, 1.0), self.asked("/big.bin", connections=64, **mib)),
-            Work("small", "files of 1 KiB, 64 connections, key checked", some("", 1.1, 0.85), kib),
-            Work("medium", "files of 64 KiB, likewise", some("", 1.0, 1.0), self.asked("/medium/{}.bin", size=64 * KIB, compare=100, **small)),
-            Work("unchanged", "304 answers, likewise", some("", 1.1, 0.9), self.asked("/small/{}.csv", "--revalidate", size=KIB, **{**small, "files": 1})),
-            Work("chain", "one file of 4 GiB, through nginx", much(0.6, 2.0), self.whole, only=both, ours=peers.Chain),
-            Work("chain-small", "files of 1 KiB, 64 connections, through nginx", some("", None, None), kib, only=both, ours=peers.Chain),
+            Work("whole", "one file of 4 GiB", throughput(1.0, 1.0), self.whole, only=quick, has_others_once=True),
+            Work("ranges-8", "1 MiB ranges, 8 connections", answers(1.0, 1.0), self.asked("/big.bin", connections=8, **mib)),
+            Work("ranges-64", "1 MiB ranges, 64 connections", answers(1.0, 1.0), self.asked("/big.bin", connections=64, **mib)),
+            Work("small", "files of 1 KiB, 64 connections, key checked", answers(1.1, 0.85), kib),
+            Work("medium", "files of 64 KiB, likewise", answers(1.0, 1.0), self.asked("/medium/{}.bin", size=64 * KIB, compare=100, **small)),
+            Work("unchanged", "304 answers, likewise", answers(1.1, 0.9), self.asked("/small/{}.csv", "--revalidate", size=KIB, **{**small, "files": 1})),
+            Work("chain", "one file of 4 GiB, through nginx", throughput(0.6, 2.0), self.whole, only=both, ours=peers.Chain),
+            Work("chain-small", "files of 1 KiB, 64 connections, through nginx", answers(None, None), kib, only=both, ours=peers.Chain),
             Work(
                 "cold",
                 "4 MiB ranges from the disk, small files meanwhile",
