@@ -23,6 +23,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import socket
 import statistics
 import subprocess
@@ -410,6 +411,8 @@ def main():
     parser.add_argument("--server", default=TOP / "target/release/sounding-server")
     parser.add_argument("--folder", help="where to put the volume: a gigabyte")
     options = parser.parse_args()
+    # So that nothing stays behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with tempfile.TemporaryDirectory(dir=options.folder) as root:
         write_keys(pathlib.Path(root), KEY)
         process = subprocess.Popen(

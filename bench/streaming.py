@@ -3,7 +3,7 @@
 
     bench/streaming.py [--install] [--rounds 5] [--seconds 0.5] [--only WORK,…] [--peers PEER,…] [--write]
 
-Needs `cargo build --release --workspace` first, and curl. About five minutes with nginx, caddy, dufs, miniserve and static-web-server; those that are
+Needs `cargo build --release --workspace` first, and curl. Some six minutes with nginx, caddy, dufs, miniserve and static-web-server; those that are
 not there are left out, `--install` brings them. `--write` renews docs/streaming.md, docs/streaming.svg and what the README says of them.
 
 In each round each server does each work on the same files, one after the other, in an order that changes from round to round, started anew each time. Figures are
@@ -17,6 +17,7 @@ import fcntl
 import os
 import pathlib
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -126,6 +127,8 @@ def main():
     # For thousands of connections; servers and client inherit it.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # So that nothing stays behind, neither servers nor gigabytes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     peers.Ours.path = arguments.server
     packets, control = network()
     if (packets, control) != (1500, "reno"):

@@ -11,7 +11,7 @@ import time
 import peers
 
 GIB, MIB, KIB = 1 << 30, 1 << 20, 1 << 10
-BIG, COLD, SMALL, LISTED, SLOW = 4 * GIB, 2 * GIB, 1000, 100_000, 2000
+BIG, COLD, SMALL, LISTED, SLOW = 4 * GIB, 3 * GIB // 2, 1000, 100_000, 2000
 
 
 @dataclasses.dataclass
