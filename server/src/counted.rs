@@ -213,12 +213,8 @@ fn pattern(path: &str) -> &'static str {
     if path.strip_prefix("/files/").is_some_and(|it| !it.is_empty()) {
         return "/files/{*path}";
     }
-    if let Some((key, rest)) = path.strip_prefix("/share/").and_then(|it| it.split_once('/')) {
-        return match (key, rest) {
-            ("", _) => OTHER,
-            (_, "") => "/share/{key}/",
-            _ => "/share/{key}/{*path}",
-        };
+    if let Some((_, rest)) = path.strip_prefix("/share/").and_then(|it| it.split_once('/')) {
+        return if rest.is_empty() { "/share/{key}/" } else { "/share/{key}/{*path}" };
     }
     match path.rsplit_once('/') {
         Some(("/share", key)) if !key.is_empty() => "/share/{key}",
@@ -291,6 +287,7 @@ mod tests {
             "/share/k/",
             "/share/k/a",
             "/share/k//",
+            "/share//",
             "/share//a",
             "/uploads/1",
             "/uploads/1/",

@@ -7,14 +7,16 @@
 //! The text stays readable by the reader it replaces: a line split on `,`, the user in column 1, the key in
 //! column 2, `#` begins a comment. The columns behind are ours: `scope,path,expires,created,note`.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
-use subtle::{ConditionallySelectable, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 use crate::path::RelPath;
 
@@ -36,8 +38,21 @@ const NAMELESS: &str = "user";
 pub struct PlainKey(Vec<u8>);
 
 /// A key as it is kept and compared: its SHA-256.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Eq)]
 pub struct HashedKey([u8; 32]);
+
+/// Takes the same time however much of the two is the same.
+impl PartialEq for HashedKey {
+    fn eq(&self, other: &HashedKey) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Hash for HashedKey {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.hash(hasher);
+    }
+}
 
 /// What a key allows below its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +92,9 @@ pub struct Notice {
 /// A set of keys.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
-    keys: Vec<Arc<Key>>,
+    all: Vec<Arc<Key>>,
+    /// Where each is; of several equal ones the last.
+    places: HashMap<HashedKey, usize>,
     /// What was remarkable when they were read.
     pub notices: Vec<Notice>,
 }
@@ -210,13 +227,13 @@ impl Keys {
                 Ok(Line::Blank) => continue,
                 Ok(Line::Header) => {}
                 Ok(Line::Key(key)) => {
-                    if keys.keys.iter().any(|it| it.hashed == key.hashed) {
+                    if keys.find(key.hashed).is_some() {
                         keys.notice(
                             index + 1,
                             "this key stands further up as well; the last line counts",
                         );
                     }
-                    keys.keys.push(Arc::new(key));
+                    keys.push(Arc::new(key));
                 }
                 Err(why) => keys.notice(index + 1, &format!("{why}; the line was passed over")),
             }
@@ -227,66 +244,70 @@ impl Keys {
 
     /// Reads `key1,key2` as the variable `API_KEYS` holds them: the user is the part before the first `-`.
     pub fn parse_list(text: &str) -> Keys {
-        let keys = text.split(',').map(str::trim).filter(|it| !it.is_empty()).map(|key| {
+        let mut keys = Keys::default();
+        for key in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
             let user = key.split_once('-').map_or(NAMELESS, |(user, _)| user);
             let plain = PlainKey::new(key.as_bytes());
-            Arc::new(Key {
+            keys.push(Arc::new(Key {
                 user: if user.is_empty() { NAMELESS } else { user }.to_owned(),
                 masked: plain.mask(user),
                 hashed: plain.hash(),
                 scope: Scope::Read,
                 path: RelPath::root(),
                 expires: None,
-            })
-        });
-        Keys { keys: keys.collect(), notices: Vec::new() }
+            }));
+        }
+        keys
     }
 
     /// The key that was presented, if it is one of these; of several equal ones the last, as the old reader has it.
     ///
-    /// Takes the same time whichever key matches and however much of it.
+    /// However many there are, one is looked at. Where that lies follows from a hash of the presented key's hash that nobody outside
+    /// can reckon, and the two are compared in constant time: how long it takes tells nothing about the others.
     pub fn verify(&self, presented: &PlainKey) -> Option<&Arc<Key>> {
-        let presented = presented.hash();
-        let mut found = u32::MAX;
-        for (index, key) in (0..).zip(&self.keys) {
-            found.conditional_assign(&index, key.hashed.0.ct_eq(&presented.0));
-        }
-        self.keys.get(usize::try_from(found).ok()?)
+        self.find(presented.hash())
     }
 
     /// The one with this hash; of several the last.
     pub fn find(&self, hashed: HashedKey) -> Option<&Arc<Key>> {
-        self.keys.iter().rev().find(|it| it.hashed == hashed)
+        self.all.get(*self.places.get(&hashed)?)
     }
 
     /// Those of one user.
     pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = &'a Key> {
-        self.keys.iter().map(Arc::as_ref).filter(move |it| it.user == user)
+        self.all.iter().map(Arc::as_ref).filter(move |it| it.user == user)
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.keys.iter().map(Arc::as_ref)
+        self.all.iter().map(Arc::as_ref)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.keys.len()
+        self.all.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.all.is_empty()
     }
 
     /// Adds other keys behind these.
     pub fn extend(&mut self, others: &Keys) {
-        self.keys.extend(others.keys.iter().cloned());
+        for key in &others.all {
+            self.push(Arc::clone(key));
+        }
+    }
+
+    fn push(&mut self, key: Arc<Key>) {
+        self.places.insert(key.hashed, self.all.len());
+        self.all.push(key);
     }
 
     /// Whether each of these keys is among the others too.
     pub(crate) fn are_all_in(&self, others: &Keys) -> bool {
-        self.keys.iter().all(|key| others.keys.iter().any(|it| it.hashed == key.hashed))
+        self.all.iter().all(|it| others.find(it.hashed).is_some())
     }
 
     fn notice(&mut self, line: usize, what: &str) {
@@ -487,7 +508,7 @@ mod tests {
 
     #[test]
     fn a_date_without_a_time_lasts_to_the_end_of_that_day() {
-        let key = &Keys::parse(b"a,a-1,read,,2026-11-27\n").keys[0].clone();
+        let key = &Keys::parse(b"a,a-1,read,,2026-11-27\n").all[0].clone();
         assert!(!key.has_expired("2026-11-27T23:59:59Z".parse().unwrap()));
         assert!(key.has_expired("2026-11-28T00:00:00Z".parse().unwrap()));
     }

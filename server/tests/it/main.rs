@@ -36,6 +36,7 @@ mod owners;
 mod paths;
 mod process;
 mod ranges;
+mod recall;
 mod resume;
 mod support;
 mod transfers;

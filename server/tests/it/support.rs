@@ -167,6 +167,16 @@ impl Site {
         self.request("GET", target, &fields)
     }
 
+    /// The same twice: the first finds out about the file, and the second may go by that. Both must come to the same.
+    pub fn get_twice(&self, target: &str, fields: &[(&str, &str)]) -> Response {
+        let (first, second) = (self.get(target, fields), self.get(target, fields));
+        assert_eq!((first.status, first.body.len()), (second.status, second.body.len()));
+        for name in ["etag", "last-modified", "content-range", "content-length", "vary"] {
+            assert_eq!(first.field(name), second.field(name), "{name}");
+        }
+        second
+    }
+
     /// One request on a connection of its own, with these fields and no others.
     pub fn request(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Response {
         let mut connection = self.connect();
