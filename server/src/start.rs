@@ -241,7 +241,7 @@ fn within_descriptors(limits: Limits) -> Limits {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let room = usize::try_from(descriptors / 3).unwrap_or(usize::MAX);
     if room < limits.all {
-        tracing::warn!(
+        tracing::info!(
             "there can only be {room} connections at a time: files may be open {descriptors} times"
         );
     }

@@ -12,6 +12,7 @@ use super::sheet::Sheet;
 use crate::app::App;
 use crate::health;
 use crate::idle::Reason;
+use crate::sendfile;
 
 #[derive(Debug)]
 pub(super) struct OfService(pub(super) Arc<App>);
@@ -21,6 +22,7 @@ impl Collector for OfService {
         let mut sheet = Sheet(encoder);
         self.requests(&mut sheet)?;
         self.volume(&mut sheet)?;
+        OfService::bodies(&mut sheet)?;
         self.changes(&mut sheet)?;
         self.sleep(&mut sheet)?;
         self.wake(&mut sheet)
@@ -57,6 +59,11 @@ impl OfService {
             sheet.gauge(name, help, Some(&Unit::Bytes), value)?;
         }
         Ok(())
+    }
+
+    fn bodies(sheet: &mut Sheet<'_>) -> fmt::Result {
+        let help = "Bytes of answers that the kernel took from files by itself (sendfile)";
+        sheet.counter("sent_by_kernel", help, Some(&Unit::Bytes), sendfile::by_kernel())
     }
 
     fn changes(&self, sheet: &mut Sheet<'_>) -> fmt::Result {

@@ -328,6 +328,22 @@ fn a_file_that_becomes_shorter_ends_the_connection_and_is_never_padded() {
 }
 
 #[test]
+fn a_large_file_is_sent_by_the_kernel() {
+    use server::sendfile::by_kernel;
+    let server = TestServer::start();
+    let content = crate::support::pattern(8 << 20);
+    server.put("run/big.bin", &content);
+    for range in ["", "bytes=1-8000000"] {
+        let before = by_kernel();
+        let response = server.get("/files/run/big.bin", &[("Range", range)]);
+        let sent = response.body.len() as u64;
+        assert!(content.windows(response.body.len()).any(|it| it == response.body), "{range}");
+        // Others send at the same time; none takes anything away.
+        assert!(by_kernel() - before >= sent - 4096, "{range}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_in_memory_comes_from_the_disk() {
     use rustix::fs::{Advice, fadvise, fsync};
     let server = TestServer::start();
