@@ -12,11 +12,14 @@ use std::time::{Duration, Instant};
 use http::Method;
 use jiff::Timestamp;
 use serde::Serialize;
-use volume::key_use::{KeyUse, KeyUses};
-use volume::keys::HashedKey;
+use volume::key_use::KeyUses;
 
 use crate::auth::Caller;
 use crate::counted::{Counted, OfRoute};
+
+mod uses;
+
+use uses::Uses;
 
 /// How many seconds are remembered, one by one.
 const SECONDS: usize = 300;
@@ -31,7 +34,6 @@ const RECENT: usize = 500;
 const CONSOLE_STAYS: Duration = Duration::from_mins(1);
 /// For how long it is told that permissions kept the service out of something.
 const KEPT_OUT_TOLD: Duration = Duration::from_hours(1);
-const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
 /// How far back the disk's trend looks.
 const TREND: Duration = Duration::from_mins(5);
 
@@ -74,25 +76,6 @@ struct Over {
     micros: u64,
     ended: Ended,
     open: Arc<Open>,
-}
-
-/// When keys were last used.
-#[derive(Debug, Default)]
-struct Uses {
-    /// By the keys' ids.
-    known: KeyUses,
-    /// Those that came since, on one day.
-    fresh: HashMap<HashedKey, Fresh>,
-    /// Whether they are not written down yet.
-    are_changed: bool,
-}
-
-/// The last use of a key, and how many there were since it was last written out.
-#[derive(Debug)]
-struct Fresh {
-    open: Arc<Open>,
-    last: Timestamp,
-    requests: u64,
 }
 
 /// What a request says about whether the service is needed.
@@ -607,30 +590,6 @@ impl Recent {
             client: open.client,
             complete: over.ended.is_complete,
         }
-    }
-}
-
-impl Uses {
-    fn used(&mut self, key: HashedKey, open: &Arc<Open>, now: Timestamp) {
-        self.are_changed = true;
-        let day = |it: Timestamp| it.as_second().div_euclid(SECONDS_OF_DAY);
-        if self.fresh.values().next().is_some_and(|it| day(it.last) != day(now)) {
-            self.all();
-        }
-        let open = Arc::clone(open);
-        let requests = self.fresh.get(&key).map_or(0, |it| it.requests) + 1;
-        self.fresh.insert(key, Fresh { open, last: now, requests });
-    }
-
-    /// All of them, written out.
-    fn all(&mut self) -> &KeyUses {
-        for (key, Fresh { open, last, requests }) in self.fresh.drain() {
-            let (id, what) = (key.id(), format!("{} {}", open.method, open.path));
-            let known = self.known.get(&id);
-            let fresh = KeyUse::after(known, requests, last, what, open.client.to_string());
-            self.known.insert(id, fresh);
-        }
-        &self.known
     }
 }
 
