@@ -28,7 +28,7 @@ use crate::sendfile::{self, Outlet};
 /// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
 const CHUNK: usize = 128 * 1024;
 /// Bytes below which reading and writing costs less than `sendfile`.
-const WORTH_SENDFILE: u64 = 128 * 1024;
+const WORTH_SENDFILE: u64 = 32 * 1024;
 /// Bytes at the end of a slice that are read all the same, as a proof that the file still has them.
 const TAIL: u64 = 4096;
 /// Bytes that the disk is asked for ahead, where a file is not in memory.
@@ -37,8 +37,6 @@ const AHEAD: u64 = 4 << 20;
 const STEP: usize = 128 * 1024;
 /// Buffers kept for reuse when no body needs them.
 const BUFFERS_KEPT: usize = 16;
-/// Bytes from which on one of them is used, rather than a fresh one of that size.
-const WORTH_KEEPING: usize = 16 * 1024;
 
 /// What a body is made of, in order.
 #[derive(Debug)]
@@ -194,7 +192,7 @@ pub fn small(file: &File, len: u64) -> Option<Bytes> {
 /// What the page cache has; none where the disk must be asked, or where this can't be told.
 fn read_cached(file: &File, start: u64, len: usize) -> Option<io::Result<Bytes>> {
     let mut buffer = Buffer::of(len);
-    let mut slices = [IoSliceMut::new(buffer.room(len))];
+    let mut slices = [IoSliceMut::new(&mut buffer.bytes)];
     match rustix::io::preadv2(file, &mut slices, start, ReadWriteFlags::NOWAIT) {
         Ok(read) => Some(buffer.into_bytes(read)),
         Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => None,
@@ -204,7 +202,7 @@ fn read_cached(file: &File, start: u64, len: usize) -> Option<io::Result<Bytes>>
 
 fn read(file: &File, start: u64, len: usize) -> io::Result<Bytes> {
     let mut buffer = Buffer::of(len);
-    let read = file.read_at(buffer.room(len), start)?;
+    let read = file.read_at(&mut buffer.bytes, start)?;
     buffer.into_bytes(read)
 }
 
@@ -221,16 +219,10 @@ static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 impl Buffer {
     fn of(len: usize) -> Buffer {
-        if len < WORTH_KEEPING {
-            return Buffer { bytes: vec![0; len], read: 0 };
-        }
-        let kept = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Buffer { bytes: kept.unwrap_or_else(|| vec![0; CHUNK]), read: 0 }
-    }
-
-    fn room(&mut self, len: usize) -> &mut [u8] {
-        let len = len.min(self.bytes.len());
-        self.bytes.get_mut(..len).unwrap_or_default()
+        let kept = (len == CHUNK)
+            .then(|| BUFFERS.lock().unwrap_or_else(PoisonError::into_inner).pop())
+            .flatten();
+        Buffer { bytes: kept.unwrap_or_else(|| vec![0; len]), read: 0 }
     }
 
     fn into_bytes(mut self, read: usize) -> io::Result<Bytes> {

@@ -3,7 +3,7 @@
 //! Most of what a small answer costs is finding out all about its file once more. So what was found out is kept for a moment, with
 //! the content where that is small. One look at the file's stamp (a system call) tells whether it is still that version of it, and
 //! the caller's key is looked at as ever. Only the way there is trusted that long: who puts a symbolic link in the place of a
-//! *folder* is noticed when the [moment](MOMENT) is over.
+//! *folder* is noticed when the moment is over.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -49,7 +49,8 @@ impl Representation {
         let last_modified = last_modified(file);
         let validators = Validators { etag: coding.etag(&plain_etag), last_modified };
         let content_type = fields::value(media_type.content_type());
-        let shared = HeaderMap::new();
+        // With room for what an answer of its own adds.
+        let shared = HeaderMap::with_capacity(16);
         let mut representation = Representation {
             media_type,
             coding,
