@@ -131,6 +131,8 @@ class Works:
             self.make("crowded/public/listed/link_{}.csv", 16, LISTED)
         # Else it is written out while something is measured.
         os.sync()
+        # What is read over and over has seldom been written just now, and a server may go by that.
+        time.sleep(11)
 
     def make(self, path, size, files=1):
         subprocess.run([self.client, "make", self.volume.parent / path, "--size", str(size), "--files", str(files)], check=True)

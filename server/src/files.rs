@@ -23,7 +23,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, header};
-use volume::{Found, FoundFile};
+use volume::{Found, FoundFile, Stat};
 
 use crate::app::App;
 use crate::body::{self, FileBody};
@@ -37,7 +37,7 @@ use crate::query;
 use crate::range::{self, Selection, Slice};
 use crate::recall::{Known, Recall};
 use crate::representation::Representation;
-use crate::sendfile::Outlet;
+use crate::sendfile::{self, Outlet};
 use crate::validators::Verdict;
 use crate::visit::Visit;
 
@@ -108,7 +108,7 @@ impl Ask<'_> {
         }
         let is_kept = !is_link && stat.is_settled() && Recall::is_for(method, uri);
         let content = if is_kept { body::small(&file, stat.len) } else { None };
-        let response = self.respond(&representation, selection, stat.len, Source::File(file));
+        let response = self.respond(&representation, selection, &stat, Source::File(file));
         if is_kept {
             let path = self.visit.path.clone();
             self.app.recall.keep(uri, Known { path, stat, representation, content, found });
@@ -141,7 +141,7 @@ impl Ask<'_> {
             // Parts with headings between are the file body's.
             (None, _) | (Some(Source::Content(_)), Selection::Several(_)) => None,
             (Some(source), selection) => {
-                Some(self.respond(representation, selection, stat.len, source))
+                Some(self.respond(representation, selection, stat, source))
             }
         })
     }
@@ -174,9 +174,10 @@ impl Ask<'_> {
         &self,
         representation: &Representation,
         selection: Selection,
-        len: u64,
+        stat: &Stat,
         source: Source,
     ) -> Response {
+        let len = stat.len;
         let slice = match selection {
             Selection::Slice(slice) => slice,
             _ => Slice { start: 0, len },
@@ -186,7 +187,8 @@ impl Ask<'_> {
             (&Method::HEAD, _) => Body::empty(),
             (_, Source::Content(content)) => Body::from(part_of(&content, slice)),
             (_, Source::File(file)) => {
-                let outlet = self.parts.extensions.get::<Outlet>().cloned();
+                let outlet = self.parts.extensions.get::<Outlet>();
+                let outlet = outlet.filter(|_| stat.rests(sendfile::REST)).cloned();
                 Body::new(FileBody::new(file, pieces, outlet))
             }
         };

@@ -70,7 +70,8 @@ impl Front {
         let full = full.map(Problem::Crowded);
         let mut response = match full.map_or_else(|| limit_sizes(&request), Err) {
             Err(problem) => problem.into_response(),
-            Ok(()) => self.route(request, open, outlet).await,
+            // A connection has room for its request's work for as long as it lasts: this is most of it, and is over with the head.
+            Ok(()) => Box::pin(self.route(request, open, outlet)).await,
         };
         // On problems too: an app on another origin must be able to read them. Keys are the protection, and they never
         // ride on cookies.

@@ -9,10 +9,10 @@
 //! full length. A layer, or another hyper, that copies bodies would write its zeros without: that write is refused, and
 //! the connection ends before the first of them has left. No pointer is ever followed, so nothing here is `unsafe`.
 //!
-//! A file that has become shorter ends its connection. What the socket still holds are the file's own pages, and whoever cuts a
-//! file off in place clears the end of the last one. So the socket is given only as much ahead as it needs
-//! ([`HELD`]), and the body sees to it that the end of an answer is never sent this way: it is read when all before it is under way,
-//! and can't be if the file has been cut meanwhile.
+//! A file that has become shorter ends its connection. But what the socket still holds are the file's own pages, and whoever cuts a
+//! file off in place clears the end of one of them. So only files that nobody has changed for a while ([`REST`]) are sent in
+//! this way; the socket is given only as much ahead as it needs ([`HELD`]); and the end of a slice is read when all before it is
+//! with the socket, which fails if the file has been cut by then.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -37,6 +37,9 @@ pub const LONGEST: usize = 1 << 20;
 
 /// What stand-ins are parts of. It's never read, so it never takes any memory.
 static ZEROS: [u8; LONGEST] = [0; LONGEST];
+
+/// For so long a file must have been left alone. Who cuts files off works on them.
+pub const REST: Duration = Duration::from_secs(10);
 
 /// Of all connections, since the start.
 static BY_KERNEL: AtomicU64 = AtomicU64::new(0);

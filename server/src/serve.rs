@@ -67,7 +67,7 @@ const FIRST_WORD: Duration = Duration::from_secs(1);
 const LAST_CALLS: u32 = 5;
 
 /// What answers requests.
-pub trait Answers: Clone + Send + Sync + 'static {
+pub trait Answers: Send + Sync + 'static {
     /// What its answers' bodies are.
     type Body: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static;
 
@@ -179,7 +179,7 @@ pub async fn serve(
 
 /// All that are open.
 struct Connections<A> {
-    answers: A,
+    answers: Arc<A>,
     workers: Workers,
     crowd: Arc<Crowd>,
     /// Those who are told that there is no place.
@@ -199,7 +199,7 @@ impl<A: Answers> Connections<A> {
         patience: Patience,
     ) -> Connections<A> {
         Connections {
-            answers,
+            answers: Arc::new(answers),
             workers,
             crowd,
             turned_away: Crowd::new(TURNED_AWAY),
@@ -278,7 +278,7 @@ impl<A: Answers> Connections<A> {
                 Err(_) => return,
             },
         };
-        let (answers, mut patience) = (self.answers.clone(), self.patience);
+        let (answers, mut patience) = (Arc::clone(&self.answers), self.patience);
         if full.is_some() {
             patience.header = patience.header.min(FIRST_WORD);
         }
@@ -301,20 +301,17 @@ impl<A: Answers> Connections<A> {
 /// Answers one request after the other, until the client has no more or it is time to `finish`.
 async fn serve_connection(
     stream: impl Socket + Send + 'static,
-    answers: impl Answers,
+    answers: Arc<impl Answers>,
     patience: Patience,
     connection: Connection,
     finish: CancellationToken,
 ) {
     let stream = Direct::new(stream, connection.outlet.clone());
     let client = connection.peer.address;
-    let both = Arc::new((answers, connection));
+    let connection = Arc::new(connection);
     let service = service_fn(move |request| {
-        let both = Arc::clone(&both);
-        async move {
-            let (answers, connection) = &*both;
-            Ok::<_, Infallible>(answers.answer(request, connection).await)
-        }
+        let (answers, connection) = (Arc::clone(&answers), Arc::clone(&connection));
+        async move { Ok::<_, Infallible>(answers.answer(request, &connection).await) }
     });
     let mut stream = Patient::new(stream, patience.stall);
     let first = stream.first();

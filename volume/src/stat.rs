@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use std::time::Duration;
+
 use rustix::time::{ClockId, clock_gettime};
 
 /// Taken once, from an open handle; says nothing of what the path names now.
@@ -51,6 +53,13 @@ impl Stat {
         push_hex(out, self.modified);
         out.push('-');
         push_hex(out, self.changed);
+    }
+
+    /// Whether nothing about it has changed for so long.
+    pub fn rests(&self, length: Duration) -> bool {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        let length = i128::try_from(length.as_nanos()).unwrap_or(i128::MAX);
+        self.changed.saturating_add(length) < nanoseconds(now.tv_sec, now.tv_nsec)
     }
 
     /// Whether every later write is certain to get a later change time.
