@@ -7,8 +7,8 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -60,6 +60,9 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// As many are told at a time that there is no place; more are not even that.
 const TURNED_AWAY: Limits = Limits { all: 100, of_one: 10 };
+
+/// How often the log is told of those.
+const SAID_EVERY: Duration = Duration::from_mins(1);
 
 /// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
 const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -184,6 +187,8 @@ struct Connections<A> {
     crowd: Arc<Crowd>,
     /// Those who are told that there is no place.
     turned_away: Arc<Crowd>,
+    /// When the log was last told of those who are not even told that.
+    said: Mutex<Option<Instant>>,
     patience: Patience,
     /// Tells those that are open to finish what they are doing and then to end. Those that come later get another one.
     finish: CancellationToken,
@@ -203,6 +208,7 @@ impl<A: Answers> Connections<A> {
             workers,
             crowd,
             turned_away: Crowd::new(TURNED_AWAY),
+            said: Mutex::default(),
             patience,
             finish: CancellationToken::new(),
             cut_off: CancellationToken::new(),
@@ -265,6 +271,18 @@ impl<A: Answers> Connections<A> {
         true
     }
 
+    /// A connection was closed unanswered. Whoever does that to us on purpose shall not fill the log too.
+    fn say_closed(&self, peer: Peer) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|it| it.elapsed() >= SAID_EVERY) {
+            *said = Some(Instant::now());
+            tracing::warn!(
+                client = ?peer.address,
+                "there is no place left, and connections are closed unanswered: see --connections"
+            );
+        }
+    }
+
     /// The stream is opened by the worker: sockets are told of what comes by the runtime that opened them.
     fn spawn<S>(&self, open: impl FnOnce() -> io::Result<S> + Send + 'static, peer: Peer)
     where
@@ -275,7 +293,7 @@ impl<A: Answers> Connections<A> {
             Ok(place) => (place, None),
             Err(full) => match self.turned_away.enter(peer.address) {
                 Ok(place) => (place, Some(full)),
-                Err(_) => return,
+                Err(_) => return self.say_closed(peer),
             },
         };
         let (answers, mut patience) = (Arc::clone(&self.answers), self.patience);
