@@ -2,6 +2,7 @@
 //!
 //! Method, path, status, bytes, duration, the user's name. Never a key, nor the query, where people put secrets.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,10 +16,11 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::activity::{Activity, Ended, Open};
-use crate::auth::Peer;
+use crate::auth::{Caller, Peer};
 use crate::crowd::Place;
 use crate::log::{self, Escaped};
 use crate::problem::{Cause, KeptOut};
+use crate::range::Slice;
 use crate::sendfile::Outlet;
 use crate::visit::without_key;
 use crate::wake;
@@ -49,6 +51,25 @@ pub fn begin(activity: &Arc<Activity>, mut request: Request, peer: Peer) -> (Req
     (request, line)
 }
 
+/// A read whose answer is at hand.
+#[derive(Debug)]
+pub struct Read<'a> {
+    /// `GET` or `HEAD`.
+    pub method: &'a Method,
+    /// Percent-encoded as it came.
+    pub path: &'a str,
+    /// Where it comes from.
+    pub client: IpAddr,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// Of the answer.
+    pub status: StatusCode,
+    /// Which bytes of the file the answer has, if it has a body, or would have one with `GET`.
+    pub slice: Option<Slice>,
+    /// How it says which, where they are not all.
+    pub range: Option<String>,
+}
+
 /// What the line says. Written when dropped, which happens however a request ends.
 #[derive(Debug)]
 pub struct Line {
@@ -68,6 +89,45 @@ impl Line {
     /// The request that it is about.
     pub fn open(&self) -> &Arc<Open> {
         &self.open
+    }
+
+    /// A read has come, and its answer is ready.
+    pub fn of_read(activity: &Arc<Activity>, read: Read<'_>, place: Option<Place>) -> Line {
+        let Read { method, path, client, caller, status, slice, range } = read;
+        let open = activity.begin(method, path.to_owned(), client);
+        open.is_from(caller);
+        if *method == Method::GET {
+            open.expect(slice.map(|it| it.len), range.as_deref());
+        }
+        activity.answered(&open, status.as_u16());
+        activity.counted.read(method, status);
+        Line {
+            activity: Arc::clone(activity),
+            latency: Some(open.elapsed()),
+            open,
+            status: Some(status),
+            bytes: 0,
+            is_complete: false,
+            place,
+        }
+    }
+
+    /// Bytes of the answer's body have been written.
+    pub fn went(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.activity.sent(&self.open, bytes);
+    }
+
+    /// All of the answer has gone out, but for so many bytes of its body.
+    pub fn ends(mut self, unsent: u64) {
+        self.is_complete = unsent == 0;
+        self.bytes = self.bytes.saturating_sub(unsent);
+    }
+
+    /// A body that counts what goes out, for an answer that was ready.
+    pub fn with(self, body: Body, outlet: Outlet) -> LoggedBody {
+        let is_complete = body.is_end_stream();
+        LoggedBody { body, line: Some(self), is_complete, outlet }
     }
 
     /// There is an answer, which begins to go out.
@@ -99,10 +159,7 @@ impl Line {
         self.activity.answered(open, status.as_u16());
         self.activity.counted.answered(open.method(), status, headers);
         self.status = Some(status);
-        response.map(|body| {
-            let is_complete = body.is_end_stream();
-            LoggedBody { body, line: Some(self), is_complete, outlet }
-        })
+        response.map(|body| self.with(body, outlet))
     }
 }
 

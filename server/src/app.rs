@@ -1,7 +1,8 @@
 //! What every handler may use.
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use transfers::Transfers;
@@ -19,6 +20,7 @@ use crate::idle::Idle;
 use crate::problem::Problem;
 use crate::recall::Recall;
 use crate::tus::holders::Holders;
+use crate::workers;
 
 /// Shared by all connections, for as long as the server runs.
 #[derive(Debug)]
@@ -51,6 +53,23 @@ pub struct App {
     pub stall: Duration,
     /// Where it listens, as its first line of output has it.
     pub listening: OnceLock<String>,
+}
+
+/// How long a turn's look at the keys counts at most.
+const JUST_NOW: Duration = Duration::from_millis(1);
+
+/// A look at the keys.
+struct Looked {
+    /// Of which service, by its address.
+    whose: usize,
+    turn: Option<u64>,
+    when: Instant,
+    keys: Arc<Keys>,
+}
+
+thread_local! {
+    /// The last look of this thread.
+    static KEYS: RefCell<Option<Looked>> = const { RefCell::new(None) };
 }
 
 impl App {
@@ -99,6 +118,26 @@ impl App {
             }
         }
         keys
+    }
+
+    /// The keys as they were when a worker's turn began, if that was just now. What is asked in a turn was sent before it began, but for
+    /// what comes in the middle of one.
+    pub fn keys_of_turn(&self, now: Instant) -> Arc<Keys> {
+        let turn = workers::turn();
+        let whose = std::ptr::from_ref(self).addr();
+        KEYS.with_borrow_mut(|known| {
+            let is_so = |it: &&mut Looked| {
+                turn.is_some()
+                    && (it.whose, it.turn) == (whose, turn)
+                    && now.saturating_duration_since(it.when) < JUST_NOW
+            };
+            if let Some(looked) = known.as_mut().filter(is_so) {
+                return Arc::clone(&looked.keys);
+            }
+            let keys = self.keys();
+            *known = Some(Looked { whose, turn, when: now, keys: Arc::clone(&keys) });
+            keys
+        })
     }
 
     /// What lies at a path. Waits for the disk on the blocking pool, and only where it must.

@@ -235,6 +235,29 @@ pub async fn identify(
     Ok(caller)
 }
 
+/// Finds out who asks to read a path, and may, where nothing is in doubt; none where it takes a refusal, or a pause.
+pub fn identify_now(
+    app: &App,
+    client: IpAddr,
+    key: Option<PlainKey>,
+    path: &RelPath,
+) -> Option<Caller> {
+    let is_free = Purpose::Read.is_free(path);
+    let Some(key) = key else { return is_free.then_some(Caller::Anyone) };
+    let now = Instant::now();
+    let keys = app.keys_of_turn(now);
+    let hashed = key.hash();
+    let caller = keys.find(hashed).map_or(Caller::Stranger, Caller::of);
+    if is_free {
+        return Some(caller);
+    }
+    if caller.may_read(path).is_err() || app.guesses.must_wait(client, hashed, now) {
+        return None;
+    }
+    app.guesses.was_right(client, hashed);
+    Some(caller)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,13 +64,13 @@ impl FileBody {
     /// The pieces must lie within the file as it is now. With an outlet, the body's bytes must go to that outlet's connection
     /// as they are.
     pub fn new(
-        file: File,
+        file: Arc<File>,
         pieces: impl IntoIterator<Item = Piece>,
         outlet: Option<Outlet>,
     ) -> FileBody {
         let pieces: VecDeque<Piece> = pieces.into_iter().collect();
         let remaining = pieces.iter().map(Piece::length).sum();
-        FileBody { file: Arc::new(file), pieces, remaining, reading: None, outlet }
+        FileBody { file, pieces, remaining, reading: None, outlet }
     }
 
     fn poll_slice(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {

@@ -152,6 +152,18 @@ impl Counted {
         }
     }
 
+    /// The same of an answer that is a file's for certain: whole, or one part of it.
+    pub fn read(&self, method: &Method, status: StatusCode) {
+        self.launch.answers();
+        let kind = match status {
+            _ if *method != Method::GET => return,
+            StatusCode::OK => "whole",
+            StatusCode::PARTIAL_CONTENT => "single",
+            _ => return,
+        };
+        self.ranges.get_or_create(&[("kind", kind)]).inc();
+    }
+
     /// A file was uploaded.
     pub fn uploaded(&self, way: Way) {
         self.uploads.get_or_create(&way.label()).inc();

@@ -9,32 +9,27 @@
 //! 7. the range is selected ([`range`]);
 //! 8. the file is opened and its bytes set out ([`FileBody`]).
 //!
-//! What a request found out is [kept](crate::recall) for those of the next moment. If the file is still the same then, they skip
-//! steps 2 to 5.
+//! What a request found out is [kept](crate::recall), for those of the next moment to be answered [at once](crate::again).
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, header};
-use volume::{Found, FoundFile, Stat};
+use volume::{Found, FoundFile, RelPath, Stat};
 
 use crate::app::App;
-use crate::body::{self, FileBody};
-use crate::browser_cache;
-use crate::coding::Coding;
-use crate::conditions;
+use crate::body::FileBody;
 use crate::fields;
 use crate::listing;
 use crate::problem::{Problem, ReadError};
 use crate::query;
-use crate::range::{self, Selection, Slice};
+use crate::range::Selection;
 use crate::recall::{Known, Recall};
 use crate::representation::Representation;
 use crate::sendfile::{self, Outlet};
@@ -44,17 +39,8 @@ use crate::visit::Visit;
 /// Answers `GET` and `HEAD` on a path of the tree.
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let known = app.recall.fresh(&parts.method, &parts.uri);
-    let visit = match &known {
-        Some(known) => Visit::again(&known.path, &parts, &app).await?,
-        None => Visit::of(&parts, &app).await?,
-    };
+    let visit = Visit::of(&parts, &app).await?;
     let ask = Ask { app: &app, visit: &visit, parts: &parts };
-    if let Some(known) = known
-        && let Some(response) = ask.again(&known)?
-    {
-        return Ok(response);
-    }
     let began = Instant::now();
     let found = app.find(&visit.path).await?;
     if let Some(real_path) = found.real_path() {
@@ -76,28 +62,25 @@ struct Ask<'a> {
     parts: &'a Parts,
 }
 
-/// Where bytes are.
-enum Source {
-    /// All of them in memory.
-    Content(Bytes),
-    File(File),
-}
-
 impl Ask<'_> {
     /// A file that was found.
     async fn file(&self, mut file: FoundFile, found: Instant) -> Result<Response, Problem> {
-        let Parts { method, uri, headers, .. } = self.parts;
+        let Parts { method, headers, .. } = self.parts;
         let name = self.visit.path.file_name().unwrap_or_default();
         let representation = Representation::choose(name, &mut file, headers).await;
         let representation = representation.map_err(|it| self.unreadable(it))?;
+        let (stat, is_kept) = (file.stat, self.is_kept(&file));
         if let Some(response) = self.without_body(&representation)? {
+            // What can't be opened is for those to say who want to read it.
+            if is_kept && let Ok(file) = file.open() {
+                self.keep(Known::new(self.path(), stat, representation, file.into(), found));
+            }
             return Ok(response);
         }
         let (representation, encoder) = representation.with_encoder(&self.app.encoders);
-        let (stat, is_link) = (file.stat, file.real_path.is_some());
         let selection = self.select(&representation, stat.len)?;
         // Opened for HEAD as well: what GET could not read, HEAD must not promise.
-        let file = file.into_open().map_err(|it| self.unreadable(it))?;
+        let file = Arc::new(file.open().map_err(|it| self.unreadable(it))?);
         if let Some(encoder) = encoder {
             // What is coded passes through here.
             let body = match *method {
@@ -106,44 +89,27 @@ impl Ask<'_> {
             };
             return Ok(self.finish(representation.coded(encoder, body)));
         }
-        let is_kept = !is_link && stat.is_settled() && Recall::is_for(method, uri);
-        let content = if is_kept { body::small(&file, stat.len) } else { None };
-        let response = self.respond(&representation, selection, &stat, Source::File(file));
+        let response = self.respond(&representation, selection, &stat, Arc::clone(&file));
         if is_kept {
-            let path = self.visit.path.clone();
-            self.app.recall.keep(uri, Known { path, stat, representation, content, found });
+            self.keep(Known::new(self.path(), stat, representation, file, found));
         }
         Ok(response)
     }
 
-    /// The answer by what is known of a file; none where that does not help.
-    fn again(&self, known: &Known) -> Result<Option<Response>, Problem> {
-        let Known { path, representation, stat, content, .. } = known;
-        let headers = &self.parts.headers;
-        let volume = &self.app.volume;
-        if representation.is_negotiated && Coding::wanted(headers) != Coding::Identity {
-            return Ok(None);
+    /// Whether what is found out about a file may be of use to the requests of a moment.
+    fn is_kept(&self, file: &FoundFile) -> bool {
+        let Parts { method, uri, .. } = self.parts;
+        file.real_path.is_none() && file.stat.is_settled() && Recall::is_for(method, uri)
+    }
+
+    fn keep(&self, known: Known) {
+        if !known.representation.is_coded() {
+            self.app.recall.keep(&self.parts.uri, known);
         }
-        // A look is enough where it may not have to be opened.
-        let source = match content {
-            None if !conditions::are_in(headers) => {
-                let file = volume.find_again(path).filter(|it| it.stat == *stat);
-                file.and_then(|it| it.into_open().ok()).map(Source::File)
-            }
-            _ if volume.glance(path) != Some(*stat) => return Ok(None),
-            content => content.clone().map(Source::Content),
-        };
-        if let Some(response) = self.without_body(representation)? {
-            return Ok(Some(response));
-        }
-        let selection = self.select(representation, stat.len)?;
-        Ok(match (source, selection) {
-            // Parts with headings between are the file body's.
-            (None, _) | (Some(Source::Content(_)), Selection::Several(_)) => None,
-            (Some(source), selection) => {
-                Some(self.respond(representation, selection, stat, source))
-            }
-        })
+    }
+
+    fn path(&self) -> RelPath {
+        self.visit.path.clone()
     }
 
     /// The answer that the conditions ask for, if it is one without a body.
@@ -156,14 +122,7 @@ impl Ask<'_> {
     }
 
     fn select(&self, representation: &Representation, len: u64) -> Result<Selection, Problem> {
-        let headers = &self.parts.headers;
-        if !headers.contains_key(header::RANGE)
-            || !representation.validators.range_applies(headers, SystemTime::now())
-        {
-            return Ok(Selection::Whole);
-        }
-        let selection = range::select(headers, len);
-        match browser_cache::fitting(selection, headers, &self.app.encoders) {
+        match representation.select(&self.parts.headers, len, &self.app.encoders) {
             Selection::Unsatisfiable => Err(Problem::RangeNotSatisfiable { len }),
             selection => Ok(selection),
         }
@@ -175,23 +134,14 @@ impl Ask<'_> {
         representation: &Representation,
         selection: Selection,
         stat: &Stat,
-        source: Source,
+        file: Arc<File>,
     ) -> Response {
-        let len = stat.len;
-        let slice = match selection {
-            Selection::Slice(slice) => slice,
-            _ => Slice { start: 0, len },
-        };
-        let (mut response, pieces) = representation.response(selection, len);
-        *response.body_mut() = match (&self.parts.method, source) {
-            (&Method::HEAD, _) => Body::empty(),
-            (_, Source::Content(content)) => Body::from(part_of(&content, slice)),
-            (_, Source::File(file)) => {
-                let outlet = self.parts.extensions.get::<Outlet>();
-                let outlet = outlet.filter(|_| stat.rests(sendfile::REST)).cloned();
-                Body::new(FileBody::new(file, pieces, outlet))
-            }
-        };
+        let (mut response, pieces) = representation.response(selection, stat.len);
+        if self.parts.method == Method::GET {
+            let outlet = self.parts.extensions.get::<Outlet>();
+            let outlet = outlet.filter(|_| stat.rests(sendfile::REST)).cloned();
+            *response.body_mut() = Body::new(FileBody::new(file, pieces, outlet));
+        }
         self.finish(response)
     }
 
@@ -206,11 +156,6 @@ impl Ask<'_> {
     fn unreadable(&self, source: io::Error) -> ReadError {
         ReadError { path: self.visit.path.clone(), source }
     }
-}
-
-fn part_of(content: &Bytes, slice: Slice) -> Bytes {
-    let place = |it: u64| usize::try_from(it).unwrap_or(usize::MAX).min(content.len());
-    content.slice(place(slice.start)..place(slice.start + slice.len))
 }
 
 /// RFC 6266, with the name in ASCII for old clients and in full after RFC 8187.

@@ -5,55 +5,47 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use tower::{Layer as _, Service as _, ServiceExt as _};
-use tower_http::cors::{AllowHeaders, AllowMethods, Any, Cors, CorsLayer};
+use http::{HeaderMap, HeaderValue, Method, header};
+use tower::{Service as _, ServiceExt as _};
+use tower_http::cors::Cors;
 
 use crate::access_log::{self, LoggedBody};
 use crate::activity::Open;
+use crate::again::{self, Asker, Rest};
 use crate::app::App;
+use crate::cross_origin;
 use crate::crowd::{Full, Place};
-use crate::digest;
 use crate::files;
+use crate::head::Head;
 use crate::linger::linger;
-use crate::listing;
 use crate::problem::{Problem, Reader};
 use crate::recall::Recall;
 use crate::router::router;
 use crate::sendfile::Outlet;
 use crate::serve::{Answers, Connection};
-use crate::tus::{self, Announcement};
+use crate::tus::Announcement;
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
 const LONGEST_URI: usize = 16 * 1024;
 /// Bytes of all header fields together.
 const LARGEST_HEADERS: usize = 16 * 1024;
-/// How long a browser may remember what a preflight allowed. Chromium's own limit is two hours.
-const PREFLIGHT_LASTS: Duration = Duration::from_hours(2);
-
 /// The service's public face.
 #[derive(Clone, Debug)]
 pub struct Front {
     app: Arc<App>,
     router: Router,
     preflight: Cors<Router>,
-    exposed: HeaderValue,
 }
 
 impl Front {
     /// Of a service.
     pub fn new(app: Arc<App>) -> Front {
         let router = router(Arc::clone(&app));
-        let preflight = preflight().layer(Router::new());
-        Front { app, router, preflight, exposed: exposed() }
+        Front { app, router, preflight: cross_origin::preflight() }
     }
 
     async fn pass(
@@ -73,11 +65,7 @@ impl Front {
             // A connection has room for its request's work for as long as it lasts: this is most of it, and is over with the head.
             Ok(()) => Box::pin(self.route(request, open, outlet)).await,
         };
-        // On problems too: an app on another origin must be able to read them. Keys are the protection, and they never
-        // ride on cookies.
-        let headers = response.headers_mut();
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, self.exposed.clone());
+        cross_origin::open(response.headers_mut());
         response
     }
 
@@ -108,13 +96,24 @@ impl Front {
 impl Answers for Front {
     type Body = LoggedBody;
 
-    async fn answer(
+    fn again(
         &self,
-        request: http::Request<Incoming>,
+        head: &Head<'_, '_>,
         connection: &Connection,
-    ) -> Response<LoggedBody> {
-        let request =
-            request.map(|it| if it.is_end_stream() { Body::empty() } else { Body::new(it) });
+        out: &mut Vec<u8>,
+    ) -> Option<Rest> {
+        // Who woke the service is said in the log, by all that is in its request.
+        if !self.app.activity.has_begun() || head.len > LONGEST_URI {
+            return None;
+        }
+        let fields = head.fields_that_matter();
+        let client = connection.peer.client(&fields);
+        let place = self.place(client, connection).ok()?;
+        let asker = Asker { client, fields: &fields, outlet: &connection.outlet, place };
+        again::answer(&self.app, head, asker, out)
+    }
+
+    async fn answer(&self, request: Request, connection: &Connection) -> Response<LoggedBody> {
         // Outermost, so that each request has its line.
         let (request, line) = access_log::begin(&self.app.activity, request, connection.peer);
         // Around all that may leave a body unread.
@@ -132,41 +131,6 @@ impl Answers for Front {
         }
         line.answered(response, connection.outlet.clone(), place)
     }
-}
-
-/// Open to every origin, whatever it wants to ask.
-fn preflight() -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods(AllowMethods::mirror_request())
-        .allow_headers(AllowHeaders::mirror_request())
-        .allow_private_network(true)
-        .max_age(PREFLIGHT_LASTS)
-        // The answers do not depend on the origin.
-        .vary([])
-}
-
-/// The fields that an app on another origin may read.
-fn exposed() -> HeaderValue {
-    let ours = [
-        header::ACCEPT_RANGES,
-        header::CONTENT_DISPOSITION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::CONTENT_LOCATION,
-        header::CONTENT_RANGE,
-        header::DATE,
-        header::ETAG,
-        header::LAST_MODIFIED,
-        header::LINK,
-        header::LOCATION,
-        header::RETRY_AFTER,
-        digest::REPR_DIGEST,
-        listing::TOTAL_COUNT,
-    ];
-    let names: Vec<HeaderName> = ours.into_iter().chain(tus::EXPOSED).collect();
-    let names: Vec<&str> = names.iter().map(HeaderName::as_str).collect();
-    HeaderValue::from_str(&names.join(",")).unwrap_or(HeaderValue::from_static("*"))
 }
 
 /// Before any route reads them.

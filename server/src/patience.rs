@@ -16,6 +16,8 @@ use tokio::time::{Instant, Sleep};
 /// A stream whose writes must get on.
 pub struct Patient<S> {
     stream: S,
+    /// What was read too early, to be read once more.
+    unread: Vec<u8>,
     /// How long a write may stand still.
     stall: Duration,
     /// Runs while one does; boxed, so that the stream can move.
@@ -27,7 +29,7 @@ pub struct Patient<S> {
 impl<S> Patient<S> {
     /// Cuts writes off that stand still for so long.
     pub fn new(stream: S, stall: Duration) -> Patient<S> {
-        Patient { stream, stall, deadline: None, first: None }
+        Patient { stream, unread: Vec::new(), stall, deadline: None, first: None }
     }
 
     /// Done when the first bytes have come; fails when none can come any more.
@@ -35,6 +37,16 @@ impl<S> Patient<S> {
         let (tell, told) = oneshot::channel();
         self.first = Some(tell);
         told
+    }
+
+    /// Puts bytes back, to be read before what comes.
+    pub fn unread(&mut self, bytes: Vec<u8>) {
+        self.unread = bytes;
+    }
+
+    /// What is below.
+    pub fn get_ref(&self) -> &S {
+        &self.stream
     }
 
     /// The outcome of a write; an error if it has stood still for too long.
@@ -68,7 +80,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let poll = if self.unread.is_empty() {
+            Pin::new(&mut self.stream).poll_read(context, buffer)
+        } else {
+            let rest = {
+                let most = self.unread.len().min(buffer.remaining());
+                self.unread.split_off(most)
+            };
+            buffer.put_slice(&std::mem::replace(&mut self.unread, rest));
+            Poll::Ready(Ok(()))
+        };
         if buffer.filled().len() > before
             && let Some(first) = self.first.take()
         {

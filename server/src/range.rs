@@ -15,7 +15,7 @@ const FREE_HEADINGS: usize = 10;
 /// About what a part's heading takes in a `multipart/byteranges`, in bytes.
 const HEADING: u64 = 160;
 
-/// Bytes of a file: at least one, all within its length.
+/// Bytes of a file, all within its length: at least one, but of an empty file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
     /// The first byte's position.
@@ -38,10 +38,20 @@ pub enum Selection {
 }
 
 impl Slice {
+    /// All of a file.
+    pub fn whole(len: u64) -> Slice {
+        Slice { start: 0, len }
+    }
+
     /// The position of the last byte, as `Content-Range` has it.
     pub fn last(&self) -> u64 {
         self.start + self.len - 1
     }
+}
+
+/// The value of `Content-Range` (§14.4) for a part of a file of `len` bytes.
+pub fn content_range(slice: Slice, len: u64) -> String {
+    format!("bytes {}-{}/{len}", slice.start, slice.last())
 }
 
 /// One range as it is written (RFC 9110 §14.1.2).

@@ -1,11 +1,14 @@
-//! Answers that were given a moment ago, given again if the file is still the same.
+//! What was found out about files a moment ago, for answering [again](crate::again).
 //!
 //! Most of what a small answer costs is finding out all about its file once more. So what was found out is kept for a moment, with
-//! the content where that is small. One look at the file's stamp (a system call) tells whether it is still that version of it, and
-//! the caller's key is looked at as ever. Only the way there is trusted that long: who puts a symbolic link in the place of a
-//! *folder* is noticed when the moment is over.
+//! the content where that is small, and with the open file where it is not. One look at the file's stamp (a system call) tells
+//! whether it is still that version of it. Only the way there is trusted that long: who puts a symbolic link in the place of a
+//! *folder* is noticed when the moment is over. Nothing is kept longer, since a deleted file's room is free only when nobody has it
+//! open any more.
 
+use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +17,9 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use volume::{RelPath, Stat};
 
+use crate::answer_head;
+use crate::body;
+use crate::cross_origin;
 use crate::representation::Representation;
 
 /// How long the way to a file is trusted.
@@ -23,11 +29,20 @@ pub const LARGEST: u64 = 16 * 1024;
 /// Bytes of all that is kept, about.
 const ROOM: u64 = 8 << 20;
 /// Bytes that one takes besides its content, about.
-const OVERHEAD: u64 = 3 * 1024;
+const OVERHEAD: u64 = 4 * 1024;
+/// As many bytes an open file counts for, so that there are some thousand at most.
+const OPEN_FILE: u64 = 4 * 1024;
 
 /// What is kept, by the paths of requests.
+#[derive(Clone, Debug)]
+pub struct Recall(Arc<Store>);
+
 #[derive(Debug)]
-pub struct Recall(Cache<Box<str>, Arc<Known>, Weight>);
+struct Store {
+    known: Cache<Box<str>, Arc<Known>, Weight>,
+    /// Whether somebody will come and clear what is old.
+    is_looked_after: AtomicBool,
+}
 
 /// What was found out about a file that lies behind no link.
 #[derive(Debug)]
@@ -38,10 +53,21 @@ pub struct Known {
     pub stat: Stat,
     /// The file as it is.
     pub representation: Representation,
-    /// Its bytes; none where they are many.
-    pub content: Option<Bytes>,
+    /// What the heads of answers with it have in common, line by line.
+    pub lines: Vec<u8>,
+    /// Its bytes.
+    pub kept: Kept,
     /// When the way there was gone.
-    pub found: Instant,
+    found: Instant,
+}
+
+/// Where a file's bytes are.
+#[derive(Debug)]
+pub enum Kept {
+    /// All of them in memory.
+    Content(Bytes),
+    /// On the volume.
+    File(Arc<File>),
 }
 
 #[derive(Clone, Debug)]
@@ -49,19 +75,41 @@ struct Weight;
 
 impl Weighter<Box<str>, Arc<Known>> for Weight {
     fn weight(&self, path: &Box<str>, known: &Arc<Known>) -> u64 {
-        path.len() as u64 + OVERHEAD + known.content.as_ref().map_or(0, |it| it.len() as u64)
+        let kept = match &known.kept {
+            Kept::Content(content) => content.len() as u64,
+            Kept::File(_) => OPEN_FILE,
+        };
+        path.len() as u64 + OVERHEAD + kept
+    }
+}
+
+impl Known {
+    /// What was found out about a file that has been opened, `found` being when that began.
+    pub fn new(
+        path: RelPath,
+        stat: Stat,
+        representation: Representation,
+        file: Arc<File>,
+        found: Instant,
+    ) -> Known {
+        let kept = body::small(&file, stat.len).map_or(Kept::File(file), Kept::Content);
+        let mut fields = representation.shared().clone();
+        cross_origin::open(&mut fields);
+        let lines = answer_head::lines(&fields);
+        Known { path, stat, representation, lines, kept, found }
     }
 }
 
 impl Default for Recall {
     fn default() -> Recall {
         let items = usize::try_from(ROOM / OVERHEAD).unwrap_or_default();
-        Recall(Cache::with_weighter(items, ROOM, Weight))
+        let known = Cache::with_weighter(items, ROOM, Weight);
+        Recall(Arc::new(Store { known, is_looked_after: AtomicBool::new(false) }))
     }
 }
 
 impl Recall {
-    /// Whether what a request finds out may be kept, or may have been. A key in an address may not.
+    /// Whether what a request finds out may be kept. A key in an address may not.
     pub fn is_for(method: &Method, uri: &Uri) -> bool {
         matches!(*method, Method::GET | Method::HEAD)
             && uri.query().is_none()
@@ -69,15 +117,31 @@ impl Recall {
     }
 
     /// What was found out a moment ago.
-    pub fn fresh(&self, method: &Method, uri: &Uri) -> Option<Arc<Known>> {
-        if !Recall::is_for(method, uri) {
-            return None;
-        }
-        self.0.get(uri.path()).filter(|it| it.found.elapsed() < MOMENT)
+    pub fn fresh(&self, path: &str) -> Option<Arc<Known>> {
+        self.0.known.get(path).filter(|it| it.found.elapsed() < MOMENT)
     }
 
     /// Keeps what was found out for the requests of a moment.
     pub fn keep(&self, uri: &Uri, known: Known) {
-        self.0.insert(uri.path().into(), Arc::new(known));
+        self.0.known.insert(uri.path().into(), Arc::new(known));
+        if !self.0.is_looked_after.swap(true, SeqCst) {
+            tokio::spawn(self.clone().look_after());
+        }
+    }
+
+    /// Lets go what is old, until nothing is left.
+    async fn look_after(self) {
+        loop {
+            tokio::time::sleep(MOMENT).await;
+            self.0.known.retain(|_, it| it.found.elapsed() < MOMENT);
+            if !self.0.known.is_empty() {
+                continue;
+            }
+            self.0.is_looked_after.store(false, SeqCst);
+            // Something may have come just now, whose request saw that it is looked after.
+            if self.0.known.is_empty() || self.0.is_looked_after.swap(true, SeqCst) {
+                return;
+            }
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! A file in the form that a request gets it (RFC 9110 §3.2): its validators, its fields, and the pieces of its body.
 
+use std::time::SystemTime;
+
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -7,11 +9,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use volume::FoundFile;
 
 use crate::body::Piece;
+use crate::browser_cache;
 use crate::coding::{self, Coding, Encoder, Encoders};
 use crate::etag;
 use crate::fields;
 use crate::media::MediaType;
-use crate::range::{Selection, Slice};
+use crate::range::{self, Selection, Slice};
 use crate::validators::{Validators, http_date};
 
 /// A file that a visitor uploaded may not run scripts with our origin's rights, nor load anything from elsewhere.
@@ -92,6 +95,31 @@ impl Representation {
         }
     }
 
+    /// The fields that 200, 206 and 304 share.
+    pub fn shared(&self) -> &HeaderMap {
+        &self.shared
+    }
+
+    /// Whether it is one in a coding.
+    pub fn is_coded(&self) -> bool {
+        self.coding != Coding::Identity
+    }
+
+    /// The type that 200 and 206 have.
+    pub fn content_type(&self) -> &HeaderValue {
+        &self.content_type
+    }
+
+    /// What a request's range selects, if it applies to this version.
+    pub fn select(&self, headers: &HeaderMap, len: u64, encoders: &Encoders) -> Selection {
+        if !headers.contains_key(header::RANGE)
+            || !self.validators.range_applies(headers, SystemTime::now())
+        {
+            return Selection::Whole;
+        }
+        browser_cache::fitting(range::select(headers, len), headers, encoders)
+    }
+
     /// 304.
     pub fn not_modified(&self) -> Response {
         let mut response = Response::new(Body::empty());
@@ -113,7 +141,7 @@ impl Representation {
         let pieces = match selection {
             Selection::Whole | Selection::Unsatisfiable => Representation::whole(len),
             Selection::Slice(slice) => {
-                fields::set(headers, header::CONTENT_RANGE, &content_range(slice, len));
+                fields::set(headers, header::CONTENT_RANGE, &range::content_range(slice, len));
                 vec![Piece::File(slice)]
             }
             Selection::Several(slices) => {
@@ -154,7 +182,7 @@ fn parts(slices: &[Slice], len: u64, content_type: &str, boundary: &str) -> Vec<
     let mut pieces = Vec::with_capacity(slices.len() * 2 + 1);
     let mut line_end = "";
     for slice in slices {
-        let range = content_range(*slice, len);
+        let range = range::content_range(*slice, len);
         let heading = format!(
             "{line_end}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {range}\r\n\r\n"
         );
@@ -173,8 +201,4 @@ fn boundary() -> String {
         tracing::warn!("the system has no randomness for a multipart boundary");
     }
     format!("{:032x}", u128::from_be_bytes(random))
-}
-
-fn content_range(slice: Slice, len: u64) -> String {
-    format!("bytes {}-{}/{len}", slice.start, slice.last())
 }

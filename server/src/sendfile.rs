@@ -26,7 +26,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -179,7 +179,7 @@ impl<S> Direct<S> {
 }
 
 /// What a socket must offer beyond reading and writing.
-pub trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin {
+pub trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static {
     /// Whether its kernel joins packets (`TCP_CORK`).
     const CORKS: bool;
 
@@ -191,6 +191,12 @@ pub trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin {
 
     /// Tries something that may have to wait until it takes more.
     fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
+
+    /// Done when something has come, or the other end has gone.
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Tries something that may have to wait until something has come.
+    fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
 }
 
 impl Socket for TcpStream {
@@ -206,6 +212,14 @@ impl Socket for TcpStream {
 
     fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         self.try_io(Interest::WRITABLE, write)
+    }
+
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(context)
+    }
+
+    fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        self.try_io(Interest::READABLE, read)
     }
 }
 
@@ -224,9 +238,34 @@ impl Socket for UnixStream {
     fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         self.try_io(Interest::WRITABLE, write)
     }
+
+    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(context)
+    }
+
+    fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        self.try_io(Interest::READABLE, read)
+    }
 }
 
 impl<S: Socket> Direct<S> {
+    /// Done when the client has closed its end, or is out of reach. Never, if it has sent something that is not read yet.
+    pub fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peek = || Ok(recv(&self.stream, &mut [0; 1], flags)?.1);
+        loop {
+            if ready!(self.stream.poll_readable(context)).is_err() {
+                return Poll::Ready(());
+            }
+            match self.stream.try_read(peek) {
+                Ok(1..) => return Poll::Pending,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+
     /// Writes what stands before a stand-in, and then what it stands for, as far as the socket takes it.
     fn poll_due(
         &mut self,
@@ -242,7 +281,10 @@ impl<S: Socket> Direct<S> {
                 return Poll::Ready(Ok(written));
             }
         }
-        self.cork(true)?;
+        // What is longer than one stand-in goes on with the next, and its packets are full. For less it costs more than it saves.
+        if due.slice.len == LONGEST as u64 {
+            self.cork(true)?;
+        }
         match self.poll_until_done(context, |socket| send_file(socket, due)) {
             // What was written before must be told; whoever hears of it asks again.
             Poll::Pending if written > 0 => return Poll::Ready(Ok(written)),

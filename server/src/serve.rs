@@ -14,16 +14,20 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
+use crate::again::Rest;
 use crate::auth::Peer;
+use crate::bell::{Bell, Ear};
 use crate::crowd::{Crowd, Full, Limits};
+use crate::head::Head;
+use crate::lane;
 use crate::listener::{Accepted, Listener};
 use crate::patience::Patient;
 use crate::sendfile::{Direct, Outlet, Socket};
@@ -65,19 +69,29 @@ const TURNED_AWAY: Limits = Limits { all: 100, of_one: 10 };
 const SAID_EVERY: Duration = Duration::from_mins(1);
 
 /// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
-const FIRST_WORD: Duration = Duration::from_secs(1);
+pub const FIRST_WORD: Duration = Duration::from_secs(1);
 /// How often those are let in who came while the ones before them were answered. Strangers come without end.
 const LAST_CALLS: u32 = 5;
 
 /// What answers requests.
 pub trait Answers: Send + Sync + 'static {
     /// What its answers' bodies are.
-    type Body: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static;
+    type Body: http_body::Body<Data = Bytes, Error: Into<axum::BoxError> + Send> + Send + 'static;
+
+    /// Writes the head of an answer to a read that is known already, see [`crate::again`]. None where it is not, with nothing written.
+    fn again(
+        &self,
+        _head: &Head<'_, '_>,
+        _connection: &Connection,
+        _out: &mut Vec<u8>,
+    ) -> Option<Rest> {
+        None
+    }
 
     /// The answer to a request that came over a connection.
     fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<Body>,
         connection: &Connection,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
@@ -97,7 +111,7 @@ pub struct Connection {
 impl Answers for Router {
     type Body = Body;
 
-    async fn answer(&self, request: Request<Incoming>, _: &Connection) -> Response<Body> {
+    async fn answer(&self, request: Request<Body>, _: &Connection) -> Response<Body> {
         let Ok(response) = self.clone().call(request).await;
         response
     }
@@ -191,9 +205,9 @@ struct Connections<A> {
     said: Mutex<Option<Instant>>,
     patience: Patience,
     /// Tells those that are open to finish what they are doing and then to end. Those that come later get another one.
-    finish: CancellationToken,
+    finish: Bell,
     /// Tells each to end now.
-    cut_off: CancellationToken,
+    cut_off: Bell,
     tasks: TaskTracker,
 }
 
@@ -210,8 +224,8 @@ impl<A: Answers> Connections<A> {
             turned_away: Crowd::new(TURNED_AWAY),
             said: Mutex::default(),
             patience,
-            finish: CancellationToken::new(),
-            cut_off: CancellationToken::new(),
+            finish: Bell::default(),
+            cut_off: Bell::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -235,7 +249,7 @@ impl<A: Answers> Connections<A> {
     /// Lets answers under way go on for a while, then ends them. Says whether all could be finished.
     async fn end(mut self, grace: Duration) -> bool {
         let is_finished = self.finish(grace).await;
-        self.cut_off.cancel();
+        self.cut_off.ring();
         self.tasks.close();
         self.tasks.wait().await;
         is_finished
@@ -244,7 +258,7 @@ impl<A: Answers> Connections<A> {
     /// Tells those that are open to end after what they are doing, and waits for that a while. Those that take longer go
     /// on, and still end then.
     async fn finish(&mut self, limit: Duration) -> bool {
-        std::mem::take(&mut self.finish).cancel();
+        std::mem::take(&mut self.finish).ring();
         self.tasks.close();
         let is_finished = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
         self.tasks.reopen();
@@ -286,7 +300,7 @@ impl<A: Answers> Connections<A> {
     /// The stream is opened by the worker: sockets are told of what comes by the runtime that opened them.
     fn spawn<S>(&self, open: impl FnOnce() -> io::Result<S> + Send + 'static, peer: Peer)
     where
-        S: Socket + Send + 'static,
+        S: Socket,
     {
         let Some(worker) = self.workers.next() else { return };
         let (place, full) = match self.crowd.enter(peer.address) {
@@ -300,7 +314,7 @@ impl<A: Answers> Connections<A> {
         if full.is_some() {
             patience.header = patience.header.min(FIRST_WORD);
         }
-        let (finish, cut_off) = (self.finish.clone(), self.cut_off.clone());
+        let (finish, cut_off) = (self.finish.ear(), self.cut_off.ear());
         let serving = async move {
             match open() {
                 Ok(stream) => {
@@ -311,27 +325,49 @@ impl<A: Answers> Connections<A> {
             }
             drop(place);
         };
-        let task = async move { cut_off.run_until_cancelled(serving).await };
-        self.tasks.spawn_on(task, worker);
+        self.tasks.spawn_on(cut_off.until_heard(serving), worker);
     }
 }
 
 /// Answers one request after the other, until the client has no more or it is time to `finish`.
 async fn serve_connection(
-    stream: impl Socket + Send + 'static,
+    stream: impl Socket,
     answers: Arc<impl Answers>,
     patience: Patience,
     connection: Connection,
-    finish: CancellationToken,
+    mut finish: Ear,
 ) {
-    let stream = Direct::new(stream, connection.outlet.clone());
     let client = connection.peer.address;
+    let stream = Direct::new(stream, connection.outlet.clone());
+    let stream = Patient::new(stream, patience.stall);
+    match lane::serve(stream, &*answers, &connection, patience, &mut finish).await {
+        Ok(None) => {}
+        Ok(Some(stream)) => {
+            let all = serve_all(stream, answers, patience, connection, finish);
+            // Few get here, and all would have to have room for it.
+            if let Err(error) = Box::pin(all).await {
+                tracing::debug!(?client, "a connection ended early: {error}");
+            }
+        }
+        Err(error) => tracing::debug!(?client, "a connection ended early: {error}"),
+    }
+}
+
+/// The same with all of HTTP/1.
+async fn serve_all(
+    mut stream: lane::Stream<impl Socket>,
+    answers: Arc<impl Answers>,
+    patience: Patience,
+    connection: Connection,
+    finish: Ear,
+) -> hyper::Result<()> {
     let connection = Arc::new(connection);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (answers, connection) = (Arc::clone(&answers), Arc::clone(&connection));
+        let request =
+            request.map(|it| if it.is_end_stream() { Body::empty() } else { Body::new(it) });
         async move { Ok::<_, Infallible>(answers.answer(request, &connection).await) }
     });
-    let mut stream = Patient::new(stream, patience.stall);
     let first = stream.first();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -341,20 +377,17 @@ async fn serve_connection(
         .serve_connection(TokioIo::new(stream), service);
     // Told to finish, hyper closes a connection whose first request it has not read yet, though that may be here.
     let told = async move {
-        finish.cancelled().await;
+        finish.await;
         tokio::time::timeout(FIRST_WORD, first).await.map(drop).unwrap_or_default();
     };
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
         () = told => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(?client, "a connection ended early: {error}");
     }
 }
 

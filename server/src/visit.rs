@@ -47,11 +47,6 @@ impl Visit {
         Visit::by(key, path, names_folder, parts, app).await
     }
 
-    /// The same for a file of whose path it is known that the URL leads there.
-    pub async fn again(path: &RelPath, parts: &Parts, app: &App) -> Result<Visit, Problem> {
-        Visit::by(auth::key_in(&parts.headers), path.clone(), false, parts, app).await
-    }
-
     async fn by(
         key: Option<PlainKey>,
         path: RelPath,

@@ -4,12 +4,23 @@
 //! that, and on waking them, than on a small answer itself. What must wait for the disk goes to the blocking pool, and work
 //! that is not a connection's stays with the main runtime, so no thread is ever held up for long.
 
+use std::cell::Cell;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+thread_local! {
+    static TURN: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Which turn this is of the thread's, if it is a worker's: all that is done between two times that it asks the system what has come.
+/// What has come was sent before.
+pub fn turn() -> Option<u64> {
+    TURN.get()
+}
 
 /// Threads that serve connections, in turns. Dropped, they end, and what they serve with them.
 #[derive(Debug)]
@@ -47,7 +58,8 @@ impl Workers {
 }
 
 fn worker(number: usize, end: CancellationToken) -> io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let next = || TURN.set(TURN.get().map(|it| it + 1).or(Some(0)));
+    let runtime = Builder::new_current_thread().enable_all().on_thread_unpark(next).build()?;
     let handle = runtime.handle().clone();
     let work = move || {
         runtime.block_on(end.cancelled());

@@ -43,17 +43,6 @@ impl Way {
         }
     }
 
-    /// Opens for reading what was a file a moment ago, from the kernel's memory and without a link on the way. What has taken
-    /// its place meanwhile may be a FIFO or a device: that is opened without waiting, and is the caller's to notice.
-    pub(crate) fn open_again(self, root: BorrowedFd<'_>, path: &RelPath) -> Option<OwnedFd> {
-        if self == Way::Walk || path.is_root() {
-            return None;
-        }
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::CACHED;
-        rustix::fs::openat2(root, path.as_os_str().as_bytes(), flags, Mode::empty(), how).ok()
-    }
-
     /// `cached_only`: answer `EAGAIN` rather than wait for the disk. The walk waits regardless.
     pub(crate) fn resolve(
         self,

@@ -102,8 +102,6 @@ pub enum Found {
 #[derive(Debug)]
 pub struct FoundFile {
     handle: OwnedFd,
-    /// Whether the handle can be read.
-    is_open: bool,
     /// Where it really lies, if a symbolic link led there. Who may read is decided there as well.
     pub real_path: Option<RelPath>,
     /// As it was when found.
@@ -166,21 +164,11 @@ impl Volume {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => {
                 let stat = Stat::of(&stat);
-                Ok(Found::File(FoundFile { handle, is_open: false, real_path, stat }))
+                Ok(Found::File(FoundFile { handle, real_path, stat }))
             }
             FileType::Directory => Ok(Found::Folder(FoundFolder { handle, real_path })),
             _ => Err(FindError::NotServed { path: path.clone() }),
         }
-    }
-
-    /// What lies at a path where a file was [found](Volume::find) a moment ago, opened in one step. None where that would take more:
-    /// the disk, a symbolic link, or a look at something else than a file.
-    pub fn find_again(&self, path: &RelPath) -> Option<FoundFile> {
-        let handle = self.way.open_again(self.root(), path)?;
-        let stat = rustix::fs::fstat(&handle).ok()?;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        let stat = Stat::of(&stat);
-        is_file.then_some(FoundFile { handle, is_open: true, real_path: None, stat })
     }
 
     /// What a file that was [found](Volume::find) a moment ago is now, in one step; none where there is no file any more. The way there
@@ -216,11 +204,6 @@ impl FoundFile {
     /// Opens the very file that was found, whatever its path names now.
     pub fn open(&self) -> io::Result<File> {
         Ok(File::from(reopen(self.handle.as_fd(), OFlags::empty())?))
-    }
-
-    /// The same, for whom it needs no other handle.
-    pub fn into_open(self) -> io::Result<File> {
-        if self.is_open { Ok(File::from(self.handle)) } else { self.open() }
     }
 
     /// The same file, looked at once more.
