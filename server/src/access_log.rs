@@ -13,6 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
+use jiff::Timestamp;
 
 use crate::activity::{Activity, Ended, Open};
 use crate::auth::Peer;
@@ -109,13 +110,14 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let open = &self.open;
-        let took = open.elapsed();
+        let (took, time) = (open.elapsed(), Timestamp::now());
         // HEAD has no body to complete.
         let is_complete = self.is_complete || *open.method() == Method::HEAD;
         let status = self.status.map_or(CLIENT_GONE, |it| it.as_u16());
         let latency = self.latency.unwrap_or(took);
         self.activity.end(open, Ended { status, latency, is_complete });
         log::request(&log::Line {
+            time,
             method: open.method().as_str(),
             path: open.path(),
             status,
