@@ -15,8 +15,9 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use jiff::Timestamp;
 
-use crate::activity::{Activity, Ended, Open};
+use crate::activity::{Activity, Ended, Open, Passed};
 use crate::auth::Peer;
+use crate::counted::range_kind;
 use crate::crowd::Place;
 use crate::log::{self, Escaped};
 use crate::problem::{Cause, KeptOut};
@@ -97,8 +98,8 @@ impl Line {
             self.activity.kept_out();
         }
         let status = response.status();
-        self.activity.answered(open, status.as_u16());
-        self.activity.counted.answered(open.method(), status, headers);
+        let kind = range_kind(open.method(), status, headers);
+        self.activity.answered(open, status.as_u16(), kind);
         self.status = Some(status);
         response.map(|body| {
             let is_complete = body.is_end_stream();
@@ -115,19 +116,44 @@ impl Drop for Line {
         let is_complete = self.is_complete || *open.method() == Method::HEAD;
         let status = self.status.map_or(CLIENT_GONE, |it| it.as_u16());
         let latency = self.latency.unwrap_or(took);
-        self.activity.end(open, Ended { status, latency, is_complete });
+        self.activity.end(open, Ended { status, latency, took, time, is_complete });
         log::request(&log::Line {
             time,
             method: open.method().as_str(),
             path: open.path(),
             status,
             bytes: self.bytes,
-            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            micros: micros(took),
             user: open.user().unwrap_or("-"),
             client: open.client(),
-            ended: if is_complete { "complete" } else { "aborted" },
+            ended: ended(is_complete),
         });
     }
+}
+
+/// A request came and its answer has gone out, all at once: what [`begin`] and the line's end would do.
+pub fn passed(activity: &Activity, passed: &Passed<'_>) {
+    let time = Timestamp::now();
+    activity.passed_by(*passed, time);
+    log::request(&log::Line {
+        time,
+        method: passed.method.as_str(),
+        path: passed.path,
+        status: passed.status,
+        bytes: passed.sent,
+        micros: micros(passed.took),
+        user: passed.caller.user().unwrap_or("-"),
+        client: passed.client,
+        ended: ended(passed.is_complete),
+    });
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn ended(is_complete: bool) -> &'static str {
+    if is_complete { "complete" } else { "aborted" }
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {
