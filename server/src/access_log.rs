@@ -131,7 +131,8 @@ impl Drop for Line {
     }
 }
 
-/// A request came and its answer has gone out, all at once: what [`begin`] and the line's end would do.
+/// A request came and its answer has gone out, all at once: what [`begin`] and the line's end would do, but for what
+/// [`wake`] says of the first of all.
 pub fn passed(activity: &Activity, passed: &Passed<'_>) {
     let time = Timestamp::now();
     activity.passed_by(*passed, time);

@@ -16,6 +16,7 @@ use volume::key_use::KeyUses;
 
 use crate::counted::{Counted, Route, Tally};
 
+mod callers;
 mod consoles;
 mod figures;
 mod open;
@@ -160,7 +161,8 @@ impl Activity {
         ledger.over(over, open.route, self.second(at), need);
     }
 
-    /// A request came and its answer has gone out, all at once: as if it had begun, been answered and ended.
+    /// A request came and its answer has gone out, all at once: as if it had begun, been answered and ended. Of the first of
+    /// all there is [more to say](crate::wake), so it is better begun.
     pub fn passed(&self, passed: Passed<'_>) {
         self.passed_by(passed, Timestamp::now());
     }
@@ -175,13 +177,14 @@ impl Activity {
         }
         self.counted.launch.answers();
         let (route, at) = (Route::of(path), passed.began + passed.took);
-        let second = self.second(at);
-        let over = Over { at, ended: passed.ended(time), request: passed.asked() };
+        let (second, path) = (self.second(at), Arc::from(path));
         let mut ledger = self.shards.at(self.shards.mine());
+        let request = passed.asked(path, ledger.callers.hold(caller));
         if let Some(kind) = kind {
             ledger.tally.answered(kind);
         }
         ledger.sent(route, second, sent);
+        let over = Over { at, ended: passed.ended(time), request };
         ledger.over(over, route, second, need);
     }
 

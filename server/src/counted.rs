@@ -1,6 +1,6 @@
 //! What is counted from the start on, for Prometheus.
 //!
-//! Requests are counted [by each thread for itself](Tally); what is rare is counted here.
+//! Requests are counted by each thread for itself, in `tally`; what is rare is counted here.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

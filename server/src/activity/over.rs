@@ -73,7 +73,14 @@ pub(super) enum Asked {
     /// In a request that was under way for a while. What is left of its body may still come in behind its answer.
     Open(Arc<Open>),
     /// In one whose answer was given at once.
-    Passed { method: Method, path: Arc<str>, client: IpAddr, caller: Caller, sent: u64 },
+    Passed {
+        method: Method,
+        path: Arc<str>,
+        client: IpAddr,
+        /// None for whoever has no name.
+        caller: Option<Arc<Caller>>,
+        sent: u64,
+    },
 }
 
 /// A request that is over.
@@ -182,7 +189,7 @@ impl Asked {
     pub(super) fn caller(&self) -> Option<&Caller> {
         match self {
             Asked::Open(open) => open.caller(),
-            Asked::Passed { caller, .. } => Some(caller),
+            Asked::Passed { caller, .. } => caller.as_deref(),
         }
     }
 
@@ -202,13 +209,8 @@ impl Passed<'_> {
         Ended { status, latency: took, took, time, is_complete }
     }
 
-    pub(super) fn asked(&self) -> Asked {
-        Asked::Passed {
-            method: self.method.clone(),
-            path: Arc::from(self.path),
-            client: self.client,
-            caller: self.caller.clone(),
-            sent: self.sent,
-        }
+    pub(super) fn asked(&self, path: Arc<str>, caller: Option<Arc<Caller>>) -> Asked {
+        let Passed { method, client, sent, .. } = *self;
+        Asked::Passed { method: method.clone(), path, client, caller, sent }
     }
 }

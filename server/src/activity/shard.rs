@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
+use super::callers::Callers;
 use super::figures::Seconds;
 use super::lock;
 use super::open::{Need, Open};
@@ -50,6 +51,7 @@ pub(super) struct Ledger {
     pub(super) needed: Option<Instant>,
     /// When keys were used, as far as nobody has looked.
     pub(super) uses: Fresh,
+    pub(super) callers: Callers,
     pub(super) seconds: Seconds,
     pub(super) tally: Tally,
 }
@@ -102,6 +104,7 @@ impl Ledger {
             ended: 0,
             needed: None,
             uses: Fresh::default(),
+            callers: Callers::default(),
             seconds: Seconds::default(),
             tally: Tally::default(),
         }
