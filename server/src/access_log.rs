@@ -2,7 +2,6 @@
 //!
 //! Method, path, status, bytes, duration, the user's name. Never a key, nor the query, where people put secrets.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,13 +13,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
+use jiff::Timestamp;
 
-use crate::activity::{Activity, Ended, Open};
-use crate::auth::{Caller, Peer};
+use crate::activity::{Activity, Ended, Open, Passed};
+use crate::auth::Peer;
+use crate::counted::range_kind;
 use crate::crowd::Place;
 use crate::log::{self, Escaped};
 use crate::problem::{Cause, KeptOut};
-use crate::range::Slice;
 use crate::sendfile::Outlet;
 use crate::visit::without_key;
 use crate::wake;
@@ -51,25 +51,6 @@ pub fn begin(activity: &Arc<Activity>, mut request: Request, peer: Peer) -> (Req
     (request, line)
 }
 
-/// A read whose answer is at hand.
-#[derive(Debug)]
-pub struct Read<'a> {
-    /// `GET` or `HEAD`.
-    pub method: &'a Method,
-    /// Percent-encoded as it came.
-    pub path: &'a str,
-    /// Where it comes from.
-    pub client: IpAddr,
-    /// Who asks.
-    pub caller: &'a Caller,
-    /// Of the answer.
-    pub status: StatusCode,
-    /// Which bytes of the file the answer has, if it has a body, or would have one with `GET`.
-    pub slice: Option<Slice>,
-    /// How it says which, where they are not all.
-    pub range: Option<String>,
-}
-
 /// What the line says. Written when dropped, which happens however a request ends.
 #[derive(Debug)]
 pub struct Line {
@@ -91,37 +72,28 @@ impl Line {
         &self.open
     }
 
-    /// A read has come, and its answer is ready.
-    pub fn of_read(activity: &Arc<Activity>, read: Read<'_>, place: Option<Place>) -> Line {
-        let Read { method, path, client, caller, status, slice, range } = read;
+    /// A request whose answer was known as soon as it had come.
+    pub fn of_known(activity: &Arc<Activity>, known: Passed<'_>, place: Option<Place>) -> Line {
+        let Passed { method, path, client, caller, status, kind, .. } = known;
         let open = activity.begin(method, path.to_owned(), client);
         open.is_from(caller);
-        if *method == Method::GET {
-            open.expect(slice.map(|it| it.len), range.as_deref());
-        }
-        activity.answered(&open, status.as_u16());
-        activity.counted.read(method, status);
+        activity.answered(&open, status, kind);
         Line {
             activity: Arc::clone(activity),
-            latency: Some(open.elapsed()),
+            latency: Some(known.took),
             open,
-            status: Some(status),
+            status: StatusCode::from_u16(status).ok(),
             bytes: 0,
             is_complete: false,
             place,
         }
     }
 
-    /// Bytes of the answer's body have been written.
-    pub fn went(&mut self, bytes: u64) {
-        self.bytes += bytes;
-        self.activity.sent(&self.open, bytes);
-    }
-
-    /// All of the answer has gone out, but for so many bytes of its body.
-    pub fn ends(mut self, unsent: u64) {
+    /// All of the answer has gone out, but for so many bytes of a body of some length.
+    pub fn ends(mut self, length: u64, unsent: u64) {
         self.is_complete = unsent == 0;
-        self.bytes = self.bytes.saturating_sub(unsent);
+        self.bytes = length.saturating_sub(unsent);
+        self.activity.sent(&self.open, self.bytes);
     }
 
     /// A body that counts what goes out, for an answer that was ready.
@@ -156,8 +128,8 @@ impl Line {
             self.activity.kept_out();
         }
         let status = response.status();
-        self.activity.answered(open, status.as_u16());
-        self.activity.counted.answered(open.method(), status, headers);
+        let kind = range_kind(open.method(), status, headers);
+        self.activity.answered(open, status.as_u16(), kind);
         self.status = Some(status);
         response.map(|body| self.with(body, outlet))
     }
@@ -166,23 +138,50 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let open = &self.open;
-        let took = open.elapsed();
+        let (took, time) = (open.elapsed(), Timestamp::now());
         // HEAD has no body to complete.
         let is_complete = self.is_complete || *open.method() == Method::HEAD;
         let status = self.status.map_or(CLIENT_GONE, |it| it.as_u16());
         let latency = self.latency.unwrap_or(took);
-        self.activity.end(open, Ended { status, latency, is_complete });
+        self.activity.end(open, Ended { status, latency, took, time, is_complete });
         log::request(&log::Line {
+            time,
             method: open.method().as_str(),
             path: open.path(),
             status,
             bytes: self.bytes,
-            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            micros: micros(took),
             user: open.user().unwrap_or("-"),
             client: open.client(),
-            ended: if is_complete { "complete" } else { "aborted" },
+            ended: ended(is_complete),
         });
     }
+}
+
+/// A request came and its answer has gone out, all at once: what [`begin`] and the line's end would do, but for what
+/// [`wake`] says of the first of all.
+pub fn passed(activity: &Activity, passed: &Passed<'_>) {
+    let time = Timestamp::now();
+    activity.passed_by(*passed, time);
+    log::request(&log::Line {
+        time,
+        method: passed.method.as_str(),
+        path: passed.path,
+        status: passed.status,
+        bytes: passed.sent,
+        micros: micros(passed.took),
+        user: passed.caller.user().unwrap_or("-"),
+        client: passed.client,
+        ended: ended(passed.is_complete),
+    });
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn ended(is_complete: bool) -> &'static str {
+    if is_complete { "complete" } else { "aborted" }
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {

@@ -6,14 +6,16 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::access_log::{Line, LoggedBody, Read};
+use crate::access_log::{self, Line, LoggedBody};
+use crate::activity::{Activity, Passed};
 use crate::answer_head::AnswerHead;
 use crate::app::App;
-use crate::auth;
+use crate::auth::{self, Caller};
 use crate::body::{FileBody, Piece};
 use crate::coding::Coding;
 use crate::crowd::Place;
@@ -25,11 +27,25 @@ use crate::validators::Verdict;
 
 /// What comes behind an answer's head.
 #[derive(Debug)]
-pub enum Rest {
+pub enum Rest<'a> {
     /// Nothing: all there is has been written with it.
-    Nothing(Line),
+    Nothing(Whole<'a>),
     /// A file's bytes.
     Body(LoggedBody),
+}
+
+/// An answer of which all is written. It's accounted for when it has gone out.
+#[derive(Debug)]
+pub struct Whole<'a> {
+    activity: &'a Arc<Activity>,
+    method: &'a Method,
+    path: &'a str,
+    client: IpAddr,
+    caller: Caller,
+    status: StatusCode,
+    began: Instant,
+    length: u64,
+    place: Option<Place>,
 }
 
 /// Who asks, and over which connection.
@@ -43,15 +59,22 @@ pub struct Asker<'a> {
     pub outlet: &'a Outlet,
     /// Taken while the answer lasts.
     pub place: Option<Place>,
+    /// When the request was read.
+    pub began: Instant,
 }
 
 /// Writes the head of an answer by what is known of its file, and its body too where that is small. None where that does not help,
 /// with nothing written.
-pub fn answer(app: &App, head: &Head<'_, '_>, asker: Asker<'_>, out: &mut Vec<u8>) -> Option<Rest> {
+pub fn answer<'a>(
+    app: &'a App,
+    head: &'a Head<'_, '_>,
+    asker: Asker<'_>,
+    out: &mut Vec<u8>,
+) -> Option<Rest<'a>> {
     let path = head.bare_path()?;
-    let known = app.recall.fresh(path)?;
-    let Asker { client, fields, outlet, place } = asker;
-    let caller = auth::identify_now(app, client, auth::key_in(fields), &known.path)?;
+    let Asker { client, fields, outlet, place, began } = asker;
+    let known = app.recall.fresh(path, began)?;
+    let caller = auth::identify_now(app, client, auth::key_in(fields), &known.path, began)?;
     let (status, slice) = decide(&known, app, fields)?;
     if app.volume.glance(&known.path) != Some(known.stat) {
         return None;
@@ -68,24 +91,70 @@ pub fn answer(app: &App, head: &Head<'_, '_>, asker: Asker<'_>, out: &mut Vec<u8
         written = written.field("content-type", content_type.as_bytes()).length(slice.len);
     }
     written.end(head.is_last);
-    let read = Read { method: &head.method, path, client, caller: &caller, status, slice, range };
-    let mut line = Line::of_read(&app.activity, read, place);
-    let Some(slice) = slice.filter(|_| head.method == Method::GET) else {
-        return Some(Rest::Nothing(line));
+    let length = slice.filter(|_| head.method == Method::GET).map_or(0, |it| it.len);
+    let mut whole = Whole {
+        activity: &app.activity,
+        method: &head.method,
+        path,
+        client,
+        caller,
+        status,
+        began,
+        length,
+        place,
     };
-    Some(match &known.kept {
-        Kept::Content(content) => {
+    Some(match (&known.kept, slice.filter(|_| length > 0)) {
+        (_, None) => Rest::Nothing(whole),
+        (Kept::Content(content), Some(slice)) => {
             out.extend_from_slice(part_of(content, slice));
-            line.went(slice.len);
-            Rest::Nothing(line)
+            Rest::Nothing(whole)
         }
-        Kept::File(file) => {
+        (Kept::File(file), Some(slice)) => {
             let by_kernel = Some(outlet).filter(|_| known.stat.rests(sendfile::REST)).cloned();
-            let piece = (slice.len > 0).then_some(Piece::File(slice));
-            let body = FileBody::new(Arc::clone(file), piece, by_kernel);
+            let body = FileBody::new(Arc::clone(file), [Piece::File(slice)], by_kernel);
+            let line = whole.line();
+            line.open().expect(Some(length), range.as_deref());
             Rest::Body(line.with(Body::new(body), outlet.clone()))
         }
     })
+}
+
+impl Whole<'_> {
+    /// It has gone out, at once.
+    pub fn went(self) {
+        access_log::passed(self.activity, &self.passed());
+    }
+
+    /// Bytes of its body.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Its line, for an answer that takes longer.
+    pub fn line(&mut self) -> Line {
+        let place = self.place.take();
+        Line::of_known(self.activity, self.passed(), place)
+    }
+
+    fn passed(&self) -> Passed<'_> {
+        let kind = match self.status {
+            StatusCode::OK if *self.method == Method::GET => Some("whole"),
+            StatusCode::PARTIAL_CONTENT if *self.method == Method::GET => Some("single"),
+            _ => None,
+        };
+        Passed {
+            method: self.method,
+            path: self.path,
+            client: self.client,
+            caller: &self.caller,
+            status: self.status.as_u16(),
+            kind,
+            began: self.began,
+            took: self.began.elapsed(),
+            sent: self.length,
+            is_complete: true,
+        }
+    }
 }
 
 /// The status of an answer, and which bytes of the file are its body, or would be one's of `GET`.

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -96,12 +97,13 @@ impl Front {
 impl Answers for Front {
     type Body = LoggedBody;
 
-    fn again(
-        &self,
-        head: &Head<'_, '_>,
+    fn again<'a>(
+        &'a self,
+        head: &'a Head<'_, '_>,
         connection: &Connection,
+        began: Instant,
         out: &mut Vec<u8>,
-    ) -> Option<Rest> {
+    ) -> Option<Rest<'a>> {
         // Who woke the service is said in the log, by all that is in its request.
         if !self.app.activity.has_begun() || head.len > LONGEST_URI {
             return None;
@@ -109,7 +111,7 @@ impl Answers for Front {
         let fields = head.fields_that_matter();
         let client = connection.peer.client(&fields);
         let place = self.place(client, connection).ok()?;
-        let asker = Asker { client, fields: &fields, outlet: &connection.outlet, place };
+        let asker = Asker { client, fields: &fields, outlet: &connection.outlet, place, began };
         again::answer(&self.app, head, asker, out)
     }
 

@@ -64,21 +64,28 @@ impl<'room, 'a> Head<'room, 'a> {
             Ok(Status::Partial) => return Parsed::Partial,
             Err(_) => return Parsed::Other,
         };
-        Head::plain(request, len).map_or(Parsed::Other, Parsed::Read)
+        let httparse::Request { method, path, version, headers, .. } = request;
+        let (Some(method), Some(target), Some(1)) = (method, path, version) else {
+            return Parsed::Other;
+        };
+        Head::plain(method, target, headers, len).map_or(Parsed::Other, Parsed::Read)
     }
 
-    fn plain(request: httparse::Request<'room, 'a>, len: usize) -> Option<Head<'room, 'a>> {
-        let method = match request.method? {
+    fn plain(
+        method: &str,
+        target: &'a str,
+        fields: &'room [httparse::Header<'a>],
+        len: usize,
+    ) -> Option<Head<'room, 'a>> {
+        let method = match method {
             "GET" => Method::GET,
             "HEAD" => Method::HEAD,
             _ => return None,
         };
-        let target = request.path.filter(|it| it.starts_with("/files/"))?;
-        if request.version? != 1 {
+        if !target.starts_with("/files/") {
             return None;
         }
         let (mut is_last, mut hosts) = (false, 0);
-        let fields = &*request.headers;
         for field in fields {
             match field.name.len() {
                 4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::access_log::Line;
+use crate::access_log::{Line, LoggedBody};
 use crate::again::Rest;
 use crate::answer_head::{self, AnswerHead};
 use crate::bell::Ear;
@@ -59,11 +59,19 @@ enum Turn {
     /// A read that is not known: to be answered, perhaps as the last.
     Read(Box<Request<Body>>, bool),
     /// A head has been written, or all but the rest of it, and so has its body as far as that is known.
-    Unsent(Vec<u8>, Box<Rest>, bool),
+    Unsent(Vec<u8>, Box<Behind>, bool),
     /// Something else has come.
     Over(Vec<u8>),
     /// Nothing more comes.
     End,
+}
+
+/// What ends with a head that is not written yet.
+enum Behind {
+    /// An answer with so many bytes of a body, which stand there too.
+    Nothing(Line, u64),
+    /// An answer with a file's.
+    Body(LoggedBody),
 }
 
 thread_local! {
@@ -108,8 +116,10 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
                 Turn::Read(request, is_last) => self.read(*request, is_last).await?,
                 Turn::Unsent(unsent, rest, is_last) => {
                     match *rest {
-                        Rest::Nothing(line) => finish(&mut self.stream, &unsent, line).await?,
-                        Rest::Body(body) => {
+                        Behind::Nothing(line, length) => {
+                            finish(&mut self.stream, &unsent, line, length).await?;
+                        }
+                        Behind::Body(body) => {
                             send(&mut self.stream, unsent, body, Framing::Length).await?;
                         }
                     }
@@ -158,49 +168,52 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
             };
             self.rest = bytes.get(head.len..).unwrap_or_default().to_vec();
             self.is_rest_new = !self.rest.is_empty();
-            if let Some(turn) = ready!(self.poll_answer(head, bytes, context))? {
+            if let Some(turn) = self.answer_at_once(head, bytes, context)? {
                 return Poll::Ready(Ok(turn));
             }
-            self.answered();
         }
     }
 
     /// Gives an answer at once, if it is known. What is left to do, if anything is.
-    fn poll_answer(
+    fn answer_at_once(
         &mut self,
         mut head: Head<'_, '_>,
         bytes: &[u8],
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<Turn>>> {
+    ) -> io::Result<Option<Turn>> {
         head.is_last |= self.finish.has_heard();
+        let now = Instant::now();
         PAGE.with_borrow_mut(|page| {
             page.clear();
-            match self.answers.again(&head, self.connection, page) {
+            match self.answers.again(&head, self.connection, now.into_std(), page) {
                 None => {
                     let turn = match head.request() {
                         Some(request) => Turn::Read(Box::new(request), head.is_last),
                         // hyper knows what to say.
                         None => Turn::Over(bytes.to_vec()),
                     };
-                    Poll::Ready(Ok(Some(turn)))
+                    Ok(Some(turn))
                 }
                 Some(Rest::Body(body)) => {
-                    let turn = Turn::Unsent(page.clone(), Box::new(Rest::Body(body)), head.is_last);
-                    Poll::Ready(Ok(Some(turn)))
+                    let turn =
+                        Turn::Unsent(page.clone(), Box::new(Behind::Body(body)), head.is_last);
+                    Ok(Some(turn))
                 }
-                Some(Rest::Nothing(line)) => {
+                Some(Rest::Nothing(mut whole)) => {
                     let written = match Pin::new(&mut self.stream).poll_write(context, page) {
                         Poll::Ready(written) => written?,
                         Poll::Pending => 0,
                     };
                     let unsent = page.get(written..).unwrap_or_default();
                     if unsent.is_empty() && !head.is_last {
-                        line.ends(0);
-                        return Poll::Ready(Ok(None));
+                        whole.went();
+                        self.has_answered = true;
+                        self.due = now + self.patience.header;
+                        return Ok(None);
                     }
-                    let turn =
-                        Turn::Unsent(unsent.to_vec(), Box::new(Rest::Nothing(line)), head.is_last);
-                    Poll::Ready(Ok(Some(turn)))
+                    let behind = Box::new(Behind::Nothing(whole.line(), whole.length()));
+                    let turn = Turn::Unsent(unsent.to_vec(), behind, head.is_last);
+                    Ok(Some(turn))
                 }
             }
         })
@@ -302,14 +315,13 @@ where
                 Poll::Pending => None,
             })
         });
-        let frame = match next.await {
-            Some(frame) => frame,
+        let frame = if let Some(frame) = next.await {
+            frame
+        } else {
             // What is there already need not wait.
-            None => {
-                stream.write_all(&before).await?;
-                before.clear();
-                until_gone(stream, body.frame()).await?
-            }
+            stream.write_all(&before).await?;
+            before.clear();
+            until_gone(stream, body.frame()).await?
         };
         let Some(frame) = frame else { break };
         let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };
@@ -338,17 +350,18 @@ async fn finish<S: Socket>(
     stream: &mut Stream<S>,
     mut unsent: &[u8],
     line: Line,
+    length: u64,
 ) -> io::Result<()> {
     while !unsent.is_empty() {
         match stream.write(unsent).await {
             Ok(written) => unsent = unsent.get(written..).unwrap_or_default(),
             Err(error) => {
-                line.ends(unsent.len() as u64);
+                line.ends(length, unsent.len() as u64);
                 return Err(error);
             }
         }
     }
-    line.ends(0);
+    line.ends(length, 0);
     Ok(())
 }
 

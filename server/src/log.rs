@@ -1,11 +1,14 @@
 //! The service's log, on standard error: what happens, and a line for each request.
 //!
 //! What happens is written at once. Requests' lines are gathered for a moment and written together, since a system call
-//! for each would cost more than many an answer does. They come in the order in which they were made; a process that is
-//! killed takes those of its last moment along.
+//! for each would cost more than many an answer does. Each is made by the thread whose request it is, for itself, and only
+//! then added to the others. They come in the order in which they were added; a process that is killed takes those of its
+//! last moment along.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
+use std::net::IpAddr;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +25,8 @@ const MOST: usize = 256 * 1024;
 /// What a request's line says.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
+    /// When the request was over.
+    pub time: Timestamp,
     /// Of the request.
     pub method: &'a str,
     /// Percent-encoded as it came, without a key and a query.
@@ -35,7 +40,7 @@ pub struct Line<'a> {
     /// The user's name, or `-`.
     pub user: &'a str,
     /// Where it came from.
-    pub client: std::net::IpAddr,
+    pub client: IpAddr,
     /// `complete` or `aborted`.
     pub ended: &'static str,
 }
@@ -46,14 +51,34 @@ struct Log {
     format: LogFormat,
     /// Locked to add a line.
     lines: Mutex<Vec<u8>>,
-    /// Locked while lines are written, so that they stay in order. Never taken under the other one.
-    out: Mutex<()>,
+    /// Locked while lines are written, so that they stay in order. Never taken under the other one. Holds the room that
+    /// the next are gathered in.
+    out: Mutex<Vec<u8>>,
     /// Told when the first line has been added.
     first: Condvar,
 }
 
 /// There is one standard error.
 static LOG: OnceLock<Log> = OnceLock::new();
+
+thread_local! {
+    static PEN: RefCell<Pen> = RefCell::default();
+}
+
+/// What a thread makes its lines with.
+#[derive(Debug, Default)]
+struct Pen {
+    line: Vec<u8>,
+    clock: Clock,
+}
+
+/// Writes times, of which most are of the same second as the one before.
+#[derive(Debug, Default)]
+struct Clock {
+    second: i64,
+    /// The second as text, up to its point; empty before the first.
+    text: String,
+}
 
 /// Begins to write the log.
 pub fn start(format: LogFormat) -> io::Result<()> {
@@ -82,22 +107,27 @@ pub fn flush() {
 /// Adds a request's line, where there is a log.
 pub fn request(line: &Line<'_>) {
     let Some(log) = LOG.get() else { return };
-    let mut lines = lock(&log.lines);
-    if lines.is_empty() {
-        log.first.notify_one();
-    }
-    match log.format {
-        LogFormat::Text => line.as_text(&mut lines),
-        LogFormat::Json => line.as_json(&mut lines),
-    }
-    let is_full = lines.len() >= MOST;
-    drop(lines);
-    if is_full {
-        log.flush();
+    let add = |pen: &mut Pen| log.add(pen.write(line, log.format));
+    // A thread that ends may have put its pen away.
+    if PEN.try_with(|it| add(&mut it.borrow_mut())).is_err() {
+        add(&mut Pen::default());
     }
 }
 
 impl Log {
+    fn add(&self, line: &[u8]) {
+        let mut lines = lock(&self.lines);
+        if lines.is_empty() {
+            self.first.notify_one();
+        }
+        lines.extend_from_slice(line);
+        let is_full = lines.len() >= MOST;
+        drop(lines);
+        if is_full {
+            self.flush();
+        }
+    }
+
     fn write_on(&self) {
         loop {
             let lines = lock(&self.lines);
@@ -113,10 +143,11 @@ impl Log {
     }
 
     fn flush(&self) {
-        let _order = lock(&self.out);
-        let lines = std::mem::take(&mut *lock(&self.lines));
+        let mut out = lock(&self.out);
+        std::mem::swap(&mut *out, &mut lock(&self.lines));
         // There is nowhere to say that nobody can be told anything.
-        io::stderr().lock().write_all(&lines).unwrap_or_default();
+        io::stderr().lock().write_all(&out).unwrap_or_default();
+        out.clear();
     }
 }
 
@@ -150,33 +181,140 @@ impl Write for AtOnce {
     }
 }
 
+impl Pen {
+    /// A line, until the next is written.
+    fn write(&mut self, line: &Line<'_>, format: LogFormat) -> &[u8] {
+        self.line.clear();
+        match format {
+            LogFormat::Text => line.as_text(&mut self.line, &mut self.clock),
+            LogFormat::Json => line.as_json(&mut self.line, &mut self.clock),
+        }
+        &self.line
+    }
+}
+
+impl Clock {
+    /// As jiff writes it with six digits behind the point.
+    fn write(&mut self, out: &mut Vec<u8>, time: Timestamp) {
+        let (mut second, mut nanos) = (time.as_second(), time.subsec_nanosecond());
+        // Before 1970 both count backwards.
+        if nanos < 0 {
+            (second, nanos) = (second - 1, nanos + 1_000_000_000);
+        }
+        if second != self.second || self.text.is_empty() {
+            let whole = Timestamp::from_second(second).unwrap_or(time);
+            (self.second, self.text) = (second, format!("{whole:.0}"));
+            self.text.truncate(self.text.len() - "Z".len());
+        }
+        let micros = nanos.unsigned_abs() / 1000;
+        out.extend_from_slice(self.text.as_bytes());
+        out.push(b'.');
+        out.extend([100_000, 10_000, 1000, 100, 10, 1].map(|it| digit(u64::from(micros / it))));
+        out.push(b'Z');
+    }
+}
+
+// The parts stand one behind the other: to have them put together by `fmt` takes longer than the rest of the line.
 impl Line<'_> {
     /// As events are written, so that one reader reads both.
-    fn as_text(&self, out: &mut Vec<u8>) {
-        let Line { method, status, bytes, micros, client, ended, .. } = self;
-        let (path, user) = (Escaped(self.path), Escaped(self.user));
-        let now = Timestamp::now();
-        // Memory takes it.
-        writeln!(
-            out,
-            "{now:.6}  INFO access: method={method} path={path} status={status} bytes={bytes} micros={micros} user={user} \
-             client={client} ended=\"{ended}\""
-        )
-        .unwrap_or_default();
+    fn as_text(&self, out: &mut Vec<u8>, clock: &mut Clock) {
+        clock.write(out, self.time);
+        text(out, "  INFO access: method=");
+        text(out, self.method);
+        text(out, " path=");
+        escaped(out, self.path);
+        text(out, " status=");
+        number(out, self.status.into());
+        text(out, " bytes=");
+        number(out, self.bytes);
+        text(out, " micros=");
+        number(out, self.micros);
+        text(out, " user=");
+        escaped(out, self.user);
+        text(out, " client=");
+        address(out, self.client);
+        text(out, " ended=\"");
+        text(out, self.ended);
+        text(out, "\"\n");
     }
 
-    fn as_json(&self, out: &mut Vec<u8>) {
-        let Line { status, bytes, micros, client, ended, .. } = self;
-        let (path, user) = (Quoted(self.path), Quoted(self.user));
-        let (now, method) = (Timestamp::now(), Quoted(self.method));
-        writeln!(
-            out,
-            "{{\"timestamp\":\"{now:.6}\",\"level\":\"INFO\",\"method\":{method},\"path\":{path},\"status\":{status},\
-             \"bytes\":{bytes},\"micros\":{micros},\"user\":{user},\"client\":\"{client}\",\"ended\":\"{ended}\",\
-             \"target\":\"access\"}}"
-        )
-        .unwrap_or_default();
+    fn as_json(&self, out: &mut Vec<u8>, clock: &mut Clock) {
+        text(out, "{\"timestamp\":\"");
+        clock.write(out, self.time);
+        text(out, "\",\"level\":\"INFO\",\"method\":");
+        quoted(out, self.method);
+        text(out, ",\"path\":");
+        quoted(out, self.path);
+        text(out, ",\"status\":");
+        number(out, self.status.into());
+        text(out, ",\"bytes\":");
+        number(out, self.bytes);
+        text(out, ",\"micros\":");
+        number(out, self.micros);
+        text(out, ",\"user\":");
+        quoted(out, self.user);
+        text(out, ",\"client\":\"");
+        address(out, self.client);
+        text(out, "\",\"ended\":\"");
+        text(out, self.ended);
+        text(out, "\",\"target\":\"access\"}\n");
     }
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn number(out: &mut Vec<u8>, mut number: u64) {
+    let first = out.len();
+    loop {
+        out.push(digit(number));
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    // The last digit came first.
+    out.get_mut(first..).unwrap_or_default().reverse();
+}
+
+/// A number's last digit.
+fn digit(number: u64) -> u8 {
+    b'0' + (number % 10) as u8
+}
+
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(it) => {
+            let [first, rest @ ..] = it.octets();
+            number(out, first.into());
+            for octet in rest {
+                out.push(b'.');
+                number(out, octet.into());
+            }
+        }
+        // Memory takes it, here and below.
+        IpAddr::V6(it) => write!(out, "{it}").unwrap_or_default(),
+    }
+}
+
+fn escaped(out: &mut Vec<u8>, words: &str) {
+    if is_plain(words) {
+        text(out, words);
+    } else {
+        write!(out, "{}", Escaped(words)).unwrap_or_default();
+    }
+}
+
+/// As a string of JSON (RFC 8259 §7).
+fn quoted(out: &mut Vec<u8>, words: &str) {
+    out.push(b'"');
+    if is_plain(words) {
+        text(out, words);
+    } else {
+        write!(out, "{}", Quoted(words)).unwrap_or_default();
+    }
+    out.push(b'"');
 }
 
 /// A stranger's text in one line of the log.
@@ -192,23 +330,18 @@ impl std::fmt::Display for Escaped<'_> {
     }
 }
 
-/// The same as a string of JSON (RFC 8259 §7).
+/// The same between the quotes of a string of JSON.
 struct Quoted<'a>(&'a str);
 
 impl std::fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_char('"')?;
-        if is_plain(self.0) {
-            f.write_str(self.0)?;
-        } else {
-            for char in self.0.escape_debug() {
-                match char {
-                    '"' | '\\' => write!(f, "\\{char}")?,
-                    _ => f.write_char(char)?,
-                }
+        for char in self.0.escape_debug() {
+            match char {
+                '"' | '\\' => write!(f, "\\{char}")?,
+                _ => f.write_char(char)?,
             }
         }
-        f.write_char('"')
+        Ok(())
     }
 }
 
@@ -222,41 +355,87 @@ mod tests {
     use super::*;
 
     const LINE: Line<'_> = Line {
+        time: Timestamp::UNIX_EPOCH,
         method: "GET",
         path: "/files/a",
         status: 200,
         bytes: 1,
         micros: 2,
         user: "-",
-        client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+        client: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
         ended: "complete",
     };
 
-    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        write(&mut out);
-        String::from_utf8(out).unwrap()
+    fn written(line: &Line<'_>, format: LogFormat) -> String {
+        String::from_utf8(Pen::default().write(line, format).to_vec()).unwrap()
     }
 
     #[test]
     fn a_line_looks_like_an_event() {
-        let text = written(|it| LINE.as_text(it));
-        let (time, rest) = text.split_once("Z  INFO ").unwrap();
-        assert_eq!(time.len(), "2026-11-27T10:00:00.000000".len());
         assert_eq!(
-            rest,
-            "access: method=GET path=/files/a status=200 bytes=1 micros=2 user=- client=127.0.0.1 ended=\"complete\"\n"
+            written(&LINE, LogFormat::Text),
+            "1970-01-01T00:00:00.000000Z  INFO access: method=GET path=/files/a status=200 bytes=1 micros=2 user=- \
+             client=127.0.0.1 ended=\"complete\"\n"
         );
+        assert_eq!(
+            written(&LINE, LogFormat::Json),
+            "{\"timestamp\":\"1970-01-01T00:00:00.000000Z\",\"level\":\"INFO\",\"method\":\"GET\",\
+             \"path\":\"/files/a\",\"status\":200,\"bytes\":1,\"micros\":2,\"user\":\"-\",\
+             \"client\":\"127.0.0.1\",\"ended\":\"complete\",\"target\":\"access\"}\n"
+        );
+    }
+
+    #[test]
+    fn a_pen_writes_one_line_after_another() {
+        let mut pen = Pen::default();
+        let second = Line { path: "/b", ..LINE };
+        for line in [LINE, second, LINE] {
+            let expected = written(&line, LogFormat::Text);
+            assert_eq!(pen.write(&line, LogFormat::Text), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_as_jiff_writes_it() {
+        let mut clock = Clock::default();
+        let second = 1_795_795_199_000_000_000;
+        let steps = [0, 1, 999, 1000, 1001, 999_999, 123_456_789, 999_999_499, 999_999_500];
+        let around = steps.iter().flat_map(|it| [second + it, second + 1_000_000_000 + it]);
+        // A clock may be set back, and machines without one begin in 1970.
+        let others = [999_999_999, second, 0, 1, 86_399_999_999_999, 951_782_399_999_999_999];
+        for nanos in around.chain(others).chain([second + 999_999_999, second + 1_000_000_000]) {
+            let time = Timestamp::from_nanosecond(nanos).unwrap();
+            let mut out = Vec::new();
+            clock.write(&mut out, time);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{time:.6}"));
+        }
+        let mut out = Vec::new();
+        clock.write(&mut out, Timestamp::from_nanosecond(-1000).unwrap());
+        assert_eq!(String::from_utf8(out).unwrap(), "1969-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn numbers_and_addresses_are_written_as_they_always_are() {
+        for value in [0, 1, 9, 10, 99, 100, 1_234_567_890, u64::MAX] {
+            let mut out = Vec::new();
+            number(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+        for text in ["0.0.0.0", "192.168.10.255", "::1", "2001:db8::a:0:1", "::ffff:10.0.0.1"] {
+            let mut out = Vec::new();
+            address(&mut out, text.parse().unwrap());
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
     }
 
     #[test]
     fn a_strangers_text_stays_in_its_place() {
         let line = Line { path: "/a\"\\\n\u{1b}'é", user: "k m\u{2028}t", ..LINE };
-        let text = written(|it| line.as_text(it));
+        let text = written(&line, LogFormat::Text);
         assert_eq!(text.lines().count(), 1);
         assert!(text.contains(r#"path=/a\"\\\n\u{1b}\'é status"#), "{text}");
         let json: serde_json::Value =
-            serde_json::from_str(&written(|it| line.as_json(it))).unwrap();
+            serde_json::from_str(&written(&line, LogFormat::Json)).unwrap();
         assert_eq!(json["path"], r#"/a\"\\\n\u{1b}\'é"#);
         assert_eq!(json["user"], "k m\\u{2028}t");
         assert_eq!((&json["status"], &json["target"]), (&200.into(), &"access".into()));

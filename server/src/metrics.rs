@@ -16,11 +16,13 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 mod of_process;
+mod of_requests;
 mod of_service;
 mod of_transfers;
 mod sheet;
 
 use of_process::OfProcess;
+use of_requests::OfRequests;
 use of_service::OfService;
 use of_transfers::OfTransfers;
 
@@ -43,7 +45,7 @@ pub fn router(app: &Arc<App>) -> Router {
     let ours = registry.sub_registry_with_prefix(PREFIX);
     let version = vec![("version", env!("CARGO_PKG_VERSION"))];
     ours.register("build", "Which program this is", Info::new(version));
-    app.activity.counted.register(ours);
+    ours.register_collector(Box::new(OfRequests(Arc::clone(&app.activity))));
     ours.register_collector(Box::new(OfTransfers(app.transfers.clone())));
     ours.register_collector(Box::new(OfService(Arc::clone(app))));
     Router::new()

@@ -117,8 +117,8 @@ impl Recall {
     }
 
     /// What was found out a moment ago.
-    pub fn fresh(&self, path: &str) -> Option<Arc<Known>> {
-        self.0.known.get(path).filter(|it| it.found.elapsed() < MOMENT)
+    pub fn fresh(&self, path: &str, now: Instant) -> Option<Arc<Known>> {
+        self.0.known.get(path).filter(|it| now.saturating_duration_since(it.found) < MOMENT)
     }
 
     /// Keeps what was found out for the requests of a moment.

@@ -79,12 +79,13 @@ pub trait Answers: Send + Sync + 'static {
     type Body: http_body::Body<Data = Bytes, Error: Into<axum::BoxError> + Send> + Send + 'static;
 
     /// Writes the head of an answer to a read that is known already, see [`crate::again`]. None where it is not, with nothing written.
-    fn again(
-        &self,
-        _head: &Head<'_, '_>,
+    fn again<'a>(
+        &'a self,
+        _head: &'a Head<'_, '_>,
         _connection: &Connection,
+        _began: Instant,
         _out: &mut Vec<u8>,
-    ) -> Option<Rest> {
+    ) -> Option<Rest<'a>> {
         None
     }
 

@@ -1,56 +1,71 @@
 //! When keys were last used: noted with each request, and written out for whoever looks.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
 use volume::key_use::{KeyUse, KeyUses};
 use volume::keys::HashedKey;
 
-use super::Open;
+use super::over::Asked;
 
 const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
 
-/// When keys were last used.
+/// When keys were last used, written out.
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     /// By the keys' ids.
     pub(super) known: KeyUses,
-    /// Those that came since, on one day.
-    fresh: HashMap<HashedKey, Fresh>,
     /// Whether they are not written down yet.
     pub(super) are_changed: bool,
 }
 
-/// The last use of a key, and how many there were since it was last written out.
+/// What came since somebody looked, by days.
+#[derive(Debug, Default)]
+pub(super) struct Fresh(Vec<(i64, HashMap<HashedKey, Use>)>);
+
+/// The last use of a key on a day, and how many there were.
 #[derive(Debug)]
-struct Fresh {
-    open: Arc<Open>,
+struct Use {
+    request: Asked,
     last: Timestamp,
     requests: u64,
 }
 
-impl Uses {
+impl Fresh {
     /// One more request came with a key.
-    pub(super) fn used(&mut self, key: HashedKey, open: &Arc<Open>, now: Timestamp) {
-        self.are_changed = true;
-        let day = |it: Timestamp| it.as_second().div_euclid(SECONDS_OF_DAY);
-        if self.fresh.values().next().is_some_and(|it| day(it.last) != day(now)) {
-            self.all();
+    pub(super) fn used(&mut self, key: HashedKey, request: &Asked, now: Timestamp) {
+        let today = now.as_second().div_euclid(SECONDS_OF_DAY);
+        if self.0.last().is_none_or(|(day, _)| *day != today) {
+            self.0.push((today, HashMap::new()));
         }
-        let open = Arc::clone(open);
-        let requests = self.fresh.get(&key).map_or(0, |it| it.requests) + 1;
-        self.fresh.insert(key, Fresh { open, last: now, requests });
+        let Some((_, uses)) = self.0.last_mut() else { return };
+        match uses.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(Use { request: request.clone(), last: now, requests: 1 });
+            }
+            Entry::Occupied(place) => {
+                let known = place.into_mut();
+                known.request.clone_from(request);
+                known.last = now;
+                known.requests += 1;
+            }
+        }
     }
+}
 
-    /// All of them, written out.
-    pub(super) fn all(&mut self) -> &KeyUses {
-        for (key, Fresh { open, last, requests }) in self.fresh.drain() {
-            let (id, what) = (key.id(), format!("{} {}", open.method, open.path));
+impl Uses {
+    /// Adds what came since, in the order in which it came.
+    pub(super) fn add(&mut self, fresh: impl IntoIterator<Item = Fresh>) {
+        let days = fresh.into_iter().flat_map(|it| it.0);
+        let mut uses: Vec<(HashedKey, Use)> = days.flat_map(|(_, it)| it).collect();
+        uses.sort_by_key(|(_, it)| it.last);
+        self.are_changed |= !uses.is_empty();
+        for (key, Use { request, last, requests }) in uses {
+            let (id, what) = (key.id(), format!("{} {}", request.method(), request.path()));
             let known = self.known.get(&id);
-            let fresh = KeyUse::after(known, requests, last, what, open.client.to_string());
+            let fresh = KeyUse::after(known, requests, last, what, request.client().to_string());
             self.known.insert(id, fresh);
         }
-        &self.known
     }
 }

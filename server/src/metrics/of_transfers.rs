@@ -24,10 +24,10 @@ impl Collector for OfTransfers {
         let ended =
             [("done", totals.done), ("failed", totals.failed), ("not_wanted", totals.not_wanted)];
         let help = "Wormhole transfers that are over";
-        sheet.counters("transfers_ended", help, None, "outcome", ended)?;
+        sheet.counters("transfers_ended", help, None, labelled("outcome", ended))?;
         let bytes = [("receive", totals.received), ("send", totals.sent)];
         let help = "Bytes that wormhole transfers have moved";
-        sheet.counters("transfer", help, Some(&Unit::Bytes), "direction", bytes)?;
+        sheet.counters("transfer", help, Some(&Unit::Bytes), labelled("direction", bytes))?;
         self.progress(&mut sheet)
     }
 }
@@ -54,4 +54,11 @@ impl OfTransfers {
         }
         Ok(())
     }
+}
+
+fn labelled<const N: usize>(
+    label: &'static str,
+    values: [(&'static str, u64); N],
+) -> [([(&'static str, &'static str); 1], u64); N] {
+    values.map(|(thing, value)| ([(label, thing)], value))
 }

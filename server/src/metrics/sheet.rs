@@ -4,11 +4,14 @@ use std::fmt;
 
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, EncodeMetric,
+    NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
+
+use crate::counted::Histogram;
 
 /// Where they are written.
 pub(super) struct Sheet<'a>(pub(super) DescriptorEncoder<'a>);
@@ -54,17 +57,32 @@ impl Sheet<'_> {
     }
 
     /// What only grows, for each of several things.
-    pub(super) fn counters<const N: usize>(
+    pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        label: &str,
-        values: [(&str, u64); N],
+        values: impl IntoIterator<Item = (L, u64)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Counter)?;
-        for (thing, value) in values {
-            ConstCounter::new(value).encode(family.encode_family(&[(label, thing)])?)?;
+        for (labels, value) in values {
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    /// How long things took, for each of several.
+    pub(super) fn histograms<'a, L: EncodeLabelSet, const CLASSES: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        values: impl IntoIterator<Item = (L, &'a Histogram<CLASSES>)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        for (labels, it) in values {
+            let mut encoder = family.encode_family(&labels)?;
+            encoder.encode_histogram::<NoLabelSet>(it.sum(), it.count(), &it.classes(), None)?;
         }
         Ok(())
     }

@@ -1,0 +1,237 @@
+//! Figures of the last five minutes, second by second.
+//!
+//! Plain numbers: who counts has them to itself. Who looks adds up what several have counted.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How many seconds are remembered, one by one.
+const SECONDS: usize = 300;
+/// Latencies are counted in classes, each a fifth wider than the one before: the first ends at 100 µs, the last
+/// at about 40 minutes.
+const CLASSES: usize = 96;
+const FIRST_CLASS_MICROS: f64 = 100.0;
+const CLASS_RATIO: f64 = 1.2;
+/// Where the classes end, in nanoseconds, but for the last: it takes all that is longer.
+const CLASS_ENDS: [u64; CLASSES - 1] = class_ends();
+
+/// The last five minutes.
+#[derive(Debug)]
+pub(super) struct Seconds(Box<[Second]>);
+
+/// One second's figures. Their place is used again five minutes later.
+#[derive(Clone, Debug)]
+pub(super) struct Second {
+    /// Which second it is, since the start; none before the first.
+    number: Option<u64>,
+    requests: u64,
+    errors: u64,
+    /// Bytes that went out.
+    pub(super) sent: u64,
+    /// Bytes that came in.
+    pub(super) received: u64,
+    latencies: [u32; CLASSES],
+}
+
+/// A part of the last five minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Requests that ended in it.
+    pub requests: u64,
+    /// Those of them that failed for the service's own fault.
+    pub errors: u64,
+    /// Bytes that went out.
+    pub sent: u64,
+    /// Bytes that came in.
+    pub received: u64,
+    /// Half of its answers began within so many microseconds.
+    pub p50_micros: u64,
+    /// And 99 of 100.
+    pub p99_micros: u64,
+}
+
+/// Figures of the last five minutes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// How many seconds a part is.
+    pub part_seconds: usize,
+    /// The oldest first; the last is not over yet.
+    pub parts: Vec<Part>,
+    /// Half of the answers began within so many microseconds.
+    pub p50_micros: u64,
+    /// And 99 of 100.
+    pub p99_micros: u64,
+}
+
+/// Figures while they are added up.
+#[derive(Debug)]
+pub(super) struct Sums {
+    /// Which second it is, since the start.
+    now: u64,
+    /// How many seconds a part is.
+    length: usize,
+    parts: Vec<Part>,
+    latencies: Vec<[u64; CLASSES]>,
+}
+
+impl Default for Seconds {
+    fn default() -> Seconds {
+        Seconds(vec![Second::of(None); SECONDS].into_boxed_slice())
+    }
+}
+
+impl Seconds {
+    /// The figures of a second, to be added to.
+    pub(super) fn at(&mut self, number: u64) -> &mut Second {
+        #[expect(clippy::cast_possible_truncation, reason = "a remainder of 300")]
+        let place = (number % SECONDS as u64) as usize;
+        #[expect(clippy::indexing_slicing, reason = "a remainder of its length")]
+        let second = &mut self.0[place];
+        if second.number != Some(number) {
+            *second = Second::of(Some(number));
+        }
+        second
+    }
+}
+
+impl Second {
+    fn of(number: Option<u64>) -> Second {
+        Second { number, requests: 0, errors: 0, sent: 0, received: 0, latencies: [0; CLASSES] }
+    }
+
+    /// A request is over: with which status, and how long it took until its answer began.
+    pub(super) fn ended(&mut self, status: u16, latency: Duration) {
+        self.requests += 1;
+        self.errors += u64::from(status >= 500);
+        if let Some(class) = self.latencies.get_mut(class_of(latency)) {
+            *class += 1;
+        }
+    }
+}
+
+impl Sums {
+    /// Nothing yet, in so many parts.
+    pub(super) fn new(now: u64, parts: usize) -> Sums {
+        Sums {
+            now,
+            length: (SECONDS / parts.max(1)).max(1),
+            parts: vec![Part::default(); parts],
+            latencies: vec![[0; CLASSES]; parts],
+        }
+    }
+
+    /// Adds what somebody has counted.
+    pub(super) fn add(&mut self, seconds: &Seconds) {
+        for second in &seconds.0 {
+            let age = second.number.and_then(|it| self.now.checked_sub(it));
+            let Some(age) = age.and_then(|it| usize::try_from(it).ok()) else { continue };
+            let both = self.parts.iter_mut().zip(&mut self.latencies).rev().nth(age / self.length);
+            let Some((part, latencies)) = both else { continue };
+            part.requests += second.requests;
+            part.errors += second.errors;
+            part.sent += second.sent;
+            part.received += second.received;
+            for (sum, class) in latencies.iter_mut().zip(second.latencies) {
+                *sum += u64::from(class);
+            }
+        }
+    }
+
+    /// What it comes to.
+    pub(super) fn figures(mut self) -> Figures {
+        let mut all = [0_u64; CLASSES];
+        for (part, latencies) in self.parts.iter_mut().zip(&self.latencies) {
+            part.p50_micros = percentile(latencies, 50);
+            part.p99_micros = percentile(latencies, 99);
+            all.iter_mut().zip(latencies).for_each(|(sum, it)| *sum += it);
+        }
+        let (p50_micros, p99_micros) = (percentile(&all, 50), percentile(&all, 99));
+        Figures { part_seconds: self.length, parts: self.parts, p50_micros, p99_micros }
+    }
+}
+
+fn class_of(latency: Duration) -> usize {
+    let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+    CLASS_ENDS.partition_point(|it| *it < nanos)
+}
+
+const fn class_ends() -> [u64; CLASSES - 1] {
+    let mut ends = [0; CLASSES - 1];
+    let mut end = FIRST_CLASS_MICROS * 1e3;
+    let mut class = 0;
+    while class < ends.len() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::indexing_slicing,
+            reason = "some 40 minutes at most, and while it is shorter than its length"
+        )]
+        {
+            ends[class] = end as u64;
+        }
+        end *= CLASS_RATIO;
+        class += 1;
+    }
+    ends
+}
+
+/// The upper end of the class in which that part of all is reached.
+fn percentile(classes: &[u64; CLASSES], percent: u64) -> u64 {
+    let all: u64 = classes.iter().sum();
+    let mut sum = 0;
+    for (class, count) in (0..).zip(classes) {
+        sum += count;
+        if sum > 0 && sum * 100 >= all * percent {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "some 40 minutes at most"
+            )]
+            return (FIRST_CLASS_MICROS * CLASS_RATIO.powi(class)) as u64;
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_a_fifth_wider_than_the_one_before() {
+        let expected = |latency: Duration| {
+            let classes = latency.as_secs_f64() * 1e6 / FIRST_CLASS_MICROS;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "at least 0"
+            )]
+            let class = classes.max(1.0).log(CLASS_RATIO).ceil() as usize;
+            class.min(CLASSES - 1)
+        };
+        // On a border itself, a logarithm may be off by the last of its digits.
+        let beside = CLASS_ENDS.iter().flat_map(|it| [it - 2, it + 2]);
+        for nanos in beside.chain([0, 1, 50_000, 99_999, 100_001, u64::MAX]) {
+            let latency = Duration::from_nanos(nanos);
+            assert_eq!(class_of(latency), expected(latency), "{latency:?}");
+        }
+        assert_eq!(class_of(Duration::from_micros(100)), 0);
+        assert_eq!(class_of(Duration::MAX), CLASSES - 1);
+    }
+
+    #[test]
+    fn a_second_has_its_place_to_itself() {
+        let mut seconds = Seconds::default();
+        seconds.at(7).sent += 1;
+        seconds.at(7).sent += 1;
+        seconds.at(7 + SECONDS as u64).sent += 5;
+        let sent = |now: u64| {
+            let mut sums = Sums::new(now, 1);
+            sums.add(&seconds);
+            sums.figures().parts[0].sent
+        };
+        assert_eq!((sent(7), sent(7 + SECONDS as u64)), (0, 5));
+        assert_eq!((sent(6 + 2 * SECONDS as u64), sent(7 + 2 * SECONDS as u64)), (5, 0));
+    }
+}

@@ -1,0 +1,216 @@
+//! Requests that are over: the last of them, for whoever looks.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use http::Method;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::micros;
+use super::open::Open;
+use super::shard::Shards;
+use crate::auth::Caller;
+
+/// How many requests that are over are remembered.
+pub(super) const RECENT: usize = 500;
+
+/// A request whose answer was given at once: all that there is to say of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Passed<'a> {
+    /// Of the request.
+    pub method: &'a Method,
+    /// Percent-encoded as it came, without a key.
+    pub path: &'a str,
+    /// Where it came from.
+    pub client: IpAddr,
+    /// Who asked.
+    pub caller: &'a Caller,
+    /// Of the answer.
+    pub status: u16,
+    /// Which part of a file the answer was, as [`range_kind`](crate::counted::range_kind) tells it.
+    pub kind: Option<&'static str>,
+    /// When it came in.
+    pub began: Instant,
+    /// Until it was over. Its answer began in the same moment.
+    pub took: Duration,
+    /// Bytes of the answer.
+    pub sent: u64,
+    /// Whether all of the answer went out.
+    pub is_complete: bool,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Of the answer, or 499.
+    pub status: u16,
+    /// Until the answer began.
+    pub latency: Duration,
+    /// Until it ended.
+    pub took: Duration,
+    /// When it ended, by the clock of people.
+    pub time: Timestamp,
+    /// Whether all of the answer went out.
+    pub is_complete: bool,
+}
+
+/// A request that is over, as it is remembered: written out only for whoever looks.
+#[derive(Debug)]
+pub(super) struct Over {
+    /// When it ended, by the clock that nobody sets.
+    pub(super) at: Instant,
+    pub(super) ended: Ended,
+    pub(super) request: Asked,
+}
+
+/// What was asked.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// In a request that was under way for a while. What is left of its body may still come in behind its answer.
+    Open(Arc<Open>),
+    /// In one whose answer was given at once.
+    Passed {
+        method: Method,
+        path: Arc<str>,
+        client: IpAddr,
+        /// None for whoever has no name.
+        caller: Option<Arc<Caller>>,
+        sent: u64,
+    },
+}
+
+/// A request that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recent {
+    /// Its place in the order in which they ended.
+    pub seq: u64,
+    /// When it ended.
+    pub time: Timestamp,
+    /// Of the answer; 499 where the client did not wait for one.
+    pub status: u16,
+    /// Until the answer began, in microseconds.
+    pub latency_micros: u64,
+    /// Until it ended, in microseconds.
+    pub micros: u64,
+    /// Of the request.
+    pub method: String,
+    /// Percent-encoded as it came, without a key.
+    pub path: String,
+    /// Bytes of the answer.
+    pub sent: u64,
+    /// Bytes of the request's body.
+    pub received: u64,
+    /// Whose key it came with.
+    pub username: Option<String>,
+    /// Where it came from.
+    pub client: IpAddr,
+    /// Whether all of the answer went out.
+    pub complete: bool,
+}
+
+/// The order in which requests ended, made when somebody looks: until then each shard remembers its own.
+///
+/// What ends during a look has its place behind what was seen in it, so who asks for what is new misses nothing.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    recent: VecDeque<(u64, Over)>,
+    /// The next one's place.
+    next: u64,
+}
+
+impl Order {
+    /// Those that are over, from a place in the order on.
+    pub(super) fn recent(&mut self, shards: &Shards, since: u64) -> Vec<Recent> {
+        self.gather(shards);
+        let recent = self.recent.iter().filter(|(seq, _)| *seq >= since);
+        recent.map(|(seq, it)| Recent::of(*seq, it)).collect()
+    }
+
+    fn gather(&mut self, shards: &Shards) {
+        let mut fresh = Vec::new();
+        for mut ledger in shards.each() {
+            self.next += ledger.take_over(&mut fresh);
+        }
+        fresh.sort_by_key(|it| it.at);
+        // A shard that has forgotten some has more than enough later ones.
+        let first = self.next - fresh.len() as u64;
+        self.recent.extend((first..).zip(fresh));
+        self.recent.drain(..self.recent.len().saturating_sub(RECENT));
+    }
+}
+
+impl Recent {
+    fn of(seq: u64, over: &Over) -> Recent {
+        let Over { ended, request, .. } = over;
+        let (sent, received) = request.moved();
+        Recent {
+            seq,
+            time: ended.time,
+            status: ended.status,
+            latency_micros: micros(ended.latency),
+            micros: micros(ended.took),
+            method: request.method().to_string(),
+            path: request.path().to_owned(),
+            sent,
+            received,
+            username: request.caller().and_then(Caller::user).map(str::to_owned),
+            client: request.client(),
+            complete: ended.is_complete,
+        }
+    }
+}
+
+impl Asked {
+    pub(super) fn method(&self) -> &Method {
+        match self {
+            Asked::Open(open) => open.method(),
+            Asked::Passed { method, .. } => method,
+        }
+    }
+
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Asked::Open(open) => open.path(),
+            Asked::Passed { path, .. } => path,
+        }
+    }
+
+    pub(super) fn client(&self) -> IpAddr {
+        match self {
+            Asked::Open(open) => open.client(),
+            Asked::Passed { client, .. } => *client,
+        }
+    }
+
+    pub(super) fn caller(&self) -> Option<&Caller> {
+        match self {
+            Asked::Open(open) => open.caller(),
+            Asked::Passed { caller, .. } => caller.as_deref(),
+        }
+    }
+
+    /// Bytes that went out, and that came in.
+    fn moved(&self) -> (u64, u64) {
+        match self {
+            Asked::Open(open) => (open.sent.load(Relaxed), open.received.load(Relaxed)),
+            Asked::Passed { sent, .. } => (*sent, 0),
+        }
+    }
+}
+
+impl Passed<'_> {
+    /// How it ended.
+    pub(super) fn ended(&self, time: Timestamp) -> Ended {
+        let Passed { status, took, is_complete, .. } = *self;
+        Ended { status, latency: took, took, time, is_complete }
+    }
+
+    pub(super) fn asked(&self, path: Arc<str>, caller: Option<Arc<Caller>>) -> Asked {
+        let Passed { method, client, sent, .. } = *self;
+        Asked::Passed { method: method.clone(), path, client, caller, sent }
+    }
+}

@@ -1,0 +1,173 @@
+//! What is accounted for requests, by the threads that serve them.
+//!
+//! Each thread has a shard to itself, as a rule, on cache lines of its own: its lock is free and at hand. A request stays
+//! with the shard that it began in. Whoever looks asks one after another.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use super::callers::Callers;
+use super::figures::Seconds;
+use super::lock;
+use super::open::{Need, Open};
+use super::over::{Ended, Over, RECENT};
+use super::uses::Fresh;
+use crate::auth::Caller;
+use crate::counted::{Route, Tally};
+
+thread_local! {
+    /// Which of the threads that serve requests this is.
+    static THREAD: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// All shards: one for each core.
+#[derive(Debug)]
+pub(super) struct Shards(Box<[Shard]>);
+
+/// Two lines, since processors fetch them in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shard(Mutex<Ledger>);
+
+/// What one shard remembers.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// The next request's own number. No two shards give the same.
+    next: u64,
+    step: u64,
+    /// Those under way, each at its place.
+    open: Vec<Option<Arc<Open>>>,
+    /// Places that are free.
+    free: Vec<usize>,
+    /// Those that are over, and that nobody has looked at.
+    recent: VecDeque<Over>,
+    /// How many they were, with those that are forgotten.
+    ended: u64,
+    /// When the last request that counts was over.
+    pub(super) needed: Option<Instant>,
+    /// When keys were used, as far as nobody has looked.
+    pub(super) uses: Fresh,
+    pub(super) callers: Callers,
+    pub(super) seconds: Seconds,
+    pub(super) tally: Tally,
+}
+
+impl Default for Shards {
+    fn default() -> Shards {
+        Shards::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+    }
+}
+
+impl Shards {
+    /// So many, but one at least.
+    pub(super) fn new(count: usize) -> Shards {
+        let count = count.max(1);
+        Shards((0..count).map(|it| Shard(Mutex::new(Ledger::new(it, count)))).collect())
+    }
+
+    /// Which is this thread's. Threads take turns when they first ask.
+    pub(super) fn mine(&self) -> usize {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = THREAD.get().unwrap_or_else(|| {
+            let number = NEXT.fetch_add(1, Relaxed);
+            THREAD.set(Some(number));
+            number
+        });
+        number % self.0.len()
+    }
+
+    /// One of them.
+    pub(super) fn at(&self, number: usize) -> MutexGuard<'_, Ledger> {
+        #[expect(clippy::indexing_slicing, reason = "a remainder of its length")]
+        let shard = &self.0[number % self.0.len()];
+        lock(&shard.0)
+    }
+
+    /// One after another.
+    pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Ledger>> {
+        self.0.iter().map(|it| lock(&it.0))
+    }
+}
+
+impl Ledger {
+    fn new(shard: usize, shards: usize) -> Ledger {
+        Ledger {
+            next: shard as u64,
+            step: shards as u64,
+            open: Vec::new(),
+            free: Vec::new(),
+            recent: VecDeque::new(),
+            ended: 0,
+            needed: None,
+            uses: Fresh::default(),
+            callers: Callers::default(),
+            seconds: Seconds::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// A request is under way.
+    pub(super) fn begin(&mut self, mut open: Open) -> Arc<Open> {
+        open.number = self.next;
+        self.next += self.step;
+        open.place = self.free.pop().unwrap_or(self.open.len());
+        let open = Arc::new(open);
+        match self.open.get_mut(open.place) {
+            Some(place) => *place = Some(Arc::clone(&open)),
+            None => self.open.push(Some(Arc::clone(&open))),
+        }
+        open
+    }
+
+    /// A request is not under way any more.
+    pub(super) fn end(&mut self, open: &Open) {
+        if self.open.get_mut(open.place).and_then(Option::take).is_some() {
+            self.free.push(open.place);
+        }
+    }
+
+    /// Those under way.
+    pub(super) fn open(&self) -> impl Iterator<Item = &Arc<Open>> {
+        self.open.iter().flatten()
+    }
+
+    /// Bytes of an answer went out.
+    pub(super) fn sent(&mut self, route: Route, second: u64, bytes: u64) {
+        self.tally.sent(route, bytes);
+        self.seconds.at(second).sent += bytes;
+    }
+
+    /// Bytes of a request's body came in.
+    pub(super) fn received(&mut self, route: Route, second: u64, bytes: u64) {
+        self.tally.received(route, bytes);
+        self.seconds.at(second).received += bytes;
+    }
+
+    /// A request is over, in a second since the start.
+    pub(super) fn over(&mut self, over: Over, route: Route, second: u64, need: Need) {
+        let Ended { status, latency, took, time, .. } = over.ended;
+        self.tally.ended(route, status, latency, took);
+        self.seconds.at(second).ended(status, latency);
+        if let Some(key) = over.request.caller().and_then(Caller::key) {
+            self.uses.used(key.hashed, &over.request, time);
+        }
+        if need == Need::Work {
+            self.needed = self.needed.max(Some(over.at));
+        }
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(over);
+        self.ended += 1;
+    }
+
+    /// Hands on those that are over. Returns how many they are, with those that are forgotten.
+    pub(super) fn take_over(&mut self, to: &mut Vec<Over>) -> u64 {
+        to.extend(self.recent.drain(..));
+        std::mem::take(&mut self.ended)
+    }
+}
