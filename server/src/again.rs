@@ -21,7 +21,7 @@ use crate::coding::Coding;
 use crate::crowd::Place;
 use crate::head::Head;
 use crate::range::{Selection, Slice, content_range};
-use crate::recall::{Kept, Known};
+use crate::recall::{self, Kept, Known};
 use crate::sendfile::{self, Outlet};
 use crate::validators::Verdict;
 
@@ -82,7 +82,8 @@ pub fn answer<'a>(
     let len = known.stat.len;
     let part = slice.filter(|_| status == StatusCode::PARTIAL_CONTENT);
     let range = part.map(|it| content_range(it, len));
-    let mut written = AnswerHead::new(out, status).lines(&known.lines);
+    let mut written =
+        AnswerHead::new(out, status).lines(recall::common_lines()).lines(&known.lines);
     if let Some(range) = &range {
         written = written.field("content-range", range.as_bytes());
     }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// Writes an answer's head line by line, behind what is in `out`.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl<'a> AnswerHead<'a> {
 }
 
 /// Fields as lines.
-pub fn lines(fields: &HeaderMap) -> Vec<u8> {
+pub fn lines<'a>(fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     for (name, value) in fields {
         // Both are written where it is known what they are.
@@ -96,6 +96,8 @@ fn date() -> Date {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     #[test]

@@ -20,8 +20,8 @@ use tokio::io::AsyncRead;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-/// Below this many bytes the coding costs more than it saves.
-pub const SMALLEST: u64 = 1024;
+/// Below this many bytes the coding costs more than it saves: with a head, they are one packet anyway.
+pub const SMALLEST: u64 = 1400;
 /// Bytes of coded text handed on at a time.
 const CHUNK: usize = 32 * 1024;
 /// Log₂ of the encoders' windows in bytes.

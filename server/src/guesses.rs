@@ -6,6 +6,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +31,8 @@ const MOST_TRUSTED: usize = 64;
 pub struct Guesses {
     /// Taken by requests with a key for a private path only, for one look-up.
     records: Mutex<HashMap<IpAddr, Record>>,
+    /// Whether there are any: most services never see a wrong key, and then nobody takes the lock.
+    has_records: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -40,6 +46,9 @@ struct Record {
 impl Guesses {
     /// Whether a key from this address must wait for its answer.
     pub fn must_wait(&self, address: IpAddr, key: HashedKey, now: Instant) -> bool {
+        if !self.has_records.load(Acquire) {
+            return false;
+        }
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let record = records.get(&neighbourhood(address));
         record.is_some_and(|it| it.is_suspect(now) && !it.trusted.contains(&key))
@@ -53,6 +62,7 @@ impl Guesses {
         }
         let fresh = || Record { window_began: now, wrong: 0, trusted: Vec::new() };
         let record = records.entry(neighbourhood(address)).or_insert_with(fresh);
+        self.has_records.store(true, Release);
         if now.duration_since(record.window_began) >= WINDOW {
             record.window_began = now;
             record.wrong = 0;
@@ -64,6 +74,9 @@ impl Guesses {
 
     /// Keeps in mind that a key is right, so that its owner need not wait among guessers.
     pub fn was_right(&self, address: IpAddr, key: HashedKey) {
+        if !self.has_records.load(Acquire) {
+            return;
+        }
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(record) = records.get_mut(&neighbourhood(address)) else { return };
         if record.trusted.len() < MOST_TRUSTED && !record.trusted.contains(&key) {

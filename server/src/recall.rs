@@ -7,12 +7,12 @@
 //! open any more.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Uri};
+use http::{HeaderMap, Method, Uri};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use volume::{RelPath, Stat};
@@ -20,7 +20,7 @@ use volume::{RelPath, Stat};
 use crate::answer_head;
 use crate::body;
 use crate::cross_origin;
-use crate::representation::Representation;
+use crate::representation::{self, Representation};
 
 /// How long the way to a file is trusted.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub struct Known {
     pub stat: Stat,
     /// The file as it is.
     pub representation: Representation,
-    /// What the heads of answers with it have in common, line by line.
+    /// What the heads of answers with it have in common, beyond [what all have](common_lines).
     pub lines: Vec<u8>,
     /// Its bytes.
     pub kept: Kept,
@@ -68,6 +68,20 @@ pub enum Kept {
     Content(Bytes),
     /// On the volume.
     File(Arc<File>),
+}
+
+/// The fields that all answers with files have, whatever they are.
+static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut fields = HeaderMap::new();
+    representation::set_always(&mut fields);
+    cross_origin::open(&mut fields);
+    fields
+});
+
+/// These fields as lines: in one place that is always at hand, not with each file.
+pub fn common_lines() -> &'static [u8] {
+    static LINES: LazyLock<Vec<u8>> = LazyLock::new(|| answer_head::lines(&*COMMON));
+    &LINES
 }
 
 #[derive(Clone, Debug)]
@@ -93,9 +107,8 @@ impl Known {
         found: Instant,
     ) -> Known {
         let kept = body::small(&file, stat.len).map_or(Kept::File(file), Kept::Content);
-        let mut fields = representation.shared().clone();
-        cross_origin::open(&mut fields);
-        let lines = answer_head::lines(&fields);
+        let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
+        let lines = answer_head::lines(own);
         Known { path, stat, representation, lines, kept, found }
     }
 }

@@ -82,16 +82,12 @@ impl Representation {
         let headers = &mut self.shared;
         fields::set(headers, header::ETAG, &self.validators.etag);
         fields::set(headers, header::LAST_MODIFIED, &http_date(self.validators.last_modified));
-        let mut always = |name, value| headers.insert(name, HeaderValue::from_static(value));
-        always(header::CACHE_CONTROL, "no-cache");
-        always(header::ACCEPT_RANGES, "bytes");
-        always(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-        always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
+        set_always(headers);
         if self.is_negotiated {
-            always(header::VARY, "Accept-Encoding");
+            headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         }
         if self.media_type.is_active() {
-            always(header::CONTENT_SECURITY_POLICY, SANDBOX);
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
         }
     }
 
@@ -170,6 +166,15 @@ impl Representation {
     pub fn whole(len: u64) -> Vec<Piece> {
         (len > 0).then_some(Piece::File(Slice { start: 0, len })).into_iter().collect()
     }
+}
+
+/// Sets the fields that all answers with files have, whatever they are.
+pub fn set_always(headers: &mut HeaderMap) {
+    let mut always = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    always(header::CACHE_CONTROL, "no-cache");
+    always(header::ACCEPT_RANGES, "bytes");
+    always(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
 }
 
 /// §8.8.2.1: never later than now.

@@ -96,6 +96,10 @@ impl Outlet {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_in_use(&self) -> bool {
+        !self.lock().0.is_empty()
+    }
+
     /// The part that must be sent next.
     fn due(&self) -> Option<Due> {
         let queue = self.lock();
@@ -393,11 +397,14 @@ impl<S: Socket> AsyncWrite for Direct<S> {
     }
 
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+        if self.is_corked || self.outlet.is_in_use() {
+            return self.poll_write_vectored(context, &[IoSlice::new(bytes)]);
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {

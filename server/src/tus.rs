@@ -62,19 +62,6 @@ const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-overr
 /// Bytes that have come.
 pub const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 
-/// What a script on another origin must be able to read.
-pub const EXPOSED: [HeaderName; 9] = [
-    TUS_RESUMABLE,
-    TUS_VERSION,
-    TUS_EXTENSION,
-    TUS_CHECKSUM_ALGORITHM,
-    UPLOAD_OFFSET,
-    UPLOAD_LENGTH,
-    UPLOAD_METADATA,
-    UPLOAD_EXPIRES,
-    UPLOAD_CONCAT,
-];
-
 /// How long a request waits for parts to be joined, which goes on without it.
 const JOINING: Duration = Duration::from_secs(25);
 
