@@ -96,6 +96,12 @@ impl Line {
         self.activity.sent(&self.open, self.bytes);
     }
 
+    /// Bytes of the answer's body have been taken to be sent.
+    pub fn went(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.activity.sent(&self.open, bytes);
+    }
+
     /// A body that counts what goes out, for an answer that was ready.
     pub fn with(self, body: Body, outlet: Outlet) -> LoggedBody {
         let is_complete = body.is_end_stream();

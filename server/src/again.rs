@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use axum::body::Body;
 use http::{HeaderMap, Method, StatusCode};
+use http_body::Body as _;
 
 use crate::access_log::{self, Line, LoggedBody};
 use crate::activity::{Activity, Passed};
@@ -31,10 +32,10 @@ pub enum Rest<'a> {
     /// Nothing: all there is has been written with it.
     Nothing(Whole<'a>),
     /// A file's bytes.
-    Body(LoggedBody),
+    Body(Whole<'a>, FileBody),
 }
 
-/// An answer of which all is written. It's accounted for when it has gone out.
+/// An answer on its way out. If that is over at once, it is accounted for in one go.
 #[derive(Debug)]
 pub struct Whole<'a> {
     activity: &'a Arc<Activity>,
@@ -45,6 +46,8 @@ pub struct Whole<'a> {
     status: StatusCode,
     began: Instant,
     length: u64,
+    /// The part that its body is, where it is not the whole.
+    range: Option<String>,
     place: Option<Place>,
 }
 
@@ -102,6 +105,7 @@ pub fn answer<'a>(
         status,
         began,
         length,
+        range: None,
         place,
     };
     Some(match (&known.kept, slice.filter(|_| length > 0)) {
@@ -113,9 +117,8 @@ pub fn answer<'a>(
         (Kept::File(file), Some(slice)) => {
             let by_kernel = Some(outlet).filter(|_| known.stat.rests(sendfile::REST)).cloned();
             let body = FileBody::new(Arc::clone(file), [Piece::File(slice)], by_kernel);
-            let line = whole.line();
-            line.open().expect(Some(length), range.as_deref());
-            Rest::Body(line.with(Body::new(body), outlet.clone()))
+            whole.range = range;
+            Rest::Body(whole, body)
         }
     })
 }
@@ -134,7 +137,16 @@ impl Whole<'_> {
     /// Its line, for an answer that takes longer.
     pub fn line(&mut self) -> Line {
         let place = self.place.take();
-        Line::of_known(self.activity, self.passed(), place)
+        let line = Line::of_known(self.activity, self.passed(), place);
+        line.open().expect(Some(self.length), self.range.as_deref());
+        line
+    }
+
+    /// The body that is left to be sent, which takes longer, with its line.
+    pub fn logged(&mut self, body: FileBody, outlet: Outlet) -> LoggedBody {
+        let mut line = self.line();
+        line.went(self.length - body.size_hint().exact().unwrap_or_default());
+        line.with(Body::new(body), outlet)
     }
 
     fn passed(&self) -> Passed<'_> {

@@ -6,7 +6,7 @@
 //! and written here. The first request that is anything else takes its connection, with all that has been read of it, over to hyper.
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,17 +15,17 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body::Body as HttpBody;
-use http_body_util::BodyExt as _;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::access_log::{Line, LoggedBody};
-use crate::again::Rest;
+use crate::again::{Rest, Whole};
 use crate::answer_head::{self, AnswerHead};
 use crate::bell::Ear;
 use crate::head::{Head, MOST_FIELDS, Parsed};
 use crate::patience::Patient;
 use crate::sendfile::{Direct, Socket};
+use crate::sending::{self, Framing, Sending};
 use crate::serve::{Answers, Connection, FIRST_WORD, Patience};
 
 /// Bytes of a head; what is longer is hyper's.
@@ -58,20 +58,14 @@ struct Lane<'a, A, S> {
 enum Turn {
     /// A read that is not known: to be answered, perhaps as the last.
     Read(Box<Request<Body>>, bool),
-    /// A head has been written, or all but the rest of it, and so has its body as far as that is known.
-    Unsent(Vec<u8>, Box<Behind>, bool),
+    /// The rest of an answer that is at hand, with so many bytes of a body, is to be written.
+    Write(Vec<u8>, Box<Line>, u64, bool),
+    /// A file is to be sent.
+    Send(Box<Sending<LoggedBody>>, bool),
     /// Something else has come.
     Over(Vec<u8>),
     /// Nothing more comes.
     End,
-}
-
-/// What ends with a head that is not written yet.
-enum Behind {
-    /// An answer with so many bytes of a body, which stand there too.
-    Nothing(Line, u64),
-    /// An answer with a file's.
-    Body(LoggedBody),
 }
 
 thread_local! {
@@ -114,15 +108,12 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
                     return Ok(Some(self.stream));
                 }
                 Turn::Read(request, is_last) => self.read(*request, is_last).await?,
-                Turn::Unsent(unsent, rest, is_last) => {
-                    match *rest {
-                        Behind::Nothing(line, length) => {
-                            finish(&mut self.stream, &unsent, line, length).await?;
-                        }
-                        Behind::Body(body) => {
-                            send(&mut self.stream, unsent, body, Framing::Length).await?;
-                        }
-                    }
+                Turn::Write(unsent, line, length, is_last) => {
+                    finish(&mut self.stream, &unsent, *line, length).await?;
+                    is_last
+                }
+                Turn::Send(sending, is_last) => {
+                    self.send(*sending).await?;
                     is_last
                 }
             };
@@ -194,11 +185,6 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
                     };
                     Ok(Some(turn))
                 }
-                Some(Rest::Body(body)) => {
-                    let turn =
-                        Turn::Unsent(page.clone(), Box::new(Behind::Body(body)), head.is_last);
-                    Ok(Some(turn))
-                }
                 Some(Rest::Nothing(mut whole)) => {
                     let written = match Pin::new(&mut self.stream).poll_write(context, page) {
                         Poll::Ready(written) => written?,
@@ -206,17 +192,35 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
                     };
                     let unsent = page.get(written..).unwrap_or_default();
                     if unsent.is_empty() && !head.is_last {
-                        whole.went();
-                        self.has_answered = true;
-                        self.due = now + self.patience.header;
+                        self.went(whole, now);
                         return Ok(None);
                     }
-                    let behind = Box::new(Behind::Nothing(whole.line(), whole.length()));
-                    let turn = Turn::Unsent(unsent.to_vec(), behind, head.is_last);
-                    Ok(Some(turn))
+                    let line = Box::new(whole.line());
+                    Ok(Some(Turn::Write(unsent.to_vec(), line, whole.length(), head.is_last)))
+                }
+                Some(Rest::Body(mut whole, body)) => {
+                    let mut sending = Sending::new(page.clone(), body, Framing::Length);
+                    let polled = sending.poll(&mut self.stream, context);
+                    if matches!(polled, Poll::Ready(Ok(()))) && !head.is_last {
+                        self.went(whole, now);
+                        return Ok(None);
+                    }
+                    let outlet = &self.connection.outlet;
+                    let sending = Box::new(sending.map(|it| whole.logged(it, outlet.clone())));
+                    match polled {
+                        Poll::Ready(Err(error)) => Err(error),
+                        _ => Ok(Some(Turn::Send(sending, head.is_last))),
+                    }
                 }
             }
         })
+    }
+
+    /// An answer has gone out at once.
+    fn went(&mut self, whole: Whole<'_>, began: Instant) {
+        whole.went();
+        self.has_answered = true;
+        self.due = began + self.patience.header;
     }
 
     /// Waits for a head no longer than it may take, nor than there is time.
@@ -246,25 +250,23 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
         let answer = self.answers.answer(request, self.connection);
         let response = until_gone(&self.stream, answer).await?;
         let is_last = is_last || closes(response.headers()) || self.finish.has_heard();
-        let (head, framing) = compose(&response, is_head, is_last);
-        match framing {
+        match compose(&response, is_head, is_last) {
             // The body that it has not is dropped behind it, which ends the request.
-            Framing::None => self.stream.write_all(&head).await?,
-            framing => send(&mut self.stream, head, response.into_body(), framing).await?,
+            (head, None) => self.stream.write_all(&head).await?,
+            (head, Some(framing)) => {
+                let body = std::pin::pin!(response.into_body());
+                self.send(Sending::new(head, body, framing)).await?;
+            }
         }
         Ok(is_last)
     }
-}
 
-/// How a body's end is told (RFC 9112 §6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    /// There is none.
-    None,
-    /// By its length.
-    Length,
-    /// By an empty chunk.
-    Chunks,
+    async fn send<B>(&mut self, mut sending: Sending<B>) -> io::Result<()>
+    where
+        B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Unpin,
+    {
+        std::future::poll_fn(|context| sending.poll(&mut self.stream, context)).await
+    }
 }
 
 /// The head of an answer, and how its body is told to end.
@@ -272,77 +274,27 @@ fn compose<B: HttpBody>(
     response: &Response<B>,
     is_head: bool,
     is_last: bool,
-) -> (Vec<u8>, Framing) {
-    let mut out = Vec::with_capacity(1024);
-    let status = response.status();
-    let fields = response.headers();
-    let has_none = status == StatusCode::NOT_MODIFIED || status == StatusCode::NO_CONTENT;
+) -> (Vec<u8>, Option<Framing>) {
+    let (status, fields) = (response.status(), response.headers());
+    let has_content = !matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT);
+    let has_length = fields.contains_key(header::CONTENT_LENGTH);
     let length = response.body().size_hint().exact();
-    let framing = match length {
-        _ if has_none || is_head => Framing::None,
-        None if !fields.contains_key(header::CONTENT_LENGTH) => Framing::Chunks,
-        _ => Framing::Length,
-    };
+    let mut out = Vec::with_capacity(1024);
     let mut head = AnswerHead::new(&mut out, status).lines(&answer_head::lines(fields));
-    match (framing, length) {
-        (Framing::Chunks, _) => head = head.field("transfer-encoding", b"chunked"),
-        (Framing::Length, Some(length)) if !fields.contains_key(header::CONTENT_LENGTH) => {
-            head = head.length(length);
+    let mut framing = Framing::Length;
+    if has_content && !has_length {
+        match length {
+            // What an answer to `HEAD` does not send has a length all the same; none there means that it is not known.
+            Some(0) if is_head => {}
+            Some(length) => head = head.length(length),
+            None => {
+                head = head.field("transfer-encoding", b"chunked");
+                framing = Framing::Chunks;
+            }
         }
-        _ => {}
     }
     head.end(is_last);
-    (out, framing)
-}
-
-/// Writes a head and what comes behind it.
-async fn send<S, B>(
-    stream: &mut Stream<S>,
-    head: Vec<u8>,
-    body: B,
-    framing: Framing,
-) -> io::Result<()>
-where
-    S: Socket,
-    B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>>,
-{
-    let mut body = std::pin::pin!(body);
-    let mut before = head;
-    loop {
-        let next = std::future::poll_fn(|context| {
-            Poll::Ready(match body.as_mut().poll_frame(context) {
-                Poll::Ready(frame) => Some(frame),
-                Poll::Pending => None,
-            })
-        });
-        let frame = if let Some(frame) = next.await {
-            frame
-        } else {
-            // What is there already need not wait.
-            stream.write_all(&before).await?;
-            before.clear();
-            until_gone(stream, body.frame()).await?
-        };
-        let Some(frame) = frame else { break };
-        let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };
-        if data.is_empty() {
-            continue;
-        }
-        if framing == Framing::Chunks {
-            before.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
-            write_all(stream, &[&before, &data, b"\r\n"]).await?;
-        } else {
-            write_all(stream, &[&before, &data]).await?;
-        }
-        before.clear();
-    }
-    if framing == Framing::Chunks {
-        before.extend_from_slice(b"0\r\n\r\n");
-    }
-    if !before.is_empty() {
-        stream.write_all(&before).await?;
-    }
-    Ok(())
+    (out, Some(framing).filter(|_| has_content && !is_head))
 }
 
 /// Writes what is left of an answer that is at hand, and its line.
@@ -365,22 +317,6 @@ async fn finish<S: Socket>(
     Ok(())
 }
 
-async fn write_all<S: Socket>(stream: &mut Stream<S>, parts: &[&[u8]]) -> io::Result<()> {
-    let mut slices = [IoSlice::new(&[]); 3];
-    for (slice, part) in slices.iter_mut().zip(parts) {
-        *slice = IoSlice::new(part);
-    }
-    let mut slices = slices.as_mut_slice();
-    IoSlice::advance_slices(&mut slices, 0);
-    while !slices.is_empty() {
-        match stream.write_vectored(slices).await? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            written => IoSlice::advance_slices(&mut slices, written),
-        }
-    }
-    Ok(())
-}
-
 /// Waits for something as long as there is somebody to have it.
 async fn until_gone<S: Socket, T>(
     stream: &Stream<S>,
@@ -390,7 +326,7 @@ async fn until_gone<S: Socket, T>(
     tokio::select! {
         biased;
         done = work => Ok(done),
-        () = gone => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client has gone")),
+        () = gone => Err(sending::gone()),
     }
 }
 

@@ -51,6 +51,7 @@ pub mod recall;
 pub mod representation;
 pub mod router;
 pub mod sendfile;
+pub mod sending;
 pub mod serve;
 pub mod start;
 pub mod text;

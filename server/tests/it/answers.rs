@@ -193,19 +193,9 @@ fn every_answer_can_be_read_on_another_origin() {
         let response = server.get(target, &[("Origin", "null")]);
         assert_eq!(response.status, status, "{target}");
         assert_eq!(response.field("access-control-allow-origin").as_deref(), Some("*"), "{target}");
-        let exposed = response.field("access-control-expose-headers").unwrap();
-        for name in [
-            "content-range",
-            "etag",
-            "accept-ranges",
-            "content-length",
-            "last-modified",
-            "x-total-count",
-            "link",
-            "repr-digest",
-        ] {
-            assert!(exposed.contains(name), "{name} is not exposed");
-        }
+        // All of them; a browser that reads them is in `web`.
+        let exposed = response.field("access-control-expose-headers");
+        assert_eq!(exposed.as_deref(), Some("*"), "{target}");
     }
 }
 
