@@ -114,9 +114,10 @@ pub fn answer<'a>(
             out.extend_from_slice(part_of(content, slice));
             Rest::Nothing(whole)
         }
-        (Kept::File(file), Some(slice)) => {
+        (Kept::File(file, from_disk), Some(slice)) => {
             let by_kernel = Some(outlet).filter(|_| known.stat.rests(sendfile::REST)).cloned();
-            let body = FileBody::new(Arc::clone(file), [Piece::File(slice)], by_kernel);
+            let body =
+                FileBody::new(Arc::clone(file), [Piece::File(slice)], by_kernel).asking(from_disk);
             whole.range = range;
             Rest::Body(whole, body)
         }

@@ -12,6 +12,7 @@ use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -31,8 +32,9 @@ const CHUNK: usize = 128 * 1024;
 const WORTH_SENDFILE: u64 = 32 * 1024;
 /// Bytes at the end of a slice that are read all the same, as a proof that the file still has them.
 const TAIL: u64 = 4096;
-/// Bytes that the disk is asked for ahead, where a file is not in memory.
-const AHEAD: u64 = 4 << 20;
+/// Bytes that the disk is asked for ahead, where a file is not in memory; behind the end of what is wanted no more than as much again,
+/// for whoever goes on from there.
+const AHEAD: u64 = 8 << 20;
 /// Where it is asked whether bytes have come: the kernel reads at least so many together.
 const STEP: usize = 128 * 1024;
 /// Buffers kept for reuse when no body needs them.
@@ -52,8 +54,12 @@ pub enum Piece {
 pub struct FileBody {
     file: Arc<File>,
     pieces: VecDeque<Piece>,
+    /// Bytes in all.
+    total: u64,
     /// Bytes still to come.
     remaining: u64,
+    /// Up to where the disk has been asked for what is not in memory. Who reads on where another request ended shares it.
+    asked: Arc<AtomicU64>,
     /// What waits for the disk, for the piece in front.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     /// Where the kernel can be asked to send.
@@ -69,8 +75,16 @@ impl FileBody {
         outlet: Option<Outlet>,
     ) -> FileBody {
         let pieces: VecDeque<Piece> = pieces.into_iter().collect();
-        let remaining = pieces.iter().map(Piece::length).sum();
-        FileBody { file, pieces, remaining, reading: None, outlet }
+        let total = pieces.iter().map(Piece::length).sum();
+        let asked = Arc::default();
+        FileBody { file, pieces, total, remaining: total, asked, reading: None, outlet }
+    }
+
+    /// Shares with other bodies of the file what the disk has been asked for.
+    #[must_use]
+    pub fn asking(mut self, asked: &Arc<AtomicU64>) -> FileBody {
+        self.asked = Arc::clone(asked);
+        self
     }
 
     fn poll_slice(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
@@ -88,9 +102,19 @@ impl FileBody {
             let file = Arc::clone(&self.file);
             match &outlet {
                 Some(outlet) if is_cached(&file, part) => {
-                    return Poll::Ready(Ok(outlet.stand_in(&self.file, part)));
+                    let stand_in = outlet.stand_in(&file, part);
+                    // Where the disk is at work, it goes on while this is sent.
+                    if self.asked_behind(part) > part.start
+                        && let Some(ahead) = self.ahead(slice, part)
+                    {
+                        drop(spawn_blocking(move || ask_for(&file, ahead)));
+                    }
+                    return Poll::Ready(Ok(stand_in));
                 }
-                Some(_) => self.reading.insert(spawn_blocking(move || fetch(&file, part))),
+                Some(_) => {
+                    let ahead = self.ahead(slice, part);
+                    self.reading.insert(spawn_blocking(move || fetch(&file, part, ahead)))
+                }
                 None => match read_cached(&file, slice.start, len) {
                     Some(result) => return Poll::Ready(result),
                     None => {
@@ -106,6 +130,27 @@ impl FileBody {
             Some(outlet) => outlet.stand_in(&self.file, part),
             None => bytes,
         }))
+    }
+}
+
+impl FileBody {
+    /// What the disk is to be asked for now, if anything, where a part of a slice is next.
+    fn ahead(&self, slice: Slice, part: Slice) -> Option<Slice> {
+        let (behind, asked) = (part.start + part.len, self.asked_behind(part));
+        let until = (slice.start + slice.len + self.total.min(AHEAD)).min(behind + AHEAD);
+        // Not a little each time.
+        if asked >= until || asked >= behind + AHEAD / 2 {
+            return None;
+        }
+        self.asked.store(until, Relaxed);
+        Some(Slice { start: asked, len: until - asked })
+    }
+
+    /// Up to where the disk has been asked for what follows the beginning of a part. What was asked for elsewhere does not count.
+    fn asked_behind(&self, part: Slice) -> u64 {
+        let asked = self.asked.load(Relaxed);
+        let is_near = (part.start..=part.start + part.len + 2 * AHEAD).contains(&asked);
+        if is_near { asked } else { part.start }
     }
 }
 
@@ -167,11 +212,18 @@ fn is_cached(file: &File, part: Slice) -> bool {
     is_there(part.start) && (part.len <= STEP as u64 || is_there(part.last()))
 }
 
-/// Brings a part into the page cache, and has the disk go on with what follows. The bytes themselves are not wanted here.
-fn fetch(file: &File, part: Slice) -> io::Result<Bytes> {
-    let ahead = NonZeroU64::new(part.len + AHEAD);
+/// Has the disk bring something into the page cache, without waiting for it.
+fn ask_for(file: &File, slice: Slice) {
     // Advice only: a file system may not take it.
-    rustix::fs::fadvise(file, part.start, ahead, Advice::WillNeed).unwrap_or_default();
+    rustix::fs::fadvise(file, slice.start, NonZeroU64::new(slice.len), Advice::WillNeed)
+        .unwrap_or_default();
+}
+
+/// Brings a part into the page cache, and has the disk go on with what follows. The bytes themselves are not wanted here.
+fn fetch(file: &File, part: Slice, ahead: Option<Slice>) -> io::Result<Bytes> {
+    if let Some(ahead) = ahead {
+        ask_for(file, ahead);
+    }
     let last = part.last();
     for at in (part.start..last).step_by(STEP).chain([last]) {
         file.read_at(&mut [0], at)?;

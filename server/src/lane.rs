@@ -247,7 +247,8 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
     /// Answers a read that is not known. Whether that was the last.
     async fn read(&mut self, request: Request<Body>, is_last: bool) -> io::Result<bool> {
         let is_head = *request.method() == Method::HEAD;
-        let answer = self.answers.answer(request, self.connection);
+        // A connection would have to have room for all this as long as it lasts; it is over with the head.
+        let answer = Box::pin(self.answers.answer(request, self.connection));
         let response = until_gone(&self.stream, answer).await?;
         let is_last = is_last || closes(response.headers()) || self.finish.has_heard();
         match compose(&response, is_head, is_last) {

@@ -7,7 +7,7 @@
 //! open any more.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -66,8 +66,8 @@ pub struct Known {
 pub enum Kept {
     /// All of them in memory.
     Content(Bytes),
-    /// On the volume.
-    File(Arc<File>),
+    /// On the volume; up to where the disk has been asked for them, see [`FileBody::asking`](body::FileBody::asking).
+    File(Arc<File>, Arc<AtomicU64>),
 }
 
 /// The fields that all answers with files have, whatever they are.
@@ -91,7 +91,7 @@ impl Weighter<Box<str>, Arc<Known>> for Weight {
     fn weight(&self, path: &Box<str>, known: &Arc<Known>) -> u64 {
         let kept = match &known.kept {
             Kept::Content(content) => content.len() as u64,
-            Kept::File(_) => OPEN_FILE,
+            Kept::File(..) => OPEN_FILE,
         };
         path.len() as u64 + OVERHEAD + kept
     }
@@ -106,7 +106,10 @@ impl Known {
         file: Arc<File>,
         found: Instant,
     ) -> Known {
-        let kept = body::small(&file, stat.len).map_or(Kept::File(file), Kept::Content);
+        let kept = match body::small(&file, stat.len) {
+            Some(content) => Kept::Content(content),
+            None => Kept::File(file, Arc::default()),
+        };
         let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
         let lines = answer_head::lines(own);
         Known { path, stat, representation, lines, kept, found }

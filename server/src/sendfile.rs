@@ -167,7 +167,7 @@ enum Pace {
 }
 
 /// Bytes that a socket is given ahead of what it has sent: little enough for thousands of slow clients.
-pub const HELD: u32 = 128 * 1024;
+pub const HELD: u32 = 48 * 1024;
 /// The same for a client that is fast, which takes them in no time.
 const HELD_FOR_FAST: u32 = 4 << 20;
 /// A client is fast that takes so many bytes in a [`WHILE`].
