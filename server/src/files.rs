@@ -6,7 +6,7 @@
 //! 4. a folder is listed, or redirected to its slash ([`listing`]);
 //! 5. the representation is chosen: the file as it is, or coded on the fly ([`Representation`]);
 //! 6. the request's conditions are weighed ([`Validators`](crate::validators::Validators));
-//! 7. the range is selected ([`range`]);
+//! 7. the range is selected ([`range`](crate::range));
 //! 8. the file is opened and its bytes set out ([`FileBody`]).
 //!
 //! What a request found out is [kept](crate::recall), for those of the next moment to be answered [at once](crate::again).

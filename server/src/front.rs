@@ -10,7 +10,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tower::{Service as _, ServiceExt as _};
 use tower_http::cors::Cors;
 
@@ -89,7 +89,11 @@ impl Front {
             let answer = files::answer(State(Arc::clone(&self.app)), request).await;
             return answer.unwrap_or_else(Problem::into_response);
         }
-        let Ok(response) = self.router.clone().call(request).await;
+        let Ok(mut response) = self.router.clone().call(request).await;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // axum gives the length of what is sent. Here it would be taken for the file's (RFC 9110 §8.6).
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         response
     }
 }

@@ -286,7 +286,7 @@ fn compose<B: HttpBody>(
     if has_content && !has_length {
         match length {
             // What an answer to `HEAD` does not send has a length all the same; none there means that it is not known.
-            Some(0) if is_head => {}
+            None | Some(0) if is_head => {}
             Some(length) => head = head.length(length),
             None => {
                 head = head.field("transfer-encoding", b"chunked");
@@ -334,4 +334,41 @@ async fn until_gone<S: Socket, T>(
 /// Whether an answer is the connection's last, by what it says itself.
 fn closes(headers: &HeaderMap) -> bool {
     headers.get(header::CONNECTION).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"close"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    type Frame = io::Result<http_body::Frame<Bytes>>;
+
+    #[test]
+    fn an_answer_says_of_its_length_what_is_so() {
+        let check = |status: StatusCode, length: Option<&str>, body: Body, heads: [&str; 2]| {
+            let mut response = Response::new(body);
+            *response.status_mut() = status;
+            if let Some(length) = length {
+                response.headers_mut().insert(header::CONTENT_LENGTH, length.parse().unwrap());
+            }
+            for (is_head, expected) in [(false, heads[0]), (true, heads[1])] {
+                let (head, _) = compose(&response, is_head, false);
+                let head = String::from_utf8(head).unwrap();
+                let lines = head.split("\r\n").skip(1).filter(|it| !it.starts_with("date: "));
+                let lines: Vec<&str> = lines.filter(|it| !it.is_empty()).collect();
+                assert_eq!(lines.join(", "), expected, "{status}, {is_head}");
+            }
+        };
+        let unknown = || Body::new(StreamBody::new(futures_util::stream::empty::<Frame>()));
+        let (ok, known) = (StatusCode::OK, "content-length: 3");
+        check(ok, None, Body::from("abc"), [known, known]);
+        check(ok, Some("3"), Body::empty(), [known, known]);
+        check(ok, Some("3"), unknown(), [known, known]);
+        check(ok, None, unknown(), ["transfer-encoding: chunked", ""]);
+        check(ok, None, Body::empty(), ["content-length: 0", ""]);
+        for status in [StatusCode::NOT_MODIFIED, StatusCode::NO_CONTENT] {
+            check(status, None, Body::empty(), ["", ""]);
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Streams a volume's files with HTTP ranges behind keys, lists its folders, and takes uploads in. It stands on the
 //! crate [`volume`] for everything on the disk and adds what HTTP needs. A request goes through the modules in this
-//! order: [`serve`], [`front`], [`router`], [`visit`], then [`files`], [`put`] or [`delete`].
+//! order: [`serve`], [`lane`] or hyper, [`front`], and [`again`] if its answer is known. If not, [`router`] (which plain reads
+//! are led past), [`visit`], then [`files`], [`put`] or [`delete`].
 
 pub mod access_log;
 pub mod activity;

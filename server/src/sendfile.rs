@@ -1,8 +1,9 @@
-//! Bytes that the kernel takes from the page cache to a socket by itself: `sendfile(2)`, under hyper.
+//! Bytes that the kernel takes from the page cache to a socket by itself: `sendfile(2)`, under hyper and under the
+//! [lane](crate::lane).
 //!
-//! hyper writes what a body yields, and a body yields bytes. So a body that could be sent by the kernel yields
+//! Both write what a body yields, and a body yields bytes. So a body that could be sent by the kernel yields
 //! *stand-ins*: as many bytes as are meant, which nobody is to read, all of them a part of one static array of zeros.
-//! What they stand for waits in the connection's [`Outlet`]. hyper queues bytes by reference and hands them to the stream
+//! What they stand for waits in the connection's [`Outlet`]. Both keep bytes by reference and hand them to the stream
 //! below, [`Direct`], which knows a stand-in by its address and has the kernel send the file in its place.
 //!
 //! This is safe whatever is put in between. As soon as a stand-in is in the outlet, each write must contain it, at its turn and in its

@@ -143,3 +143,231 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
 pub fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the client has gone")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::time::Duration;
+
+    use http::HeaderMap;
+    use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::patience::Patient;
+    use crate::sendfile::{Direct, Outlet};
+
+    /// A socket that takes a few bytes at a time.
+    struct Narrow(UnixStream, usize);
+
+    impl AsyncRead for Narrow {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(context, buffer)
+        }
+    }
+
+    impl tokio::io::AsyncWrite for Narrow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let most = self.1.min(bytes.len());
+            Pin::new(&mut self.0).poll_write(context, &bytes[..most])
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            // Beyond the first slice, too.
+            let bytes: Vec<u8> = slices.iter().flat_map(|it| it.iter().copied()).collect();
+            self.poll_write(context, &bytes)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_flush(context)
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(context)
+        }
+    }
+
+    impl AsFd for Narrow {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    impl Socket for Narrow {
+        const CORKS: bool = false;
+
+        fn hold(&self, bytes: u32) -> io::Result<()> {
+            self.0.hold(bytes)
+        }
+
+        fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.0.poll_writable(context)
+        }
+
+        fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+            Socket::try_write(&self.0, write)
+        }
+
+        fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.0.poll_readable(context)
+        }
+
+        fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+            Socket::try_read(&self.0, read)
+        }
+    }
+
+    /// What a body does when it is asked.
+    #[derive(Clone, Copy)]
+    enum Step {
+        Data(&'static str),
+        Trailers,
+        /// Comes a little later.
+        Wait,
+        /// Never comes.
+        Stall,
+        Fail,
+    }
+
+    struct Steps(VecDeque<Step>);
+
+    impl Body for Steps {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            Poll::Ready(match self.0.pop_front() {
+                None => None,
+                Some(Step::Data(text)) => {
+                    Some(Ok(Frame::data(Bytes::from_static(text.as_bytes()))))
+                }
+                Some(Step::Trailers) => Some(Ok(Frame::trailers(HeaderMap::new()))),
+                Some(Step::Fail) => Some(Err(io::Error::other("no more"))),
+                Some(Step::Wait) => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Some(Step::Stall) => {
+                    self.0.push_front(Step::Stall);
+                    return Poll::Pending;
+                }
+            })
+        }
+    }
+
+    fn sending(steps: &[Step], framing: Framing) -> Sending<Steps> {
+        Sending::new(b"head\r\n".to_vec(), Steps(steps.iter().copied().collect()), framing)
+    }
+
+    fn stream(at_a_time: usize) -> (Stream<Narrow>, UnixStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        let direct = Direct::new(Narrow(near, at_a_time), Outlet::default());
+        (Patient::new(direct, Duration::from_mins(1)), far)
+    }
+
+    /// What a client gets, and how it ended.
+    async fn sent(steps: &[Step], framing: Framing, at_a_time: usize) -> (String, io::Result<()>) {
+        let (mut stream, mut far) = stream(at_a_time);
+        let mut sending = sending(steps, framing);
+        let ended = std::future::poll_fn(|context| sending.poll(&mut stream, context)).await;
+        drop(stream);
+        let mut text = String::new();
+        far.read_to_string(&mut text).await.unwrap();
+        (text, ended)
+    }
+
+    #[tokio::test]
+    async fn bodies_are_framed_as_they_are_announced() {
+        use Step::{Data, Trailers, Wait};
+        let check = async |steps: &[Step], plain: &str, chunks: &str| {
+            for at_a_time in [1, 2, 3, 5, 1000] {
+                for (framing, expected) in [(Framing::Length, plain), (Framing::Chunks, chunks)] {
+                    let (text, ended) = sent(steps, framing, at_a_time).await;
+                    assert_eq!(text, format!("head\r\n{expected}"), "{at_a_time}");
+                    ended.unwrap();
+                }
+            }
+        };
+        check(&[], "", "0\r\n\r\n").await;
+        check(&[Wait], "", "0\r\n\r\n").await;
+        check(&[Data("")], "", "0\r\n\r\n").await;
+        check(&[Data("abc")], "abc", "3\r\nabc\r\n0\r\n\r\n").await;
+        let several = [Data("a"), Data("0123456789abcdefg")];
+        check(&several, "a0123456789abcdefg", "1\r\na\r\n11\r\n0123456789abcdefg\r\n0\r\n\r\n")
+            .await;
+        // An empty chunk would be the end.
+        let empty = [Data(""), Data("a"), Data(""), Wait, Data(""), Data("b"), Data("")];
+        check(&empty, "ab", "1\r\na\r\n1\r\nb\r\n0\r\n\r\n").await;
+        check(
+            &[Wait, Data("a"), Wait, Wait, Data("b"), Wait],
+            "ab",
+            "1\r\na\r\n1\r\nb\r\n0\r\n\r\n",
+        )
+        .await;
+        check(&[Data("a"), Trailers], "a", "1\r\na\r\n0\r\n\r\n").await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_fails_never_looks_whole() {
+        for at_a_time in [1, 1000] {
+            let steps = [Step::Data("abc"), Step::Fail];
+            for (framing, expected) in
+                [(Framing::Length, "head\r\nabc"), (Framing::Chunks, "head\r\n3\r\nabc")]
+            {
+                let (text, ended) = sent(&steps, framing, at_a_time).await;
+                assert_eq!((text.as_str(), ended.is_err()), (expected, true));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_does_not_wait_for_the_rest() {
+        let (mut stream, mut far) = stream(2);
+        let mut sending = sending(&[Step::Data("abc"), Step::Stall], Framing::Chunks);
+        let mut ended =
+            std::pin::pin!(std::future::poll_fn(|context| sending.poll(&mut stream, context)));
+        let mut begun = [0; 12];
+        tokio::select! {
+            ended = &mut ended => panic!("{ended:?}"),
+            read = far.read_exact(&mut begun) => assert_eq!(read.unwrap(), 12),
+        }
+        assert_eq!(begun.as_slice(), b"head\r\n3\r\nabc");
+        // Nobody works for a client that has gone.
+        drop(far);
+        assert_eq!(ended.await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_goes_on_with_another_body_around() {
+        let (mut stream, mut far) = stream(4);
+        let mut sending = sending(&[Step::Wait, Step::Data("abc")], Framing::Length);
+        let polled =
+            std::future::poll_fn(|context| Poll::Ready(sending.poll(&mut stream, context)));
+        assert!(polled.await.is_pending());
+        let mut sending = sending.map(axum::body::Body::new);
+        std::future::poll_fn(|context| sending.poll(&mut stream, context)).await.unwrap();
+        drop(stream);
+        let mut text = String::new();
+        far.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "head\r\nabc");
+    }
+}

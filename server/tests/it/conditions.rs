@@ -268,3 +268,19 @@ fn last_modified_is_never_in_the_future() {
     let response = server.get("/files/run/file.bin", &[]);
     assert_eq!(response.field("last-modified"), response.field("date"));
 }
+
+#[test]
+fn what_is_not_sent_again_has_no_length() {
+    let server = TestServer::start();
+    server.put("run/a.txt", b"0123456789");
+    // One with a query is routed.
+    for target in ["/files/run/a.txt", "/files/run/a.txt?x=1"] {
+        let etag = server.get(target, &[]).etag();
+        let fields = [("Authorization", KEY), ("If-None-Match", etag.as_str())];
+        for method in ["GET", "HEAD"] {
+            let response = server.request(method, target, &fields);
+            assert_eq!(response.status, 304, "{method} {target}");
+            assert_eq!(response.field("content-length"), None, "{method} {target}");
+        }
+    }
+}

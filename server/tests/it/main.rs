@@ -29,6 +29,7 @@ mod full_disk;
 mod idle;
 mod image;
 mod keys;
+mod lane;
 mod limits;
 mod listings;
 mod metrics;
