@@ -15,6 +15,9 @@ use tokio::io::AsyncWrite as _;
 use crate::lane::Stream;
 use crate::sendfile::Socket;
 
+/// Bytes that one answer is given in a row, where its client takes them faster than they can be sent. Then the others have their turn.
+const IN_A_ROW: usize = 4 << 20;
+
 /// How a body's end is told (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -73,7 +76,12 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
         stream: &mut Stream<S>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        let mut in_a_row = 0;
         loop {
+            if in_a_row >= IN_A_ROW {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.data.is_empty() && !self.is_body_over {
                 match Pin::new(&mut self.body).poll_frame(context) {
                     Poll::Ready(frame) => self.take(frame.transpose().map_err(io::Error::other)?),
@@ -84,6 +92,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
                     }
                 }
             }
+            in_a_row += self.data.len();
             ready!(self.poll_at_hand(stream, context))?;
             if self.is_body_over {
                 return Poll::Ready(Ok(()));
@@ -158,8 +167,10 @@ mod tests {
     use crate::patience::Patient;
     use crate::sendfile::{Direct, Outlet};
 
-    /// A socket that takes a few bytes at a time.
+    /// A socket that takes a few bytes at a time; or all there are, and loses them.
     struct Narrow(UnixStream, usize);
+
+    const ALL: usize = usize::MAX;
 
     impl AsyncRead for Narrow {
         fn poll_read(
@@ -186,6 +197,9 @@ mod tests {
             context: &mut Context<'_>,
             slices: &[IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
+            if self.1 == ALL {
+                return Poll::Ready(Ok(slices.iter().map(|it| it.len()).sum()));
+            }
             // Beyond the first slice, too.
             let bytes: Vec<u8> = slices.iter().flat_map(|it| it.iter().copied()).collect();
             self.poll_write(context, &bytes)
@@ -231,6 +245,42 @@ mod tests {
         fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
             Socket::try_read(&self.0, read)
         }
+    }
+
+    /// So many megabytes.
+    struct Megabytes(u64);
+
+    impl Body for Megabytes {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            self.0 -= 1;
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 1 << 20])))))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0 == 0
+        }
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turn_while_a_fast_client_takes_all_it_can() {
+        let (near, _far) = UnixStream::pair().unwrap();
+        let mut stream =
+            Patient::new(Direct::new(Narrow(near, ALL), Outlet::default()), Duration::from_mins(1));
+        let mut sending = Sending::new(b"head".to_vec(), Megabytes(16), Framing::Length);
+        let mut turns = 0;
+        std::future::poll_fn(|context| {
+            turns += 1;
+            sending.poll(&mut stream, context)
+        })
+        .await
+        .unwrap();
+        assert_eq!(turns, (16 << 20) / IN_A_ROW);
     }
 
     /// What a body does when it is asked.
