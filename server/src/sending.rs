@@ -247,6 +247,8 @@ mod tests {
         }
     }
 
+    static MEGABYTE: [u8; 1 << 20] = [0; 1 << 20];
+
     /// So many megabytes.
     struct Megabytes(u64);
 
@@ -259,7 +261,7 @@ mod tests {
             _: &mut Context<'_>,
         ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
             self.0 -= 1;
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 1 << 20])))))
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&MEGABYTE)))))
         }
 
         fn is_end_stream(&self) -> bool {
