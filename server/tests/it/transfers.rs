@@ -26,7 +26,7 @@ use crate::process::{Program, admin_socket, volume_with_key};
 use servers::Servers;
 
 /// Nothing here takes longer, on however busy a machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A server with a volume, that goes by the test's own mailbox server and relay.
 pub struct Place {
