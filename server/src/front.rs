@@ -109,7 +109,7 @@ impl Answers for Front {
         out: &mut Vec<u8>,
     ) -> Option<Rest<'a>> {
         // Who woke the service is said in the log, by all that is in its request.
-        if !self.app.activity.has_begun() || head.len > LONGEST_URI {
+        if !self.app.activity.has_begun() {
             return None;
         }
         let fields = head.fields_that_matter();

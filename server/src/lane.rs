@@ -187,7 +187,13 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
                 }
                 Some(Rest::Nothing(mut whole)) => {
                     let written = match Pin::new(&mut self.stream).poll_write(context, page) {
-                        Poll::Ready(written) => written?,
+                        Poll::Ready(Ok(written)) => written,
+                        Poll::Ready(Err(error)) => {
+                            // It has its line all the same.
+                            let length = whole.length();
+                            whole.line().ends(length, length);
+                            return Err(error);
+                        }
                         Poll::Pending => 0,
                     };
                     let unsent = page.get(written..).unwrap_or_default();
