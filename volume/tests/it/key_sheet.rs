@@ -37,6 +37,8 @@ fn new_key(user: &str) -> NewKey {
 
 const LONG: &str = "kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
 const OTHER: &str = "zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
+/// Whom a key belongs to that stands behind no name.
+const NAMELESS: &str = "user";
 
 fn text(sheet: &KeySheet) -> String {
     String::from_utf8(sheet.to_bytes()).unwrap()
@@ -299,8 +301,9 @@ fn agree(sheet: &KeySheet) -> Result<(), TestCaseError> {
         return Ok(());
     }
     for (key, user) in &old {
+        let user = if user.is_empty() { NAMELESS } else { user };
         let found = ours.verify(&PlainKey::new(key.as_bytes()));
-        prop_assert_eq!(found.map(|it| &it.user), Some(user), "{}", key);
+        prop_assert_eq!(found.map(|it| it.user.as_str()), Some(user), "{}", key);
     }
     for row in rows.iter().filter(|it| it.state == State::On && !it.is_sealed) {
         prop_assert!(
@@ -308,6 +311,14 @@ fn agree(sheet: &KeySheet) -> Result<(), TestCaseError> {
         );
     }
     Ok(())
+}
+
+#[test]
+fn a_key_behind_no_name_belongs_to_the_nameless() {
+    let sheet = KeySheet::parse(format!(",\u{1}\n,{LONG}\n").as_bytes());
+    agree(&sheet).unwrap();
+    let keys = Keys::parse(&sheet.to_bytes());
+    assert_eq!(keys.verify(&key(LONG)).map(|it| it.user.as_str()), Some(NAMELESS));
 }
 
 proptest! {
