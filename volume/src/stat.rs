@@ -1,9 +1,10 @@
 //! What is known of a file without reading it: its length, its times, and which version of it this is.
 
 use std::fmt::Write;
-
+use std::fs::File;
 use std::time::Duration;
 
+use rustix::fs::{AtFlags, StatxFlags};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Taken once, from an open handle; says nothing of what the path names now.
@@ -62,6 +63,19 @@ impl Stat {
         self.changed.saturating_add(length) < nanoseconds(now.tv_sec, now.tv_nsec)
     }
 
+    /// For how long the file had been there when it was last written: an upload's time, or the days over which a log has grown. Zero
+    /// where the file system does not know when a file was made.
+    pub fn worked_on(&self, file: &File) -> Duration {
+        let found = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME);
+        let made = found.ok().filter(|it| it.stx_mask & StatxFlags::BTIME.bits() != 0);
+        let Some(made) = made.map(|it| nanoseconds(it.stx_btime.tv_sec, it.stx_btime.tv_nsec))
+        else {
+            return Duration::ZERO;
+        };
+        let worked_on = u64::try_from((self.modified - made).max(0)).unwrap_or(u64::MAX);
+        Duration::from_nanos(worked_on)
+    }
+
     /// Whether every later write is certain to get a later change time.
     ///
     /// The kernel stamps a file with a clock that steps (1 to 10 ms, by its configuration). While that clock
@@ -94,6 +108,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_file_is_worked_on_from_its_making_to_its_last_write() {
+        let file = tempfile::tempfile().unwrap();
+        let made = file.metadata().unwrap().created().unwrap();
+        let worked_on = || Stat::of(&rustix::fs::fstat(&file).unwrap()).worked_on(&file);
+        assert!(worked_on() < Duration::from_mins(1));
+        let hour = Duration::from_hours(1);
+        file.set_modified(made + hour).unwrap();
+        assert_eq!(worked_on(), hour);
+        // A copy has the times of what it is one of.
+        file.set_modified(made - hour).unwrap();
+        assert_eq!(worked_on(), Duration::ZERO);
+    }
 
     proptest! {
         #[test]
