@@ -23,7 +23,7 @@ use crate::crowd::Place;
 use crate::head::Head;
 use crate::range::{Selection, Slice, content_range};
 use crate::recall::{self, Kept, Known};
-use crate::sendfile::{self, Outlet};
+use crate::sendfile::Outlet;
 use crate::validators::Verdict;
 
 /// What comes behind an answer's head.
@@ -114,10 +114,9 @@ pub fn answer<'a>(
             out.extend_from_slice(part_of(content, slice));
             Rest::Nothing(whole)
         }
-        (Kept::File(file, from_disk), Some(slice)) => {
-            let by_kernel = Some(outlet).filter(|_| known.stat.rests(sendfile::REST)).cloned();
-            let body =
-                FileBody::new(Arc::clone(file), [Piece::File(slice)], by_kernel).asking(from_disk);
+        (Kept::File { file, rest }, Some(slice)) => {
+            let by_kernel = Some(outlet).filter(|_| known.stat.rests(*rest)).cloned();
+            let body = FileBody::new(Arc::clone(file), [Piece::File(slice)], by_kernel);
             whole.range = range;
             Rest::Body(whole, body)
         }

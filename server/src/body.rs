@@ -4,22 +4,21 @@
 //! parts, for which that is not worth it, and bodies that are changed on their way, are read (`preadv2` with `RWF_NOWAIT`).
 //! Either costs no hand-over between threads; only what the disk must fetch goes to the blocking pool. One buffer at most is
 //! under way per body, whatever the file's size. A file that has become shorter ends the connection: a client must never take
-//! padding for data. So the last bytes of each slice are always read, when all before them has gone to the socket.
+//! padding for data.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use rustix::fs::Advice;
-use rustix::io::{Errno, ReadWriteFlags};
+use rustix::fs::{Advice, Mode, OFlags};
+use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::range::Slice;
@@ -30,13 +29,6 @@ use crate::sendfile::{self, Outlet};
 const CHUNK: usize = 128 * 1024;
 /// Bytes below which reading and writing costs less than `sendfile`.
 const WORTH_SENDFILE: u64 = 32 * 1024;
-/// Bytes at the end of a slice that are read all the same, as a proof that the file still has them.
-const TAIL: u64 = 4096;
-/// Bytes that the disk is asked for ahead, where a file is not in memory; behind the end of what is wanted no more than as much again,
-/// for whoever goes on from there.
-const AHEAD: u64 = 8 << 20;
-/// Where it is asked whether bytes have come: the kernel reads at least so many together.
-const STEP: usize = 128 * 1024;
 /// Buffers kept for reuse when no body needs them.
 const BUFFERS_KEPT: usize = 16;
 
@@ -54,12 +46,8 @@ pub enum Piece {
 pub struct FileBody {
     file: Arc<File>,
     pieces: VecDeque<Piece>,
-    /// Bytes in all.
-    total: u64,
     /// Bytes still to come.
     remaining: u64,
-    /// Up to where the disk has been asked for what is not in memory. Who reads on where another request ended shares it.
-    asked: Arc<AtomicU64>,
     /// What waits for the disk, for the piece in front.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     /// Where the kernel can be asked to send.
@@ -75,16 +63,8 @@ impl FileBody {
         outlet: Option<Outlet>,
     ) -> FileBody {
         let pieces: VecDeque<Piece> = pieces.into_iter().collect();
-        let total = pieces.iter().map(Piece::length).sum();
-        let asked = Arc::default();
-        FileBody { file, pieces, total, remaining: total, asked, reading: None, outlet }
-    }
-
-    /// Shares with other bodies of the file what the disk has been asked for.
-    #[must_use]
-    pub fn asking(mut self, asked: &Arc<AtomicU64>) -> FileBody {
-        self.asked = Arc::clone(asked);
-        self
+        let remaining = pieces.iter().map(Piece::length).sum();
+        FileBody { file, pieces, remaining, reading: None, outlet }
     }
 
     fn poll_slice(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
@@ -93,28 +73,18 @@ impl FileBody {
             Some(outlet) => (Some(outlet.clone()), sendfile::LONGEST),
             None => (None, CHUNK),
         };
-        let tail = if outlet.is_some() { TAIL } else { 0 };
-        let len = usize::try_from(slice.len - tail).unwrap_or(most).min(most);
+        let len = usize::try_from(slice.len).unwrap_or(most).min(most);
         let part = Slice { start: slice.start, len: len as u64 };
+        let goes_on = part.len < slice.len;
         let reading = if let Some(reading) = self.reading.as_mut() {
             reading
         } else {
             let file = Arc::clone(&self.file);
             match &outlet {
                 Some(outlet) if is_cached(&file, part) => {
-                    let stand_in = outlet.stand_in(&file, part);
-                    // Where the disk is at work, it goes on while this is sent.
-                    if self.asked_behind(part) > part.start
-                        && let Some(ahead) = self.ahead(slice, part)
-                    {
-                        drop(spawn_blocking(move || ask_for(&file, ahead)));
-                    }
-                    return Poll::Ready(Ok(stand_in));
+                    return Poll::Ready(Ok(outlet.stand_in(&file, part, goes_on)));
                 }
-                Some(_) => {
-                    let ahead = self.ahead(slice, part);
-                    self.reading.insert(spawn_blocking(move || fetch(&file, part, ahead)))
-                }
+                Some(_) => self.reading.insert(spawn_blocking(move || fetch(&file, part))),
                 None => match read_cached(&file, slice.start, len) {
                     Some(result) => return Poll::Ready(result),
                     None => {
@@ -127,30 +97,9 @@ impl FileBody {
         self.reading = None;
         let bytes = joined.unwrap_or_else(|it| Err(io::Error::other(it)))?;
         Poll::Ready(Ok(match outlet {
-            Some(outlet) => outlet.stand_in(&self.file, part),
+            Some(outlet) => outlet.stand_in(&self.file, part, goes_on),
             None => bytes,
         }))
-    }
-}
-
-impl FileBody {
-    /// What the disk is to be asked for now, if anything, where a part of a slice is next.
-    fn ahead(&self, slice: Slice, part: Slice) -> Option<Slice> {
-        let (behind, asked) = (part.start + part.len, self.asked_behind(part));
-        let until = (slice.start + slice.len + self.total.min(AHEAD)).min(behind + AHEAD);
-        // Not a little each time.
-        if asked >= until || asked >= behind + AHEAD / 2 {
-            return None;
-        }
-        self.asked.store(until, Relaxed);
-        Some(Slice { start: asked, len: until - asked })
-    }
-
-    /// Up to where the disk has been asked for what follows the beginning of a part. What was asked for elsewhere does not count.
-    fn asked_behind(&self, part: Slice) -> u64 {
-        let asked = self.asked.load(Relaxed);
-        let is_near = (part.start..=part.start + part.len + 2 * AHEAD).contains(&asked);
-        if is_near { asked } else { part.start }
     }
 }
 
@@ -209,26 +158,37 @@ fn is_cached(file: &File, part: Slice) -> bool {
         let mut slices = [IoSliceMut::new(&mut byte)];
         rustix::io::preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT).is_ok()
     };
-    is_there(part.start) && (part.len <= STEP as u64 || is_there(part.last()))
+    is_there(part.start) && (part.len <= CHUNK as u64 || is_there(part.last()))
 }
 
-/// Has the disk bring something into the page cache, without waiting for it.
-fn ask_for(file: &File, slice: Slice) {
-    // Advice only: a file system may not take it.
-    rustix::fs::fadvise(file, slice.start, NonZeroU64::new(slice.len), Advice::WillNeed)
-        .unwrap_or_default();
-}
+/// Where bytes go that are only wanted in memory.
+static NOWHERE: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
+    #[expect(clippy::disallowed_methods, reason = "it's nothing of the volume's")]
+    let opened = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    opened.ok()
+});
 
-/// Brings a part into the page cache, and has the disk go on with what follows. The bytes themselves are not wanted here.
-fn fetch(file: &File, part: Slice, ahead: Option<Slice>) -> io::Result<Bytes> {
-    if let Some(ahead) = ahead {
-        ask_for(file, ahead);
-    }
-    let last = part.last();
-    for at in (part.start..last).step_by(STEP).chain([last]) {
-        file.read_at(&mut [0], at)?;
+/// Brings a part into the page cache. The kernel takes it from its beginning to its end, so it knows what is going on, and reads
+/// ahead what comes next, in large pages; being asked in advance (`POSIX_FADV_WILLNEED`) it takes small ones, and twice as long.
+fn fetch(file: &File, part: Slice) -> io::Result<Bytes> {
+    read_far_ahead(file);
+    let (mut at, end) = (part.start, part.start + part.len);
+    // Without it, who sends the part waits for the disk.
+    let Some(nowhere) = &*NOWHERE else { return Ok(Bytes::new()) };
+    while at < end {
+        let len = usize::try_from(end - at).unwrap_or(sendfile::LONGEST);
+        // Who sends a part that is not there finds that out.
+        if retry_on_intr(|| rustix::fs::sendfile(nowhere, file, Some(&mut at), len))? == 0 {
+            break;
+        }
     }
     Ok(Bytes::new())
+}
+
+/// Twice as far as usual.
+fn read_far_ahead(file: &File) {
+    // Advice only: a file system may not take it.
+    rustix::fs::fadvise(file, 0, None, Advice::Sequential).unwrap_or_default();
 }
 
 /// All of a small file, if it is in the page cache and still as long.
@@ -246,7 +206,7 @@ fn read_cached(file: &File, start: u64, len: usize) -> Option<io::Result<Bytes>>
     let mut buffer = Buffer::of(len);
     let mut slices = [IoSliceMut::new(&mut buffer.bytes)];
     match rustix::io::preadv2(file, &mut slices, start, ReadWriteFlags::NOWAIT) {
-        Ok(read) => Some(buffer.into_bytes(read)),
+        Ok(read) => Some(buffer.into_bytes(read, file, start)),
         Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INTR) => None,
         Err(errno) => Some(Err(errno.into())),
     }
@@ -254,8 +214,9 @@ fn read_cached(file: &File, start: u64, len: usize) -> Option<io::Result<Bytes>>
 
 fn read(file: &File, start: u64, len: usize) -> io::Result<Bytes> {
     let mut buffer = Buffer::of(len);
+    read_far_ahead(file);
     let read = file.read_at(&mut buffer.bytes, start)?;
-    buffer.into_bytes(read)
+    buffer.into_bytes(read, file, start)
 }
 
 /// Memory for one read, reused when the last part of it has been sent.
@@ -277,8 +238,10 @@ impl Buffer {
         Buffer { bytes: kept.unwrap_or_else(|| vec![0; len]), read: 0 }
     }
 
-    fn into_bytes(mut self, read: usize) -> io::Result<Bytes> {
-        if read == 0 {
+    /// What was read, if the file still has it. Who cuts a file off while it is read clears the end of a page before it is copied.
+    fn into_bytes(mut self, read: usize, file: &File, start: u64) -> io::Result<Bytes> {
+        let len = u64::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0);
+        if read == 0 || len < start + read as u64 {
             let what = "the file has become shorter while it was being sent";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
         }

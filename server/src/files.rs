@@ -139,7 +139,7 @@ impl Ask<'_> {
         let (mut response, pieces) = representation.response(selection, stat.len);
         if self.parts.method == Method::GET {
             let outlet = self.parts.extensions.get::<Outlet>();
-            let outlet = outlet.filter(|_| stat.rests(sendfile::REST)).cloned();
+            let outlet = outlet.filter(|_| stat.rests(sendfile::rest_of(&file, stat))).cloned();
             *response.body_mut() = Body::new(FileBody::new(file, pieces, outlet));
         }
         self.finish(response)

@@ -7,7 +7,7 @@
 //! open any more.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::answer_head;
 use crate::body;
 use crate::cross_origin;
 use crate::representation::{self, Representation};
+use crate::sendfile;
 
 /// How long the way to a file is trusted.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -66,8 +67,13 @@ pub struct Known {
 pub enum Kept {
     /// All of them in memory.
     Content(Bytes),
-    /// On the volume; up to where the disk has been asked for them, see [`FileBody::asking`](body::FileBody::asking).
-    File(Arc<File>, Arc<AtomicU64>),
+    /// On the volume.
+    File {
+        /// Open.
+        file: Arc<File>,
+        /// How long it must have been left alone to be [sent by the kernel](sendfile::rest_of).
+        rest: Duration,
+    },
 }
 
 /// The fields that all answers with files have, whatever they are.
@@ -91,7 +97,7 @@ impl Weighter<Box<str>, Arc<Known>> for Weight {
     fn weight(&self, path: &Box<str>, known: &Arc<Known>) -> u64 {
         let kept = match &known.kept {
             Kept::Content(content) => content.len() as u64,
-            Kept::File(..) => OPEN_FILE,
+            Kept::File { .. } => OPEN_FILE,
         };
         path.len() as u64 + OVERHEAD + kept
     }
@@ -106,9 +112,11 @@ impl Known {
         file: Arc<File>,
         found: Instant,
     ) -> Known {
-        let kept = match body::small(&file, stat.len) {
-            Some(content) => Kept::Content(content),
-            None => Kept::File(file, Arc::default()),
+        let kept = if let Some(content) = body::small(&file, stat.len) {
+            Kept::Content(content)
+        } else {
+            let rest = sendfile::rest_of(&file, &stat);
+            Kept::File { file, rest }
         };
         let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
         let lines = answer_head::lines(own);

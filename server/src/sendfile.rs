@@ -11,9 +11,9 @@
 //! the connection ends before the first of them has left. No pointer is ever followed, so nothing here is `unsafe`.
 //!
 //! A file that has become shorter ends its connection. But what the socket still holds are the file's own pages, and whoever cuts a
-//! file off in place clears the end of one of them. So only files that nobody has changed for a while ([`REST`]) are sent in
-//! this way; the socket is given only as much ahead as it needs ([`HELD`]); and the end of a slice is read when all before it is
-//! with the socket, which fails if the file has been cut by then.
+//! file off in place clears the end of one of them. So only files that nobody has changed for a while ([`rest_of`]) are sent in
+//! this way; the socket is given only as much ahead as it needs ([`HELD`]); and where a client is waited for, the end of a slice
+//! ([`END`]) is sent when all before it is nearly gone, which fails if the file has been cut by then.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,6 +30,7 @@ use bytes::Bytes;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use volume::Stat;
 
 use crate::range::Slice;
 
@@ -39,11 +40,17 @@ pub const LONGEST: usize = 1 << 20;
 /// What stand-ins are parts of. It's never read, so it never takes any memory.
 static ZEROS: [u8; LONGEST] = [0; LONGEST];
 
-/// For so long a file must have been left alone. Who cuts files off works on them.
-pub const REST: Duration = Duration::from_secs(10);
+/// For so long a file must have been left alone at least.
+const REST: Duration = Duration::from_secs(10);
 
 /// Of all connections, since the start.
 static BY_KERNEL: AtomicU64 = AtomicU64::new(0);
+
+/// For how long a file must have been left alone to be sent in this way: for as long as it was worked on before, since who cuts
+/// files off works on them.
+pub fn rest_of(file: &File, stat: &Stat) -> Duration {
+    stat.worked_on(file).max(REST)
+}
 
 /// Bytes that were sent in this way since the start: nearly all of large answers, or something stands in its way.
 pub fn by_kernel() -> u64 {
@@ -62,6 +69,8 @@ struct Queue(VecDeque<Item>);
 struct Item {
     file: Arc<File>,
     slice: Slice,
+    /// Whether the next part follows at once.
+    goes_on: bool,
     /// Whoever wants to know when it has left.
     then: Option<Then>,
 }
@@ -70,12 +79,12 @@ struct Item {
 type Then = Box<dyn FnOnce(u64) + Send>;
 
 impl Outlet {
-    /// Bytes that stand for a part of a file. They must be the next to be written, and something else must come after them. A
-    /// longer part than [`LONGEST`] must be cut first.
-    pub fn stand_in(&self, file: &Arc<File>, slice: Slice) -> Bytes {
+    /// Bytes that stand for a part of a file, which `goes_on` with the next part if it was cut. They must be the next to be written.
+    /// What is longer than [`LONGEST`] must be cut.
+    pub fn stand_in(&self, file: &Arc<File>, slice: Slice, goes_on: bool) -> Bytes {
         let len = usize::try_from(slice.len).unwrap_or(LONGEST);
         let Some(bytes) = ZEROS.get(..len).filter(|it| !it.is_empty()) else { return Bytes::new() };
-        self.lock().0.push_back(Item { file: Arc::clone(file), slice, then: None });
+        self.lock().0.push_back(Item { file: Arc::clone(file), slice, goes_on, then: None });
         Bytes::from_static(bytes)
     }
 
@@ -105,7 +114,7 @@ impl Outlet {
     fn due(&self) -> Option<Due> {
         let queue = self.lock();
         let item = queue.0.front()?;
-        Some(Due { file: Arc::clone(&item.file), slice: item.slice })
+        Some(Due { file: Arc::clone(&item.file), slice: item.slice, goes_on: item.goes_on })
     }
 
     fn sent(&self, bytes: u64) {
@@ -146,6 +155,7 @@ impl fmt::Debug for Item {
 struct Due {
     file: Arc<File>,
     slice: Slice,
+    goes_on: bool,
 }
 
 /// A stream that knows stand-ins.
@@ -155,6 +165,8 @@ pub struct Direct<S> {
     outlet: Outlet,
     /// Whether the kernel waits for full packets, since more of the same answer is to come.
     is_corked: bool,
+    /// Whether the client lets us wait for what it is sent.
+    has_waited: bool,
     pace: Pace,
 }
 
@@ -168,18 +180,20 @@ enum Pace {
 }
 
 /// Bytes that a socket is given ahead of what it has sent: little enough for thousands of slow clients.
-pub const HELD: u32 = 48 * 1024;
+pub const HELD: u32 = 40 * 1024;
 /// The same for a client that is fast, which takes them in no time.
 const HELD_FOR_FAST: u32 = 4 << 20;
 /// A client is fast that takes so many bytes in a [`WHILE`].
 const FAST: u64 = 8 << 20;
 const WHILE: Duration = Duration::from_secs(1);
+/// Bytes at the end of a slice that a client who is waited for gets only when all before them is nearly gone.
+const END: u64 = 4096;
 
 impl<S> Direct<S> {
     /// Sends what is in the outlet in the place of its stand-ins.
     pub fn new(stream: S, outlet: Outlet) -> Direct<S> {
         let pace = Pace::Unknown(Instant::now(), 0);
-        Direct { stream, outlet, is_corked: false, pace }
+        Direct { stream, outlet, is_corked: false, has_waited: false, pace }
     }
 }
 
@@ -286,19 +300,27 @@ impl<S: Socket> Direct<S> {
                 return Poll::Ready(Ok(written));
             }
         }
-        // What is longer than one stand-in goes on with the next, and its packets are full. For less it costs more than it saves.
-        if due.slice.len == LONGEST as u64 {
+        if due.goes_on {
             self.cork(true)?;
         }
-        match self.poll_until_done(context, |socket| send_file(socket, due)) {
-            // What was written before must be told; whoever hears of it asks again.
-            Poll::Pending if written > 0 => return Poll::Ready(Ok(written)),
-            Poll::Pending => return Poll::Pending,
+        let waits = self.has_waited && !due.goes_on;
+        let end = if waits && due.slice.len > END { END } else { 0 };
+        let most = due.slice.len - end;
+        match self.poll_until_done(context, |socket| send_file(socket, due, most)) {
+            Poll::Pending => {
+                self.has_waited = true;
+                // What was written before must be told; whoever hears of it asks again.
+                return if written > 0 { Poll::Ready(Ok(written)) } else { Poll::Pending };
+            }
             Poll::Ready(sent) => {
                 let sent = sent?;
                 self.outlet.sent(sent as u64);
                 self.went(sent as u64);
                 written += sent;
+                if sent as u64 == due.slice.len && !due.goes_on {
+                    self.has_waited = false;
+                    self.cork(false)?;
+                }
             }
         }
         Poll::Ready(Ok(written))
@@ -351,9 +373,9 @@ fn send_head(socket: BorrowedFd<'_>, head: &[IoSlice<'_>]) -> io::Result<usize> 
     Ok(sendmsg(socket, head, &mut SendAncillaryBuffer::default(), flags)?)
 }
 
-fn send_file(socket: BorrowedFd<'_>, due: &Due) -> io::Result<usize> {
+fn send_file(socket: BorrowedFd<'_>, due: &Due, most: u64) -> io::Result<usize> {
     let mut at = due.slice.start;
-    let len = usize::try_from(due.slice.len).unwrap_or(LONGEST);
+    let len = usize::try_from(most).unwrap_or(LONGEST);
     match rustix::fs::sendfile(socket, &*due.file, Some(&mut at), len)? {
         0 => {
             let what = "the file has become shorter while it was being sent";
@@ -378,12 +400,7 @@ impl<S: Socket> AsyncWrite for Direct<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let Some(due) = self.outlet.due() else {
-            let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-            // Behind the last part that was sent by itself.
-            if written.is_ready() {
-                self.cork(false)?;
-            }
-            return written;
+            return Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         };
         let before = slices.iter().take_while(|it| !is_stand_in(it)).count();
         let (before, rest) = slices.split_at(before);
@@ -402,7 +419,7 @@ impl<S: Socket> AsyncWrite for Direct<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.is_corked || self.outlet.is_in_use() {
+        if self.outlet.is_in_use() {
             return self.poll_write_vectored(context, &[IoSlice::new(bytes)]);
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
@@ -457,7 +474,7 @@ mod tests {
         let content: Vec<u8> = (0..=250).cycle().take(LONGEST).collect();
         let file = file(&content);
         let (start, len) = (1000, content.len() as u64 - 2000);
-        let stand_in = outlet.stand_in(&file, Slice { start, len });
+        let stand_in = outlet.stand_in(&file, Slice { start, len }, false);
         let reading = tokio::spawn(async move {
             let mut read = Vec::new();
             far.read_to_end(&mut read).await.unwrap();
@@ -486,7 +503,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_copied_is_refused_before_it_is_written() {
         let (mut direct, mut far, outlet) = pair();
-        let stand_in = outlet.stand_in(&file(b"content"), Slice { start: 0, len: 7 });
+        let stand_in = outlet.stand_in(&file(b"content"), Slice { start: 0, len: 7 }, false);
         let copied = [b"head".as_slice(), &stand_in].concat();
         assert!(direct.write(&copied).await.is_err());
         assert!(direct.write_vectored(&[IoSlice::new(&copied)]).await.is_err());
@@ -501,10 +518,32 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_is_shorter_ends_the_connection() {
         let (mut direct, _far, outlet) = pair();
-        let stand_in = outlet.stand_in(&file(b"content"), Slice { start: 4, len: 7 });
+        let stand_in = outlet.stand_in(&file(b"content"), Slice { start: 4, len: 7 }, false);
         assert_eq!(direct.write(&stand_in).await.unwrap(), 3);
         let error = direct.write(&stand_in[3..]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_file_waits_for_a_client_that_is_waited_for() {
+        let (mut direct, mut far, outlet) = pair();
+        let file = file(&vec![7; LONGEST]);
+        let slice = Slice { start: 0, len: LONGEST as u64 };
+        let mut stand_in = outlet.stand_in(&file, slice, false);
+        let reading = tokio::spawn(async move {
+            let mut read = Vec::new();
+            far.read_to_end(&mut read).await.unwrap();
+            read.len() as u64
+        });
+        while stand_in.len() as u64 > END {
+            let written = direct.write(&stand_in).await.unwrap();
+            bytes::Buf::advance(&mut stand_in, written);
+        }
+        assert_eq!(stand_in.len() as u64, END);
+        file.set_len(slice.len - END).unwrap();
+        assert_eq!(direct.write(&stand_in).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        drop(direct);
+        assert_eq!(reading.await.unwrap(), slice.len - END);
     }
 
     #[tokio::test]
@@ -517,12 +556,12 @@ mod tests {
         let (mut direct, _far, outlet) = pair();
         hear(&outlet);
         let content = file(b"content");
-        let stand_in = outlet.stand_in(&content, Slice { start: 0, len: 7 });
+        let stand_in = outlet.stand_in(&content, Slice { start: 0, len: 7 }, false);
         hear(&outlet);
         assert_eq!(*heard.lock().unwrap(), [0]);
         assert_eq!(direct.write(&stand_in).await.unwrap(), 7);
         assert_eq!(*heard.lock().unwrap(), [0, 0]);
-        let stand_in = outlet.stand_in(&content, Slice { start: 0, len: 100 });
+        let stand_in = outlet.stand_in(&content, Slice { start: 0, len: 100 }, false);
         hear(&outlet);
         assert_eq!(direct.write(&stand_in).await.unwrap(), 7);
         drop((direct, outlet));
