@@ -29,6 +29,8 @@ use crate::sendfile::{self, Outlet};
 const CHUNK: usize = 128 * 1024;
 /// Bytes below which reading and writing costs less than `sendfile`.
 const WORTH_SENDFILE: u64 = 32 * 1024;
+/// Bytes that are fetched from the disk while what comes before them is sent.
+const AHEAD: u64 = 8 << 20;
 /// Buffers kept for reuse when no body needs them.
 const BUFFERS_KEPT: usize = 16;
 
@@ -96,10 +98,15 @@ impl FileBody {
         let joined = ready!(Pin::new(reading).poll(context));
         self.reading = None;
         let bytes = joined.unwrap_or_else(|it| Err(io::Error::other(it)))?;
-        Poll::Ready(Ok(match outlet {
-            Some(outlet) => outlet.stand_in(&self.file, part, goes_on),
-            None => bytes,
-        }))
+        let Some(outlet) = outlet else { return Poll::Ready(Ok(bytes)) };
+        if goes_on {
+            let len = (slice.len - part.len).min(AHEAD);
+            let (file, next) =
+                (Arc::clone(&self.file), Slice { start: part.start + part.len, len });
+            // Whoever finds it not there yet waits for it then.
+            drop(spawn_blocking(move || fetch(&file, next)));
+        }
+        Poll::Ready(Ok(outlet.stand_in(&self.file, part, goes_on)))
     }
 }
 

@@ -67,7 +67,6 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     take_over_keys(&volume, config.take_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let connections = Crowd::new(within_descriptors(config.limits));
-    let workers = Workers::start().map_err(StartError::Workers)?;
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
     let app =
         Arc::new(App { idle: Idle::new(config.idle), crowd: Crowd::new(config.limits), ..app });
@@ -78,6 +77,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     }));
     let first_key = first_key(&app)?;
     let listener = Listener::bind(&config.listen).await?;
+    // nginx opens a connection for each request; to hand it to another thread costs more than the thread saves.
+    let workers = match &listener {
+        Listener::Unix(..) => Workers::here(),
+        Listener::Tcp(_) => Workers::start().map_err(StartError::Workers)?,
+    };
     let admin = admin_listener(config.admin.as_deref()).await?;
     let metrics = match &config.metrics {
         Some(listen) => Some(Listener::bind(listen).await?),

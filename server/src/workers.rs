@@ -40,7 +40,7 @@ impl Workers {
         Ok(Workers { handles, next: AtomicUsize::new(0), _end: end.drop_guard() })
     }
 
-    /// The runtime that calls this serves them itself: for a few connections.
+    /// The runtime that calls this serves them itself: for a few connections, or such as are over with one request.
     pub fn here() -> Workers {
         let end = CancellationToken::new();
         Workers {
