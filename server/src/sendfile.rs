@@ -12,8 +12,8 @@
 //!
 //! A file that has become shorter ends its connection. But what the socket still holds are the file's own pages, and whoever cuts a
 //! file off in place clears the end of one of them. So only files that nobody has changed for a while ([`rest_of`]) are sent in
-//! this way; the socket is given only as much ahead as it needs ([`HELD`]); and where a client is waited for, the end of a slice
-//! ([`END`]) is sent when all before it is nearly gone, which fails if the file has been cut by then.
+//! this way; the socket is given only as much ahead as it needs ([`HELD`]); and where a client is waited for, the end of a slice is
+//! sent when all before it is nearly gone, which fails if the file has been cut by then.
 
 use std::collections::VecDeque;
 use std::fmt;
