@@ -192,11 +192,12 @@ mod tests {
 
     #[test]
     fn large_answers_come_one_after_the_other() {
-        let options = ["--connections", "3", "--answers", "12", "--compare", "4"];
+        let options = ["--connections", "3", "--answers", "40", "--compare", "4"];
         let report = ask(serve(None), &options).unwrap();
-        assert!(report.answers >= 12, "{report:?}");
+        assert!(report.answers >= 40, "{report:?}");
         assert_eq!(report.bytes, report.answers * SIZE);
-        assert!(report.compared >= 3, "{report:?}");
+        // At the end, two of the ten may be still on their way.
+        assert!(report.compared >= 8, "{report:?}");
     }
 
     #[test]
