@@ -141,8 +141,7 @@ fn a_sender_that_is_killed_is_told_of() {
 fn a_sender_that_gives_up_in_order_is_told_of() {
     let place = Place::new();
     let (number, mut sender) = under_way(&place, big, "x.bin");
-    sender.signal(Signal::INT);
-    sender.end();
+    sender.interrupt();
     place.wait_for(number, "failed");
     place.is_clean("x.bin");
 }

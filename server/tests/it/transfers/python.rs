@@ -89,6 +89,17 @@ impl Python {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Ctrl-C, again and again: it now and then does not notice one.
+    pub fn interrupt(&mut self) {
+        while self.child.try_wait().unwrap().is_none() {
+            self.signal(Signal::INT);
+            let again = Instant::now() + std::time::Duration::from_secs(3);
+            while Instant::now() < again && self.child.try_wait().unwrap().is_none() {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+        }
+    }
+
     /// Waits for its end: whether it was content, and what it said.
     pub fn end(&mut self) -> (bool, String) {
         let until = Instant::now() + PATIENCE;
