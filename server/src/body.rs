@@ -172,7 +172,13 @@ fn is_cached(file: &File, part: Slice) -> bool {
 static NOWHERE: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
     #[expect(clippy::disallowed_methods, reason = "it's nothing of the volume's")]
     let opened = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-    opened.ok()
+    opened
+        .inspect_err(|error| {
+            tracing::warn!(
+                "could not open /dev/null ({error}): reads from the disk will hold up others"
+            );
+        })
+        .ok()
 });
 
 /// Brings a part into the page cache. The kernel takes it from its beginning to its end, so it knows what is going on, and reads

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -89,26 +89,35 @@ impl Python {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Ctrl-C, again and again: it now and then does not notice one.
+    /// Ctrl-C, again and again until it ends: it now and then does not notice one.
     pub fn interrupt(&mut self) {
-        while self.child.try_wait().unwrap().is_none() {
+        let until = Instant::now() + PATIENCE;
+        self.signal(Signal::INT);
+        while self.ends_within(Duration::from_secs(3)).is_none() {
+            assert!(Instant::now() < until, "it does not end: {}", self.log());
             self.signal(Signal::INT);
-            let again = Instant::now() + std::time::Duration::from_secs(3);
-            while Instant::now() < again && self.child.try_wait().unwrap().is_none() {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
         }
     }
 
     /// Waits for its end: whether it was content, and what it said.
     pub fn end(&mut self) -> (bool, String) {
-        let until = Instant::now() + PATIENCE;
+        let Some(is_content) = self.ends_within(PATIENCE) else {
+            panic!("it does not end: {}", self.log())
+        };
+        (is_content, self.log())
+    }
+
+    /// Whether it was content, if it ends in time.
+    fn ends_within(&mut self, patience: Duration) -> Option<bool> {
+        let until = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
-                return (status.success(), self.log());
+                return Some(status.success());
             }
-            assert!(Instant::now() < until, "it does not end: {}", self.log());
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            if Instant::now() >= until {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
