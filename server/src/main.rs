@@ -10,7 +10,8 @@ fn main() -> ExitCode {
     if let Err(error) = log::start(config.log) {
         return fail(&error);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Connections have threads of their own, or come one by one through nginx.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };

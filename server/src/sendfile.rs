@@ -245,9 +245,10 @@ impl Socket for TcpStream {
 impl Socket for UnixStream {
     const CORKS: bool = false;
 
-    /// Its buffer is small as it is.
-    fn hold(&self, _bytes: u32) -> io::Result<()> {
-        Ok(())
+    /// By its buffer, as far as the system lets it grow (`net.core.wmem_max`): it takes more only when three quarters of that have
+    /// been read, so with a small one both ends wait for each other all the time.
+    fn hold(&self, bytes: u32) -> io::Result<()> {
+        socket2::SockRef::from(self).set_send_buffer_size(bytes as usize)
     }
 
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

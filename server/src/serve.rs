@@ -231,7 +231,7 @@ impl<A: Answers> Connections<A> {
         }
     }
 
-    /// Hands a connection to the worker whose turn it is.
+    /// Hands a connection to the worker whose turn it is. Those of a Unix socket stay with the runtime that accepted them.
     fn take(&self, accepted: Accepted) {
         match accepted {
             Accepted::Tcp(stream, address) => {
@@ -239,11 +239,7 @@ impl<A: Answers> Connections<A> {
                 let stream = stream.into_std();
                 self.spawn(move || tokio::net::TcpStream::from_std(stream?), peer);
             }
-            Accepted::Unix(stream) => {
-                let stream = stream.into_std();
-                let peer = Peer { address: None };
-                self.spawn(move || tokio::net::UnixStream::from_std(stream?), peer);
-            }
+            Accepted::Unix(stream) => self.spawn(move || Ok(stream), Peer { address: None }),
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A connection stays with the thread that it was given to. A runtime whose threads take work from each other spends more on
 //! that, and on waking them, than on a small answer itself. What must wait for the disk goes to the blocking pool, and work
-//! that is not a connection's stays with the main runtime, so no thread is ever held up for long. Behind nginx, which opens a
-//! connection for each request, the main runtime serves those as well: handing them over would cost more.
+//! that is not a connection's stays with the main runtime, which has one thread too, so no thread is ever held up for long. Behind
+//! nginx, which opens a connection for each request, the main runtime serves those as well: handing them over would cost more.
 
 use std::cell::Cell;
 use std::io;
