@@ -112,7 +112,8 @@ def write(top, works, kinds, found, packets, control):
     (top / "docs/streaming.md").write_text(
         f"# Streaming, side by side\n\nMeasured on {when} with `bench/streaming.py --write`, {rounds} rounds, on {where}, {network}.\n\n"
         f"{programs}.\n\n![How this server compares with others](streaming.svg)\n\n"
-        f"{table(works, kinds, found)}\n\n{remarks(works, kinds, found)}\n\n{HOW}\n"
+        f"{table(works, kinds, found)}\n\n{remarks(works, kinds, found)}\n\n"
+        f"[streaming-profile.md](streaming-profile.md) has where the time goes, and what it would take to reach the rest.\n\n{HOW}\n"
     )
     (top / "docs/streaming.svg").write_text(plot(works, kinds, found))
     readme = (top / "README.md").read_text()
