@@ -47,9 +47,8 @@ the other, so what differs by a tenth may be the machine's doing; [streaming.md]
 
 NEEDED = """## What it would take
 
-**Large files and ranges.** The kernel's `sendfile` is nearly all of it, and the same for both. Beside it nginx opens the file anew and switches `TCP_CORK` on and off; this
-server asks twice whether the part is in memory (`preadv2`), so that nobody waits for another one's disk, looks whether the file is still the same, and accounts for the
-answer. To be ahead by more than the noise, that question would have to be put for less: `cachestat` does not touch the data, but is younger than the kernels that this runs on.
+**Large files and ranges.** The kernel's `sendfile` is nearly all of it, and the same for both. Beside it nginx opens the file anew; this server asks twice whether the part
+is in memory (`preadv2`), so that nobody waits for another one's disk, looks whether the file is still the same, and accounts for the answer. To be ahead by more than the noise, that question would have to be put for less: `cachestat` does not touch the data, but is younger than the kernels that this runs on.
 
 **Small answers.** What is left of the program's own is spread over some sixty functions; only copying takes more than a tenth of it. nginx with `open_file_cache` saves more: it does not
 look at the file for as long as two seconds, and sends what it was.
@@ -64,8 +63,8 @@ have less, functions would have to be put in the order of their use, or transfer
 
 def profile(work, kind, works, folder):
     """For each process's name: microseconds of each call for one answer, or for one GiB, and how many calls."""
-    counted = streaming.alone(kind, works.root(work), folder, lambda server: count(server, work))
-    sampled = streaming.alone(kind, works.root(work), folder, lambda server: sample(server, work, folder))
+    counted = streaming.alone(kind, works.root(work), folder, lambda server: count(server, works, work))
+    sampled = streaming.alone(kind, works.root(work), folder, lambda server: sample(server, works, work, folder))
     found = {}
     for name, samples in sampled.items():
         calls = collections.Counter({call: number for (who, call), number in counted.items() if who == name})
@@ -73,13 +72,13 @@ def profile(work, kind, works, folder):
     return found
 
 
-def count(server, work):
+def count(server, works, work):
     """Calls, by the process's name and theirs, for each answer or GiB."""
     events = ",".join(f"syscalls:sys_enter_{it}" for it in CALLS)
     commands = {pid: ["perf", "stat", "-x,", "-e", events, "-p", str(pid)] for pid in server.processes()}
     recording = {pid: subprocess.Popen(it, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for pid, it in commands.items()}
     time.sleep(ATTACHES)
-    answers = done(work, work.measure(server))
+    answers = done(works, work, work.measure(server))
     calls = collections.Counter()
     for pid, perf in recording.items():
         perf.send_signal(signal.SIGINT)
@@ -90,7 +89,7 @@ def count(server, work):
     return {call: number / answers for call, number in calls.items()}
 
 
-def sample(server, work, folder):
+def sample(server, works, work, folder):
     """Microseconds for each answer or GiB, by the process's name and what it did."""
     data = pathlib.Path(folder) / "perf.data"
     pids = server.processes()
@@ -99,7 +98,7 @@ def sample(server, work, folder):
     )
     time.sleep(ATTACHES)
     before = {pid: cpu(pid) for pid in pids}
-    answers = done(work, work.measure(server))
+    answers = done(works, work, work.measure(server))
     used = {pid: cpu(pid) - before[pid] for pid in pids}
     names = {pid: name_of(pid) for pid in pids}
     perf.send_signal(signal.SIGINT)
@@ -127,11 +126,11 @@ def what_in(frames):
     return REST if is_kernel else OWN
 
 
-def done(work, figures):
+def done(works, work, figures):
     """Answers, or GiB, that a measurement was of: it begins with a tenth of a second that is not told of."""
     if work.figures[0].unit == "GiB/s":
         return BIG / GIB
-    return figures[0] * (SECONDS + 0.1)
+    return figures[0] * (works.seconds + 0.1)
 
 
 def cpu(pid):
@@ -145,14 +144,14 @@ def name_of(pid):
 def table(work, found):
     """Of one work, for all who did it."""
     unit = "GiB" if work.figures[0].unit == "GiB/s" else "answer"
-    columns = [(label, name, calls) for label, names in found for name, calls in names.items()]
-    whats = sorted({it for _, _, calls in columns for it in calls}, key=lambda it: -max(calls.get(it, (0, 0))[0] for _, _, calls in columns))
-    lines = [f"| µs for each {unit} | " + " | ".join(label if label == name else f"{label}: {name}" for label, name, _ in columns) + " |"]
+    columns = [(label if len(names) == 1 else f"{label}: {name}", calls) for label, names in found for name, calls in names.items()]
+    whats = sorted({it for _, calls in columns for it in calls}, key=lambda it: -max(calls.get(it, (0, 0))[0] for _, calls in columns))
+    lines = [f"| µs for each {unit} | " + " | ".join(label for label, _ in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
-    sums = [sum(it[0] for it in calls.values()) for _, _, calls in columns]
+    sums = [sum(it[0] for it in calls.values()) for _, calls in columns]
     lines.append("| all | " + " | ".join(map(report.number, sums)) + " |")
     for what in whats:
-        cells = [calls.get(what, (0, 0)) for _, _, calls in columns]
+        cells = [calls.get(what, (0, 0)) for _, calls in columns]
         if all(micros < LEAST * all_micros for (micros, _), all_micros in zip(cells, sums)):
             continue
         lines.append(f"| {what if what in (OWN, REST) else f'`{what}`'} | " + " | ".join(cell(*it) for it in cells) + " |")
@@ -194,7 +193,6 @@ def memory_table(found):
 
 
 def main():
-    global SECONDS
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(WORKS), help=f"works, with commas between: {', '.join(WORKS)}")
@@ -205,10 +203,9 @@ def main():
     if os.geteuid() != 0:
         sys.exit("perf counts system calls for root alone: run this as root")
     streaming.inside_namespace()
-    SECONDS = arguments.seconds
     parts = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        works = Works(folder, arguments.client, SECONDS)
+        works = Works(folder, arguments.client, arguments.seconds)
         wanted = [it for it in works.all() if it.name in arguments.only]
         streaming.say("making files")
         works.make_files({it.name for it in wanted})
