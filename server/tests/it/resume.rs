@@ -4,12 +4,9 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
-
-use rustix::process::Signal;
+use std::sync::{Arc, Mutex};
 
 use crate::clients::Client;
 use crate::process::Program;
@@ -125,9 +122,10 @@ fn survive(client: impl FnOnce(&str, &Path) -> Client) {
     let server: SocketAddr = program.address.strip_prefix("http://").unwrap().parse().unwrap();
     let (kill, kills) = channel();
     let line = Line::to(server, kill);
-    let restarts = std::thread::spawn({
-        let volume = volume.clone();
-        move || restart_when_told(program, &volume, server, &kills)
+    let running = Arc::new(Mutex::new(Some(program)));
+    std::thread::spawn({
+        let (volume, running) = (volume.clone(), Arc::clone(&running));
+        move || restart_when_told(&running, &volume, server, &kills)
     });
     client(&format!("http://{}/uploads?into=run", line.address), &file).run();
     let done = line.shared.done.load(Ordering::SeqCst);
@@ -136,20 +134,20 @@ fn survive(client: impl FnOnce(&str, &Path) -> Client) {
     assert_eq!(sha256(&came), sha256(&file));
     let staged = || std::fs::read_dir(volume.join(".sounding/staging")).unwrap().count();
     wait_for("empty staging", || (staged() == 0).then_some(()));
-    drop(restarts);
+    drop(running.lock().unwrap().take());
 }
 
 /// Kills the server each time it is told to, and starts it anew on the same port.
 fn restart_when_told(
-    mut program: Program,
+    running: &Mutex<Option<Program>>,
     volume: &Path,
     address: SocketAddr,
     kills: &Receiver<()>,
 ) {
-    while kills.recv_timeout(Duration::from_mins(10)).is_ok() {
-        program.signal(Signal::KILL);
-        drop(program);
-        program = Program::start_quiet(volume, &address.to_string());
+    while kills.recv().is_ok() {
+        let mut running = running.lock().unwrap();
+        drop(running.take());
+        *running = Some(Program::start_quiet(volume, &address.to_string()));
     }
 }
 
