@@ -181,6 +181,11 @@ static NOWHERE: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
         .ok()
 });
 
+/// Opens what reads from the disk need: if it can't be had, that is said at the start.
+pub fn prepare() {
+    LazyLock::force(&NOWHERE);
+}
+
 /// Brings a part into the page cache. The kernel takes it from its beginning to its end, so it knows what is going on, and reads
 /// ahead what comes next, in large pages; being asked in advance (`POSIX_FADV_WILLNEED`) it takes small ones, and twice as long.
 fn fetch(file: &File, part: Slice) -> io::Result<Bytes> {

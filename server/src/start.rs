@@ -15,6 +15,7 @@ use volume::{OpenVolumeError, Volume};
 
 use crate::admin;
 use crate::app::App;
+use crate::body;
 use crate::config::Config;
 use crate::crowd::{Crowd, Limits};
 use crate::front::Front;
@@ -62,6 +63,7 @@ pub enum StartError {
 /// Runs the service until a signal ends it, or nobody needs it.
 pub async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
+    body::prepare();
     let stop = Stop::listen().map_err(StartError::Signals)?;
     let volume = Arc::new(Volume::open(&config.volume)?);
     take_over_keys(&volume, config.take_keys.as_deref())?;
