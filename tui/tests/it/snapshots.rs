@@ -65,7 +65,7 @@ impl Told {
         place.put(
             ".sounding/auth-keys.csv",
             "imove,imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd,write,,,2024-03-11,dashboards\n\
-             kmt,kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41,read,analysis,2026-11-27,2026-01-20,rotating out\n\
+             kmt,kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41,read,analysis,2099-11-27,2026-01-20,rotating out\n\
              mrieser,mrieser23\nusername,apikey\n\
              # wrashid,wrashid-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qe,,,,2024-03-11,left the group\n",
         );
