@@ -16,6 +16,7 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,13 +80,16 @@ def count(server, works, work):
     recording = {pid: subprocess.Popen(it, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for pid, it in commands.items()}
     time.sleep(ATTACHES)
     answers = done(works, work, work.measure(server))
-    calls = collections.Counter()
+    calls, said = collections.Counter(), ""
     for pid, perf in recording.items():
         perf.send_signal(signal.SIGINT)
-        for line in perf.communicate(timeout=30)[1].splitlines():
+        said = perf.communicate(timeout=30)[1]
+        for line in said.splitlines():
             words = line.split(",")
             if len(words) > 2 and words[0].isdigit():
                 calls[name_of(pid), words[2].removeprefix("syscalls:sys_enter_")] += int(words[0])
+    if not calls:
+        sys.exit(f"perf stat counted no system calls of {server.label}, is tracefs mounted? It said: {said.strip()}")
     return {call: number / answers for call, number in calls.items()}
 
 
@@ -202,6 +206,8 @@ def main():
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("perf counts system calls for root alone: run this as root")
+    if not shutil.which("perf"):
+        sys.exit("there is no perf here: install linux-perf")
     streaming.inside_namespace()
     parts = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     if let Err(error) = log::start(config.log) {
         return fail(&error);
     }
-    // Connections have threads of their own, or come one by one through nginx.
+    // One thread: connections over TCP have threads of their own, and nginx in front of a Unix socket is one process too.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
