@@ -3,9 +3,11 @@
 //! What a read of a file comes to was found out a moment before and [kept](crate::recall). Here the request is held against that:
 //! the caller's key by the keys as they are now, the file's stamp by one look, conditions and ranges as ever. Nothing waits, and
 //! next to nothing is allocated. Whatever is not as simple has no answer here and takes the [long way](crate::files).
+//!
+//! [How the service is](crate::health) is known at any time, and told here too.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -14,13 +16,15 @@ use http_body::Body as _;
 
 use crate::access_log::{self, Line, LoggedBody};
 use crate::activity::{Activity, Passed};
-use crate::answer_head::AnswerHead;
+use crate::answer_head::{self, AnswerHead};
 use crate::app::App;
 use crate::auth::{self, Caller};
 use crate::body::{FileBody, Piece};
 use crate::coding::Coding;
+use crate::cross_origin;
 use crate::crowd::Place;
 use crate::head::Head;
+use crate::health;
 use crate::range::{Selection, Slice, content_range};
 use crate::recall::{self, Kept, Known};
 use crate::sendfile::Outlet;
@@ -46,6 +50,8 @@ pub struct Whole<'a> {
     status: StatusCode,
     began: Instant,
     length: u64,
+    /// Which part of a file it is, if it is one.
+    kind: Option<&'static str>,
     /// The part that its body is, where it is not the whole.
     range: Option<String>,
     place: Option<Place>,
@@ -75,6 +81,9 @@ pub fn answer<'a>(
     out: &mut Vec<u8>,
 ) -> Option<Rest<'a>> {
     let path = head.bare_path()?;
+    if path == health::PATH {
+        return Some(tell_health(app, head, asker, out));
+    }
     let Asker { client, fields, outlet, place, began } = asker;
     let known = app.recall.fresh(path, began)?;
     let caller = auth::identify_now(app, client, auth::key_in(fields), &known.path, began)?;
@@ -105,6 +114,7 @@ pub fn answer<'a>(
         status,
         began,
         length,
+        kind: kind(&head.method, status),
         range: None,
         place,
     };
@@ -120,6 +130,42 @@ pub fn answer<'a>(
             whole.range = range;
             Rest::Body(whole, body)
         }
+    })
+}
+
+/// The fields of answers about the service's health, as lines.
+static HEALTH_LINES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut fields = HeaderMap::new();
+    health::set_fields(&mut fields);
+    cross_origin::open(&mut fields);
+    answer_head::lines(&fields)
+});
+
+fn tell_health<'a>(
+    app: &'a App,
+    head: &'a Head<'_, '_>,
+    asker: Asker<'_>,
+    out: &mut Vec<u8>,
+) -> Rest<'a> {
+    let told = health::told(app, &app.keys_of_turn(asker.began));
+    AnswerHead::new(out, StatusCode::OK)
+        .lines(&HEALTH_LINES)
+        .length(told.len() as u64)
+        .end(head.is_last);
+    let body = if head.method == Method::GET { told.as_slice() } else { &[] };
+    out.extend_from_slice(body);
+    Rest::Nothing(Whole {
+        activity: &app.activity,
+        method: &head.method,
+        path: health::PATH,
+        client: asker.client,
+        caller: Caller::Anyone,
+        status: StatusCode::OK,
+        began: asker.began,
+        length: body.len() as u64,
+        kind: None,
+        range: None,
+        place: asker.place,
     })
 }
 
@@ -150,18 +196,13 @@ impl Whole<'_> {
     }
 
     fn passed(&self) -> Passed<'_> {
-        let kind = match self.status {
-            StatusCode::OK if *self.method == Method::GET => Some("whole"),
-            StatusCode::PARTIAL_CONTENT if *self.method == Method::GET => Some("single"),
-            _ => None,
-        };
         Passed {
             method: self.method,
             path: self.path,
             client: self.client,
             caller: &self.caller,
             status: self.status.as_u16(),
-            kind,
+            kind: self.kind,
             began: self.began,
             took: self.began.elapsed(),
             sent: self.length,
@@ -185,6 +226,15 @@ fn decide(known: &Known, app: &App, fields: &HeaderMap) -> Option<(StatusCode, O
             Selection::Slice(slice) => Some((StatusCode::PARTIAL_CONTENT, Some(slice))),
             Selection::Several(_) | Selection::Unsatisfiable => None,
         },
+    }
+}
+
+fn kind(method: &Method, status: StatusCode) -> Option<&'static str> {
+    match status {
+        _ if *method != Method::GET => None,
+        StatusCode::OK => Some("whole"),
+        StatusCode::PARTIAL_CONTENT => Some("single"),
+        _ => None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The head of a request that only reads a file, taken apart where it lies.
+//! The head of a request that only reads, taken apart where it lies.
 //!
 //! Pure: takes bytes, keeps none. What is anything else than a plain read is [`Parsed::Other`]: hyper knows all of HTTP,
 //! this knows what most requests are.
@@ -8,6 +8,8 @@ use std::mem::MaybeUninit;
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use httparse::Status;
+
+use crate::health;
 
 /// Fields of a plain read; browsers send some fifteen.
 pub const MOST_FIELDS: usize = 48;
@@ -33,7 +35,7 @@ pub type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MOST_FIELDS];
 /// What bytes are that have come.
 #[derive(Debug)]
 pub enum Parsed<'room, 'a> {
-    /// They begin with a plain read: `GET` or `HEAD` of a path below `/files/`, of HTTP/1.1, without a body.
+    /// They begin with a plain read: `GET` or `HEAD` of a path below `/files/` or of `/health`, of HTTP/1.1, without a body.
     Read(Head<'room, 'a>),
     /// More must come before this can be told.
     Partial,
@@ -82,7 +84,7 @@ impl<'room, 'a> Head<'room, 'a> {
             "HEAD" => Method::HEAD,
             _ => return None,
         };
-        if !target.starts_with("/files/") {
+        if !target.starts_with("/files/") && target != health::PATH {
             return None;
         }
         let (mut is_last, mut hosts) = (false, 0);
@@ -185,7 +187,11 @@ mod tests {
         first("GET /files/a", "other");
         first("GET http://a/files/a HTTP/1.1", "other");
         first("GET * HTTP/1.1", "other");
-        first("GET /health HTTP/1.1", "other");
+        first("GET /health HTTP/1.1", "read");
+        first("HEAD /health HTTP/1.1", "read");
+        first("GET /health?x HTTP/1.1", "other");
+        first("GET /health/ HTTP/1.1", "other");
+        first("POST /health HTTP/1.1", "other");
         first("GET /files HTTP/1.1", "other");
         first("GET /Files/a HTTP/1.1", "other");
         first("GET /share/key/a HTTP/1.1", "other");

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use volume::keys::Keys;
 
 use crate::app::App;
+
+/// Where it is asked for.
+pub const PATH: &str = "/health";
 
 #[derive(Serialize)]
 struct Health {
@@ -19,14 +22,26 @@ struct Health {
     warnings: Vec<String>,
 }
 
-/// Answers without a key, so it says nothing that a stranger may not know.
+/// Answers without a key.
 pub async fn answer(State(app): State<Arc<App>>) -> Response {
-    let warnings = warnings(&app, &app.keys());
+    let mut response = Response::new(Body::from(told(&app, &app.keys())));
+    set_fields(response.headers_mut());
+    response
+}
+
+/// How it is, as JSON. Nothing that a stranger may not know.
+pub fn told(app: &App, keys: &Keys) -> Vec<u8> {
+    let warnings = warnings(app, keys);
     let status = if warnings.is_empty() { "ok" } else { "degraded" };
     let health = Health { status, version: env!("CARGO_PKG_VERSION"), warnings };
-    let mut response = Json(health).into_response();
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    // Texts alone can always be written.
+    serde_json::to_vec(&health).unwrap_or_default()
+}
+
+/// The fields of an answer, but for its length.
+pub fn set_fields(fields: &mut HeaderMap) {
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 /// What is amiss, in words that anyone may read.

@@ -27,7 +27,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/uploads/{id}", upload())
         .route("/changes", get(changes::answer))
         .route("/events", get(events::answer))
-        .route("/health", get(health::answer))
+        .route(health::PATH, get(health::answer))
         .route("/openapi.json", get(openapi::answer))
         .route("/sounding.js", get(web::module))
         .route("/sounding.d.ts", get(web::types))
