@@ -88,7 +88,7 @@ pub fn answer<'a>(
     let known = app.recall.fresh(path, began)?;
     let caller = auth::identify_now(app, client, auth::key_in(fields), &known.path, began)?;
     let (status, slice) = decide(&known, app, fields)?;
-    if app.volume.glance(&known.path) != Some(known.stat) {
+    if !app.recall.holds(&known, &app.volume) {
         return None;
     }
     let len = known.stat.len;
@@ -120,13 +120,13 @@ pub fn answer<'a>(
     };
     Some(match (&known.kept, slice.filter(|_| length > 0)) {
         (_, None) => Rest::Nothing(whole),
-        (Kept::Content(content), Some(slice)) => {
+        (Kept::InMemory(content), Some(slice)) => {
             out.extend_from_slice(part_of(content, slice));
             Rest::Nothing(whole)
         }
-        (Kept::File { file, rest }, Some(slice)) => {
+        (Kept::OnDisk { rest }, Some(slice)) => {
             let by_kernel = Some(outlet).filter(|_| known.stat.rests(*rest)).cloned();
-            let body = FileBody::new(Arc::clone(file), [Piece::File(slice)], by_kernel);
+            let body = FileBody::new(Arc::clone(&known.file), [Piece::File(slice)], by_kernel);
             whole.range = range;
             Rest::Body(whole, body)
         }

@@ -99,6 +99,12 @@ impl App {
         }
     }
 
+    /// Begins to observe the volume.
+    pub fn observe(&self) {
+        let recall = self.recall.clone();
+        self.feed.observe(move || recall.doubt());
+    }
+
     /// The keys that are good now. What is new about them goes to the log, once.
     pub fn keys(&self) -> Arc<Keys> {
         let (keys, news) = self.key_file.current();

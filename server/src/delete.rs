@@ -27,6 +27,8 @@ pub async fn answer(
         volume.discard(&visit.path, wanted, user, Timestamp::now(), &may_write)
     };
     tokio::task::spawn_blocking(discard).await.map_err(Problem::internal)??;
+    // Who is told that it is gone does not find what was in it.
+    app.recall.doubt();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -72,8 +72,8 @@ impl Feed {
         Feed { volume, journal, last: watch::Sender::new(0), observer, overflows: Arc::default() }
     }
 
-    /// Begins to observe the volume; what is amiss goes to the log.
-    pub fn observe(&self) {
+    /// Begins to observe the volume, and calls `gone` when something may have left its place; what is amiss goes to the log.
+    pub fn observe(&self, gone: impl Fn() + Send + 'static) {
         let (last, overflows) = (self.last.clone(), Arc::clone(&self.overflows));
         let tell = move |news| match news {
             News::Changed(seq) => {
@@ -83,7 +83,9 @@ impl Feed {
                 let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(folders, millis, "the volume has been walked");
             }
+            News::Gone => gone(),
             News::HintsLost => {
+                gone();
                 overflows.fetch_add(1, Relaxed);
                 tracing::info!("hints of changes were lost: the volume is walked again");
             }

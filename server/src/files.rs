@@ -14,7 +14,6 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -30,7 +29,7 @@ use crate::listing;
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::range::Selection;
-use crate::recall::{Known, Recall};
+use crate::recall::{Known, Moment, Recall};
 use crate::representation::Representation;
 use crate::sendfile::{self, Outlet};
 use crate::validators::Verdict;
@@ -41,7 +40,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let (parts, _) = request.into_parts();
     let visit = Visit::of(&parts, &app).await?;
     let ask = Ask { app: &app, visit: &visit, parts: &parts };
-    let began = Instant::now();
+    let moment = app.recall.moment();
     let found = app.find(&visit.path).await?;
     if let Some(real_path) = found.real_path() {
         visit.caller.may_read(real_path)?;
@@ -51,7 +50,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
         Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit.path, query)),
         Found::Folder(folder) => listing::answer(app, visit, folder, query, &parts.headers).await,
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
-        Found::File(file) => ask.file(file, began).await,
+        Found::File(file) => ask.file(file, moment).await,
     }
 }
 
@@ -64,7 +63,7 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     /// A file that was found.
-    async fn file(&self, mut file: FoundFile, found: Instant) -> Result<Response, Problem> {
+    async fn file(&self, mut file: FoundFile, moment: Moment) -> Result<Response, Problem> {
         let Parts { method, headers, .. } = self.parts;
         let name = self.visit.path.file_name().unwrap_or_default();
         let representation = Representation::choose(name, &mut file, headers).await;
@@ -73,7 +72,7 @@ impl Ask<'_> {
         if let Some(response) = self.without_body(&representation)? {
             // What can't be opened is for those to say who want to read it.
             if is_kept && let Ok(file) = file.open() {
-                self.keep(Known::new(self.path(), stat, representation, file.into(), found));
+                self.keep(Known::new(self.path(), stat, representation, file.into(), moment));
             }
             return Ok(response);
         }
@@ -91,7 +90,7 @@ impl Ask<'_> {
         }
         let response = self.respond(&representation, selection, &stat, Arc::clone(&file));
         if is_kept {
-            self.keep(Known::new(self.path(), stat, representation, file, found));
+            self.keep(Known::new(self.path(), stat, representation, file, moment));
         }
         Ok(response)
     }

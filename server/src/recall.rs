@@ -1,13 +1,14 @@
 //! What was found out about files a moment ago, for answering [again](crate::again).
 //!
 //! Most of what a small answer costs is finding out all about its file once more. So what was found out is kept for a moment, with
-//! the content where that is small, and with the open file where it is not. One look at the file's stamp (a system call) tells
-//! whether it is still that version of it. Only the way there is trusted that long: who puts a symbolic link in the place of a
-//! *folder* is noticed when the moment is over. Nothing is kept longer, since a deleted file's room is free only when nobody has it
-//! open any more.
+//! the open file, and with its content where that is small. One look at the stamp of the open file (a system call) tells whether it
+//! is still that version: who writes to it, replaces it, moves or deletes it changes that. What happens to a *folder* on the way it
+//! does not tell. When something on the volume is said to have left its place, the look goes the way there instead; only a link in
+//! a folder's place is noticed no earlier than when the moment is over. Nothing is kept longer, since a deleted file's room is free
+//! only when nobody has it open any more.
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use volume::{RelPath, Stat};
+use volume::{RelPath, Stat, Volume};
 
 use crate::answer_head;
 use crate::body;
@@ -29,10 +30,8 @@ const MOMENT: Duration = Duration::from_secs(1);
 pub const LARGEST: u64 = 16 * 1024;
 /// Bytes of all that is kept, about.
 const ROOM: u64 = 8 << 20;
-/// Bytes that one takes besides its content, about.
+/// Bytes that one takes besides its content, about. There are some thousand at most, each with an open file.
 const OVERHEAD: u64 = 4 * 1024;
-/// As many bytes an open file counts for, so that there are some thousand at most.
-const OPEN_FILE: u64 = 4 * 1024;
 
 /// What is kept, by the paths of requests.
 #[derive(Clone, Debug)]
@@ -41,6 +40,8 @@ pub struct Recall(Arc<Store>);
 #[derive(Debug)]
 struct Store {
     known: Cache<Box<str>, Arc<Known>, Weight>,
+    /// How often something was said to have left its place.
+    doubts: AtomicU64,
     /// Whether somebody will come and clear what is old.
     is_looked_after: AtomicBool,
 }
@@ -56,21 +57,28 @@ pub struct Known {
     pub representation: Representation,
     /// What the heads of answers with it have in common, beyond [what all have](common_lines).
     pub lines: Vec<u8>,
+    /// Open.
+    pub file: Arc<File>,
     /// Its bytes.
     pub kept: Kept,
     /// When the way there was gone.
-    found: Instant,
+    found: Moment,
+}
+
+/// When something was found out.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    began: Instant,
+    doubts: u64,
 }
 
 /// Where a file's bytes are.
 #[derive(Debug)]
 pub enum Kept {
-    /// All of them in memory.
-    Content(Bytes),
-    /// On the volume.
-    File {
-        /// Open.
-        file: Arc<File>,
+    /// All of them.
+    InMemory(Bytes),
+    /// None of them.
+    OnDisk {
         /// How long it must have been left alone to be [sent by the kernel](sendfile::rest_of).
         rest: Duration,
     },
@@ -96,43 +104,48 @@ struct Weight;
 impl Weighter<Box<str>, Arc<Known>> for Weight {
     fn weight(&self, path: &Box<str>, known: &Arc<Known>) -> u64 {
         let kept = match &known.kept {
-            Kept::Content(content) => content.len() as u64,
-            Kept::File { .. } => OPEN_FILE,
+            Kept::InMemory(content) => content.len() as u64,
+            Kept::OnDisk { .. } => 0,
         };
         path.len() as u64 + OVERHEAD + kept
     }
 }
 
 impl Known {
-    /// What was found out about a file that has been opened, `found` being when that began.
+    /// What was found out about a file that has been opened, beginning at a moment.
     pub fn new(
         path: RelPath,
         stat: Stat,
         representation: Representation,
         file: Arc<File>,
-        found: Instant,
+        found: Moment,
     ) -> Known {
-        let kept = if let Some(content) = body::small(&file, stat.len) {
-            Kept::Content(content)
-        } else {
-            let rest = sendfile::rest_of(&file, &stat);
-            Kept::File { file, rest }
+        let kept = match body::small(&file, stat.len) {
+            Some(content) => Kept::InMemory(content),
+            None => Kept::OnDisk { rest: sendfile::rest_of(&file, &stat) },
         };
         let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
         let lines = answer_head::lines(own);
-        Known { path, stat, representation, lines, kept, found }
+        Known { path, stat, representation, lines, file, kept, found }
     }
 }
 
 impl Default for Recall {
     fn default() -> Recall {
-        let items = usize::try_from(ROOM / OVERHEAD).unwrap_or_default();
-        let known = Cache::with_weighter(items, ROOM, Weight);
-        Recall(Arc::new(Store { known, is_looked_after: AtomicBool::new(false) }))
+        Recall::of(u64::MAX)
     }
 }
 
 impl Recall {
+    /// With so many open files at most.
+    pub fn of(files: u64) -> Recall {
+        let files = files.min(ROOM / OVERHEAD);
+        let items = usize::try_from(files).unwrap_or_default();
+        let known = Cache::with_weighter(items, files * OVERHEAD, Weight);
+        let (doubts, is_looked_after) = (AtomicU64::new(0), AtomicBool::new(false));
+        Recall(Arc::new(Store { known, doubts, is_looked_after }))
+    }
+
     /// Whether what a request finds out may be kept. A key in an address may not.
     pub fn is_for(method: &Method, uri: &Uri) -> bool {
         matches!(*method, Method::GET | Method::HEAD)
@@ -142,7 +155,24 @@ impl Recall {
 
     /// What was found out a moment ago.
     pub fn fresh(&self, path: &str, now: Instant) -> Option<Arc<Known>> {
-        self.0.known.get(path).filter(|it| now.saturating_duration_since(it.found) < MOMENT)
+        self.0.known.get(path).filter(|it| now.saturating_duration_since(it.found.began) < MOMENT)
+    }
+
+    /// Whether a file is still there, and the version that is known.
+    pub fn holds(&self, known: &Known, volume: &Volume) -> bool {
+        let is_trusted = known.found.doubts == self.0.doubts.load(SeqCst);
+        let now = if is_trusted { Stat::of_open(&known.file) } else { volume.glance(&known.path) };
+        now == Some(known.stat)
+    }
+
+    /// Something has left its place, so ways that were gone before may lead nowhere.
+    pub fn doubt(&self) {
+        self.0.doubts.fetch_add(1, SeqCst);
+    }
+
+    /// Now, for what is going to be found out.
+    pub fn moment(&self) -> Moment {
+        Moment { began: Instant::now(), doubts: self.0.doubts.load(SeqCst) }
     }
 
     /// Keeps what was found out for the requests of a moment.
@@ -157,7 +187,7 @@ impl Recall {
     async fn look_after(self) {
         loop {
             tokio::time::sleep(MOMENT).await;
-            self.0.known.retain(|_, it| it.found.elapsed() < MOMENT);
+            self.0.known.retain(|_, it| it.found.began.elapsed() < MOMENT);
             if !self.0.known.is_empty() {
                 continue;
             }

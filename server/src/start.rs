@@ -24,6 +24,7 @@ use crate::idle::Idle;
 use crate::listener::{ListenError, Listener};
 use crate::log;
 use crate::metrics;
+use crate::recall::Recall;
 use crate::serve::{End, Patience, serve};
 use crate::tus;
 use crate::wake;
@@ -70,8 +71,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let connections = Crowd::new(within_descriptors(config.limits));
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
-    let app =
-        Arc::new(App { idle: Idle::new(config.idle), crowd: Crowd::new(config.limits), ..app });
+    let app = Arc::new(App {
+        idle: Idle::new(config.idle),
+        crowd: Crowd::new(config.limits),
+        recall: Recall::of(descriptors() / 6),
+        ..app
+    });
     // Before anybody can say otherwise.
     app.idle.keep(app.volume.keep_awake().unwrap_or_else(|error| {
         tracing::warn!("could not read .sounding/keep-awake.json: {error}");
@@ -94,7 +99,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     app.activity.counted.launch.is_ready();
     app.listening.get_or_init(|| listener.to_string());
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
-    app.feed.observe();
+    app.observe();
     tokio::spawn(hygiene::keep(Arc::clone(&app.volume)));
     tokio::spawn(tus::recover(Arc::clone(&app)));
     tokio::spawn(hygiene::keep_key_uses(Arc::clone(&app)));
@@ -242,9 +247,15 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// A connection takes a socket and a file, and a cold one a little more; what is left is for the rest.
+/// How many files may be open.
+fn descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// A connection takes a socket and a file, and a cold one a little more. Of what is left, half is for files that are known, and half
+/// for the rest.
 fn within_descriptors(limits: Limits) -> Limits {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let descriptors = descriptors();
     let room = usize::try_from(descriptors / 3).unwrap_or(usize::MAX);
     if room < limits.all {
         tracing::info!(

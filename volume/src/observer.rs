@@ -45,6 +45,8 @@ pub enum News {
         /// How long it took.
         took: Duration,
     },
+    /// Something has left its place, perhaps: told at once, before anybody looks.
+    Gone,
     /// Hints were lost: all is walked again.
     HintsLost,
     /// Something is amiss, in words for the operator.

@@ -29,6 +29,12 @@ impl Stat {
         }
     }
 
+    /// An open file's; none where it has no name any more, or can't be asked.
+    pub fn of_open(file: &File) -> Option<Stat> {
+        let stat = rustix::fs::fstat(file).ok()?;
+        (stat.st_nlink > 0).then(|| Stat::of(&stat))
+    }
+
     /// Whole seconds since 1970, rounded down.
     pub fn modified_seconds(&self) -> i64 {
         i64::try_from(self.modified.div_euclid(1_000_000_000)).unwrap_or(i64::MAX)

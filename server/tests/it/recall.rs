@@ -101,6 +101,24 @@ fn a_folder_that_leads_out_is_seen_to_within_a_moment() {
 }
 
 #[test]
+fn what_was_in_a_deleted_folder_is_gone_at_once() {
+    for len in [100, 100_000] {
+        let server = server(&vec![b'a'; len]);
+        let deleted = server.request("DELETE", "/files/run/", &[("Authorization", KEY)]);
+        assert_eq!(deleted.status, 204);
+        assert_eq!(body(&server).0, 404, "{len}");
+    }
+}
+
+#[test]
+fn what_was_in_a_folder_that_has_left_its_place_is_soon_gone() {
+    let server = server(b"content");
+    fs::rename(server.path("run"), server.path("elsewhere")).unwrap();
+    wait_for("the file's end", || (body(&server).0 == 404).then_some(()));
+    assert_eq!(server.get("/files/elsewhere/file.bin", &[]).body, b"content");
+}
+
+#[test]
 fn parts_and_heads_come_from_what_is_kept() {
     let server = server(b"0123456789");
     let part = server.get(FILE, &[("Range", "bytes=2-4")]);

@@ -94,7 +94,7 @@ impl TestServer {
                 let listener =
                     Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
                 send_started.send((listener.tcp_address().unwrap(), Arc::clone(&app))).unwrap();
-                app.feed.observe();
+                app.observe();
                 let ending = app.ending.clone();
                 let stop = async move {
                     stopped.await.unwrap_or_default();

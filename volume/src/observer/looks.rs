@@ -143,7 +143,10 @@ impl<'a> Looks<'a> {
             Hint::Arrived(path) => self.suspects.note(path, Suspicion::Arrived, now),
             Hint::Written(path) => self.suspects.note(path, Suspicion::Written, now),
             Hint::Touched(path) => self.suspects.touch(path, now),
-            Hint::Gone(path) => self.suspects.note(path, Suspicion::Gone, now),
+            Hint::Gone(path) => {
+                (self.report.tell)(News::Gone);
+                self.suspects.note(path, Suspicion::Gone, now);
+            }
             // At once: what is made in it before its watch stands is told by nobody.
             Hint::NewFolder(path) => self.folders.push_front((path, Depth::Folder)),
             Hint::Lost => {

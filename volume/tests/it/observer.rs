@@ -133,6 +133,17 @@ fn what_happens_to_a_file_is_told_once() {
 }
 
 #[test]
+fn what_leaves_its_place_is_told_at_once() {
+    let mut volume = Watched::new();
+    fs::create_dir(volume.path("run")).unwrap();
+    volume.place.put("run/a.csv", "one");
+    volume.expect(&["added run/", "added run/a.csv"]);
+    assert!(volume.news.try_iter().all(|it| it != News::Gone));
+    fs::rename(volume.path("run"), volume.path("moved")).unwrap();
+    while volume.news.recv_timeout(DEADLINE).unwrap() != News::Gone {}
+}
+
+#[test]
 fn a_file_is_told_when_its_writer_has_closed_it() {
     let mut volume = Watched::new();
     let mut file = File::create(volume.path("slow.csv")).unwrap();
