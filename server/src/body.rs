@@ -29,6 +29,8 @@ use crate::sendfile::{self, Outlet};
 const CHUNK: usize = 128 * 1024;
 /// Bytes below which reading and writing costs less than `sendfile`.
 const WORTH_SENDFILE: u64 = 32 * 1024;
+/// Bytes that are fetched from the disk before they are sent.
+const FETCHED: u64 = 1 << 20;
 /// Bytes that are fetched from the disk while what comes before them is sent.
 const AHEAD: u64 = 8 << 20;
 /// Buffers kept for reuse when no body needs them.
@@ -50,6 +52,8 @@ pub struct FileBody {
     pieces: VecDeque<Piece>,
     /// Bytes still to come.
     remaining: u64,
+    /// The end of the part before, if that was in the page cache.
+    cached_to: Option<u64>,
     /// What waits for the disk, for the piece in front.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     /// Where the kernel can be asked to send.
@@ -66,47 +70,63 @@ impl FileBody {
     ) -> FileBody {
         let pieces: VecDeque<Piece> = pieces.into_iter().collect();
         let remaining = pieces.iter().map(Piece::length).sum();
-        FileBody { file, pieces, remaining, reading: None, outlet }
+        FileBody { file, pieces, remaining, cached_to: None, reading: None, outlet }
     }
 
     fn poll_slice(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        let outlet = self.outlet.as_ref().filter(|_| slice.len >= WORTH_SENDFILE);
-        let (outlet, most) = match outlet {
-            Some(outlet) => (Some(outlet.clone()), sendfile::LONGEST),
-            None => (None, CHUNK),
-        };
-        let len = usize::try_from(slice.len).unwrap_or(most).min(most);
-        let part = Slice { start: slice.start, len: len as u64 };
-        let goes_on = part.len < slice.len;
-        let reading = if let Some(reading) = self.reading.as_mut() {
-            reading
-        } else {
-            let file = Arc::clone(&self.file);
-            match &outlet {
-                Some(outlet) if is_cached(&file, part) => {
-                    return Poll::Ready(Ok(outlet.stand_in(&file, part, goes_on)));
-                }
-                Some(_) => self.reading.insert(spawn_blocking(move || fetch(&file, part))),
-                None => match read_cached(&file, slice.start, len) {
-                    Some(result) => return Poll::Ready(result),
-                    None => {
-                        self.reading.insert(spawn_blocking(move || read(&file, slice.start, len)))
-                    }
-                },
+        match self.outlet.clone().filter(|_| slice.len >= WORTH_SENDFILE) {
+            Some(outlet) => self.poll_sent(slice, &outlet, context),
+            None => self.poll_read(slice, context),
+        }
+    }
+
+    /// A part that the kernel is to send, as soon as it is in the page cache.
+    fn poll_sent(
+        &mut self,
+        slice: Slice,
+        outlet: &Outlet,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Bytes>> {
+        let (mut part, mut rest) = slice.split_at(sendfile::LONGEST as u64);
+        if self.reading.is_some() || !is_cached(&self.file, part, self.cached_to) {
+            (part, rest) = slice.split_at(FETCHED);
+            ready!(self.poll_blocking(context, move |file| fetch(file, part)))?;
+            let (ahead, _) = rest.split_at(AHEAD);
+            if ahead.len > 0 {
+                let file = Arc::clone(&self.file);
+                // Whoever finds it not there yet waits for it then.
+                drop(spawn_blocking(move || fetch(&file, ahead)));
             }
-        };
+        }
+        self.cached_to = Some(rest.start);
+        Poll::Ready(Ok(outlet.stand_in(&self.file, part, rest.len > 0)))
+    }
+
+    /// The bytes of a part.
+    fn poll_read(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let len = usize::try_from(slice.len).unwrap_or(CHUNK).min(CHUNK);
+        if self.reading.is_none()
+            && let Some(result) = read_cached(&self.file, slice.start, len)
+        {
+            return Poll::Ready(result);
+        }
+        self.poll_blocking(context, move |file| read(file, slice.start, len))
+    }
+
+    /// Waits for the disk on the blocking pool.
+    fn poll_blocking(
+        &mut self,
+        context: &mut Context<'_>,
+        work: impl FnOnce(&File) -> io::Result<Bytes> + Send + 'static,
+    ) -> Poll<io::Result<Bytes>> {
+        let file = &self.file;
+        let reading = self.reading.get_or_insert_with(|| {
+            let file = Arc::clone(file);
+            spawn_blocking(move || work(&file))
+        });
         let joined = ready!(Pin::new(reading).poll(context));
         self.reading = None;
-        let bytes = joined.unwrap_or_else(|it| Err(io::Error::other(it)))?;
-        let Some(outlet) = outlet else { return Poll::Ready(Ok(bytes)) };
-        if goes_on {
-            let len = (slice.len - part.len).min(AHEAD);
-            let (file, next) =
-                (Arc::clone(&self.file), Slice { start: part.start + part.len, len });
-            // Whoever finds it not there yet waits for it then.
-            drop(spawn_blocking(move || fetch(&file, next)));
-        }
-        Poll::Ready(Ok(outlet.stand_in(&self.file, part, goes_on)))
+        Poll::Ready(joined.unwrap_or_else(|it| Err(io::Error::other(it))))
     }
 }
 
@@ -138,8 +158,8 @@ impl Body for FileBody {
                 }
                 let bytes = ready!(result)?;
                 let read = bytes.len() as u64;
-                if read < slice.len {
-                    let rest = Slice { start: slice.start + read, len: slice.len - read };
+                let (_, rest) = slice.split_at(read);
+                if rest.len > 0 {
                     self.pieces.push_front(Piece::File(rest));
                 }
                 bytes
@@ -158,14 +178,19 @@ impl Body for FileBody {
     }
 }
 
-/// Whether a part begins and ends in the page cache. What lies between may not, seldom; then its sending waits.
-fn is_cached(file: &File, part: Slice) -> bool {
+/// Whether a part begins and ends in the page cache. What lies between may not, seldom; then its sending waits. The beginning is not
+/// asked for if the part before ended there, since the kernel reads on.
+fn is_cached(file: &File, part: Slice, cached_to: Option<u64>) -> bool {
     let is_there = |at| {
         let mut byte = [0];
         let mut slices = [IoSliceMut::new(&mut byte)];
         rustix::io::preadv2(file, &mut slices, at, ReadWriteFlags::NOWAIT).is_ok()
     };
-    is_there(part.start) && (part.len <= CHUNK as u64 || is_there(part.last()))
+    let is_begun = cached_to == Some(part.start);
+    if is_begun || part.len <= CHUNK as u64 {
+        return is_there(part.last());
+    }
+    is_there(part.start) && is_there(part.last())
 }
 
 /// Where bytes go that are only wanted in memory.

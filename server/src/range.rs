@@ -47,6 +47,12 @@ impl Slice {
     pub fn last(&self) -> u64 {
         self.start + self.len - 1
     }
+
+    /// So many bytes at most, and the rest, which may be none.
+    pub fn split_at(self, most: u64) -> (Slice, Slice) {
+        let len = self.len.min(most);
+        (Slice { len, ..self }, Slice { start: self.start + len, len: self.len - len })
+    }
 }
 
 /// The value of `Content-Range` (§14.4) for a part of a file of `len` bytes.

@@ -35,7 +35,7 @@ use volume::Stat;
 use crate::range::Slice;
 
 /// Bytes of the longest stand-in.
-pub const LONGEST: usize = 1 << 20;
+pub const LONGEST: usize = 2 << 20;
 
 /// What stand-ins are parts of. It's never read, so it never takes any memory.
 static ZEROS: [u8; LONGEST] = [0; LONGEST];
