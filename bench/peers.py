@@ -23,7 +23,10 @@ events {{ worker_connections 8192; }}
 http {{
     access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; {more}
     client_body_temp_path {here}/t1; proxy_temp_path {here}/t2; fastcgi_temp_path {here}/t3; uwsgi_temp_path {here}/t4; scgi_temp_path {here}/t5;
-    server {{ listen 127.0.0.1:{port} reuseport; root {root}; autoindex on; autoindex_format json; default_type application/octet-stream; }}
+    server {{
+        listen 127.0.0.1:{port} reuseport; root {root}; autoindex on; autoindex_format json; default_type application/octet-stream;
+        location = /health {{ default_type application/json; add_header Cache-Control no-store; return 200 '{health}'; }}
+    }}
 }}
 """
 CADDY = """
@@ -44,6 +47,11 @@ def program(name):
     return str(built) if built.exists() else shutil.which(name)
 
 
+def health():
+    """What a server that is well tells."""
+    return f'{{"status":"ok","version":"{Ours.version()}","warnings":[]}}'
+
+
 def free_port():
     with socket.socket() as it:
         it.bind(("127.0.0.1", 0))
@@ -51,10 +59,10 @@ def free_port():
 
 
 class Peer:
-    """A running server. `files` is what its URLs of public files begin with, `private` those that need the key."""
+    """A running server. `files` is what its URLs of public files begin with, `private` those that need the key, and `top` all others."""
 
     name, label = "", ""
-    files = private = ""
+    files = private = top = ""
     fields = ()
     version_word = "--version"
 
@@ -187,7 +195,7 @@ class Nginx(Peer):
 
     def commands(self):
         path = self.here / "nginx.conf"
-        path.write_text(NGINX.format(workers=len(os.sched_getaffinity(0)), here=self.here, port=self.port, root=self.volume, more=self.more))
+        path.write_text(NGINX.format(workers=len(os.sched_getaffinity(0)), here=self.here, port=self.port, root=self.volume, more=self.more, health=health()))
         return [[self.binary(), "-e", "stderr", "-c", str(path)]]
 
     @classmethod
@@ -245,7 +253,8 @@ ALL = {it.name: it for it in (Nginx, Ours, NginxCached, Caddy, Dufs, Miniserve, 
 
 
 def available(names):
-    return [ALL[it] for it in names if ALL[it].binary()]
+    """Those that are there. Without nginx and ours there is nothing to compare."""
+    return [it for it in ALL.values() if it in (Nginx, Ours) or it.name in names and it.binary()]
 
 
 def install():

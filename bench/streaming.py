@@ -115,12 +115,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement that asks over and over")
     parser.add_argument("--only", type=names, help="works, with commas between")
-    parser.add_argument("--peers", type=names, default=list(peers.ALL), help="servers, with commas between; nginx must be among them")
+    parser.add_argument("--peers", type=names, default=list(peers.ALL), help="servers beside nginx and ours, with commas between")
     parser.add_argument("--server", default=peers.Ours.path, help="the program that is ours")
     parser.add_argument("--client", default=str(TOP / "target/release/load"))
     parser.add_argument("--folder", help="where to put the files: some gigabytes, on a disk and not in memory")
     parser.add_argument("--write", action="store_true", help="renew the table, the plot and what the README says")
     arguments = parser.parse_args()
+    for unknown in set(arguments.peers) - peers.ALL.keys():
+        parser.error(f"{unknown} is none of {', '.join(peers.ALL)}")
     if arguments.install:
         peers.install()
     inside_namespace()

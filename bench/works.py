@@ -61,7 +61,7 @@ class Works:
         answers = lambda least, most: (Figure("answers", "/s", least, True), Figure("CPU", "µs each", most))
         throughput = lambda least, most: (Figure("throughput", "GiB/s", least, True), Figure("CPU", "s per GiB", most))
         quick = ("nginx", "nginx-cached", "caddy", "ours")
-        small = dict(files=SMALL, connections=64, is_private=True)
+        small = dict(files=SMALL, connections=64, under="private")
         mib = dict(part="random", range=MIB, size=BIG, compare=500)
         kib = self.asked("/small/{}.csv", size=KIB, compare=100, **small)
         return [
@@ -71,6 +71,7 @@ class Works:
             Work("small", "files of 1 KiB, 64 connections, key checked", answers(1.1, 0.85), kib),
             Work("medium", "files of 64 KiB, likewise", answers(1.0, 1.0), self.asked("/medium/{}.bin", size=64 * KIB, compare=100, **small)),
             Work("unchanged", "304 answers, likewise", answers(1.1, 0.9), self.asked("/small/{}.csv", "--revalidate", size=KIB, **{**small, "files": 1})),
+            Work("health", "`/health`, 64 connections", answers(None, None), self.health, only=both),
             Work("chain", "one file of 4 GiB, through nginx", throughput(0.6, 2.0), self.whole, only=both, ours=peers.Chain),
             Work("chain-small", "files of 1 KiB, 64 connections, through nginx", answers(None, None), kib, only=both, ours=peers.Chain),
             Work(
@@ -143,9 +144,9 @@ class Works:
         if path.exists() and not all(is_in_memory(path)):
             subprocess.run(["cat", path], stdout=subprocess.DEVNULL, check=True)
 
-    def arguments(self, server, target, *options, is_private=False, **named):
-        arguments = [self.client, "ask", "--address", f"127.0.0.1:{server.port}", "--target", (server.private if is_private else server.files) + target]
-        for field in server.fields if is_private else ():
+    def arguments(self, server, target, *options, under="files", **named):
+        arguments = [self.client, "ask", "--address", f"127.0.0.1:{server.port}", "--target", getattr(server, under) + target]
+        for field in server.fields if under == "private" else ():
             arguments += ["--field", field]
         for name, value in named.items():
             arguments += [f"--{name}", str(value)]
@@ -169,6 +170,10 @@ class Works:
             return found["answers"] / found["seconds"], used / found["answers"] * 1e6, found["cpu"] / used
 
         return measure
+
+    def health(self, server):
+        """What tells that a server is there, and wakes it."""
+        return self.asked("/health", under="top", size=len(peers.health()), connections=64, compare=0)(server)
 
     def whole(self, server):
         """GiB a second, and seconds of the processor for each."""
