@@ -48,11 +48,13 @@ the other, so what differs by a tenth may be the machine's doing; [streaming.md]
 
 NEEDED = """## What it would take
 
-**Large files and ranges.** The kernel's `sendfile` is nearly all of it, and the same for both. Beside it nginx opens the file anew; this server asks twice whether the part
-is in memory (`preadv2`), so that nobody waits for another one's disk, looks whether the file is still the same, and accounts for the answer. To be ahead by more than the noise, that question would have to be put for less: `cachestat` does not touch the data, but is younger than the kernels that this runs on.
+**Large files and ranges.** The kernel's `sendfile` is nearly all of it, and the same for both. Beside it nginx opens the file anew; this server asks whether the part is
+in memory (`preadv2`, at both ends of a range, and at the end of every 2 MiB of a file), so that nobody waits for another one's disk, looks whether the file is still the
+same, and accounts for the answer. To be ahead by more than the noise, that question would have to be put for less: `cachestat` does not touch the data, but is younger than
+the kernels that this runs on.
 
-**Small answers.** What is left of the program's own is spread over some sixty functions; only copying takes more than a tenth of it. nginx with `open_file_cache` saves more: it does not
-look at the file for as long as two seconds, and sends what it was.
+**Small answers.** What is left of the program's own is spread over some sixty functions; only copying takes more than a tenth of it. nginx with `open_file_cache` saves more
+where there is no content: it does not look at the file for as long as two seconds, and tells what it was.
 
 **Through nginx.** nginx copies each byte twice, out of the Unix socket (`recvfrom`) and into the other one (`writev`); its part alone is more than twice what it takes to send
 the file itself. Larger buffers make that a little less and cost as much more memory for each client. Only a file that nginx sends by itself (`X-Accel-Redirect`) costs what

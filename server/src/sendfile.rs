@@ -574,6 +574,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn packets_are_full_while_more_of_a_long_part_is_to_come() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap());
+        let (far, accepted) = tokio::join!(far, listener.accept());
+        let (mut far, outlet) = (far.unwrap(), Outlet::default());
+        let stream = accepted.unwrap().0;
+        // So that what is long is not gone at once.
+        socket2::SockRef::from(&stream).set_send_buffer_size(64 * 1024).unwrap();
+        let mut direct = Direct::new(stream, outlet.clone());
+        let file = file(&vec![7; LONGEST]);
+        let mut check = async |len: usize, goes_on: bool, meanwhile: bool, at_the_end: bool| {
+            let mut stand_in = outlet.stand_in(&file, Slice::whole(len as u64), goes_on);
+            let (mut seen, mut read) = (false, vec![0; len]);
+            let writing = async {
+                while !stand_in.is_empty() {
+                    let written = direct.write(&stand_in).await.unwrap();
+                    bytes::Buf::advance(&mut stand_in, written);
+                    seen |= rustix::net::sockopt::tcp_cork(&direct.stream).unwrap();
+                    tokio::task::yield_now().await;
+                }
+            };
+            let ((), read) = tokio::join!(writing, far.read_exact(&mut read));
+            read.unwrap();
+            assert_eq!(seen, meanwhile, "{len}, {goes_on}");
+            assert_eq!(rustix::net::sockopt::tcp_cork(&direct.stream).unwrap(), at_the_end);
+        };
+        check(1000, false, false, false).await;
+        check(LONGEST, false, true, false).await;
+        check(200_000, false, false, false).await;
+        check(1000, true, true, true).await;
+        check(1000, false, false, false).await;
+    }
+
+    #[tokio::test]
     async fn whoever_asks_hears_how_much_was_not_sent() {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hear = |outlet: &Outlet| {

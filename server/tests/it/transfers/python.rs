@@ -34,13 +34,12 @@ impl Python {
     ) -> Python {
         let folder = tempfile::tempdir().unwrap();
         make(folder.path());
-        let mut command = match version {
-            Version::New => {
-                let mut command = Command::new(PYTHON);
-                command.args(["-m", "wormhole"]);
-                command
-            }
-            Version::Old => Command::new("/usr/bin/wormhole"),
+        // It heeds no Ctrl-C where that is ignored when it starts, as it is in a shell's background.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT");
+        match version {
+            Version::New => command.args([PYTHON, "-m", "wormhole"]),
+            Version::Old => command.arg("/usr/bin/wormhole"),
         };
         let log = File::create(folder.path().join("log")).unwrap();
         let child = command
