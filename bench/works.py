@@ -77,7 +77,11 @@ class Works:
             Work(
                 "cold",
                 "4 MiB ranges from the disk, small files meanwhile",
-                (Figure("throughput", "GiB/s", 1.0, True), Figure("99th of 100 small", "ms", 0.6, alone="small files meanwhile, 99th of 100")),
+                (
+                    Figure("throughput", "GiB/s", 1.0, True),
+                    Figure("99th of 100 small", "ms", 0.6, alone="small files meanwhile, 99th of 100"),
+                    Figure("small answers", "/s", None, True),
+                ),
                 self.cold,
                 only=both,
             ),
@@ -184,7 +188,7 @@ class Works:
         return BIG / GIB / found["seconds"], used / (BIG / GIB), found["cpu"] / used
 
     def cold(self, server):
-        """GiB a second of what is not in memory, and the 99th of 100 small answers meanwhile, in milliseconds."""
+        """GiB a second of what is not in memory; of small answers meanwhile the 99th of 100, in milliseconds, and how many a second."""
         path = self.volume / "public/cold.bin"
         drive_out(path)
         small = {}
@@ -196,7 +200,7 @@ class Works:
         cold = dict(part="onward", range=4 * MIB, size=COLD, answers=COLD // (4 * MIB))
         found = self.load(server, "/cold.bin", **cold, seconds=seconds, compare=100)
         asking.join()
-        return found["bytes"] / GIB / found["seconds"], small["p99"] / 1000
+        return found["bytes"] / GIB / found["seconds"], small["p99"] / 1000, small["answers"] / small["seconds"]
 
     def slow_readers(self, server):
         """KiB of its own memory and of the kernel's that each costs."""
