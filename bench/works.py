@@ -52,6 +52,8 @@ class Works:
     def __init__(self, folder, client, seconds):
         self.volume, self.crowded = pathlib.Path(folder) / "volume", pathlib.Path(folder) / "crowded"
         self.client, self.seconds = client, seconds
+        # Seconds that it took to make a file, or files of a kind.
+        self.longest = 0
 
     def root(self, work):
         return self.crowded if work.is_crowded else self.volume
@@ -136,11 +138,13 @@ class Works:
             self.make("crowded/public/listed/link_{}.csv", 16, LISTED)
         # Else it is written out while something is measured.
         os.sync()
-        # What is read over and over has seldom been written just now, and a server may go by that.
-        time.sleep(11)
+        # What is read over and over has seldom been written just now, and a server may go by that: ours by how long it took.
+        time.sleep(max(11, self.longest + 1))
 
     def make(self, path, size, files=1):
+        began = time.monotonic()
         subprocess.run([self.client, "make", self.volume.parent / path, "--size", str(size), "--files", str(files)], check=True)
+        self.longest = max(self.longest, time.monotonic() - began)
 
     def warm(self):
         """Has the big file in memory again, if something drove it out."""
