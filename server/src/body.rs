@@ -29,10 +29,8 @@ use crate::sendfile::{self, Outlet};
 const CHUNK: usize = 128 * 1024;
 /// Bytes below which reading and writing costs less than `sendfile`.
 const WORTH_SENDFILE: u64 = 32 * 1024;
-/// Bytes that are fetched from the disk before they are sent.
+/// Bytes that are fetched from the disk at a time, while those before them are sent.
 const FETCHED: u64 = 1 << 20;
-/// Bytes that are fetched from the disk while what comes before them is sent.
-const AHEAD: u64 = 8 << 20;
 /// Buffers kept for reuse when no body needs them.
 const BUFFERS_KEPT: usize = 16;
 
@@ -54,8 +52,10 @@ pub struct FileBody {
     remaining: u64,
     /// The end of the part before, if that was in the page cache.
     cached_to: Option<u64>,
-    /// What waits for the disk, for the piece in front.
+    /// Reads what comes next from the disk.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// Brings what comes next into the page cache.
+    fetching: Option<JoinHandle<io::Result<()>>>,
     /// Where the kernel can be asked to send.
     outlet: Option<Outlet>,
 }
@@ -70,7 +70,7 @@ impl FileBody {
     ) -> FileBody {
         let pieces: VecDeque<Piece> = pieces.into_iter().collect();
         let remaining = pieces.iter().map(Piece::length).sum();
-        FileBody { file, pieces, remaining, cached_to: None, reading: None, outlet }
+        FileBody { file, pieces, remaining, cached_to: None, reading: None, fetching: None, outlet }
     }
 
     fn poll_slice(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
@@ -87,18 +87,24 @@ impl FileBody {
         outlet: &Outlet,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Bytes>> {
-        let (mut part, mut rest) = slice.split_at(sendfile::LONGEST as u64);
-        if self.reading.is_some() || !is_cached(&self.file, part, self.cached_to) {
-            (part, rest) = slice.split_at(FETCHED);
-            ready!(self.poll_blocking(context, move |file| fetch(file, part)))?;
-            let (ahead, _) = rest.split_at(AHEAD);
-            if ahead.len > 0 {
-                let file = Arc::clone(&self.file);
-                // Whoever finds it not there yet waits for it then.
-                drop(spawn_blocking(move || fetch(&file, ahead)));
+        if self.fetching.is_none() {
+            let (part, rest) = slice.split_at(sendfile::LONGEST as u64);
+            if is_cached(&self.file, part, self.cached_to) {
+                self.cached_to = Some(rest.start);
+                return Poll::Ready(Ok(outlet.stand_in(&self.file, part, rest.len > 0)));
             }
         }
+        let (part, rest) = slice.split_at(FETCHED);
+        let fetching = self.fetching.get_or_insert_with(|| begin_fetch(&self.file, part));
+        let fetched = ready!(Pin::new(fetching).poll(context));
+        self.fetching = None;
+        fetched.unwrap_or_else(|it| Err(io::Error::other(it)))?;
         self.cached_to = Some(rest.start);
+        // The next one comes while this is sent.
+        let (next, _) = rest.split_at(FETCHED);
+        if rest.len >= WORTH_SENDFILE && !is_cached(&self.file, next, self.cached_to) {
+            self.fetching = Some(begin_fetch(&self.file, next));
+        }
         Poll::Ready(Ok(outlet.stand_in(&self.file, part, rest.len > 0)))
     }
 
@@ -110,23 +116,13 @@ impl FileBody {
         {
             return Poll::Ready(result);
         }
-        self.poll_blocking(context, move |file| read(file, slice.start, len))
-    }
-
-    /// Waits for the disk on the blocking pool.
-    fn poll_blocking(
-        &mut self,
-        context: &mut Context<'_>,
-        work: impl FnOnce(&File) -> io::Result<Bytes> + Send + 'static,
-    ) -> Poll<io::Result<Bytes>> {
-        let file = &self.file;
         let reading = self.reading.get_or_insert_with(|| {
-            let file = Arc::clone(file);
-            spawn_blocking(move || work(&file))
+            let file = Arc::clone(&self.file);
+            spawn_blocking(move || read(&file, slice.start, len))
         });
-        let joined = ready!(Pin::new(reading).poll(context));
+        let result = ready!(Pin::new(reading).poll(context));
         self.reading = None;
-        Poll::Ready(joined.unwrap_or_else(|it| Err(io::Error::other(it))))
+        Poll::Ready(result.unwrap_or_else(|it| Err(io::Error::other(it))))
     }
 }
 
@@ -213,11 +209,11 @@ pub fn prepare() {
 
 /// Brings a part into the page cache. The kernel takes it from its beginning to its end, so it knows what is going on, and reads
 /// ahead what comes next, in large pages; being asked in advance (`POSIX_FADV_WILLNEED`) it takes small ones, and twice as long.
-fn fetch(file: &File, part: Slice) -> io::Result<Bytes> {
+fn fetch(file: &File, part: Slice) -> io::Result<()> {
     read_far_ahead(file);
     let (mut at, end) = (part.start, part.start + part.len);
     // Without it, who sends the part waits for the disk.
-    let Some(nowhere) = &*NOWHERE else { return Ok(Bytes::new()) };
+    let Some(nowhere) = &*NOWHERE else { return Ok(()) };
     while at < end {
         let len = usize::try_from(end - at).unwrap_or(sendfile::LONGEST);
         // Who sends a part that is not there finds that out.
@@ -225,7 +221,13 @@ fn fetch(file: &File, part: Slice) -> io::Result<Bytes> {
             break;
         }
     }
-    Ok(Bytes::new())
+    Ok(())
+}
+
+/// The same on the blocking pool.
+fn begin_fetch(file: &Arc<File>, part: Slice) -> JoinHandle<io::Result<()>> {
+    let file = Arc::clone(file);
+    spawn_blocking(move || fetch(&file, part))
 }
 
 /// Twice as far as usual.
