@@ -50,8 +50,9 @@ NEEDED = """## What it would take
 
 **Large files and ranges.** The kernel's `sendfile` is nearly all of it, and the same for both. Beside it nginx opens the file anew; this server asks whether the part is
 in memory (`preadv2`, at both ends of a range, and at the end of every 2 MiB of a file), so that nobody waits for another one's disk, looks whether the file is still the
-same, and accounts for the answer. To be ahead by more than the noise, that question would have to be put for less: `cachestat` does not touch the data, but is younger than
-the kernels that this runs on.
+same, and accounts for the answer. That question is the only touch of the data, which the client of the benchmark drops unseen: some microseconds, and up to a hundred
+where the host of a virtual machine has taken back what nobody had touched. A network card would touch it for nginx as well. `cachestat` touches nothing, but takes what is
+still being read from the disk for there, and is younger than the kernels that this runs on.
 
 **Small answers.** What is left of the program's own is spread over some sixty functions; only copying takes more than a tenth of it. nginx with `open_file_cache` saves more
 where there is no content: it does not look at the file for as long as two seconds, and tells what it was.
