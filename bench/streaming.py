@@ -42,9 +42,10 @@ def measure(arguments):
         works.make_files({it.name for it in wanted})
         kinds = [it for it in kinds if answers(it, works.volume, folder)]
         for round in range(arguments.rounds):
-            works.warm()
             turn = round % len(kinds)
             for work in wanted:
+                if work.name.startswith("ranges"):
+                    works.warm()
                 for kind in kinds[turn:] + kinds[:turn]:
                     is_guest = work.only and kind.name not in work.only
                     if is_guest and not (work.has_others_once and round == 0):

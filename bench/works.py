@@ -147,9 +147,9 @@ class Works:
         self.longest = max(self.longest, time.monotonic() - began)
 
     def warm(self):
-        """Has the big file in memory again, if something drove it out."""
+        """Has all of the big file in memory: the host of a virtual machine takes back what nobody touches, and a server may be the first to touch it."""
         path = self.volume / "public/big.bin"
-        if path.exists() and not all(is_in_memory(path)):
+        if path.exists():
             subprocess.run(["cat", path], stdout=subprocess.DEVNULL, check=True)
 
     def arguments(self, server, target, *options, under="files", **named):
@@ -186,6 +186,7 @@ class Works:
     def whole(self, server):
         """GiB a second, and seconds of the processor for each."""
         self.load(server, "/big.bin", part="random", range=MIB, size=BIG, answers=16, compare=4)
+        self.warm()
         before = server.cpu()
         found = self.load(server, "/big.bin", size=BIG, seconds=60, answers=1, compare=0)
         used = server.cpu() - before
