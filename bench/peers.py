@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -253,8 +254,16 @@ ALL = {it.name: it for it in (Nginx, Ours, NginxCached, Caddy, Dufs, Miniserve, 
 
 
 def available(names):
-    """Those that are there. Without nginx and ours there is nothing to compare."""
+    """Those that are there, nginx and ours in any case."""
     return [it for it in ALL.values() if it in (Nginx, Ours) or it.name in names and it.binary()]
+
+
+def need(ours):
+    """Ends with what to do where nginx or ours is not there: all others are left out."""
+    if not Nginx.binary():
+        sys.exit("there is no nginx here to compare with: `bench/streaming.py --install` brings it")
+    if not pathlib.Path(ours).exists():
+        sys.exit(f"there is no {ours}: run `cargo build --release --workspace` first")
 
 
 def install():

@@ -211,6 +211,7 @@ def main():
         sys.exit("perf counts system calls for root alone: run this as root")
     if not shutil.which("perf"):
         sys.exit("there is no perf here: install linux-perf")
+    peers.need(peers.Ours.path)
     streaming.inside_namespace()
     parts = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:

@@ -99,7 +99,8 @@ knows each version of a file by a tag of its own. nginx with `open_file_cache` a
 what is the process's own (`RssAnon`), as at rest; the kernel's is what `/proc/net/sockstat` says of TCP on the whole machine, so that of both ends of a connection, of which
 the client's is about a quarter; others than nginx and sounding-server had one round of it only, since buffers grow for many seconds; likewise the slower ones one of the 4 GiB.
 Memory at rest is all that is resident, at nginx of three processes, in each of which what they share counts. "Through nginx" is nginx with the container's `nginx.conf` before
-sounding-server, both together, beside nginx that serves the file itself."""
+sounding-server, both together, beside nginx that serves the file itself. `/health` stands beside a fixed answer of nginx's (`return 200`). All of the 4 GiB are read
+into memory before each measurement of the whole, and before the ranges."""
 
 
 def write(top, works, kinds, found, packets, control):

@@ -3,7 +3,7 @@
 
     bench/streaming.py [--install] [--rounds 5] [--seconds 0.5] [--only WORK,…] [--peers PEER,…] [--write]
 
-Needs `cargo build --release --workspace` first, and curl. Some six minutes with nginx, caddy, dufs, miniserve and static-web-server; those that are
+Needs `cargo build --release --workspace` first, and curl. Some seven minutes with nginx, caddy, dufs, miniserve and static-web-server; those that are
 not there are left out, `--install` brings them. `--write` renews docs/streaming.md, docs/streaming.svg and what the README says of them.
 
 In each round each server does each work on the same files, one after the other, in an order that changes from round to round, started anew each time. Figures are
@@ -44,7 +44,7 @@ def measure(arguments):
         for round in range(arguments.rounds):
             turn = round % len(kinds)
             for work in wanted:
-                if work.name.startswith("ranges"):
+                if work.is_warm:
                     works.warm()
                 for kind in kinds[turn:] + kinds[:turn]:
                     is_guest = work.only and kind.name not in work.only
@@ -126,6 +126,7 @@ def main():
         parser.error(f"{unknown} is none of {', '.join(peers.ALL)}")
     if arguments.install:
         peers.install()
+    peers.need(arguments.server)
     inside_namespace()
     # For thousands of connections; servers and client inherit it.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
