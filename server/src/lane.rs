@@ -1,4 +1,4 @@
-//! The way of a connection whose client reads files: a lane beside hyper's.
+//! The way of a connection whose client reads files, or asks how the service is: a lane beside hyper's.
 //!
 //! Most requests are plain reads of files, one after the other over the same connection, and what hyper does for all of HTTP costs
 //! more than many such an answer. Here a head is parsed where it lies, by the parser that hyper has too, and an answer that is

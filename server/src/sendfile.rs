@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,11 +28,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use volume::Stat;
 
 use crate::range::Slice;
+
+mod socket;
+
+pub use socket::Socket;
 
 /// Bytes of the longest stand-in.
 pub const LONGEST: usize = 2 << 20;
@@ -196,77 +199,6 @@ impl<S> Direct<S> {
     pub fn new(stream: S, outlet: Outlet) -> Direct<S> {
         let pace = Pace::Unknown(Instant::now(), 0);
         Direct { stream, outlet, is_corked: false, has_waited: false, pace }
-    }
-}
-
-/// What a socket must offer beyond reading and writing.
-pub trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static {
-    /// Whether its kernel joins packets (`TCP_CORK`).
-    const CORKS: bool;
-
-    /// Takes so many bytes ahead of what it has sent.
-    fn hold(&self, bytes: u32) -> io::Result<()>;
-
-    /// Done when it takes more.
-    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Tries something that may have to wait until it takes more.
-    fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
-
-    /// Done when something has come, or the other end has gone.
-    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Tries something that may have to wait until something has come.
-    fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
-}
-
-impl Socket for TcpStream {
-    const CORKS: bool = true;
-
-    fn hold(&self, bytes: u32) -> io::Result<()> {
-        socket2::SockRef::from(self).set_tcp_notsent_lowat(bytes)
-    }
-
-    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_write_ready(context)
-    }
-
-    fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        self.try_io(Interest::WRITABLE, write)
-    }
-
-    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_ready(context)
-    }
-
-    fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        self.try_io(Interest::READABLE, read)
-    }
-}
-
-impl Socket for UnixStream {
-    const CORKS: bool = false;
-
-    /// By its buffer, as far as the system lets it grow (`net.core.wmem_max`): it takes more only when three quarters of that have
-    /// been read, so with a small one both ends wait for each other all the time.
-    fn hold(&self, bytes: u32) -> io::Result<()> {
-        socket2::SockRef::from(self).set_send_buffer_size(bytes as usize)
-    }
-
-    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_write_ready(context)
-    }
-
-    fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        self.try_io(Interest::WRITABLE, write)
-    }
-
-    fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_read_ready(context)
-    }
-
-    fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
-        self.try_io(Interest::READABLE, read)
     }
 }
 
@@ -456,6 +388,7 @@ mod tests {
     use std::os::unix::fs::FileExt as _;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpStream, UnixStream};
 
     use super::*;
 
