@@ -14,4 +14,5 @@ if cargo tree --package volume --invert tokio --locked 2>/dev/null | grep -q '^t
     exit 1
 fi
 RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items --locked
-cargo test --workspace --locked
+# One failure hides no other.
+cargo test --workspace --locked --no-fail-fast
