@@ -5,8 +5,8 @@
 
 use std::fmt::Write;
 
-use volume::RelPath;
 use volume::names::Kind;
+use volume::{RelPath, layout};
 
 use super::{By, Counts, Entry, Wish};
 use crate::page;
@@ -45,10 +45,12 @@ pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish, takes_uploads: 
     out
 }
 
-/// Where to drop files and folders. Shown by its script: without one nothing can be dropped.
+/// Where to drop files and folders. Shown by its script: without one nothing can be dropped. It says which names are not served,
+/// so that the script leaves out these and no others.
 fn upload_area(path: &RelPath) -> String {
     format!(
-        "<section id=\"upload\" aria-label=\"Upload\" data-depth=\"{}\" data-into=\"{}\" hidden>\n\
+        "<section id=\"upload\" aria-label=\"Upload\" data-depth=\"{}\" data-into=\"{}\" \
+         data-hidden=\"{}\" data-served=\"{}\" hidden>\n\
          <p>Drop files or folders here, or choose \
          <label class=\"button\">files<input type=\"file\" multiple></label> or \
          <label class=\"button\">a folder<input type=\"file\" webkitdirectory></label>. \
@@ -57,9 +59,11 @@ fn upload_area(path: &RelPath) -> String {
          <option value=\"replace\">is replaced</option></select></label>\n\
          <button id=\"cancel\" type=\"button\" hidden>Cancel all</button></p>\n\
          <progress id=\"all\" aria-label=\"All uploads\" hidden></progress>\n\
-         <p role=\"status\"></p>\n<div id=\"transfers\"></div>\n</section>\n",
+         <p role=\"status\"></p>\n<p id=\"left-out\" hidden></p>\n<div id=\"transfers\"></div>\n</section>\n",
         path.names().count(),
         escape_html(&path.to_url()),
+        layout::HIDDEN_NAMES.join(" "),
+        layout::SERVED_DOT_NAMES.join(" "),
     )
 }
 

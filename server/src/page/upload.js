@@ -17,7 +17,27 @@
 
   const waiting = [];
   const running = new Set();
-  const total = { files: 0, bytes: 0, done: 0, doneBytes: 0, there: 0, failed: 0, hidden: 0 };
+  const total = { files: 0, bytes: 0, done: 0, doneBytes: 0, there: 0, failed: 0 };
+
+  // Names that the server does not serve, as it says itself. What has such a name in its path is left out: by its path as
+  // far as that name, with the number of files.
+  const [hiddenNames, servedNames] = [area.dataset.hidden, area.dataset.served].map((it) => it.split(" "));
+  const isHidden = (name) => (name.startsWith(".") ? !servedNames.includes(name) : hiddenNames.includes(name));
+  const leftOut = new Map(), MOST_NAMED = 20;
+  const leaveOut = (path) => {
+    const names = path.split("/"), end = names.findIndex(isHidden) + 1;
+    if (end === 0) return false;
+    const name = names.slice(0, end).join("/") + (end < names.length ? "/" : "");
+    leftOut.set(name, (leftOut.get(name) ?? 0) + 1);
+    return true;
+  };
+  const sayLeftOut = () => {
+    const text = find("#left-out");
+    const named = [...leftOut].slice(0, MOST_NAMED).map(([name, files]) => (files > 1 ? `${name} (${files} files)` : name));
+    if (leftOut.size > MOST_NAMED) named.push(`and ${leftOut.size - MOST_NAMED} more`);
+    text.textContent = `Left out, as the server does not serve such names: ${named.join(", ")}`;
+    text.hidden = !leftOut.size;
+  };
 
   // As the listing writes it.
   const size = (bytes) => {
@@ -32,10 +52,10 @@
     const sent = [...running].reduce((sum, it) => sum + it.sent, total.doneBytes);
     const parts = [`${total.done} of ${total.files} files, ${size(sent)} of ${size(total.bytes)}`];
     if (total.there) parts.push(`${total.there} were there already`);
-    if (total.hidden) parts.push(`${total.hidden} hidden left out`);
     if (total.failed) parts.push(`${total.failed} failed`);
     if (!busy && total.done) parts.push("reload the page to see them");
     summary.textContent = parts.join("; ");
+    sayLeftOut();
     cancelAll.hidden = !busy;
     find("#all").hidden = !busy;
     find("#all").value = total.bytes ? sent / total.bytes : 1;
@@ -204,15 +224,12 @@
     }
     say();
     // Shows what has come, unless there is something to read here.
-    if (!running.size && total.done && !total.failed && !total.there) location.reload();
+    if (!running.size && total.done && !total.failed && !total.there && !leftOut.size) location.reload();
   };
 
   const add = (files) => {
     for (const { file, path } of files) {
-      if (path.split("/").some((name) => name.startsWith("."))) {
-        total.hidden++;
-        continue;
-      }
+      if (leaveOut(path)) continue;
       total.files++;
       total.bytes += file.size;
       waiting.push(new Transfer(file, path));

@@ -590,17 +590,29 @@ async function uploads(context) {
     fs.mkdirSync(join(run, `ITERS/it.${it % 3}`), { recursive: true });
     fs.writeFileSync(join(run, `ITERS/it.${it % 3}/${it}.csv`), `file ${it}`);
   }
-  fs.writeFileSync(join(run, '.DS_Store'), 'hidden');
+  // What the server serves of the names with a dot in front, and what it does not.
+  const served = ['.simwrapper/dashboard-1.yaml', '.zgroup', 'counts/.zarray', 'counts/.zattrs', '.zmetadata', '.well-known/x.json'];
+  const notServed = ['.DS_Store', 'ITERS/.git/config', 'ITERS/.git/HEAD', 'lost+found/1', 'auth-keys.csv'];
+  for (const it of [...served, ...notServed]) {
+    fs.mkdirSync(dirname(join(run, it)), { recursive: true });
+    fs.writeFileSync(join(run, it), it);
+  }
   page = await open('/files/run/');
   await page.locator('#upload input[webkitdirectory]').setInputFiles(run);
   for (const it of [0, 77, 149]) {
     await eventually(content(`run/Lauf 7/ITERS/it.${it % 3}/${it}.csv`), `file ${it}`, 'a file in folders');
   }
+  await page.getByText('156 of 156 files').waitFor();
+  for (const it of served) assert.equal(content(`run/Lauf 7/${it}`)(), it, it);
+  for (const it of notServed) assert.equal(content(`run/Lauf 7/${it}`)(), null, it);
+  // It stays on the screen, by name.
+  const left = await page.getByText('Left out').textContent();
+  for (const it of ['Lauf 7/.DS_Store', 'Lauf 7/ITERS/.git/ (2 files)', 'Lauf 7/lost+found/', 'Lauf 7/auth-keys.csv']) assert.ok(left.includes(it), left);
+  await page.reload();
   await page.getByRole('link', { name: 'Lauf 7/' }).waitFor();
   const came = fs.readdirSync(join(folder, 'run/Lauf 7'), { recursive: true }).filter((it) => it.endsWith('.csv'));
   assert.equal(came.length, 150);
-  assert.ok(!fs.existsSync(join(folder, 'run/Lauf 7/.DS_Store')));
-  step('a folder of 150 files');
+  step('a folder of 156 files; what is left out of it is named');
 
   page = await open(`/share/${key}/run/`);
   const drop = await page.evaluateHandle(() => {
