@@ -194,8 +194,9 @@ impl Plan {
         match volume.make_room(all) {
             Ok(Ok(())) => Ok(outstanding.reserve(needed)),
             Ok(Err(no_room)) => Err(format!(
-                "{needed} bytes are needed, and the volume has room for {}",
-                no_room.room.saturating_sub(outstanding.bytes())
+                "{} are needed, and the volume has room for {}",
+                volume::size_text(needed),
+                volume::size_text(no_room.room.saturating_sub(outstanding.bytes()))
             )),
             Err(error) => Err(format!("could not see how full the disk is: {error}")),
         }

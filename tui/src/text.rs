@@ -179,22 +179,7 @@ pub fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// Bytes as in `1.2 GB`: a kilobyte is a thousand bytes.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
-    if count < 1000 {
-        return format!("{count} B");
-    }
-    let (mut whole, mut unit) = (count, "B");
-    let mut tenths = 0;
-    for next in UNITS {
-        if whole < 1000 {
-            break;
-        }
-        (tenths, whole, unit) = (whole % 1000 / 100, whole / 1000, next);
-    }
-    format!("{whole}.{tenths} {unit}")
-}
+pub use volume::size_text as bytes;
 
 /// A count with its thousands apart: `61,204`.
 pub fn count(count: u64) -> String {
@@ -317,14 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_counts_are_short() {
-        let check = |count: u64, text: &str| assert_eq!(bytes(count), text);
-        check(0, "0 B");
-        check(999, "999 B");
-        check(1000, "1.0 KB");
-        check(999_999, "999.9 KB");
-        check(6_800_000_000, "6.8 GB");
-        check(u64::MAX, "18.4 EB");
+    fn counts_have_their_thousands_apart() {
         assert_eq!(count(61_204), "61,204");
         assert_eq!(count(999), "999");
         assert_eq!(things(1, "file", "files"), "1 file");

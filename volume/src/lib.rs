@@ -33,6 +33,7 @@ pub mod places;
 mod records;
 mod resolve;
 pub mod scan;
+mod size;
 mod small_file;
 pub mod space;
 pub mod staged_folder;
@@ -48,5 +49,6 @@ mod watches;
 
 pub use key_file::KeyFile;
 pub use path::{Refusal, RelPath, escape};
+pub use size::size_text;
 pub use stat::Stat;
 pub use volume::{Effort, FindError, Found, FoundFile, FoundFolder, OpenVolumeError, Volume};

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use crate::size::size_text;
 use crate::volume::Volume;
 
 /// The reserve is one part in so many of the volume,
@@ -23,7 +24,7 @@ pub struct Space {
 
 /// There is not enough room, with all that could be emptied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{needed} bytes are needed, and the volume has room for {room}")]
+#[error("{} are needed, and the volume has room for {}", size_text(*needed), size_text(*room))]
 pub struct NoRoom {
     /// Bytes that were asked for.
     pub needed: u64,

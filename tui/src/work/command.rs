@@ -89,6 +89,6 @@ mod tests {
         let desk = Desk::open(&args).unwrap();
         let done = command(&desk, "cat huge").unwrap();
         let lines = done.output.unwrap().1;
-        assert!(lines.last().unwrap().contains("only the first 4.1 MB"), "{:?}", lines.last());
+        assert!(lines.last().unwrap().contains("only the first 4.2 MB"), "{:?}", lines.last());
     }
 }

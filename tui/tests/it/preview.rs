@@ -91,8 +91,8 @@ fn columnar_and_database_files_tell_their_counts() {
     assert_eq!(seen.facts, ["SQLite  2 tables"]);
     assert_eq!(table(&seen)[1..], [["od d", "0"], ["run", "1,234"]]);
     let seen = look("run.zip");
-    assert_eq!(seen.facts, ["zip  2 entries", "unpacked 100.0 KB"]);
-    assert_eq!(table(&seen)[1], ["run/a.csv", "100.0 KB"]);
+    assert_eq!(seen.facts, ["zip  2 entries", "unpacked 100 KB"]);
+    assert_eq!(table(&seen)[1], ["run/a.csv", "100 KB"]);
 }
 
 #[test]

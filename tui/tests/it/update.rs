@@ -197,7 +197,7 @@ fn the_palette_knows_the_screen_too() {
     let effects = update(&mut told.model, Message::Went(Ok((RelPath::default(), None))));
     assert!(effects.iter().any(|it| matches!(it, Effect::List(..))));
     run(&mut told, "about");
-    assert!(told.drawn().contains("sounding ") && told.drawn().contains("250.0 GB"));
+    assert!(told.drawn().contains("sounding ") && told.drawn().contains("250 GB"));
     key(&mut told, KeyCode::Esc);
     run(&mut told, "teem light");
     assert!(told.drawn().contains("unrecognized subcommand"), "{}", told.drawn());
