@@ -20,6 +20,8 @@ use tokio::io::AsyncRead;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
+use crate::accept;
+
 /// Below this many bytes the coding costs more than it saves: with a head, they are one packet anyway.
 pub const SMALLEST: u64 = 1400;
 /// Bytes of coded text handed on at a time.
@@ -238,31 +240,9 @@ fn weight(headers: &HeaderMap, token: &str) -> u32 {
 }
 
 fn explicit_weight(headers: &HeaderMap, token: &str) -> Option<u32> {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
-    let mut items = values.flat_map(|it| it.split(','));
-    items.find_map(|item| {
-        let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
-        // RFC 9110 §8.4.1.3: `x-gzip` is `gzip`.
-        let name = name.trim();
-        let name = if name.eq_ignore_ascii_case("x-gzip") { "gzip" } else { name };
-        name.eq_ignore_ascii_case(token).then(|| quality(parameters))
-    })
-}
-
-/// A `q` parameter (§12.4.2) in thousandths; 1000 if there is none, 0 if it can't be read.
-pub fn quality(parameters: &str) -> u32 {
-    let mut parameters = parameters.split(';').map(str::trim);
-    let q = parameters.find_map(|it| it.strip_prefix("q=").or_else(|| it.strip_prefix("Q=")));
-    let Some(q) = q else { return 1000 };
-    match q.parse::<f32>() {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it lies between 0 and 1000"
-        )]
-        Ok(q) if (0.0..=1.0).contains(&q) => (q * 1000.0).round() as u32,
-        _ => 0,
-    }
+    let named = |name| accept::named(headers, &header::ACCEPT_ENCODING, name);
+    // RFC 9110 §8.4.1.3: `x-gzip` is `gzip`.
+    named(token).or_else(|| (token == Coding::Gzip.token()).then(|| named("x-gzip")).flatten())
 }
 
 #[cfg(test)]

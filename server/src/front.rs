@@ -22,6 +22,7 @@ use crate::cross_origin;
 use crate::crowd::{Full, Place};
 use crate::files;
 use crate::head::Head;
+use crate::host;
 use crate::linger::linger;
 use crate::problem::{Problem, Reader};
 use crate::recall::Recall;
@@ -56,6 +57,11 @@ impl Front {
         full: Option<Full>,
         outlet: &Outlet,
     ) -> Response {
+        if let Err(problem) = check(&request) {
+            let mut response = problem.into_response();
+            cross_origin::open(response.headers_mut());
+            return response;
+        }
         if *request.method() == Method::OPTIONS {
             let Ok(response) = self.preflight.clone().oneshot(request).await;
             return response;
@@ -136,6 +142,18 @@ impl Answers for Front {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         line.answered(response, connection.outlet.clone(), place)
+    }
+}
+
+/// What the framing of a message rests on, before anything is made of it.
+fn check(request: &Request) -> Result<(), Problem> {
+    host::check(request.version(), request.headers())?;
+    // hyper takes the chunks off, and leaves what is below as it is (RFC 9112 §6.1).
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(it), None) if it.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Problem::TransferCoding),
     }
 }
 

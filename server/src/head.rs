@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use httparse::Status;
 
-use crate::health;
+use crate::{health, host};
 
 /// Fields of a plain read; browsers send some fifteen.
 pub const MOST_FIELDS: usize = 48;
@@ -90,7 +90,12 @@ impl<'room, 'a> Head<'room, 'a> {
         let (mut is_last, mut hosts) = (false, 0);
         for field in fields {
             match field.name.len() {
-                4 if field.name.eq_ignore_ascii_case("host") => hosts += 1,
+                4 if field.name.eq_ignore_ascii_case("host") => {
+                    if !host::is_host(field.value) {
+                        return None;
+                    }
+                    hosts += 1;
+                }
                 10 if field.name.eq_ignore_ascii_case("connection") => match field.value {
                     value if value.eq_ignore_ascii_case(b"close") => is_last = true,
                     value if value.eq_ignore_ascii_case(b"keep-alive") => {}
@@ -212,6 +217,11 @@ mod tests {
         fields("Host: a\r\nHost: a\r\n", "other");
         fields("Host: a\r\nhost: b\r\n", "other");
         fields("Host: a\r\nHosts: b\r\n", "read");
+        fields("Host:\r\n", "read");
+        fields("Host: [::1]:80\r\n", "read");
+        for odd in ["a b", "a/b", "a:b", "\u{fc}"] {
+            fields(&format!("Host: {odd}\r\n"), "other");
+        }
         fields("Host: a\nX: b\n", "read");
         for name in ["Content-Length", "Transfer-Encoding", "Expect", "Upgrade"] {
             for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {

@@ -5,6 +5,7 @@
 //! order: [`serve`], [`lane`] or hyper, [`front`], and [`again`] if its answer is known. If not, [`router`] (which plain reads
 //! are led past), [`visit`], then [`files`], [`put`] or [`delete`].
 
+pub mod accept;
 pub mod access_log;
 pub mod activity;
 pub mod admin;
@@ -31,6 +32,7 @@ pub mod front;
 pub mod guesses;
 pub mod head;
 pub mod health;
+pub mod host;
 pub mod hygiene;
 pub mod idle;
 pub mod lane;

@@ -3,6 +3,9 @@
 //! A request may be refused before its body came. A client that is still sending would have its connection reset, and
 //! might never read why; so what is left of a body is read and thrown away for a while, while the answer goes out.
 //! RFC 9112 §9.6 describes the danger. A client that waits for `100 Continue` sends nothing, and is not asked to.
+//!
+//! How much and how long has a limit each: whoever is refused may send on for ever, and nobody asked for it. Then the
+//! connection is closed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,6 +20,8 @@ use http_body_util::BodyExt;
 
 /// How long a refused client may go on sending.
 const LONGEST: Duration = Duration::from_secs(20);
+/// Bytes that it may go on to send: enough for most files, so that clients that listen only when all has gone learn why.
+const MOST: usize = 64 << 20;
 
 /// Lets a request's body linger, if it has one.
 pub fn linger(request: Request) -> Request {
@@ -63,7 +68,14 @@ impl Drop for Lingering {
             return;
         }
         let mut rest = std::mem::take(&mut self.body);
-        let drain = async move { while let Some(Ok(_)) = rest.frame().await {} };
+        let drain = async move {
+            let mut left = MOST;
+            while let Some(Ok(frame)) = rest.frame().await {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                let Some(less) = left.checked_sub(length) else { return };
+                left = less;
+            }
+        };
         // Whether it came to its end makes no difference to anyone.
         tokio::spawn(async { tokio::time::timeout(LONGEST, drain).await.unwrap_or_default() });
     }

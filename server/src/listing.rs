@@ -21,8 +21,9 @@ use tokio::task::JoinError;
 use volume::names::{Kind, Name, Names};
 use volume::{FoundFolder, RelPath, Stat};
 
+use crate::accept;
 use crate::app::App;
-use crate::coding::{self, Coding};
+use crate::coding::Coding;
 use crate::fields;
 use crate::page;
 use crate::problem::{Problem, ReadError};
@@ -207,17 +208,10 @@ impl Wish {
 }
 
 impl Format {
-    /// JSON for whoever asks for it by name and does not like HTML better.
+    /// JSON for whoever likes it better.
     fn preferred(headers: &HeaderMap) -> Format {
-        let weight = |media_type: &str| {
-            let values = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
-            let mut items = values
-                .flat_map(|it| it.split(','))
-                .map(|it| it.split_once(';').unwrap_or((it, "")));
-            let found = items.find(|(name, _)| name.trim().eq_ignore_ascii_case(media_type));
-            found.map_or(0, |(_, parameters)| coding::quality(parameters))
-        };
-        if weight("application/json") > weight("text/html") { Format::Json } else { Format::Html }
+        let liking = |media_type| accept::liking(headers, media_type);
+        if liking("application/json") > liking("text/html") { Format::Json } else { Format::Html }
     }
 }
 

@@ -26,6 +26,7 @@ use of_requests::OfRequests;
 use of_service::OfService;
 use of_transfers::OfTransfers;
 
+use crate::accept;
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -69,9 +70,8 @@ async fn answer(
 }
 
 fn form(headers: &HeaderMap) -> Form {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
-    let mut accepted = accepted.flat_map(|it| it.split(','));
-    if accepted.any(|it| it.trim_start().starts_with(OPEN_METRICS)) {
+    let liking = |media_type| accept::liking(headers, media_type);
+    if liking(OPEN_METRICS) > liking("text/plain") {
         (OPEN_METRICS_1, text::encode)
     } else {
         (prometheus_text::CONTENT_TYPE, prometheus_text::encode)

@@ -19,6 +19,7 @@ use volume::staging::{PlaceError, PublishError, StageError};
 use volume::trash::DiscardError;
 use volume::{FindError, Refusal, RelPath};
 
+use crate::accept;
 use crate::crowd::Full;
 use crate::page;
 use crate::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
@@ -59,6 +60,12 @@ pub enum Problem {
     Unwritable,
     /// There is no such method here.
     MethodNotAllowed,
+    /// There is no such method here, but these, which the router does not know of.
+    OnlyMethods(&'static str),
+    /// No such method is known.
+    UnknownMethod,
+    /// The body is in a transfer coding that is not known.
+    TransferCoding,
     /// A field of the request's header can't be understood.
     BadField(String),
     /// The body is coded, and would have to be unpacked.
@@ -143,6 +150,22 @@ impl Problem {
         Problem::Internal(Arc::new(cause))
     }
 
+    /// A method that can't be had here, or that is none of HTTP's own (RFC 9110 §15.6.2).
+    pub fn of_method(method: &Method) -> Problem {
+        match *method {
+            Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::PATCH
+            | Method::OPTIONS
+            | Method::CONNECT
+            | Method::TRACE => Problem::MethodNotAllowed,
+            _ => Problem::UnknownMethod,
+        }
+    }
+
     /// A failure of the disk: it is full, or it is ours to mend.
     pub fn of_disk(cause: std::io::Error) -> Problem {
         let kind = cause.kind();
@@ -191,7 +214,8 @@ impl Problem {
             | Problem::Unwritable
             | Problem::FinalUpload => StatusCode::FORBIDDEN,
             Problem::TooManyWrongKeys { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Problem::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::MethodNotAllowed | Problem::OnlyMethods(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::UnknownMethod | Problem::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Problem::PreconditionFailed | Problem::WrongTusVersion => {
                 StatusCode::PRECONDITION_FAILED
             }
@@ -259,13 +283,23 @@ impl Problem {
                  operator to mend them: `sounding doctor` says how."
                     .to_owned(),
             ),
-            Problem::MethodNotAllowed => {
+            Problem::MethodNotAllowed | Problem::OnlyMethods(_) => {
                 (
                     "method-not-allowed",
                     "Not that way",
                     "This can't be done here; the field `Allow` says what can.".to_owned(),
                 )
             }
+            Problem::UnknownMethod => (
+                "unknown-method",
+                "No such method",
+                "The service does not know this method; the field `Allow` says what can be done here.".to_owned(),
+            ),
+            Problem::TransferCoding => (
+                "transfer-coding",
+                "Not in that transfer coding",
+                "Bodies come with a length, or `Transfer-Encoding: chunked` and nothing else.".to_owned(),
+            ),
             Problem::BadField(what) => ("bad-field", "Not understood", what.clone()),
             Problem::ContentCoding => (
                 "content-coding",
@@ -418,6 +452,7 @@ impl Problem {
             Problem::Crowded(_) => add(header::RETRY_AFTER, &COMES_AGAIN.to_string()),
             Problem::WrongOffset { offset } => add(UPLOAD_OFFSET, &offset.to_string()),
             Problem::WrongTusVersion => add(TUS_VERSION, tus::VERSION),
+            Problem::OnlyMethods(methods) => add(header::ALLOW, methods),
             Problem::RangeNotSatisfiable { len } => {
                 add(header::CONTENT_RANGE, &format!("bytes */{len}"));
             }
@@ -559,7 +594,7 @@ impl IntoResponse for Problem {
 /// Who reads a problem.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader {
-    /// A browser asks for HTML.
+    /// It likes HTML better than JSON, as browsers do.
     wants_html: bool,
     is_head: bool,
 }
@@ -567,10 +602,9 @@ pub struct Reader {
 impl Reader {
     /// Whoever makes a request.
     pub fn of(request: &Request) -> Reader {
-        let accepts =
-            request.headers().get_all(header::ACCEPT).iter().filter_map(|it| it.to_str().ok());
-        let wants_html =
-            accepts.flat_map(|it| it.split(',')).any(|it| it.trim_start().starts_with("text/html"));
+        let liking = |media_type| accept::liking(request.headers(), media_type);
+        let json = liking("application/problem+json").max(liking("application/json"));
+        let wants_html = liking("text/html") > json;
         Reader { wants_html, is_head: *request.method() == Method::HEAD }
     }
 

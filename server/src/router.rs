@@ -31,7 +31,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/openapi.json", get(openapi::answer))
         .route("/sounding.js", get(web::module))
         .route("/sounding.d.ts", get(web::types))
-        .method_not_allowed_fallback(|| async { Problem::MethodNotAllowed })
+        .method_not_allowed_fallback(|method| async move { Problem::of_method(&method) })
         .fallback(|| async { Problem::NotFound })
         .with_state(app)
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as _;
@@ -27,6 +28,7 @@ use crate::auth::Peer;
 use crate::bell::{Bell, Ear};
 use crate::crowd::{Crowd, Full, Limits};
 use crate::head::Head;
+use crate::host;
 use crate::lane;
 use crate::listener::{Accepted, Listener};
 use crate::patience::Patient;
@@ -113,6 +115,9 @@ impl Answers for Router {
     type Body = Body;
 
     async fn answer(&self, request: Request<Body>, _: &Connection) -> Response<Body> {
+        if let Err(problem) = host::check(request.version(), request.headers()) {
+            return problem.into_response();
+        }
         let Ok(response) = self.clone().call(request).await;
         response
     }

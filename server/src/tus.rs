@@ -300,7 +300,7 @@ pub async fn overridden(
         Some(b"DELETE") => {
             delete(state, uploader, id, headers).await.map(IntoResponse::into_response)
         }
-        _ => Err(Problem::MethodNotAllowed),
+        _ => Err(Problem::OnlyMethods("HEAD, PATCH, DELETE")),
     }
 }
 

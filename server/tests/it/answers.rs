@@ -211,6 +211,8 @@ fn errors_are_problems_and_pages_for_people() {
         ("POST", "/files/run/trips.csv", 405, "method-not-allowed"),
         ("DELETE", "/health", 405, "method-not-allowed"),
         ("TRACE", "/files/run/trips.csv", 405, "method-not-allowed"),
+        ("BREW", "/files/run/trips.csv", 501, "unknown-method"),
+        ("get", "/health", 501, "unknown-method"),
     ] {
         let response = server.request(method, target, &[("Authorization", KEY)]);
         assert_eq!(response.status, status, "{method} {target}");
@@ -222,11 +224,52 @@ fn errors_are_problems_and_pages_for_people() {
         let problem = response.json();
         assert_eq!(problem["type"], format!("urn:sounding:problem:{kind}"), "{target}");
         assert_eq!(problem["status"], status);
-        assert_eq!(response.field("allow").is_some(), status == 405, "{method} {target}");
+        assert_eq!(response.field("allow").is_some(), status == 405 || status == 501, "{target}");
         if method == "GET" {
-            let page = server.get(target, &[("Accept", "text/html")]);
+            for json in ["text/html;q=0", "application/json, text/html;q=0.1", "*/*"] {
+                let response = server.get(target, &[("Accept", json)]);
+                assert_eq!(response.json()["status"], status, "{json}");
+            }
+            let page = server.get(target, &[("Accept", "application/json;q=0.1, TEXT/HTML")]);
             assert_eq!(page.status, status);
             assert!(page.text().contains(&format!("<h1>{status}: ")), "{}", page.text());
+        }
+    }
+}
+
+#[test]
+fn a_method_that_is_not_there_is_told_which_are() {
+    let server = volume();
+    let upload = server.begin(3, "run/upload.csv", &[]);
+    for target in [
+        "/",
+        "/files",
+        "/files/",
+        "/files/run/trips.csv",
+        "/share/x",
+        "/share/x/",
+        "/share/x/a",
+        "/uploads",
+        "/uploads/",
+        &upload,
+        "/changes",
+        "/events?quiet=0",
+        "/health",
+        "/openapi.json",
+        "/sounding.js",
+        "/sounding.d.ts",
+    ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"] {
+            let fields = [("Authorization", KEY), ("Tus-Resumable", "1.0.0")];
+            let response = server.request(method, target, &fields);
+            let allow = response.field("allow");
+            assert_eq!(allow.is_some(), matches!(response.status, 405 | 501), "{method} {target}");
+            let allowed = allow.unwrap_or_default();
+            assert!(
+                allowed.split(',').all(|it| it.trim() != method),
+                "{method} {target}: {allowed}"
+            );
+            assert!(!response.field("allow").is_some_and(|it| it.is_empty()), "{method} {target}");
         }
     }
 }

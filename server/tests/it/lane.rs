@@ -239,8 +239,12 @@ fn odd_requests_are_answered_as_hyper_would_have_them_answered() {
     first("GET  /files/public/a.txt HTTP/1.1", 400);
     first("GET /files/public/a b.txt HTTP/1.1", 400);
     first("GET http://x/files/public/a.txt HTTP/1.1", 200);
+    check(b"GET http://x/files/public/a.txt HTTP/1.1\r\n\r\n", 400);
+    check(b"GET /files/public/a.txt HTTP/1.0\r\n\r\n", 200);
+    check(b"GET /files/public/a.txt HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400);
+    check(b"OPTIONS /files/public/a.txt HTTP/1.1\r\n\r\n", 400);
     first("GET /files/public/\"<>{}|^` HTTP/1.1", 400);
-    first("get /files/public/a.txt HTTP/1.1", 405);
+    first("get /files/public/a.txt HTTP/1.1", 501);
     first("OPTIONS /files/public/a.txt HTTP/1.1", 200);
     first("DELETE /files/public/a.txt HTTP/1.1", 401);
     first("POST /files/public/a.txt HTTP/1.1", 405);
@@ -256,9 +260,14 @@ fn odd_requests_are_answered_as_hyper_would_have_them_answered() {
         check(text.as_bytes(), status);
         check(text.replacen(".txt", ".txt?x=1", 1).as_bytes(), status);
     };
-    fields("", 200);
+    fields("", 400);
     fields("Host:\r\n", 200);
-    fields("Host: a\r\nHost: b\r\n", 200);
+    fields("Host: a.example:80\r\n", 200);
+    fields("Host: a\r\nHost: b\r\n", 400);
+    fields("Host: a\r\nHost: a\r\n", 400);
+    for odd in ["a b", "a/b", "a@b", "a:b", "http://a", "[::1", "\u{fc}"] {
+        fields(&format!("Host: {odd}\r\n"), 400);
+    }
     fields("Host: a\nAccept: */*\n", 200);
     fields("Host: a\r\nConnection: close\r\n", 200);
     fields("Host: a\r\nConnection: Keep-Alive\r\n", 200);
@@ -284,7 +293,7 @@ fn odd_requests_are_answered_as_hyper_would_have_them_answered() {
     for (len, status) in [(4 << 10, 200), (9 << 10, 200), (17 << 10, 414)] {
         first(&format!("GET /files/public/a.txt?{} HTTP/1.1", "x".repeat(len)), status);
     }
-    let berlin = format!("Authorization: {BERLIN_KEY}\r\n\r\n");
+    let berlin = format!("Authorization: {BERLIN_KEY}");
     first(&format!("GET /files/berlin/a.txt HTTP/1.1\r\n{berlin}"), 200);
     first(&format!("GET {SMALL} HTTP/1.1\r\n{berlin}"), 403);
 }

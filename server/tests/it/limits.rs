@@ -62,6 +62,37 @@ fn open_downloads(server: &TestServer) -> usize {
 }
 
 #[test]
+fn what_a_refused_client_goes_on_to_send_is_limited() {
+    let server = TestServer::start();
+    let mut connection = server.connect();
+    let announced = 1_u64 << 40;
+    for field in
+        [("Content-Length", announced.to_string().as_str()), ("Transfer-Encoding", "chunked")]
+    {
+        let mut connection = server.connect();
+        connection.send("PUT", "/files/run/big.bin", &[field]);
+        let chunk = vec![b'x'; 1 << 20];
+        let size = format!("{:x}\r\n", chunk.len());
+        let (mut sent, most) = (0, 256);
+        while sent < most {
+            let chunked = [size.as_bytes(), &chunk, b"\r\n"].concat();
+            let bytes = if field.0 == "Content-Length" { &chunk } else { &chunked };
+            if std::io::Write::write_all(connection.stream.get_mut(), bytes).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        assert!((16..most).contains(&sent), "{sent} MiB were taken");
+    }
+    // Whoever sends less learns why, and may ask on.
+    connection.send("PUT", "/files/run/big.bin", &[("Content-Length", "33554432")]);
+    connection.send_raw(&vec![b'x'; 32 << 20]);
+    assert_eq!(connection.receive("PUT").status, 401);
+    connection.send("GET", "/health", &[]);
+    assert_eq!(connection.receive("GET").status, 200);
+}
+
+#[test]
 fn a_client_that_goes_away_frees_its_file_at_once() {
     let server = TestServer::start();
     server.put("run/big.bin", &vec![b'x'; 64 << 20]);

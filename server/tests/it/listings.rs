@@ -76,6 +76,8 @@ fn the_client_chooses_between_html_and_json() {
     check("/files/run/", "application/json, text/plain, */*", "application/json");
     check("/files/run/", "text/html;q=0.5, application/json", "application/json");
     check("/files/run/", "application/json;q=0.5, text/html", "text/html");
+    check("/files/run/", "text/html;q=0", "application/json");
+    check("/files/run/", "TEXT/HTML, application/json;q=0.9", "text/html");
     check("/files/run/?format=json", "text/html", "application/json");
     check("/files/run/?format=html", "application/json", "text/html");
 }

@@ -201,12 +201,19 @@ fn requests_are_counted_by_route_status_and_part_and_nobody_is_named() {
     }
 
     let (kind, text) = place.scrape("text/plain");
-    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+    let kind_of_text = "text/plain; version=0.0.4; charset=utf-8";
+    assert_eq!(kind, kind_of_text);
     check(&text);
     let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
     let (kind, open) = place.scrape(prometheus);
     assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert!(open.ends_with("# EOF\n"));
+    for text in [
+        "application/openmetrics-text;q=0, */*",
+        "application/openmetrics-text;q=0.3, text/plain;q=0.4",
+    ] {
+        assert_eq!(place.scrape(text).0, kind_of_text, "{text}");
+    }
     for secret in [KEY, "kmt", "berlin", "trips", "tus.csv", "127.0.0.1", address] {
         assert!(!text.contains(secret) && !open.contains(secret), "{secret}");
     }

@@ -121,6 +121,21 @@ fn an_empty_file_and_a_chunked_one_are_files_too() {
 }
 
 #[test]
+fn a_body_in_a_coding_that_nobody_takes_off_is_refused() {
+    let server = TestServer::start();
+    for codings in [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked", "chunked"]] {
+        let mut connection = server.connect();
+        let mut fields = vec![("Authorization", KEY)];
+        fields.extend(codings.iter().map(|it| ("Transfer-Encoding", *it)));
+        connection.send("PUT", "/files/run/trips.csv", &fields);
+        connection.send_raw(b"3\r\nnew\r\n0\r\n\r\n");
+        let response = connection.receive("PUT");
+        assert_eq!((response.status, problem(&response).as_str()), (501, "transfer-coding"));
+        assert_eq!(server.content("run/trips.csv"), None, "{codings:?}");
+    }
+}
+
+#[test]
 fn the_body_is_asked_for_only_where_it_is_wanted() {
     let server = TestServer::start();
     server.put("run/trips.csv", b"old");
