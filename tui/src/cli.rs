@@ -370,15 +370,20 @@ pub enum KeysCommand {
         key_stdin: bool,
     },
     /// Make a new key for an old one, with its scope, path and note, and write it to standard output, this one time.
+    ///
+    /// The old key never lasts longer by it than it does already; one that is off stays off.
     #[command(
-        after_help = "Examples:\n  sounding keys rotate kmt --overlap 7d\n  sounding keys rotate 5b0c91e2 --overlap never"
+        after_help = "Examples:\n  sounding keys rotate kmt --overlap 7d\n  sounding keys rotate 5b0c91e2 --overlap never --expires 90d"
     )]
     Rotate {
         /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
-        /// How long the old one goes on being good: `7d`, `0` or `never` (you revoke it yourself).
+        /// How long the old one goes on being good at most: `7d`, `0`, or `never` to leave its end as it is.
         #[arg(long, value_name = "AGE", default_value = "7d")]
         overlap: String,
+        /// When the new one ends: `90d`, a date, or `never`. Must be said where the old one has an end.
+        #[arg(long, value_name = "WHEN")]
+        expires: Option<String>,
     },
     /// Remove a key for good.
     #[command(

@@ -52,8 +52,8 @@ pub enum Op {
     RemoveTrashed(Vec<u8>),
     /// A new key.
     AddKey(SheetVersion, NewKey),
-    /// A new key for an old one.
-    RotateKey(SheetVersion, Box<Row>, OldKey),
+    /// A new key for an old one, which ends then.
+    RotateKey(SheetVersion, Box<Row>, OldKey, String),
     /// Changes to a key, all or none, and what they are called.
     EditKey(SheetVersion, Box<Row>, Vec<KeyEdit>, &'static str),
     /// The change before taken back: of a key by its id.

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::keys::{
-    COLUMN_COUNT, COLUMNS, Columns, Key, Line, PlainKey, SEALED_MARK, Scope, end_of, parse_line,
+    COLUMN_COUNT, COLUMNS, Columns, HashedKey, Key, Line, PlainKey, SEALED_MARK, Scope, end_of,
+    parse_line,
 };
 use crate::path::RelPath;
 
@@ -165,6 +166,26 @@ pub enum SheetError {
         /// As given.
         text: String,
     },
+    /// A key would be made that does not work.
+    #[error("`{text}` has passed: a key with this end would not work")]
+    Ended {
+        /// As given.
+        text: String,
+    },
+    /// Nobody said when the new key ends, and the old one's end may be no guide.
+    #[error("the old key has an end, {text}: say when the new one ends")]
+    EndUnsaid {
+        /// The old one's, as written.
+        text: String,
+    },
+    /// Another line has the same key: what is written on this one changes less than it seems to.
+    #[error("line {line} has the same key, {effect}: mend that first, or revoke both")]
+    Copy {
+        /// That line's number, from 1.
+        line: usize,
+        /// What that means.
+        effect: &'static str,
+    },
     /// A key can't be sealed.
     #[error("{why}")]
     Seal {
@@ -256,7 +277,7 @@ impl KeySheet {
         self.check_key(key)?;
         let scope = scope_text(new.scope);
         let path = check(Column::Path, &String::from_utf8_lossy(new.path.as_bytes()))?;
-        let expires = check(Column::Expires, &new.expires)?;
+        let expires = check_ahead(&new.expires, created)?;
         let note = check(Column::Note, &new.note)?;
         let created = created.strftime(DATE);
         if self.lines.is_empty() {
@@ -272,59 +293,75 @@ impl KeySheet {
         Ok(())
     }
 
-    /// Writes a new key for one that is there; it gets the same scope, path, end and note.
+    /// Writes a new key for one that is there; it gets the same scope, path and note.
     ///
-    /// Where the old one was sealed, the new one is too.
+    /// The new key is on and works: its end is `expires`, which may not have passed. Where none is said it gets no end, and
+    /// that only from an old key that has none: an end may be what an earlier rotation left, and is not handed on unasked.
+    /// The old key never gets a later end than it has, and one that is off stays as it is. Where the old one was sealed,
+    /// the new one is too.
     pub fn rotate(
         &mut self,
         line: usize,
         key: &PlainKey,
         old: &OldKey,
+        expires: Option<&str>,
         created: Timestamp,
     ) -> Result<(), SheetError> {
-        let (_, text) = self.row_text(line)?;
-        let (prefix, columns) = split_prefix(text);
-        let is_sealed = prefix.ends_with(SEALED_MARK);
-        let written = if is_sealed {
-            key.hash().to_hex()
-        } else {
-            String::from_utf8_lossy(key.reveal()).into_owned()
-        };
-        // Spaces around the user's name were a part of it to the old reader.
-        let fresh = with_column(columns, 0, Columns::of(columns).user);
-        let fresh = with_column(&fresh, 1, &written);
-        let fresh = with_column(&fresh, 5, &created.strftime(DATE).to_string());
-        let fresh = format!("{}{fresh}", if is_sealed { SEALED_MARK } else { "" }).into_bytes();
-        match old {
-            OldKey::EndsNow => {
-                self.replace(line, fresh);
-                return Ok(());
-            }
-            OldKey::EndsAt(end) => self.set(line, Column::Expires, end)?,
-            OldKey::Stays => {}
+        let (row, text) = self.row_text(line)?;
+        let Some(old_key) = row.key else { return Err(SheetError::NoKey { line }) };
+        if expires.is_none() && !row.expires.is_empty() {
+            return Err(SheetError::EndUnsaid { text: row.expires });
         }
-        self.insert(line, fresh);
+        let fresh =
+            successor(text, key, &check_ahead(expires.unwrap_or_default(), created)?, created);
+        if let OldKey::EndsAt(end) = old {
+            self.end_early(old_key.hashed, end)?;
+        }
+        if *old == OldKey::EndsNow {
+            self.replace(line, fresh);
+            self.remove_copies(old_key.hashed);
+        } else {
+            self.insert(line, fresh);
+        }
         Ok(())
     }
 
     /// Changes one column of a row and leaves the others as they are.
     pub fn set(&mut self, line: usize, column: Column, text: &str) -> Result<(), SheetError> {
         let text = check(column, text)?;
+        let row = self.row_at(line)?;
+        if column != Column::Note
+            && row.state == State::On
+            && let Some(key) = &row.key
+        {
+            // Of equal keys the last line counts.
+            let later = self.lines_with(key.hashed, |it| it.state == State::On && it.line > line);
+            no_copy(&later, "and that line counts")?;
+        }
+        self.write_column(line, column, &text)
+    }
+
+    fn write_column(&mut self, line: usize, column: Column, text: &str) -> Result<(), SheetError> {
         let (_, old) = self.row_text(line)?;
         let (prefix, columns) = split_prefix(old);
         if Columns::of(columns).key.is_empty() {
             // One more comma would make an empty key of it, to the old reader.
             return Err(SheetError::NoKey { line });
         }
-        let new = format!("{prefix}{}", with_column(columns, column.index(), &text));
+        let new = format!("{prefix}{}", with_column(columns, column.index(), text));
         self.replace(line, new.into_bytes());
         Ok(())
     }
 
     /// Switches a key off: its row becomes a comment.
     pub fn switch_off(&mut self, line: usize) -> Result<(), SheetError> {
-        if self.row_at(line)?.state == State::Off {
+        let row = self.row_at(line)?;
+        if row.state == State::Off {
             return Err(SheetError::Already { state: "off" });
+        }
+        if let Some(key) = &row.key {
+            let others = self.lines_with(key.hashed, |it| it.state == State::On && it.line != line);
+            no_copy(&others, "and would keep it good")?;
         }
         self.comment_out(line);
         Ok(())
@@ -343,20 +380,45 @@ impl KeySheet {
 
     /// Removes a row, and every other line that has the same key: on, off or sealed, it would bring the key back.
     pub fn revoke(&mut self, line: usize) -> Result<(), SheetError> {
-        let hashed = self.row_at(line)?.key.map(|it| it.hashed);
-        let is_copy =
-            |row: &Row| hashed.is_some() && hashed == row.key.as_ref().map(|it| it.hashed);
-        let rows = self.rows(Timestamp::now());
-        for row in rows.iter().rev().filter(|it| it.line == line || is_copy(it)) {
-            self.lines.remove(row.line - 1);
+        match self.row_at(line)?.key {
+            Some(key) => self.remove_copies(key.hashed),
+            None => drop(self.lines.remove(line - 1)),
         }
         Ok(())
+    }
+
+    /// Removes every line that has a key.
+    fn remove_copies(&mut self, hashed: HashedKey) {
+        for line in self.lines_with(hashed, |_| true).into_iter().rev() {
+            self.lines.remove(line - 1);
+        }
+    }
+
+    /// Gives a key that is on an end, wherever it stands and unless it ends earlier.
+    fn end_early(&mut self, hashed: HashedKey, end: &str) -> Result<(), SheetError> {
+        let refused = || SheetError::Expires { text: end.to_owned() };
+        let wanted = end_of(end).ok_or_else(refused)?;
+        let lasts_longer = |row: &Row| {
+            let own = row.key.as_ref().and_then(|it| it.expires);
+            row.state == State::On && own.is_none_or(|it| it > wanted)
+        };
+        for line in self.lines_with(hashed, lasts_longer) {
+            self.write_column(line, Column::Expires, end)?;
+        }
+        Ok(())
+    }
+
+    /// The lines that have a key, of those that are meant.
+    fn lines_with(&self, hashed: HashedKey, is_meant: impl Fn(&Row) -> bool) -> Vec<usize> {
+        let has_it = |row: &Row| row.key.as_ref().is_some_and(|it| it.hashed == hashed);
+        let rows = self.rows(Timestamp::now());
+        rows.iter().filter(|it| has_it(it) && is_meant(it)).map(|it| it.line).collect()
     }
 
     /// Writes a key's SHA-256 in its place: whoever reads the file does not learn it, and the old reader does not
     /// accept it any more.
     pub fn seal(&mut self, line: usize) -> Result<(), SheetError> {
-        let (row, text) = self.row_text(line)?;
+        let row = self.row_at(line)?;
         let refused = |why| Err(SheetError::Seal { why });
         if row.is_sealed {
             return refused("the key is sealed already");
@@ -367,8 +429,14 @@ impl KeySheet {
         if row.faults.contains(&Fault::Short) {
             return refused("a short key can be guessed from its hash as well: rotate it first");
         }
-        let new = format!("{SEALED_MARK}{}", with_column(text, 1, &key.hashed.to_hex()));
-        self.replace(line, new.into_bytes());
+        let hashed = key.hashed;
+        // A copy would go on showing it, also one that is off.
+        for line in self.lines_with(hashed, |it| !it.is_sealed) {
+            let (_, text) = self.row_text(line)?;
+            let (off, columns) = split_prefix(text);
+            let new = format!("{off}{SEALED_MARK}{}", with_column(columns, 1, &hashed.to_hex()));
+            self.replace(line, new.into_bytes());
+        }
         Ok(())
     }
 
@@ -543,6 +611,35 @@ fn check(column: Column, text: &str) -> Result<String, SheetError> {
         Column::Note => {}
     }
     Ok(text.to_owned())
+}
+
+/// The end of a key that is being made.
+fn check_ahead(text: &str, now: Timestamp) -> Result<String, SheetError> {
+    let text = check(Column::Expires, text)?;
+    let has_passed = end_of(&text).is_some_and(|it| it <= now);
+    if has_passed { Err(SheetError::Ended { text }) } else { Ok(text) }
+}
+
+/// An error where there are other lines with the same key.
+fn no_copy(lines: &[usize], effect: &'static str) -> Result<(), SheetError> {
+    lines.first().map_or(Ok(()), |line| Err(SheetError::Copy { line: *line, effect }))
+}
+
+/// The row of a new key for an old one: on, with another end.
+fn successor(row: &str, key: &PlainKey, expires: &str, created: Timestamp) -> Vec<u8> {
+    let (prefix, columns) = split_prefix(row);
+    let is_sealed = prefix.ends_with(SEALED_MARK);
+    let written = if is_sealed {
+        key.hash().to_hex()
+    } else {
+        String::from_utf8_lossy(key.reveal()).into_owned()
+    };
+    // Spaces around the user's name were a part of it to the old reader.
+    let fresh = with_column(columns, 0, Columns::of(columns).user);
+    let fresh = with_column(&fresh, 1, &written);
+    let fresh = with_column(&fresh, 4, expires);
+    let fresh = with_column(&fresh, 5, &created.strftime(DATE).to_string());
+    format!("{}{fresh}", if is_sealed { SEALED_MARK } else { "" }).into_bytes()
 }
 
 /// Whether a header may still follow.

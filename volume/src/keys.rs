@@ -412,7 +412,7 @@ impl<'a> Columns<'a> {
 }
 
 /// An RFC 3339 date-time, or a full date, which lasts until the end of that day in UTC.
-pub(crate) fn end_of(text: &str) -> Option<Timestamp> {
+pub fn end_of(text: &str) -> Option<Timestamp> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Some(timestamp);
     }

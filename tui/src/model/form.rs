@@ -63,8 +63,8 @@ pub enum Purpose {
     Palette,
     /// A new key.
     AddKey,
-    /// Which key.
-    RotateKey(Box<volume::key_sheet::Row>),
+    /// Which key, and what may become of it.
+    RotateKey(Box<volume::key_sheet::Row>, Vec<volume::key_sheet::OldKey>),
     /// Which key; its mask's end must be typed.
     RevokeKey(Box<volume::key_sheet::Row>, String),
     /// Which key.

@@ -158,22 +158,24 @@ impl Desk {
         Ok(MadeKey::new(new, &key, now))
     }
 
-    /// Makes a new key for an old one.
+    /// Makes a new key for an old one. `expires`: its end, which must be said where the old one has an end.
     pub fn rotate_key(
         &self,
         shown: Option<SheetVersion>,
         row: &Row,
         old: &OldKey,
+        expires: Option<&str>,
     ) -> Result<MadeKey, Failure> {
         let now = Timestamp::now();
         let key = PlainKey::generate(&row.user)?;
-        self.volume.edit_keys(shown, |sheet| sheet.rotate(row.line, &key, old, now))?;
+        self.volume.edit_keys(shown, |sheet| sheet.rotate(row.line, &key, old, expires, now))?;
         let (scope, path) = row
             .key
             .as_ref()
             .map_or((Scope::Read, RelPath::root()), |it| (it.scope, it.path.clone()));
         let (user, note) = (row.user.clone(), row.note.clone());
-        let new = NewKey { user, scope, path, expires: row.expires.clone(), note };
+        let expires = expires.unwrap_or_default().to_owned();
+        let new = NewKey { user, scope, path, expires, note };
         Ok(MadeKey::new(&new, &key, now))
     }
 
@@ -257,7 +259,9 @@ impl Keys {
         let line: Option<usize> = given.strip_prefix("line:").and_then(|it| it.parse().ok());
         let is_meant =
             |row: &&Row| line == Some(row.line) || row.id().is_some_and(|it| it == given);
-        if let Some(row) = self.rows.iter().find(is_meant) {
+        // Of equal keys the last that is on counts.
+        let counts = |row: &&Row| (row.state == State::On, row.line);
+        if let Some(row) = self.rows.iter().filter(is_meant).max_by_key(counts) {
             return Ok(row);
         }
         let of_user: Vec<&Row> = self.rows.iter().filter(|it| it.user == given).collect();
@@ -405,7 +409,7 @@ mod tests {
     #[test]
     fn what_is_undone_is_as_it_was() {
         let key = "kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
-        let text = format!("kmt,{key},write,berlin/v 6,2026-01-31,2026-01-20,a, b\nzoe,{key}\n");
+        let text = format!("kmt,{key},write,berlin/v 6,2026-01-31,2026-01-20,a, b\nzoe,{key}z\n");
         let column = |column, text: &str| KeyEdit::Set(column, text.to_owned());
         for edits in [
             vec![KeyEdit::Off],
@@ -421,5 +425,19 @@ mod tests {
             back.unwrap().iter().try_for_each(|it| apply(&mut sheet, 1, it)).unwrap();
             assert_eq!(String::from_utf8(sheet.to_bytes()).unwrap(), text, "{edits:?}");
         }
+    }
+
+    #[test]
+    fn of_equal_keys_the_one_that_counts_is_meant() {
+        let key = "kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
+        let pick = |text: &str| {
+            let sheet = KeySheet::parse(text.as_bytes());
+            let rows = sheet.rows(Timestamp::now());
+            let id = rows[0].id().unwrap();
+            let keys = Keys { version: sheet.version(), rows, good: 0 };
+            keys.pick(&id, &KeysNow::default()).unwrap().line
+        };
+        assert_eq!(pick(&format!("# kmt,{key}\nkmt,{key}\n# kmt,{key}\n")), 2);
+        assert_eq!(pick(&format!("kmt,{key}\nkmt,{key},write\n")), 2);
     }
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::transfers::transfer::Servers;
-use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
 use volume::{RelPath, Volume};
@@ -174,18 +173,22 @@ pub fn parse_age(given: &str) -> Result<Duration, Failure> {
     parsed.next().ok_or_else(failure)
 }
 
-/// An end as people write it, as the keys file has it: `90d` becomes a date, `never` becomes nothing.
+/// An end as people write it, as the keys file has it: `90d` becomes a date, `never` becomes nothing. One that has passed is
+/// refused: a key that is to be good no more is switched off or revoked.
 pub fn parse_end(given: &str, now: Timestamp) -> Result<String, Failure> {
     let given = given.trim();
     if given.is_empty() || given.eq_ignore_ascii_case("never") {
         return Ok(String::new());
     }
-    if given.parse::<Date>().is_ok() || given.parse::<Timestamp>().is_ok() {
-        return Ok(given.to_owned());
+    if let Some(end) = volume::keys::end_of(given) {
+        return if end > now { Ok(given.to_owned()) } else { Err(has_passed(given)) };
     }
     let age = parse_age(given).map_err(|_no_age| {
         Failure::new(format!("`{given}` is no end: write 90d, a date like 2027-01-31, or never"))
     })?;
+    if age.is_zero() {
+        return Err(has_passed(given));
+    }
     if age < Duration::from_hours(24) {
         let end = now.checked_add(age)?;
         return Ok(end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
@@ -193,6 +196,12 @@ pub fn parse_end(given: &str, now: Timestamp) -> Result<String, Failure> {
     let days = i64::try_from(age.as_secs() / 86_400)?;
     let date = Offset::UTC.to_datetime(now).date().checked_add(days.days())?;
     Ok(date.to_string())
+}
+
+fn has_passed(end: &str) -> Failure {
+    Failure::new(format!(
+        "`{end}` has passed: write an end that is ahead, or switch the key off or revoke it"
+    ))
 }
 
 #[cfg(test)]
@@ -209,8 +218,13 @@ mod tests {
         check("90d", "2027-02-22");
         check("2027-01-31", "2027-01-31");
         check("12h", "2026-11-25T02:02:00Z");
-        for wrong in ["soon", "d", "-3d", "31.1.2027", "7 w"] {
+        for wrong in ["soon", "d", "-3d", "31.1.2027", "7 w", "20270131"] {
             assert!(parse_end(wrong, now).is_err(), "{wrong}");
+        }
+        check("2026-11-24", "2026-11-24");
+        for past in ["2020-01-01", "2026-11-23", "2026-11-24T14:02:00Z", "0", "0d"] {
+            let why = parse_end(past, now).unwrap_err().what;
+            assert!(why.contains("has passed"), "{past}: {why}");
         }
     }
 

@@ -9,7 +9,7 @@ use volume::keys::{PlainKey, Scope};
 use super::{Out, Outcome};
 use crate::admin::KeysNow;
 use crate::cli::KeysCommand;
-use crate::ops::keys::{KeyEdit, KeyEntry, Keys, MadeKey, parse_overlap, reach, remedy};
+use crate::ops::keys::{KeyEdit, KeyEntry, Keys, MadeKey, named, parse_overlap, reach, remedy};
 use crate::ops::{Desk, Failure, parse_end};
 use crate::text;
 
@@ -45,10 +45,18 @@ pub(super) fn keys(
             let new = NewKey { user, scope, path, expires, note };
             made(&desk.add_key(shown_version, &new, plain)?, json, out)?;
         }
-        KeysCommand::Rotate { key, overlap } => {
+        KeysCommand::Rotate { key, overlap, expires } => {
             let row = keys.pick(&key, &known)?;
             let old = parse_overlap(&overlap, now)?;
-            made(&desk.rotate_key(shown_version, row, &old)?, json, out)?;
+            let expires = expires.map(|it| parse_end(&it, now)).transpose()?;
+            if expires.is_none() && !row.expires.is_empty() {
+                return Err(Failure::new(format!(
+                    "{} has the end {}: say when its new key ends, --expires 90d, a date, or never",
+                    named(row),
+                    row.expires
+                )));
+            }
+            made(&desk.rotate_key(shown_version, row, &old, expires.as_deref())?, json, out)?;
         }
         KeysCommand::Revoke { key, last } => {
             let row = keys.pick(&key, &known)?;

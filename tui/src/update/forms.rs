@@ -91,13 +91,14 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
                 .map_err(|it| it.to_string())?;
             Op::AddKey(version.ok_or("the keys are not read yet")?, new)
         }
-        Purpose::RotateKey(row) => {
-            let old = match form.chosen("The old key") {
-                0 => OldKey::EndsNow,
-                1 => OldKey::EndsAt(parse_end("7d", now).map_err(|it| it.what)?),
-                _ => OldKey::Stays,
-            };
-            Op::RotateKey(version.ok_or("the keys are not read yet")?, row.clone(), old)
+        Purpose::RotateKey(row, choices) => {
+            let old = choices.get(form.chosen("The old key")).cloned().unwrap_or(OldKey::Stays);
+            let ends = form.value("The new key ends");
+            if ends.trim().is_empty() {
+                return Err("say when the new key ends: 90d, a date, or never".to_owned());
+            }
+            let ends = parse_end(ends, now).map_err(|it| it.what)?;
+            Op::RotateKey(version.ok_or("the keys are not read yet")?, row.clone(), old, ends)
         }
         Purpose::RevokeKey(row, last) => {
             if form.value("Its last characters") != last {
@@ -107,7 +108,11 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
             Op::EditKey(version, row.clone(), vec![KeyEdit::Revoke], "revoked")
         }
         Purpose::EditKey(row) => {
-            let expires = parse_end(form.value("Ends"), now).map_err(|it| it.what)?;
+            let expires = match form.value("Ends").trim() {
+                // An end that has passed may stay, where something else is changed.
+                same if same == row.expires => same.to_owned(),
+                ends => parse_end(ends, now).map_err(|it| it.what)?,
+            };
             let scope = if form.chosen("May") == 0 { "read" } else { "write" };
             let wanted = [
                 (

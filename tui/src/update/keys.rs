@@ -2,9 +2,9 @@
 
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
-use volume::key_sheet::{Fault, Mend, Row, State};
+use volume::key_sheet::{Fault, Mend, OldKey, Row, State};
 use volume::key_use::KeyUse;
-use volume::keys::Scope;
+use volume::keys::{Scope, end_of};
 
 use super::browse::moved;
 use super::forms::path_text;
@@ -12,8 +12,8 @@ use super::open;
 use crate::effect::{Effect, Op};
 use crate::key::Act;
 use crate::model::{Form, Input, Meant, Model, Purpose, Redraw, Screen, scrolled};
-use crate::ops::Failure;
 use crate::ops::keys::{EXTRA_STAYS, KeyEdit, Keys};
+use crate::ops::{Failure, parse_end};
 use crate::text;
 
 /// The keys were read.
@@ -147,15 +147,47 @@ fn edit(model: &mut Model, row: &Row) {
 }
 
 fn rotate(model: &mut Model, row: Row) {
+    let (line, choices) = old_key_choices(&row, model.now);
+    let (labels, choices): (Vec<_>, Vec<_>) = choices.into_iter().unzip();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    // Of three the one in the middle, of two the one that takes nothing away.
+    let ends = if row.expires.is_empty() { Input::with("never") } else { Input::default() };
     let title = format!("Rotate key {} (step 1 of 2)", row.masked);
-    let week = model.now.checked_add(7 * 24.hours()).unwrap_or(model.now);
-    let in_a_week = format!("ends in 7 days ({})", text::day(week, model.now));
-    let options = ["ends now", &in_a_week, "I revoke it by hand"];
-    let form = Form::new(title, "Rotate", Purpose::RotateKey(Box::new(row)))
-        .line("Makes a second key. The old one keeps working until you say so:")
-        .choice("The old key", &options, 1)
+    let form = Form::new(title, "Rotate", Purpose::RotateKey(Box::new(row), choices))
+        .line(line)
+        .choice("The old key", &labels, 1)
+        .text("The new key ends", ends, "90d, a date, or never")
         .line("! an end date is kept by this server only, not by the old Python one");
     open(model, form);
+}
+
+/// What may become of a key that is rotated, as things stand: nothing that gives it more time than it has.
+fn old_key_choices(row: &Row, now: Timestamp) -> (String, Vec<(String, OldKey)>) {
+    let stays = |label: &str| {
+        vec![("is removed".to_owned(), OldKey::EndsNow), (label.to_owned(), OldKey::Stays)]
+    };
+    let end = row.key.as_ref().and_then(|it| it.expires);
+    if row.state == State::Off {
+        return ("Makes a new key. The old one is off:".to_owned(), stays("stays off"));
+    }
+    if end.is_some_and(|it| it <= now) {
+        let line = format!("Makes a new key. The old one has ended ({}):", row.expires);
+        return (line, stays("stays ended"));
+    }
+    let mut choices = vec![("ends now".to_owned(), OldKey::EndsNow)];
+    let week = now.checked_add(7 * 24.hours()).unwrap_or(now);
+    if let Ok(overlap) = parse_end("7d", now)
+        && end.is_none_or(|it| end_of(&overlap).is_some_and(|overlap| overlap < it))
+    {
+        let label = format!("ends in 7 days ({})", text::day(week, now));
+        choices.push((label, OldKey::EndsAt(overlap)));
+    }
+    let by_hand = match end {
+        None => "I revoke it by hand".to_owned(),
+        Some(_) => format!("keeps its end ({})", row.expires),
+    };
+    choices.push((by_hand, OldKey::Stays));
+    ("Makes a second key. The old one keeps working until you say so:".to_owned(), choices)
 }
 
 fn revoke(model: &mut Model, row: Row) {
@@ -248,13 +280,15 @@ fn mend(model: &mut Model) -> Vec<Effect> {
 
 #[cfg(test)]
 mod tests {
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
     use serde_json::json;
     use volume::console_look::ConsoleLook;
-    use volume::key_sheet::KeySheet;
+    use volume::key_sheet::{Column, KeySheet};
 
     use super::*;
     use crate::cli::ScreenArgs;
-    use crate::model::{Look, Popup};
+    use crate::model::{FieldKind, Look, Popup};
+    use crate::update::forms;
 
     const KEY: &str = "kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
 
@@ -280,6 +314,24 @@ mod tests {
             Some(Popup::Form(form)) => form,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Types into the form that is open; what it brings, if it is answered.
+    fn press(model: &mut Model, typed: &str) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for letter in typed.chars() {
+            let (code, modifiers) = match letter {
+                '\r' => (KeyCode::Enter, KeyModifiers::NONE),
+                '\u{15}' => (KeyCode::Char('u'), KeyModifiers::CONTROL),
+                letter => (KeyCode::Char(letter), KeyModifiers::NONE),
+            };
+            let Some(Popup::Form(mut form)) = model.popup.take() else { panic!("{typed:?}") };
+            match forms::key(model, &mut form, KeyEvent::new(code, modifiers)) {
+                Some(answer) => effects.extend(answer),
+                None => model.popup = Some(Popup::Form(form)),
+            }
+        }
+        effects
     }
 
     #[test]
@@ -331,6 +383,79 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_rotated_is_offered_no_time_that_it_has_not() {
+        let check = |row: &str, choices: &[&str], ends: &str| {
+            let mut model = model(&format!("{row}\n"));
+            act(&mut model, Act::RotateKey);
+            let form = form(&model);
+            let Some(FieldKind::Choice(options, 1)) =
+                form.fields.iter().find(|it| it.label == "The old key").map(|it| &it.kind)
+            else {
+                panic!("{form:?}")
+            };
+            assert_eq!(
+                (options.as_slice(), form.value("The new key ends")),
+                (&choices.iter().map(ToString::to_string).collect::<Vec<_>>()[..], ends),
+                "{row}"
+            );
+        };
+        check(
+            &format!("kmt,{KEY}"),
+            &["ends now", "ends in 7 days (1 Dec)", "I revoke it by hand"],
+            "never",
+        );
+        check(
+            &format!("kmt,{KEY},read,,2027-01-31"),
+            &["ends now", "ends in 7 days (1 Dec)", "keeps its end (2027-01-31)"],
+            "",
+        );
+        check(
+            &format!("kmt,{KEY},read,,2026-11-26"),
+            &["ends now", "keeps its end (2026-11-26)"],
+            "",
+        );
+        check(&format!("kmt,{KEY},read,,2020-01-01"), &["is removed", "stays ended"], "");
+        check(&format!("# kmt,{KEY}"), &["is removed", "stays off"], "never");
+    }
+
+    #[test]
+    fn a_new_key_s_end_is_asked_for_and_lies_ahead() {
+        let mut model = model(&format!("kmt,{KEY},read,,2020-01-01\n"));
+        act(&mut model, Act::RotateKey);
+        let error = |model: &mut Model, typed: &str| {
+            press(model, typed);
+            form(model).error.clone().unwrap_or_default()
+        };
+        assert!(error(&mut model, "\r\r").contains("say when the new key ends"));
+        assert!(error(&mut model, "2020-01-01\r").contains("has passed"));
+        let effects = press(&mut model, "\u{15}90d\r");
+        assert!(
+            matches!(
+                effects.as_slice(),
+                [Effect::Do(Op::RotateKey(_, _, OldKey::Stays, ends))] if ends == "2027-02-22"
+            ),
+            "{effects:?}"
+        );
+    }
+
+    #[test]
+    fn a_note_of_an_ended_key_is_changed_without_its_end() {
+        let mut model = model(&format!("kmt,{KEY},read,,2020-01-01\n"));
+        act(&mut model, Act::EditKey);
+        let effects = press(&mut model, "x\r\r\r\r");
+        assert!(
+            matches!(
+                effects.as_slice(),
+                [Effect::Do(Op::EditKey(_, _, edits, _))] if *edits == [KeyEdit::Set(Column::Note, "x".to_owned())]
+            ),
+            "{effects:?}"
+        );
+        act(&mut model, Act::EditKey);
+        press(&mut model, "\r\r\r\u{15}2020-01-02\r");
+        assert!(form(&model).error.as_ref().unwrap().contains("has passed"));
+    }
+
+    #[test]
     fn each_warning_has_its_mend_in_one_key() {
         let mut nowhere = model(&format!("kmt,{KEY},read,none\n"));
         nowhere.keys.keys.as_mut().unwrap().rows[0].faults.push(Fault::NoFolder);
@@ -338,7 +463,7 @@ mod tests {
         assert!(matches!(form(&nowhere).purpose, Purpose::EditKey(_)));
         let mut short = model("kmt,short\n");
         act(&mut short, Act::MendKey);
-        assert!(matches!(form(&short).purpose, Purpose::RotateKey(_)));
+        assert!(matches!(form(&short).purpose, Purpose::RotateKey(..)));
         assert_eq!(form(&short).value("The old key"), "ends in 7 days (1 Dec)");
         let mut empty = model("kmt,\n");
         let effects = act(&mut empty, Act::MendKey);

@@ -115,8 +115,8 @@ impl Work {
                 Ok(Done { text, ..Done::default() })
             }
             Op::AddKey(version, new) => Ok(made(desk.add_key(Some(version), &new, None)?)),
-            Op::RotateKey(version, row, old) => {
-                Ok(made(desk.rotate_key(Some(version), &row, &old)?))
+            Op::RotateKey(version, row, old, expires) => {
+                Ok(made(desk.rotate_key(Some(version), &row, &old, Some(&expires))?))
             }
             Op::EditKey(version, row, edits, what) => {
                 desk.edit_key(Some(version), row.line, &edits)?;

@@ -381,3 +381,68 @@ fn wrong_use_ends_with_status_2() {
     assert_eq!(place.fails(&["keys", "add"]).0, 2);
     assert_eq!(place.fails(&["keys", "add", "ci-bot"]).0, 1);
 }
+
+#[test]
+fn a_key_that_is_rotated_lasts_no_longer_than_it_did_and_the_new_one_works() {
+    let place = Place::new();
+    let key = |user: &str| format!("{user}-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG");
+    let (old, soon, off, on) = (key("old"), key("soon"), key("off"), key("on"));
+    let before =
+        format!("old,{old},read,,2020-01-01\nsoon,{soon},read,,2090-01-31\n# off,{off}\non,{on}\n");
+    place.put(".sounding/auth-keys.csv", &before);
+    for user in ["old", "soon"] {
+        let (status, said) = place.fails(&["keys", "rotate", user]);
+        assert!(status == 1 && said.contains("--expires 90d"), "{said}");
+        let (_, said) = place.fails(&["keys", "rotate", user, "--expires", "2020-01-01"]);
+        assert!(said.contains("has passed"), "{said}");
+    }
+    assert_eq!(place.read(".sounding/auth-keys.csv"), before);
+    place.run(&["keys", "rotate", "old", "--expires", "90d"]);
+    place.run(&["keys", "rotate", "soon", "--overlap", "never", "--expires", "never"]);
+    place.run(&["keys", "rotate", "off"]);
+    let made: Value = place.json(&["keys", "rotate", "on", "--json"]);
+    assert_eq!(made["expires"], "");
+    // The old one of two keys that `on` has now: a second rotation does not hand its end on.
+    let id = place.json(&["keys", "--json"]).as_array().unwrap().iter().find_map(|it| {
+        (it["username"] == "on" && it["expires"] != "")
+            .then(|| it["id"].as_str().unwrap().to_owned())
+    });
+    let id = id.unwrap();
+    assert!(place.fails(&["keys", "rotate", &id]).1.contains("--expires"));
+    place.run(&["keys", "rotate", &id, "--expires", "never"]);
+    let text = place.read(".sounding/auth-keys.csv");
+    for same in [
+        format!("old,{old},read,,2020-01-01\n"),
+        format!("soon,{soon},read,,2090-01-31\n"),
+        format!("# off,{off}\n"),
+    ] {
+        assert!(text.contains(&same), "{same}: {text}");
+    }
+    let keys = place.json(&["keys", "--json"]);
+    let states = |user: &str| -> Vec<&str> {
+        let of_user = keys.as_array().unwrap().iter().filter(|it| it["username"] == user);
+        of_user.map(|it| it["state"].as_str().unwrap()).collect()
+    };
+    assert_eq!(states("old"), ["expired", "on"]);
+    assert_eq!(states("off"), ["off", "on"]);
+    assert_eq!(states("on"), ["on", "on", "on"]);
+}
+
+#[test]
+fn an_end_that_has_passed_is_refused_wherever_one_is_set() {
+    let place = Place::new();
+    place.run(&["keys", "add", "kmt"]);
+    let before = place.read(".sounding/auth-keys.csv");
+    for command in [
+        &["keys", "add", "zoe", "--expires", "2020-01-01"][..],
+        &["keys", "add", "zoe", "--expires", "0"],
+        &["keys", "set", "kmt", "--expires", "2020-01-01T00:00:00Z"],
+        &["keys", "rotate", "kmt", "--expires", "2020-01-01"],
+        &["keys", "rotate", "kmt", "--overlap", "2020-01-01"],
+        &["share", "berlin", "--expires", "2020-01-01"],
+    ] {
+        let (status, said) = place.fails(command);
+        assert!(status == 1 && said.contains("has passed"), "{command:?}: {said}");
+    }
+    assert_eq!(place.read(".sounding/auth-keys.csv"), before);
+}

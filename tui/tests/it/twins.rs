@@ -102,7 +102,7 @@ const CHANGES: &[Change] = &[
     },
     Change {
         act: Act::RotateKey,
-        keys: &[("4", "imove"), ("o", "Rotate key"), ("\r", "shown this one time")],
+        keys: &[("4", "imove"), ("o", "Rotate key"), ("\r\r", "shown this one time")],
         command: &["keys", "rotate", "imove", "--overlap", "7d"],
     },
     Change {

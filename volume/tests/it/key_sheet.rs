@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use volume::RelPath;
-use volume::key_sheet::{Column, Fault, KeySheet, NewKey, OldKey, SheetError, State};
+use volume::key_sheet::{Column, Fault, KeySheet, NewKey, OldKey, Row, SheetError, State};
 use volume::keys::{Keys, PlainKey, Scope};
 
 /// The reader that is replaced, rule by rule: it strips the line, skips it if it begins with `#`, splits it at the
@@ -88,7 +88,7 @@ fn rotation_keeps_scope_path_and_note_and_may_overlap() {
     let fresh = "kmt-0000000000000000000000000000p0Aa";
     let rotated = |old: &OldKey| {
         let mut sheet = KeySheet::parse(before.as_bytes());
-        sheet.rotate(1, &key(fresh), old, now()).unwrap();
+        sheet.rotate(1, &key(fresh), old, None, now()).unwrap();
         text(&sheet)
     };
     let new_row = format!("kmt,{fresh},write,berlin,,2026-11-24,cluster\n");
@@ -114,7 +114,7 @@ fn a_sealed_key_is_unknown_to_the_old_reader_and_rotates_into_a_sealed_one() {
     assert!(!text(&sheet).contains(LONG));
     assert_eq!(Keys::parse(&sheet.to_bytes()).verify(&key(LONG)).unwrap().user, "kmt");
     assert!(matches!(sheet.seal(1), Err(SheetError::Seal { .. })));
-    sheet.rotate(1, &key(OTHER), &OldKey::Stays, now()).unwrap();
+    sheet.rotate(1, &key(OTHER), &OldKey::Stays, None, now()).unwrap();
     assert!(!text(&sheet).contains(OTHER));
     let keys = Keys::parse(&sheet.to_bytes());
     assert!(keys.verify(&key(LONG)).is_some() && keys.verify(&key(OTHER)).is_some());
@@ -339,32 +339,36 @@ proptest! {
             return Ok(());
         }
         let row = &rows[pick % rows.len()];
-        let others = |sheet: &KeySheet| -> Vec<Vec<u8>> {
-            let text = sheet.to_bytes();
-            let lines = text.split_inclusive(|it| *it == b'\n').map(<[u8]>::to_vec).enumerate();
-            lines.filter(|(index, _)| index + 1 != row.line).map(|(_, it)| it).collect()
+        let lines = |text: &[u8]| -> Vec<Vec<u8>> {
+            text.split_inclusive(|it| *it == b'\n').map(<[u8]>::to_vec).collect()
         };
-        let kept = others(&sheet);
+        let has_it = |it: &&Row| it.line == row.line || (it.id().is_some() && it.id() == row.id());
+        let touched: Vec<usize> = rows.iter().filter(has_it).map(|it| it.line - 1).collect();
+        let mut kept = lines(&before);
+        touched.iter().rev().for_each(|it| drop(kept.remove(*it)));
         let result = match edit {
             1 => sheet.switch_off(row.line),
             2 => sheet.switch_on(row.line),
             3 => sheet.set(row.line, Column::Note, "n"),
             4 => sheet.seal(row.line),
             5 => sheet.revoke(row.line),
-            6 => sheet.rotate(row.line, &key(OTHER), &OldKey::EndsNow, now()),
+            6 => sheet.rotate(row.line, &key(OTHER), &OldKey::EndsNow, None, now()),
             _ => row.faults.first().map_or(Ok(()), |it| sheet.mend(row.line, *it)),
         };
         if result.is_err() {
             prop_assert_eq!(sheet.to_bytes(), before);
-        } else if edit != 5 && row.faults.first() != Some(&Fault::ByteOrderMark) {
-            prop_assert_eq!(others(&sheet), kept);
+        } else if row.faults.first() != Some(&Fault::ByteOrderMark) {
+            let after = lines(&sheet.to_bytes());
+            let mut left = after.iter();
+            prop_assert!(kept.iter().all(|it| left.any(|left| left == it)));
+            prop_assert!(after.len() <= kept.len() + touched.len());
         }
         agree(&sheet)?;
         if result.is_ok() && (edit == 5 || edit == 6)
             && let Some(gone) = &row.key
         {
             let rows = sheet.rows(now());
-            prop_assert!(edit == 6 || !rows.iter().any(|it| it.id().as_ref() == Some(&gone.hashed.id())));
+            prop_assert!(!rows.iter().any(|it| it.id().as_ref() == Some(&gone.hashed.id())));
         }
         let found = sheet.rows(now()).into_iter().find(|it| it.line == row.line);
         if result.is_ok() && edit == 3 {
@@ -381,10 +385,131 @@ fn spaces_around_a_user_s_name_go_when_the_line_is_mended_or_rotated() {
     sheet.mend(1, Fault::Spaces).unwrap();
     assert_eq!(sheet.to_bytes(), format!("kmt,{LONG},write\n# a ,{OTHER}\n").into_bytes());
     let fresh = PlainKey::generate("a").unwrap();
-    sheet.rotate(2, &fresh, &OldKey::EndsNow, now()).unwrap();
+    sheet.rotate(2, &fresh, &OldKey::EndsNow, None, now()).unwrap();
     let old = old_reader(&sheet.to_bytes());
     assert_eq!(
         old.get(std::str::from_utf8(fresh.reveal()).unwrap()).map(String::as_str),
         Some("a")
     );
+}
+
+/// A key's end in a sheet, as written; none where it is not good at this moment.
+fn end_if_good(sheet: &KeySheet, key: &PlainKey) -> Option<String> {
+    let keys = Keys::parse(&sheet.to_bytes());
+    let good = keys.verify(key).filter(|it| !it.has_expired(now()))?;
+    let rows = sheet.rows(now());
+    rows.into_iter().rfind(|it| it.id() == Some(good.hashed.id())).map(|it| it.expires)
+}
+
+#[test]
+fn rotation_gives_the_old_key_no_more_time_than_it_has_and_the_new_one_what_is_said() {
+    let fresh = key("kmt-0000000000000000000000000000p0Aa");
+    let week = || OldKey::EndsAt("2026-12-01".to_owned());
+    let check = |row: &str, old: &OldKey, expires: Option<&str>, old_row: &str| {
+        let mut sheet = KeySheet::parse(format!("{row}\n").as_bytes());
+        sheet.rotate(1, &fresh, old, expires, now()).unwrap();
+        assert_eq!(text(&sheet).lines().next(), Some(old_row), "{row} {old:?}");
+        let wanted = expires.unwrap_or_default();
+        assert_eq!(end_if_good(&sheet, &fresh).as_deref(), Some(wanted), "{row} {old:?}");
+    };
+    let expired = format!("kmt,{LONG},read,,2020-01-01");
+    let soon = format!("kmt,{LONG},read,,2026-11-26");
+    let moment = format!("kmt,{LONG},read,,2026-11-30T12:00:00Z");
+    let off = format!("# kmt,{LONG},read,,2026-12-31");
+    let off_without_end = format!("# kmt,{LONG},read");
+    for old in [week(), OldKey::Stays] {
+        check(&expired, &old, Some("2027-01-31"), &expired);
+        check(&expired, &old, Some(""), &expired);
+        check(&soon, &old, Some("2027-01-31"), &soon);
+        check(&soon, &old, Some("2026-11-26"), &soon);
+        check(&moment, &old, Some(""), &moment);
+        check(&off, &old, Some(""), &off);
+        check(&off_without_end, &old, None, &off_without_end);
+    }
+    let late = format!("kmt,{LONG},read,,2027-12-31");
+    check(&late, &week(), Some("2027-12-31"), &format!("kmt,{LONG},read,,2026-12-01"));
+    check(&late, &OldKey::Stays, Some("2026-11-24"), &late);
+    check(&format!("kmt,{LONG}"), &week(), None, &format!("kmt,{LONG},,,2026-12-01"));
+}
+
+#[test]
+fn an_end_is_never_handed_on_unasked_and_no_key_is_made_that_does_not_work() {
+    let fresh = key("kmt-0000000000000000000000000000p0Aa");
+    let refused = |row: &str, expires: Option<&str>, wanted: &SheetError| {
+        for old in [OldKey::EndsNow, OldKey::EndsAt("2026-12-01".to_owned()), OldKey::Stays] {
+            let mut sheet = KeySheet::parse(format!("{row}\n").as_bytes());
+            let refusal = sheet.rotate(1, &fresh, &old, expires, now());
+            assert_eq!(refusal.as_ref(), Err(wanted), "{row} {old:?}");
+            assert_eq!(text(&sheet), format!("{row}\n"));
+        }
+    };
+    let unsaid = |text: &str| SheetError::EndUnsaid { text: text.to_owned() };
+    let ended = |text: &str| SheetError::Ended { text: text.to_owned() };
+    // What a first rotation leaves is such an end.
+    for end in ["2020-01-01", "2026-12-01", "2099-01-01", "2026-12-01T12:00:00Z"] {
+        refused(&format!("kmt,{LONG},read,,{end}"), None, &unsaid(end));
+        refused(&format!("# kmt,{LONG},read,,{end}"), None, &unsaid(end));
+    }
+    refused(&format!("kmt,{LONG}"), Some("2026-11-23"), &ended("2026-11-23"));
+    refused(&format!("kmt,{LONG}"), Some("2026-11-24T12:00:00Z"), &ended("2026-11-24T12:00:00Z"));
+    for not_understood in ["kmt", "kmt,", "kmt,key,admin", "kmt,key,read,,27.11.2026"] {
+        let expires = Some("2027-01-31");
+        refused(not_understood, expires, &SheetError::NoKey { line: 1 });
+    }
+    let mut new = new_key("kmt");
+    for past in ["2026-11-23", "2020-01-01T00:00:00Z"] {
+        past.clone_into(&mut new.expires);
+        let refusal = KeySheet::parse(b"").add(&new, &key(LONG), now());
+        assert_eq!(refusal, Err(ended(past)));
+    }
+}
+
+#[test]
+fn whoever_ends_a_key_that_stands_twice_ends_it_everywhere() {
+    let before = format!("kmt,{LONG}\nzoe,{OTHER}\n# kmt,{LONG}\nkmt,{LONG},write\n");
+    let fresh = key("kmt-0000000000000000000000000000p0Aa");
+    for line in [1, 4] {
+        let mut sheet = KeySheet::parse(before.as_bytes());
+        sheet.rotate(line, &fresh, &OldKey::EndsNow, None, now()).unwrap();
+        assert!(!text(&sheet).contains(LONG), "{}", text(&sheet));
+        assert_eq!(end_if_good(&sheet, &fresh).as_deref(), Some(""));
+        let mut sheet = KeySheet::parse(before.as_bytes());
+        let old = OldKey::EndsAt("2026-12-01".to_owned());
+        sheet.rotate(line, &fresh, &old, None, now()).unwrap();
+        assert_eq!(end_if_good(&sheet, &key(LONG)).as_deref(), Some("2026-12-01"));
+    }
+}
+
+#[test]
+fn a_sealed_key_is_shown_by_no_other_line() {
+    let before = format!("kmt,{LONG}\nzoe,{OTHER}\n# kmt,{LONG},write\n");
+    let mut sheet = KeySheet::parse(before.as_bytes());
+    sheet.seal(1).unwrap();
+    assert!(!text(&sheet).contains(LONG) && text(&sheet).contains(OTHER));
+    sheet.switch_off(1).unwrap();
+    sheet.switch_on(3).unwrap();
+    let keys = Keys::parse(&sheet.to_bytes());
+    assert_eq!(keys.verify(&key(LONG)).map(|it| it.scope), Some(Scope::Write));
+}
+
+#[test]
+fn a_change_that_another_line_would_undo_is_refused() {
+    let before = format!("kmt,{LONG}\nzoe,{OTHER}\n# kmt,{LONG}\nkmt,{LONG},write\n");
+    let refused = |edit: &dyn Fn(&mut KeySheet) -> Result<(), SheetError>, wanted: usize| {
+        let mut sheet = KeySheet::parse(before.as_bytes());
+        let refusal = edit(&mut sheet);
+        assert!(
+            matches!(refusal, Err(SheetError::Copy { line, .. }) if line == wanted),
+            "{refusal:?}"
+        );
+        assert_eq!(text(&sheet), before);
+    };
+    refused(&|it| it.set(1, Column::Expires, "2027-01-31"), 4);
+    refused(&|it| it.set(1, Column::Scope, "read"), 4);
+    refused(&|it| it.switch_off(1), 4);
+    refused(&|it| it.switch_off(4), 1);
+    let mut sheet = KeySheet::parse(before.as_bytes());
+    sheet.set(4, Column::Scope, "read").unwrap();
+    sheet.set(1, Column::Note, "n").unwrap();
+    sheet.set(3, Column::Scope, "write").unwrap();
 }
