@@ -102,6 +102,8 @@ impl App {
     /// Begins to observe the volume.
     pub fn observe(&self) {
         let recall = self.recall.clone();
+        self.volume.before_making_room(move || recall.let_go());
+        let recall = self.recall.clone();
         self.feed.observe(move || recall.doubt());
     }
 

@@ -328,7 +328,8 @@ impl Problem {
             Problem::NoRoom => (
                 "no-room",
                 "The volume is full",
-                "There is no room for this on the volume; nothing was changed. Delete something, or ask the operator for more."
+                "There is no room for this on the volume, and the trash would not make enough (it makes none for what comes \
+                 without a `Content-Length`); nothing was changed. Delete something, or ask the operator for more."
                     .to_owned(),
             ),
             Problem::DigestMismatch { algorithm } => (

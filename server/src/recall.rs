@@ -170,6 +170,11 @@ impl Recall {
         self.0.doubts.fetch_add(1, SeqCst);
     }
 
+    /// Closes all that is kept open: what is removed from the volume now is to give its room back.
+    pub fn let_go(&self) {
+        self.0.known.clear();
+    }
+
     /// Now, for what is going to be found out.
     pub fn moment(&self) -> Moment {
         Moment { began: Instant::now(), doubts: self.0.doubts.load(SeqCst) }

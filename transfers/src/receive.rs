@@ -73,7 +73,7 @@ pub(crate) async fn receive(
     } else {
         ask(job, world, &wanted, (&offer, &name), &mut incoming, &mut answers).await
     };
-    let (plan, reserved) = match accepted {
+    let (plan, mut reserved) = match accepted {
         Ok(accepted) => accepted,
         Err(ended) => return refuse(incoming, ended).await,
     };
@@ -83,6 +83,10 @@ pub(crate) async fn receive(
         Ok(storing) => storing,
         Err(error) => return refuse(incoming, Ended::failed(chain(&error))).await,
     };
+    // The room of a single file was taken with its place in staging; to count it twice would cost somebody their trash.
+    if plan.offer.kind == OfferedKind::File && !plan.unpack {
+        reserved.written(u64::MAX);
+    }
     let (staged, to) = (storing.staged, plan.to.clone());
     job.set(|it| (it.staged, it.path, it.state) = (staged, Some(to), State::Linking)).await;
     let receiving = match job.unless_stopped(incoming.accept()).await {
@@ -235,10 +239,6 @@ async fn take_in(
     let route = route(receiving.route());
     job.set(|it| (it.state, it.route) = (State::Running, Some(route))).await;
     job.begin();
-    // The room of a single file was taken with its place in staging.
-    if plan.offer.kind == OfferedKind::File && !plan.unpack {
-        reserved.written(u64::MAX);
-    }
     loop {
         let bytes = match job.unless_stopped(receiving.next()).await {
             Ok(Some(bytes)) => bytes,

@@ -77,8 +77,8 @@ pub(crate) fn unpack(staged: &Staged, plan: &Plan) -> Result<Unpacked, UnpackErr
         let names: Result<Vec<_>, _> =
             zip.file_names().map(|it| it.map(|it| it.as_bytes().to_vec())).collect();
         into.top = top(names.map_err(UnpackError::Zip)?);
-        let total = zip.decompressed_size().and_then(|it| u64::try_from(it).ok());
-        volume.make_room(total.unwrap_or(u64::MAX)).map_err(UnpackError::Read)??;
+        let announced = zip_size(&mut zip).map_err(UnpackError::Zip)?;
+        volume.make_room(announced).map_err(UnpackError::Read)??;
         into.zip(&mut zip)?;
     }
     let hidden = into.hidden;
@@ -124,6 +124,16 @@ fn tar_names(archive: &File) -> io::Result<Vec<Vec<u8>>> {
         names.push(name);
     }
     Ok(names)
+}
+
+/// Bytes of all files in a zip, as its directory at the end has them: a program that wrote it as a stream knew them
+/// only then.
+fn zip_size(archive: &mut zip::ZipArchive<File>) -> zip::result::ZipResult<u64> {
+    let mut all: u64 = 0;
+    for index in 0..archive.len() {
+        all = all.saturating_add(archive.by_index_raw(index)?.size());
+    }
+    Ok(all)
 }
 
 struct Into<'a> {

@@ -2,6 +2,9 @@
 //!
 //! A full disk breaks more than the upload that filled it: keys could no longer be written, nor the record of what
 //! changed. So what comes in through the service leaves a reserve free.
+//!
+//! What is in the trash is room too, but nobody's to waste: it is removed for something whose size is known, if that
+//! makes enough room for it, the oldest first and no more than is needed. Otherwise nothing is removed.
 
 use std::io;
 
@@ -42,6 +45,11 @@ impl Space {
     pub fn room(&self) -> u64 {
         self.free.saturating_sub(self.reserve())
     }
+
+    fn has_room(&self, needed: u64) -> Result<(), NoRoom> {
+        let room = self.room();
+        if needed <= room { Ok(()) } else { Err(NoRoom { needed, room }) }
+    }
 }
 
 impl Volume {
@@ -54,18 +62,80 @@ impl Volume {
         })
     }
 
-    /// Sees to it that so many bytes can be written: where they can't, the trash is emptied, oldest first.
+    /// Whether so many bytes can be written as things are: for what comes without having said how much it will be.
+    pub(crate) fn has_room(&self, needed: u64) -> io::Result<Result<(), NoRoom>> {
+        Ok(self.space()?.has_room(needed))
+    }
+
+    /// Sees to it that so many bytes can be written. Where they can't, and the trash holds what is missing, the oldest
+    /// of it is removed, until there is enough. Where it does not, nothing is.
     pub fn make_room(&self, needed: u64) -> io::Result<Result<(), NoRoom>> {
-        loop {
-            let room = self.space()?.room();
-            if needed <= room {
-                return Ok(Ok(()));
+        let space = self.space()?;
+        if needed <= space.room() || needed > space.size {
+            return Ok(space.has_room(needed));
+        }
+        let trash = self.trash()?;
+        // Of two that need room the second waits, and looks again: otherwise it would remove what the first needs.
+        let _alone = trash.lock()?;
+        self.let_go();
+        let room = self.space()?.room();
+        let things = self.trash_sizes(&trash)?;
+        let Some(oldest) = enough(&things, needed.saturating_sub(room)) else {
+            let trashed = things.iter().map(|it| it.1).fold(0, u64::saturating_add);
+            return Ok(Err(NoRoom { needed, room: room.saturating_add(trashed) }));
+        };
+        let mut failed = None;
+        for (name, _) in oldest.iter().filter(|it| it.1 > 0) {
+            if self.space()?.room() >= needed {
+                break;
             }
-            if !self.empty_oldest_trash()? {
-                return Ok(Err(NoRoom { needed, room }));
+            // What can't be removed is left; perhaps the others are enough.
+            failed = trash.remove(name).err().or(failed);
+        }
+        match (self.has_room(needed)?, failed) {
+            (Err(_), Some(error)) => Err(error),
+            (Err(_), None) => {
+                // Some file systems count what was removed only when that is on the disk.
+                rustix::fs::syncfs(trash.files())?;
+                self.has_room(needed)
             }
+            (Ok(()), _) => Ok(Ok(())),
         }
     }
+
+    /// Where a new file can't be made because the file system counts its files and has no more, removes the oldest
+    /// thing in the trash. Says whether that was so, and it makes sense to try again.
+    pub(crate) fn make_room_for_a_file(&self) -> io::Result<bool> {
+        if !self.is_out_of_files()? {
+            return Ok(false);
+        }
+        let trash = self.trash()?;
+        let _alone = trash.lock()?;
+        if !self.is_out_of_files()? {
+            return Ok(true);
+        }
+        self.let_go();
+        let Some(oldest) = trash.not_held()?.into_iter().next() else { return Ok(false) };
+        trash.remove(&oldest).map(|()| true)
+    }
+
+    /// Whether no more files or folders can be made, however much room there is: file systems like ext4 have a fixed
+    /// number of inodes.
+    pub fn is_out_of_files(&self) -> io::Result<bool> {
+        let stat = rustix::fs::statvfs(format!("{}/.", crate::resolve::proc_path(self.root())))?;
+        // One that does not count says 0 of 0.
+        Ok(stat.f_files > 0 && stat.f_favail == 0)
+    }
+}
+
+/// As many of the first things as together have so many bytes; none where all have not.
+fn enough<T>(things: &[(T, u64)], bytes: u64) -> Option<&[(T, u64)]> {
+    let mut sum: u64 = 0;
+    let count = things.iter().position(|it| {
+        sum = sum.saturating_add(it.1);
+        sum >= bytes
+    });
+    things.get(..=count?)
 }
 
 #[cfg(test)]
@@ -81,5 +151,20 @@ mod tests {
         check(1000, 50, 0);
         check(1000, 10, 0);
         check(100 << 30, 1 << 30, (1 << 30) - (256 << 20));
+    }
+
+    #[test]
+    fn no_more_than_needed_is_taken_and_nothing_where_all_would_not_do() {
+        let things = [("a", 100), ("b", 0), ("c", 50), ("d", 1000)];
+        let check = |bytes: u64, expected: Option<usize>| {
+            assert_eq!(enough(&things, bytes).map(<[_]>::len), expected, "{bytes}");
+        };
+        check(1, Some(1));
+        check(100, Some(1));
+        check(101, Some(3));
+        check(1150, Some(4));
+        check(1151, None);
+        check(u64::MAX, None);
+        assert_eq!(enough::<&str>(&[], 1), None);
     }
 }

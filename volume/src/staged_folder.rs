@@ -215,7 +215,7 @@ impl PartFile {
         let len = bytes.len() as u64;
         self.unlooked += len;
         if self.unlooked >= LOOK_EVERY {
-            self.volume.make_room(len).map_err(StageError::Io)??;
+            self.volume.has_room(len).map_err(StageError::Io)??;
             self.unlooked = 0;
         }
         self.file.write_all(bytes).map_err(StageError::of)

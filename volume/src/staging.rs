@@ -163,10 +163,16 @@ pub enum PublishError {
 }
 
 impl Volume {
-    /// Begins a file. Room for `expected` bytes is asked for now, so that a full volume is told before the first.
+    /// Begins a file. Room for `expected` bytes is made now, so that a full volume is told before the first. What comes
+    /// without having said how much it will be gets what is free, and nothing from the trash.
     pub fn stage(self: &Arc<Volume>, expected: Option<u64>) -> Result<Staged, StageError> {
-        let id = StagedId::random().map_err(StageError::Io)?;
-        self.stage_as(id, expected.unwrap_or(0))
+        self.make_room(expected.unwrap_or(0)).map_err(StageError::Io)??;
+        self.stage_in_room(expected.unwrap_or(0))
+    }
+
+    /// Begins a file for which room was made before.
+    pub(crate) fn stage_in_room(self: &Arc<Volume>, expected: u64) -> Result<Staged, StageError> {
+        self.stage_as(StagedId::random().map_err(StageError::Io)?, expected)
     }
 
     /// Begins a file that outlives the process: [`Volume::resume`] finds it by its name.
@@ -175,6 +181,7 @@ impl Volume {
         id: StagedId,
         expected: u64,
     ) -> Result<Staged, StageError> {
+        self.make_room(expected).map_err(StageError::Io)??;
         let mut staged = self.stage_as(id, expected)?;
         staged.name.is_kept = true;
         rustix::fs::fsync(&staged.name.folder).map_err(|it| StageError::Io(it.into()))?;
@@ -182,18 +189,21 @@ impl Volume {
     }
 
     fn stage_as(self: &Arc<Volume>, id: StagedId, expected: u64) -> Result<Staged, StageError> {
-        self.make_room(expected).map_err(StageError::Io)??;
         let folder = self.staging().map_err(StageError::Io)?;
         let text = id.to_string();
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        // The folder is private; the umask decides who may read it once it is published.
-        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-        let file = rustix::fs::openat(&folder, text.as_str(), flags, mode)
-            .map_err(|it| StageError::Io(it.into()))?;
+        let file = match create(&folder, &text) {
+            Err(error) if is_full(&error) => {
+                if !self.make_room_for_a_file().map_err(StageError::Io)? {
+                    return Err(no_room(expected).into());
+                }
+                create(&folder, &text)
+            }
+            created => created,
+        };
+        let file = file.map_err(StageError::of)?;
         let name = Name { folder, text, is_gone: false, is_kept: false };
         let volume = Arc::clone(self);
-        let mut staged =
-            Staged { volume, file: File::from(file), name, written: 0, promised: 0, on_its_way: 0 };
+        let mut staged = Staged { volume, file, name, written: 0, promised: 0, on_its_way: 0 };
         staged.reserve(expected)?;
         Ok(staged)
     }
@@ -262,7 +272,7 @@ impl Staged {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
         let end = self.written + bytes.len() as u64;
         if end > self.promised {
-            self.volume.make_room(bytes.len() as u64).map_err(StageError::Io)??;
+            self.volume.has_room(bytes.len() as u64).map_err(StageError::Io)??;
             self.promised = end + LOOK_EVERY;
         }
         match self.file.write_all(bytes) {
@@ -324,7 +334,7 @@ impl Staged {
     /// Appends bytes of another file on the same file system, which the kernel copies. Says how many were copied.
     pub(crate) fn append(&mut self, from: &File, at: u64, len: u64) -> Result<u64, StageError> {
         if self.written + len > self.promised {
-            self.volume.make_room(len).map_err(StageError::Io)??;
+            self.volume.has_room(len).map_err(StageError::Io)??;
         }
         let (mut at, mut to, mut left) = (at, self.written, len);
         while left > 0 {
@@ -554,6 +564,13 @@ impl Drop for Name {
                 .unwrap_or_default();
         }
     }
+}
+
+fn create(folder: &OwnedFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    // The folder is private; the umask decides who may read it once it is published.
+    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+    Ok(File::from(rustix::fs::openat(folder, name, flags, mode)?))
 }
 
 /// `trips.csv.gz` becomes `trips (2).csv.gz`: what tells the type stays at the end.

@@ -4,21 +4,23 @@
 //! 1.0) has it: `files/NAME` is what was deleted, `info/NAME.trashinfo` says where it came from and when. So people
 //! can read it, and other programs can restore from it.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::layout::{TRASH_FOLDER, TRASH_INFO, TRASH_INFO_SUFFIX, TRASHED_FILES};
 use crate::names::Kind;
 use crate::path::RelPath;
 use crate::place::{Place, PlaceError, There};
-use crate::resolve::proc_path;
+use crate::resolve::{place_of, proc_path};
 use crate::staging::is_full;
 use crate::stat::Stat;
 use crate::volume::{Volume, private_folder};
@@ -217,7 +219,9 @@ impl Volume {
         let trash = self.trash()?;
         let mut emptied = 0;
         for (deleted, name) in trash.by_age()? {
-            if now.duration_since(deleted).unsigned_abs() < kept {
+            // What was deleted in the future, by a clock that was wrong then or is now, is new.
+            let age = Duration::try_from(now.duration_since(deleted)).unwrap_or_default();
+            if age < kept {
                 break;
             }
             trash.remove(&name)?;
@@ -226,9 +230,24 @@ impl Volume {
         Ok(emptied)
     }
 
-    /// Removes what has been longest in the trash; says whether there was anything.
-    pub(crate) fn empty_oldest_trash(&self) -> io::Result<bool> {
-        self.trash()?.remove_oldest()
+    /// What removing each thing in the trash would give back, the oldest first: 0 where somebody still reads it.
+    pub(crate) fn trash_sizes(&self, trash: &Trash) -> io::Result<Vec<(Vec<u8>, u64)>> {
+        let held = trash.held()?;
+        let mut known = self.trash_sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut sizes, mut by_name) = (Vec::new(), HashMap::new());
+        for (_, name) in trash.by_age()? {
+            // Moved into the trash a thing changes no more, so a folder is gone through once.
+            let Ok(version) = trash.version(&name) else { continue };
+            let bytes = match known.get(&name).filter(|it| it.0 == version) {
+                Some((_, bytes)) => *bytes,
+                None => disk_usage(trash.files.as_fd(), &name)?,
+            };
+            by_name.insert(name.clone(), (version, bytes));
+            let bytes = if held.contains(&name) { 0 } else { bytes };
+            sizes.push((name, bytes));
+        }
+        *known = by_name;
+        Ok(sizes)
     }
 
     pub(crate) fn trash(&self) -> io::Result<Trash> {
@@ -292,7 +311,7 @@ impl Trash {
                 Err(Errno::EXIST) => continue,
                 Err(errno) => return Err(errno.into()),
                 Ok(file) => {
-                    if let Err(error) = self.write_record(&File::from(file), record) {
+                    if let Err(error) = write_record(&File::from(file), record) {
                         self.remove_record(&name)?;
                         return Err(error);
                     }
@@ -304,36 +323,14 @@ impl Trash {
         Err(io::Error::other("the trash has too many things of that name"))
     }
 
-    /// On a disk that is full to the last byte older trash goes for it; where there is none, the record stays empty:
-    /// whoever deletes to make room must be able to.
-    fn write_record(&self, file: &File, record: &[u8]) -> io::Result<()> {
-        loop {
-            match file.write_all_at(record, 0).and_then(|()| file.sync_all()) {
-                Err(error) if is_full(&error) => {
-                    if !self.remove_oldest()? {
-                        return file.set_len(0);
-                    }
-                }
-                result => return result,
-            }
-        }
-    }
-
-    fn remove_oldest(&self) -> io::Result<bool> {
-        let Some((_, name)) = self.by_age()?.into_iter().next() else { return Ok(false) };
-        self.remove(&name)?;
-        Ok(true)
-    }
-
-    /// What is in it, the oldest first. A thing without a record that can be read counts as the oldest.
+    /// What is in it, the oldest first.
     fn by_age(&self) -> io::Result<Vec<(Timestamp, Vec<u8>)>> {
         let mut things = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.files)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if !matches!(name, b"." | b"..") {
-                let deleted = self.deleted(name).unwrap_or(Timestamp::UNIX_EPOCH);
-                things.push((deleted, name.to_vec()));
+                things.push((self.deleted(name), name.to_vec()));
             }
         }
         things.sort_unstable();
@@ -359,11 +356,55 @@ impl Trash {
         })
     }
 
-    fn deleted(&self, name: &[u8]) -> Option<Timestamp> {
-        self.read_record(name)?
-            .lines()
-            .find_map(|it| it.strip_prefix("DeletionDate="))
-            .and_then(date)
+    /// When a thing was deleted. Where no record says so, it is when it was moved here.
+    fn deleted(&self, name: &[u8]) -> Timestamp {
+        let record = self.read_record(name).unwrap_or_default();
+        let date = record.lines().find_map(|it| it.strip_prefix("DeletionDate=")).and_then(date);
+        let moved = || {
+            let changed = self.version(name).ok()?.changed;
+            Timestamp::from_nanosecond(changed).ok()
+        };
+        date.or_else(moved).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    fn version(&self, name: &[u8]) -> io::Result<Stat> {
+        let stat = rustix::fs::statat(&self.files, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Stat::of(&stat))
+    }
+
+    pub(crate) fn files(&self) -> BorrowedFd<'_> {
+        self.files.as_fd()
+    }
+
+    /// One at a time removes from it to make room; held until dropped.
+    pub(crate) fn lock(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let lock = rustix::fs::openat(&self.files, c".", flags, Mode::empty())?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+        Ok(lock)
+    }
+
+    /// What nobody here still reads, the oldest first.
+    pub(crate) fn not_held(&self) -> io::Result<Vec<Vec<u8>>> {
+        let held = self.held()?;
+        let names = self.by_age()?.into_iter().map(|it| it.1);
+        Ok(names.filter(|it| !held.contains(it)).collect())
+    }
+
+    /// What this process has open, or something in it: removed, it would still take its room.
+    fn held(&self) -> io::Result<HashSet<Vec<u8>>> {
+        let inside = [&place_of(self.files.as_fd())?, b"/".as_slice()].concat();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open_files = rustix::fs::openat(CWD, c"/proc/self/fd", flags, Mode::empty())?;
+        let mut held = HashSet::new();
+        for entry in rustix::fs::Dir::read_from(&open_files)? {
+            // One that was closed meanwhile leads nowhere.
+            let place = rustix::fs::readlinkat(&open_files, entry?.file_name(), Vec::new());
+            let place = place.unwrap_or_default().into_bytes();
+            let Some(below) = place.strip_prefix(inside.as_slice()) else { continue };
+            held.extend(below.split(|it| *it == b'/').next().map(<[u8]>::to_vec));
+        }
+        Ok(held)
     }
 
     fn read_record(&self, name: &[u8]) -> Option<String> {
@@ -375,7 +416,7 @@ impl Trash {
         Some(record)
     }
 
-    fn remove(&self, name: &[u8]) -> io::Result<()> {
+    pub(crate) fn remove(&self, name: &[u8]) -> io::Result<()> {
         remove_all(self.files.as_fd(), name)?;
         self.remove_record(name)
     }
@@ -412,6 +453,34 @@ pub(crate) fn exchange(
     *is_gone = true;
     trash.take(staging, name.as_bytes(), &record)?;
     trash.sync()
+}
+
+/// On a disk that is full to the last byte the record stays empty: whoever deletes to make room must be able to.
+fn write_record(file: &File, record: &[u8]) -> io::Result<()> {
+    match file.write_all_at(record, 0).and_then(|()| file.sync_all()) {
+        Err(error) if is_full(&error) => file.set_len(0),
+        result => result,
+    }
+}
+
+/// Bytes that removing a thing gives back. A file with a second name elsewhere gives back none.
+fn disk_usage(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<u64> {
+    let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let own = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Ok(if stat.st_nlink > 1 { 0 } else { own });
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let mut sum = own;
+    for entry in rustix::fs::Dir::read_from(&folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            sum += disk_usage(folder.as_fd(), name)?;
+        }
+    }
+    Ok(sum)
 }
 
 fn date(text: &str) -> Option<Timestamp> {

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::names::{Kind, Names};
 use crate::path::{Refusal, RelPath};
 use crate::place::{Place, PlaceError, There};
-use crate::staged_folder::PartError;
+use crate::staged_folder::{PartError, StagedFolder};
 use crate::staging::{PublishError, Replace, StageError, Staged, numbered};
 use crate::trash::{DiscardError, Wanted};
 use crate::uploads::Exists;
@@ -189,7 +189,8 @@ impl Volume {
         if from == to && exists != Exists::KeepBoth {
             return Err(TreeError::Occupied { to: to.clone() });
         }
-        let mut copy = Copy { volume: self, tell, size: Copying::default(), links_left_out: 0 };
+        let mut copy = Copy { volume: self, tell, size: Copying::default() };
+        let mut links_left_out = 0;
         let published = match self.find(from, Effort::MayBlock)? {
             Found::File(file) => {
                 let staged = copy.file(from, &file)?;
@@ -208,15 +209,12 @@ impl Volume {
                 return Err(TreeError::IntoItself { path: from.clone() });
             }
             Found::Folder(folder) => {
-                let staged = self.stage_folder()?;
-                copy.folder(from, folder, &RelPath::root(), &mut |it| match it {
-                    Part::Folder(at) => Ok(staged.make_folder(at)?),
-                    Part::File(at, file) => Ok(staged.put(file, at)?),
-                })?;
+                let staged;
+                (staged, links_left_out) = copy.folder(from, folder)?;
                 staged.publish(to, exists, user, may_write)?
             }
         };
-        Ok(Copied { path: published.path, size: copy.size, links_left_out: copy.links_left_out })
+        Ok(Copied { path: published.path, size: copy.size, links_left_out })
     }
 
     /// Moves what has a name to the trash, if anything has it.
@@ -250,54 +248,111 @@ impl Place {
 
 /// What a folder's copy is made of, folders before what is in them.
 enum Part<'a> {
+    /// Where it will be.
     Folder(&'a RelPath),
-    File(&'a RelPath, Staged),
+    /// What it is a copy of, and where it will be.
+    File(&'a RelPath, FoundFile, &'a RelPath),
+}
+
+/// Goes through a folder that is to be copied, and gives each part of the copy to `take`.
+fn each_part(
+    volume: &Volume,
+    from: &RelPath,
+    folder: FoundFolder,
+    at: &RelPath,
+    take: &mut dyn FnMut(Part<'_>) -> Result<(), TreeError>,
+    links_left_out: &mut u64,
+) -> Result<(), TreeError> {
+    let failed = |source| TreeError::Io { path: from.clone(), source };
+    let no_name = |it| TreeError::NoName { to: from.clone(), source: Some(it) };
+    let names = Names::read(volume, folder, from, |_| true).map_err(failed)?;
+    take(Part::Folder(at))?;
+    for name in (0..names.len()).filter_map(|it| names.get(it)) {
+        if name.kind == Kind::Folder && name.is_link {
+            *links_left_out += 1;
+            continue;
+        }
+        let from = from.join(name.bytes).map_err(no_name)?;
+        let at = at.join(name.bytes).map_err(no_name)?;
+        match volume.find(&from, Effort::MayBlock) {
+            // It went away while the folder was copied, and so it is not in the copy.
+            Err(FindError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(Found::Folder(folder)) => {
+                each_part(volume, &from, folder, &at, take, links_left_out)?;
+            }
+            Ok(Found::File(file)) => take(Part::File(&from, file, &at))?,
+        }
+    }
+    Ok(())
 }
 
 struct Copy<'a, 't> {
     volume: &'a Arc<Volume>,
     tell: Tell<'t, Copying>,
     size: Copying,
-    links_left_out: u64,
 }
 
 impl Copy<'_, '_> {
+    /// A folder's copy, complete and not yet seen. Says how many links to folders were left out.
     fn folder(
         &mut self,
         from: &RelPath,
         folder: FoundFolder,
-        at: &RelPath,
-        put: &mut dyn FnMut(Part<'_>) -> Result<(), TreeError>,
-    ) -> Result<(), TreeError> {
-        let failed = |source| TreeError::Io { path: from.clone(), source };
-        let no_name = |it| TreeError::NoName { to: from.clone(), source: Some(it) };
-        let names = Names::read(self.volume, folder, from, |_| true).map_err(failed)?;
-        put(Part::Folder(at))?;
-        for name in (0..names.len()).filter_map(|it| names.get(it)) {
-            if name.kind == Kind::Folder && name.is_link {
-                self.links_left_out += 1;
-                continue;
-            }
-            let from = from.join(name.bytes).map_err(no_name)?;
-            let at = at.join(name.bytes).map_err(no_name)?;
-            match self.volume.find(&from, Effort::MayBlock) {
-                // It went away while the folder was copied, and so it is not in the copy.
-                Err(FindError::Missing { .. }) => {}
-                Err(error) => return Err(error.into()),
-                Ok(Found::Folder(folder)) => self.folder(&from, folder, &at, put)?,
-                Ok(Found::File(file)) => {
-                    let staged = self.file(&from, &file)?;
-                    put(Part::File(&at, staged))?;
+    ) -> Result<(StagedFolder, u64), TreeError> {
+        let volume = self.volume;
+        // All of it fits, or the trash is not touched.
+        let (mut needed, mut seen): (u64, u64) = (0, 0);
+        let again = volume.find(from, Effort::MayBlock)?;
+        each_part(
+            volume,
+            from,
+            folder,
+            &RelPath::root(),
+            &mut |it| {
+                if let Part::File(_, file, _) = it {
+                    needed = needed.saturating_add(file.stat.len);
                 }
-            }
+                if (self.tell)(&self.size).is_break() { Err(TreeError::Stopped) } else { Ok(()) }
+            },
+            &mut seen,
+        )?;
+        let room = volume.make_room(needed).map_err(StageError::Io)?;
+        room.map_err(StageError::NoRoom)?;
+        let staged = volume.stage_folder()?;
+        let mut links_left_out = 0;
+        if let Found::Folder(folder) = again {
+            each_part(
+                volume,
+                from,
+                folder,
+                &RelPath::root(),
+                &mut |it| match it {
+                    Part::Folder(at) => Ok(staged.make_folder(at)?),
+                    Part::File(from, found, at) => {
+                        let file = volume.stage_in_room(found.stat.len)?;
+                        Ok(staged.put(self.fill(file, from, &found)?, at)?)
+                    }
+                },
+                &mut links_left_out,
+            )?;
         }
-        Ok(())
+        Ok((staged, links_left_out))
     }
 
     fn file(&mut self, from: &RelPath, found: &FoundFile) -> Result<Staged, TreeError> {
+        let staged = self.volume.stage(Some(found.stat.len))?;
+        self.fill(staged, from, found)
+    }
+
+    fn fill(
+        &mut self,
+        mut staged: Staged,
+        from: &RelPath,
+        found: &FoundFile,
+    ) -> Result<Staged, TreeError> {
         let failed = |source| TreeError::Io { path: from.clone(), source };
         let file = found.open().map_err(failed)?;
-        let mut staged = self.volume.stage(Some(found.stat.len))?;
         loop {
             if (self.tell)(&self.size).is_break() {
                 return Err(TreeError::Stopped);

@@ -349,6 +349,7 @@ impl Upload {
                     return Err(StageError::Io(io::Error::other(what)));
                 };
                 let at = part.length - (end - whole.len());
+                self.volume.make_room(end - whole.len()).map_err(StageError::Io)??;
                 let copied = whole.append(from.file(), at, (end - whole.len()).min(budget))?;
                 if whole.len() < end {
                     return if copied > 0 { Ok(false) } else { Err(short(part.id)) };

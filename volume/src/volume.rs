@@ -1,9 +1,12 @@
 //! A volume, and the files and folders found on it.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -20,6 +23,19 @@ pub struct Volume {
     /// The root; every look-up starts from this handle, not from a path.
     root: OwnedFd,
     way: Way,
+    letting_go: LettingGo,
+    /// What was found out about things in the trash: which version, and how many bytes it gives back.
+    pub(crate) trash_sizes: Mutex<HashMap<Vec<u8>, (Stat, u64)>>,
+}
+
+/// What makes the rest of the program close files that it keeps open only to be quicker.
+#[derive(Default)]
+struct LettingGo(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl fmt::Debug for LettingGo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LettingGo")
+    }
 }
 
 /// Why a volume could not be opened.
@@ -127,7 +143,7 @@ impl Volume {
             .map_err(|it| OpenVolumeError::Open { path: path.to_owned(), source: it.into() })?;
         place_of(root.as_fd()).map_err(|it| OpenVolumeError::NoProc { source: it.into() })?;
         let way = Way::of_this_kernel(root.as_fd());
-        Ok(Volume { root, way })
+        Ok(Volume::of(root, way))
     }
 
     /// The same volume, looked up name by name as on a kernel without `openat2`.
@@ -187,7 +203,23 @@ impl Volume {
 
     /// A folder looked at as a volume of its own.
     pub(crate) fn at(&self, root: OwnedFd) -> Volume {
-        Volume { root, way: self.way }
+        Volume::of(root, self.way)
+    }
+
+    fn of(root: OwnedFd, way: Way) -> Volume {
+        Volume { root, way, letting_go: LettingGo::default(), trash_sizes: Mutex::default() }
+    }
+
+    /// What is to be called before room is made: whoever keeps files open only to be quicker closes them then, since
+    /// what somebody has open takes its room even when it is removed. The first counts.
+    pub fn before_making_room(&self, let_go: impl Fn() + Send + Sync + 'static) {
+        self.letting_go.0.set(Box::new(let_go)).unwrap_or_default();
+    }
+
+    pub(crate) fn let_go(&self) {
+        if let Some(let_go) = self.letting_go.0.get() {
+            let_go();
+        }
     }
 
     pub(crate) fn root(&self) -> BorrowedFd<'_> {

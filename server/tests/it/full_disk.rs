@@ -55,6 +55,50 @@ impl Small {
         self.request("PUT", target, &[], body)
     }
 
+    /// Puts files of 12 MB into the trash, the first deleted first.
+    fn fill_trash(&self, paths: &[&str]) {
+        for path in paths {
+            assert_eq!(self.put(&format!("/files/{path}"), &vec![b't'; 12 * MEGABYTE]).status, 201);
+            assert_eq!(self.request("DELETE", &format!("/files/{path}"), &[], b"").status, 204);
+            // The record tells the second, and this is done within one.
+            let name = path.rsplit('/').next().unwrap();
+            let record = self.volume.join(format!(".sounding/trash/info/{name}.trashinfo"));
+            let text = fs::read_to_string(&record).unwrap();
+            let date = text.find("DeletionDate=2").unwrap() + "DeletionDate=".len();
+            let before = ["2020", "2021", "2022"][self.trashed().len() - 1];
+            fs::write(&record, [&text[..date], before, &text[date + 4..]].concat()).unwrap();
+        }
+    }
+
+    fn trashed(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.volume.join(".sounding/trash/files")).unwrap();
+        let names = entries.map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// Announces a PUT of so many bytes, and sends none: the status.
+    fn announce(&self, target: &str, bytes: u64) -> u16 {
+        let mut connection = Connection::to(&self.program.address);
+        let bytes = bytes.to_string();
+        let fields =
+            [("Authorization", KEY), ("Content-Length", &*bytes), ("Expect", "100-continue")];
+        connection.send("PUT", target, &fields);
+        connection.receive_head().status
+    }
+
+    fn begin_upload(&self, name: &str, length: u64) -> Response {
+        let metadata = format!("filename {}", STANDARD.encode(name));
+        let length = length.to_string();
+        let fields = [
+            ("Tus-Resumable", "1.0.0"),
+            ("Upload-Length", &*length),
+            ("Upload-Metadata", &metadata),
+        ];
+        self.request("POST", "/uploads?into=run", &fields, b"")
+    }
+
     fn staged(&self) -> usize {
         fs::read_dir(self.volume.join(".sounding/staging")).map_or(0, Iterator::count)
     }
@@ -159,4 +203,74 @@ fn a_copy_that_fills_the_disk_harms_nobody_else() {
             told.push(change["path"].as_str().unwrap().to_owned());
         }
     }
+}
+
+#[test]
+fn what_is_refused_for_want_of_room_removes_nothing_from_the_trash() {
+    let small = Small::new();
+    let all = ["a.bin", "b.bin", "c.bin"];
+    small.fill_trash(&["zurich/a.bin", "berlin/b.bin", "c.bin"]);
+    assert_eq!(small.trashed(), all);
+    // More than there could ever be, and more than all of the trash would give.
+    for bytes in [9_000_000_000_000_000_000, 63 << 20] {
+        no_room(&small.begin_upload("big.bin", bytes));
+        assert_eq!(small.announce("/files/run/big.bin", bytes), 507);
+        assert_eq!(small.trashed(), all, "{bytes}");
+    }
+    // What does not say how much it will be gets what is free.
+    let mut connection = Connection::to(&small.program.address);
+    let chunked = [("Authorization", KEY), ("Transfer-Encoding", "chunked")];
+    connection.send("PUT", "/files/run/big.bin", &chunked);
+    let chunk = [format!("{MEGABYTE:x}\r\n").as_bytes(), &vec![b'n'; MEGABYTE], b"\r\n"].concat();
+    for _ in 0..60 {
+        if connection.stream.get_mut().write_all(&chunk).is_err() {
+            break;
+        }
+    }
+    connection.stream.get_mut().write_all(b"0\r\n\r\n").unwrap_or_default();
+    no_room(&connection.receive("PUT"));
+    assert_eq!(small.trashed(), all);
+}
+
+#[test]
+fn where_the_trash_suffices_no_more_of_it_goes_than_is_needed() {
+    let small = Small::new();
+    small.fill_trash(&["a.bin", "b.bin", "c.bin"]);
+    assert_eq!(small.put("/files/run/new.bin", &vec![b'n'; 30 * MEGABYTE]).status, 201);
+    assert_eq!(small.trashed(), ["b.bin", "c.bin"]);
+    let upload = small.begin_upload("more.bin", 20 << 20);
+    assert_eq!(upload.status, 201);
+    assert_eq!(small.trashed(), [""; 0]);
+}
+
+#[test]
+fn what_is_still_read_is_not_removed_for_room_that_it_would_not_give() {
+    let small = Small::new();
+    let file = vec![b'o'; 40 * MEGABYTE];
+    assert_eq!(small.put("/files/run/read.bin", &file).status, 201);
+    small.request("GET", "/files/run/read.bin", &[], b"");
+    let mut reader = Connection::to(&small.program.address);
+    reader.send("GET", "/files/run/read.bin", &[("Authorization", KEY)]);
+    assert_eq!(reader.receive_head().status, 200);
+    assert_eq!(small.request("DELETE", "/files/run/read.bin", &[], b"").status, 204);
+    // The download goes on.
+    no_room(&small.put("/files/run/new.bin", &vec![b'n'; 30 * MEGABYTE]));
+    assert_eq!(small.trashed(), ["read.bin"]);
+    drop(reader);
+    wait_for("the room of what was read", || {
+        let put = small.put("/files/run/new.bin", &vec![b'n'; 30 * MEGABYTE]);
+        (put.status == 201).then_some(())
+    });
+    assert_eq!(small.trashed(), [""; 0]);
+}
+
+#[test]
+fn what_was_read_a_moment_ago_is_no_hindrance() {
+    let small = Small::new();
+    assert_eq!(small.put("/files/run/read.bin", &vec![b'o'; 40 * MEGABYTE]).status, 201);
+    for _ in 0..2 {
+        assert_eq!(small.request("GET", "/files/run/read.bin", &[], b"").status, 200);
+    }
+    assert_eq!(small.request("DELETE", "/files/run/read.bin", &[], b"").status, 204);
+    assert_eq!(small.put("/files/run/new.bin", &vec![b'n'; 30 * MEGABYTE]).status, 201);
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use volume::RelPath;
 use volume::trash::{DiscardError, Wanted};
 
-use crate::support::{Place, rel};
+use crate::support::{Place, rel, write};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -96,4 +96,28 @@ fn the_trash_is_emptied_after_its_time() {
     assert_eq!(trashed(&place), ["b"]);
     assert!(!place.path(".sounding/trash/info/a.trashinfo").exists());
     assert!(place.path(".sounding/trash/info/b.trashinfo").exists());
+}
+
+#[test]
+fn what_was_deleted_in_the_future_is_new() {
+    let place = Place::new();
+    place.put("a", "x");
+    discard(&place, "a", Wanted::File, "2026-12-31T00:00:00Z").unwrap();
+    let now = at("2026-11-24T00:00:00Z");
+    assert_eq!(place.volume.empty_trash(volume::trash::KEPT, now).unwrap(), 0);
+    assert_eq!(trashed(&place), ["a"]);
+    assert_eq!(place.volume.empty_trash(Duration::ZERO, now).unwrap(), 1);
+}
+
+#[test]
+fn what_has_no_record_that_can_be_read_is_as_old_as_its_last_move() {
+    let place = Place::new();
+    for name in ["a", "b"] {
+        place.put(name, "x");
+        discard(&place, name, Wanted::File, "2020-01-01T00:00:00Z").unwrap();
+    }
+    write(&place.path(".sounding/trash/info/a.trashinfo"), "");
+    fs::remove_file(place.path(".sounding/trash/info/b.trashinfo")).unwrap();
+    assert_eq!(place.volume.empty_trash(volume::trash::KEPT, Timestamp::now()).unwrap(), 0);
+    assert_eq!(trashed(&place), ["a", "b"]);
 }

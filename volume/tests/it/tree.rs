@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use volume::scan::{Searching, Usage};
+use volume::staging::StageError;
 use volume::trash::{RestoreError, Wanted};
 use volume::tree::{Copied, Copying, TreeError};
 use volume::uploads::Exists;
@@ -273,4 +274,19 @@ fn usage_counts_all_that_is_below_and_a_file_of_two_names_once() {
     assert!(big.len == 150_000 && big.files == 2, "{big:?}");
     let both = (100_000..170_000).contains(&last.entries[0].disk);
     assert!(both && last.disk() < 200_000 + 40_000, "{last:?}");
+}
+
+#[test]
+fn a_folder_that_does_not_fit_is_not_begun_and_costs_nobody_their_trash() {
+    let place = Place::new();
+    place.put("dear", "x");
+    place.volume.discard(&rel("dear"), Wanted::File, "kmt", Timestamp::now(), &anywhere).unwrap();
+    place.put("run/a", "1");
+    // Takes no room itself.
+    let size = place.volume.space().unwrap().size;
+    fs::File::create(place.path("run/z")).unwrap().set_len(size - 1).unwrap();
+    let refused = copy_to(&place, "run", "copy", Exists::Refuse);
+    assert!(matches!(refused, Err(TreeError::Stage(StageError::NoRoom(_)))), "{refused:?}");
+    assert!(!place.path("copy").exists() && is_tidy(&place));
+    assert_eq!(place.volume.trashed().unwrap().len(), 1);
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::python::{Python, Version};
 use super::{Place, fresh_code, tree};
+use crate::support::write;
 
 /// A folder `tree` with a file, one in a folder, an empty folder, and a hidden file.
 fn make_tree(folder: &Path) {
@@ -56,6 +57,34 @@ fn an_archive_becomes_the_folder_that_is_in_it() {
         assert_eq!(tree(&place.path("tree")), tree(&expected.path().join("tree")), "{script}");
         assert!(!place.path(archive).exists());
     }
+}
+
+/// As programs make one that can't go back in their output: each entry's sizes come behind it.
+const STREAMED_ZIP: &str = "python3 -c \"
+import os, zipfile
+
+class Stream:
+    def __init__(self, file):
+        self.write, self.flush = file.write, file.flush
+
+with open('tree.zip', 'wb') as file, zipfile.ZipFile(Stream(file), 'w', zipfile.ZIP_DEFLATED) as archive:
+    for folder, _, names in os.walk('tree'):
+        archive.write(folder)
+        for name in names:
+            archive.write(os.path.join(folder, name))
+\"";
+
+#[test]
+fn a_zip_written_as_a_stream_is_unpacked_and_costs_nobody_their_trash() {
+    let place = Place::new();
+    let trashed = place.path(".sounding/trash/files/dear.csv");
+    write(&trashed, b"dear");
+    let now = unpacked(&place, STREAMED_ZIP, "tree.zip");
+    assert_eq!((&now["path"], &now["notes"]), (&"tree".into(), &Value::Null));
+    let expected = tempfile::tempdir().unwrap();
+    make_tree(expected.path());
+    assert_eq!(tree(&place.path("tree")), tree(&expected.path().join("tree")));
+    assert!(trashed.exists());
 }
 
 #[test]

@@ -51,6 +51,36 @@ fn what_does_not_fit_is_refused_before_it_comes() {
 }
 
 #[test]
+fn a_sender_gets_no_room_from_the_trash_before_they_are_accepted_or_if_it_would_not_do() {
+    let (place, volume) = small();
+    let trash = volume.join(".sounding/trash/files");
+    fs::create_dir_all(&trash).unwrap();
+    for name in ["old", "new"] {
+        fs::write(trash.join(name), vec![1; 12 << 20]).unwrap();
+    }
+    let trashed = || fs::read_dir(&trash).unwrap().count();
+    // More than all of it: refused, with the operator's yes beforehand.
+    let code = fresh_code();
+    let mut sender =
+        Python::send(Version::New, &place, sized("x.bin", 63 << 20), &code, &["x.bin"]);
+    let number = place.receive(json!({"code": code, "yes": true, "wait": true}));
+    sender.fails("bytes are needed, and the volume has room for");
+    place.wait_for(number, "failed");
+    assert_eq!(trashed(), 2);
+    // It would do, but nobody has said yes yet.
+    let code = fresh_code();
+    let mut sender =
+        Python::send(Version::New, &place, sized("y.bin", 45 << 20), &code, &["y.bin"]);
+    let number = place.receive(json!({"code": code, "wait": true}));
+    place.wait_until(number, |it| !it["question"].is_null());
+    assert_eq!(trashed(), 2);
+    place.accept(number);
+    place.done(number);
+    sender.succeeds();
+    assert_eq!(trashed(), 1);
+}
+
+#[test]
 fn what_permissions_keep_out_is_refused_before_it_comes() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("not root: nobody can be another user here");
