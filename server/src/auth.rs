@@ -103,8 +103,14 @@ impl Caller {
             Caller::Stranger => Err(Problem::UnknownKey),
             Caller::Former(_) => Err(Problem::ExpiredKey),
             Caller::Holder(key) if key.covers(path) => Ok(()),
-            Caller::Holder(_) => Err(Problem::NotCovered),
+            Caller::Holder(key) => Err(Problem::NotCovered(Some(key.path.clone()))),
         }
+    }
+
+    /// What the key covers, where that lies below a folder that may not be read: above it a caller sees the way there.
+    pub fn led_to(&self, folder: &RelPath) -> Option<&RelPath> {
+        let goal = &self.key()?.path;
+        (goal.is_within(folder) && self.may_read(folder).is_err()).then_some(goal)
     }
 
     /// Whether the path may be written: uploaded to, replaced, deleted.
@@ -113,7 +119,9 @@ impl Caller {
             Caller::Anyone => Err(Problem::NoKey),
             Caller::Stranger => Err(Problem::UnknownKey),
             Caller::Former(_) => Err(Problem::ExpiredKey),
-            Caller::Holder(key) if !key.covers(path) => Err(Problem::NotCovered),
+            Caller::Holder(key) if !key.covers(path) => {
+                Err(Problem::NotCovered(Some(key.path.clone())))
+            }
             Caller::Holder(key) if key.scope == Scope::Read => Err(Problem::ReadOnlyKey),
             Caller::Holder(_) => Ok(()),
         }

@@ -1,6 +1,6 @@
 //! `GET` and `HEAD` of a file or a folder, step by step:
 //!
-//! 1. the URL has become a path that the caller may read ([`Visit`]);
+//! 1. the URL has become a path that the caller may read ([`Visit`]), or a folder above what the key covers ([`way`]);
 //! 2. what lies there is found: one look-up, whose handle decides all that follows;
 //! 3. a link's real place needs the caller's right too;
 //! 4. a folder is listed, or redirected to its slash ([`listing`]);
@@ -25,7 +25,7 @@ use volume::{Found, FoundFile, RelPath, Stat};
 use crate::app::App;
 use crate::body::FileBody;
 use crate::fields;
-use crate::listing;
+use crate::listing::{self, way};
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::range::Selection;
@@ -38,7 +38,11 @@ use crate::visit::Visit;
 /// Answers `GET` and `HEAD` on a path of the tree.
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visit = Visit::of(&parts, &app).await?;
+    let visit = Visit::asked(&parts, &app).await?;
+    if let Some(goal) = visit.caller.led_to(&visit.path) {
+        return way::answer(&app, &visit, goal, &parts).await;
+    }
+    visit.caller.may_read(&visit.path)?;
     let ask = Ask { app: &app, visit: &visit, parts: &parts };
     let moment = app.recall.moment();
     let found = app.find(&visit.path).await?;

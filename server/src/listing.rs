@@ -6,6 +6,7 @@
 
 mod html;
 mod json;
+pub mod way;
 
 use std::future::ready;
 use std::sync::{Arc, Weak};
@@ -135,6 +136,21 @@ pub async fn answer(
     } else {
         Body::from_stream(Arc::new(listing).stream(first, answered))
     };
+    let mut response = respond(body, format, total, takes_uploads);
+    let headers = response.headers_mut();
+    if let Some(next) = next {
+        fields::set(headers, header::LINK, &format!("<{next}>; rel=\"next\""));
+    }
+    if let Some(encoder) = is_worth_coding.then(|| app.encoders.take(coding)).flatten() {
+        fields::set(headers, header::CONTENT_ENCODING, coding.token());
+        let plain = std::mem::take(response.body_mut());
+        *response.body_mut() = encoder.encode(plain, None);
+    }
+    Ok(response)
+}
+
+/// A listing's answer, with the fields that each has.
+fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     fields::set(headers, header::CACHE_CONTROL, "no-cache");
@@ -155,17 +171,9 @@ pub async fn answer(
         }
         Format::Json => {
             fields::set(headers, header::CONTENT_TYPE, "application/json");
-            if let Some(next) = next {
-                fields::set(headers, header::LINK, &format!("<{next}>; rel=\"next\""));
-            }
         }
     }
-    if let Some(encoder) = is_worth_coding.then(|| app.encoders.take(coding)).flatten() {
-        fields::set(headers, header::CONTENT_ENCODING, coding.token());
-        let plain = std::mem::take(response.body_mut());
-        *response.body_mut() = encoder.encode(plain, None);
-    }
-    Ok(response)
+    response
 }
 
 /// To a folder's own address, which ends in a slash. Relative, so that it holds behind any proxy.
@@ -277,7 +285,7 @@ impl Prepared {
             }
         }
         let head = match wish.format {
-            Format::Html => html::head(&visit.path, &counts, wish, takes_uploads),
+            Format::Html => html::head(visit, &counts.in_words(), wish, takes_uploads),
             Format::Json => json::HEAD.to_owned(),
         };
         let format = wish.format;

@@ -55,11 +55,19 @@ pub fn top(title: &str) -> String {
     )
 }
 
-/// A small page that says what went wrong.
-pub fn of_problem(status: u16, title: &str, detail: &str) -> String {
-    let (title, detail) = (escape_html(title), escape_html(detail));
+/// A small page that says what went wrong, with a link (its address and text) to what the reader may have instead.
+pub fn of_problem(
+    status: u16,
+    title: &str,
+    detail: &str,
+    link: Option<(String, String)>,
+) -> String {
+    let (heading, detail) = (escape_html(title), escape_html(detail));
+    let link = link.map_or_else(String::new, |(address, text)| {
+        format!("<p><a href=\"{}\">{}</a></p>\n", escape_html(&address), escape_html(&text))
+    });
     format!(
-        "{}<main><h1>{status}: {title}</h1>\n<p>{detail}</p></main>\n</body>\n</html>\n",
-        top(&title)
+        "{}<main>\n<h1>{status}: {heading}</h1>\n<p>{detail}</p>\n{link}</main>\n</body>\n</html>\n",
+        top(title)
     )
 }

@@ -22,6 +22,7 @@ use volume::{FindError, Refusal, RelPath};
 use crate::accept;
 use crate::crowd::Full;
 use crate::page;
+use crate::text::visible;
 use crate::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
 
 /// What begins each problem's `type`; what follows is stable.
@@ -45,8 +46,8 @@ pub enum Problem {
     UnknownKey,
     /// The request's key was good once.
     ExpiredKey,
-    /// The request's key is good, but not here.
-    NotCovered,
+    /// The request's key is good, but not here: it covers another folder, which its holder may know.
+    NotCovered(Option<RelPath>),
     /// The request's key is good here, but only for reading.
     ReadOnlyKey,
     /// Too many wrong keys came from this address.
@@ -134,6 +135,9 @@ struct Told {
     title: &'static str,
     status: u16,
     detail: String,
+    /// What the reader may have instead, for a link to it.
+    #[serde(skip)]
+    leads_to: Option<RelPath>,
 }
 
 /// The cause of a failure of ours, for the log.
@@ -208,7 +212,7 @@ impl Problem {
                 StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
             }
             Problem::NoKey | Problem::UnknownKey | Problem::ExpiredKey => StatusCode::UNAUTHORIZED,
-            Problem::NotCovered
+            Problem::NotCovered(_)
             | Problem::ReadOnlyKey
             | Problem::Unreadable
             | Problem::Unwritable
@@ -253,10 +257,13 @@ impl Problem {
                 "The key has expired",
                 "This key was good until its end date. Ask whoever gave it to you for a new one.".to_owned(),
             ),
-            Problem::NotCovered => (
+            Problem::NotCovered(covers) => (
                 "key-does-not-cover",
                 "Not with this key",
-                "Your key is good, but for another folder of this volume.".to_owned(),
+                match covers {
+                    Some(path) => format!("Your key is good, but for another folder: {}.", folder(path)),
+                    None => "Your key is good, but for another folder of this volume.".to_owned(),
+                },
             ),
             Problem::ReadOnlyKey => (
                 "key-only-reads",
@@ -432,6 +439,10 @@ impl Problem {
             title,
             status: self.status().as_u16(),
             detail,
+            leads_to: match self {
+                Problem::NotCovered(path) => path.clone(),
+                _ => None,
+            },
         }
     }
 
@@ -514,7 +525,7 @@ impl From<PlaceError> for Problem {
         match error {
             PlaceError::IsRoot => Problem::IsFolder,
             PlaceError::NotAFolder { .. } => Problem::NotAFolder,
-            PlaceError::NotAllowed { .. } => Problem::NotCovered,
+            PlaceError::NotAllowed { .. } => Problem::NotCovered(None),
             PlaceError::Find(error) => Problem::from(error),
             PlaceError::MakeFolder { ref source, .. } => Problem::of_write(source.kind(), error),
         }
@@ -592,12 +603,19 @@ impl IntoResponse for Problem {
     }
 }
 
+/// A folder for people, from the root.
+fn folder(path: &RelPath) -> String {
+    format!("/{}", visible(&path.to_plain()))
+}
+
 /// Who reads a problem.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader {
     /// It likes HTML better than JSON, as browsers do.
     wants_html: bool,
     is_head: bool,
+    /// How the request's address begins, where that has a key in it: so do links begin, then.
+    shared: Option<String>,
 }
 
 impl Reader {
@@ -606,7 +624,8 @@ impl Reader {
         let liking = |media_type| accept::liking(request.headers(), media_type);
         let json = liking("application/problem+json").max(liking("application/json"));
         let wants_html = liking("text/html") > json;
-        Reader { wants_html, is_head: *request.method() == Method::HEAD }
+        let shared = wants_html.then(|| shared(request.uri().path())).flatten();
+        Reader { wants_html, is_head: *request.method() == Method::HEAD, shared }
     }
 
     /// Makes a small page of a problem, if the answer is one and is read by people.
@@ -615,7 +634,11 @@ impl Reader {
             return;
         }
         let Some(told) = response.extensions().get::<Told>() else { return };
-        let html = page::of_problem(told.status, told.title, &told.detail);
+        let link = told.leads_to.as_ref().map(|path| {
+            let root = self.shared.as_deref().unwrap_or("/files/");
+            (format!("{root}{}", path.to_url()), folder(path))
+        });
+        let html = page::of_problem(told.status, told.title, &told.detail, link);
         let length = html.len();
         *response.body_mut() = if self.is_head { Body::empty() } else { Body::from(html) };
         let headers = response.headers_mut();
@@ -623,6 +646,12 @@ impl Reader {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
     }
+}
+
+/// `/share/KEY/`, as a path begins.
+fn shared(path: &str) -> Option<String> {
+    let (key, _) = path.strip_prefix("/share/")?.split_once('/')?;
+    Some(format!("/share/{key}/"))
 }
 
 impl Cause {

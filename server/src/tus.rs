@@ -103,7 +103,7 @@ impl Uploader {
         match record.target() {
             Some(target) => self.caller.may_write(&target.path),
             None if record.user == self.user => Ok(()),
-            None => Err(Problem::NotCovered),
+            None => Err(Problem::NotCovered(None)),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::auth::{self, Caller, Peer, Purpose};
 use crate::problem::Problem;
 
-/// A path, and whoever asks for it and may have it: read it, or write it where the method changes something.
+/// A path, and whoever asks for it.
 #[derive(Debug)]
 pub struct Visit {
     /// What is asked for.
@@ -36,27 +36,22 @@ impl FromRequestParts<Arc<App>> for Visit {
 }
 
 impl Visit {
-    /// A request's.
+    /// A request's, by whoever may have what it asks for.
     pub async fn of(parts: &Parts, app: &App) -> Result<Visit, Problem> {
+        let visit = Visit::asked(parts, app).await?;
+        visit.caller.may(Purpose::of(&parts.method), &visit.path)?;
+        Ok(visit)
+    }
+
+    /// A request's, by whomever: whether they may have what it asks for is still to be decided.
+    pub async fn asked(parts: &Parts, app: &App) -> Result<Visit, Problem> {
         let target = Target::of(parts.uri.path()).ok_or(Problem::NotFound)?;
         let (path, names_folder) = target.parse()?;
         let key = match target.key {
             Some(key) => Some(PlainKey::new(&percent_decode_str(key).collect::<Vec<u8>>())),
             None => auth::key_in(&parts.headers),
         };
-        Visit::by(key, path, names_folder, parts, app).await
-    }
-
-    async fn by(
-        key: Option<PlainKey>,
-        path: RelPath,
-        names_folder: bool,
-        parts: &Parts,
-        app: &App,
-    ) -> Result<Visit, Problem> {
-        let purpose = Purpose::of(&parts.method);
-        let caller = caller(parts, app, key, purpose, &path).await?;
-        caller.may(purpose, &path)?;
+        let caller = caller(parts, app, key, Purpose::of(&parts.method), &path).await?;
         Ok(Visit { path, names_folder, caller })
     }
 }

@@ -149,10 +149,7 @@ impl Names {
             return self.folder.stat(name.bytes);
         }
         let path = self.path.join(name.bytes).ok()?;
-        match volume.find(&path, Effort::MayBlock).ok()? {
-            Found::File(file) => Some(file.stat),
-            Found::Folder(folder) => folder.stat(b"."),
-        }
+        volume.find(&path, Effort::MayBlock).ok()?.stat()
     }
 }
 
@@ -162,6 +159,14 @@ impl Found {
         match self {
             Found::File(file) => Some(file),
             Found::Folder(_) => None,
+        }
+    }
+
+    /// What the system says of it; none of a folder that is gone.
+    pub fn stat(&self) -> Option<Stat> {
+        match self {
+            Found::File(file) => Some(file.stat),
+            Found::Folder(folder) => folder.stat(b"."),
         }
     }
 

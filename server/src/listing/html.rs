@@ -4,25 +4,27 @@
 //! `<td><a href="NAME">`, and no unordered list anywhere.
 
 use std::fmt::Write;
+use std::iter::successors;
 
 use volume::names::Kind;
 use volume::{RelPath, layout};
 
 use super::{By, Counts, Entry, Wish};
 use crate::page;
+use crate::problem::Problem;
 use crate::text::{escape_html, href, size, visible};
+use crate::visit::Visit;
 
-/// All before the first entry.
-pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish, takes_uploads: bool) -> String {
-    let names: Vec<String> = path.names().map(visible).collect();
+/// All before the first entry; `summary` says what there is.
+pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: bool) -> String {
+    let names: Vec<String> = visit.path.names().map(visible).collect();
     let title = if names.is_empty() { "files".to_owned() } else { names.join("/") };
     let mut out = page::top(&title);
     out.push_str("<header>\n<nav aria-label=\"Folders\">");
-    let up = names.len();
-    crumb(&mut out, "files", up);
-    for (index, name) in names.iter().enumerate() {
-        out.push_str(" / ");
-        crumb(&mut out, name, up - 1 - index);
+    let folders: Vec<RelPath> = successors(Some(visit.path.clone()), RelPath::parent).collect();
+    for (up, folder) in folders.iter().enumerate().rev() {
+        crumb(&mut out, visit, folder, up);
+        out.push_str(if up > 0 { " / " } else { "" });
     }
     let filter = escape_html(&wish.filter);
     let sort = match wish.sort.by {
@@ -30,14 +32,14 @@ pub(super) fn head(path: &RelPath, counts: &Counts, wish: &Wish, takes_uploads: 
         By::Size => "size",
         By::Date => "date",
     };
-    let upload = if takes_uploads { upload_area(path) } else { String::new() };
+    let upload = if takes_uploads { upload_area(&visit.path) } else { String::new() };
     let _infallible = write!(
         out,
         "</nav>\n<form id=\"controls\">\n\
          <input type=\"search\" name=\"filter\" value=\"{filter}\" placeholder=\"Filter names\" \
          aria-label=\"Filter names\" autocomplete=\"off\">\n<button>Filter</button>\n</form>\n</header>\n\
          {upload}<p id=\"count\">{}</p>\n<table>\n<thead>\n<tr>{}{}{}</tr>\n</thead>\n<tbody>\n",
-        counts.in_words(),
+        escape_html(summary),
         heading("name", "Name", sort, wish.sort.is_reversed),
         heading("size", "Size", sort, wish.sort.is_reversed),
         heading("date", "Date (UTC)", sort, wish.sort.is_reversed),
@@ -67,12 +69,16 @@ fn upload_area(path: &RelPath) -> String {
     )
 }
 
-/// A folder on the way down, `up` levels above this one.
-fn crumb(out: &mut String, name: &str, up: usize) {
-    let name = escape_html(name);
+/// A folder on the way down, `up` levels above this one. What the key does not cover is no link: it would lead nowhere.
+fn crumb(out: &mut String, visit: &Visit, folder: &RelPath, up: usize) {
+    let name = folder.file_name().map_or_else(|| "files".to_owned(), visible);
+    let name = escape_html(&name);
+    // Without a key it is one: the browser asks for a key there.
+    let is_covered = !matches!(visit.caller.may_read(folder), Err(Problem::NotCovered(_)));
     let _infallible = match up {
         0 => write!(out, "<b>{name}</b>"),
-        _ => write!(out, "<a href=\"{}\">{name}</a>", "../".repeat(up)),
+        _ if is_covered => write!(out, "<a href=\"{}\">{name}</a>", "../".repeat(up)),
+        _ => write!(out, "<span>{name}</span>"),
     };
 }
 
@@ -123,7 +129,8 @@ pub(super) fn tail(out: &mut String, takes_uploads: bool) {
 }
 
 impl Counts {
-    fn in_words(&self) -> String {
+    /// For people.
+    pub(super) fn in_words(&self) -> String {
         let count = |number: usize, one: &str| match number {
             1 => format!("1 {one}"),
             _ => format!("{number} {one}s"),

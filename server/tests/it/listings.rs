@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::support::{BERLIN_KEY, KEY, TestServer, wait_for, write};
+use crate::support::{
+    BERLIN_KEY, FOLDER_KEY, HAMBURG_KEY, KEY, Response, TestServer, wait_for, write,
+};
 
 fn volume() -> TestServer {
     let server = TestServer::start();
@@ -284,9 +286,11 @@ fn whoever_may_write_gets_an_upload_area() {
         assert_eq!(response.text().matches("<table>").count(), 1);
         assert!(!response.text().contains("<ul"));
         let links = response.text().matches("<td><a href=").count();
+        // Folders that the key does not cover are no links.
+        let has_links = key.is_none_or(|it| it == KEY);
         assert_eq!(
             response.text().matches("<a href=\"").count() - links,
-            target.matches('/').count() - 2
+            if has_links { target.matches('/').count() - 2 } else { 0 },
         );
         has_area
     };
@@ -297,4 +301,148 @@ fn whoever_may_write_gets_an_upload_area() {
     let keys = format!("kmt,{KEY},write\nlea,lea-1,write,public\n");
     std::fs::write(server.path(".sounding/auth-keys.csv"), keys).unwrap();
     assert!(page("/files/public/", Some("lea-1")));
+}
+
+/// The links of the breadcrumbs.
+fn links_up(page: &str) -> Vec<String> {
+    let (_, nav) = page.split_once("<nav").unwrap();
+    let (nav, _) = nav.split_once("</nav>").unwrap();
+    nav.split("<a href=\"").skip(1).map(|it| it.split('"').next().unwrap().to_owned()).collect()
+}
+
+/// Requests by the key that covers `berlin/v6.4` only, in each way that a key can come.
+fn led(server: &TestServer, path: &str, accept: &str) -> Vec<(String, Response)> {
+    let key = ("Authorization", FOLDER_KEY);
+    let targets = [
+        (format!("/files/{path}"), vec![key, ("Accept", accept)]),
+        (format!("/share/{FOLDER_KEY}/{path}"), vec![("Accept", accept)]),
+    ];
+    targets.map(|(target, fields)| (target.clone(), server.request("GET", &target, &fields))).into()
+}
+
+#[test]
+fn a_key_for_one_folder_is_led_to_it_and_sees_nothing_beside() {
+    let server = TestServer::start();
+    server.put("berlin/v6.4/run/x.csv", b"x");
+    server.put("berlin/beside.csv", b"x");
+    server.put("berlin/v6.4-old/x.csv", b"x");
+    server.put("hamburg/x.csv", b"x");
+    server.put("public/x.csv", b"x");
+    for (path, next) in [("", "berlin"), ("berlin/", "v6.4")] {
+        for (target, response) in led(&server, path, "application/json") {
+            assert_eq!(response.status, 200, "{target}");
+            let entries = response.json();
+            let names: Vec<_> = entries.as_array().unwrap().iter().map(|it| &it["name"]).collect();
+            assert_eq!(names, [next], "{target}");
+            assert_eq!(entries[0]["type"], "directory", "{target}");
+            // Not even the times of what is not covered.
+            let covered = fs::metadata(server.path("berlin/v6.4")).unwrap().modified().unwrap();
+            let covered = jiff::Timestamp::try_from(covered).unwrap().as_millisecond();
+            let told: jiff::Timestamp = entries[0]["mtime"].as_str().unwrap().parse().unwrap();
+            assert_eq!(told.as_millisecond(), covered, "{target}");
+            assert_eq!(response.field("x-total-count").as_deref(), Some("1"), "{target}");
+        }
+        for (target, response) in led(&server, path, "text/html") {
+            let page = response.text();
+            assert_eq!(shown(&page), [format!("{next}/")], "{target}");
+            assert!(page.contains("Your key covers /berlin/v6.4"), "{page}");
+            assert!(!page.contains("id=\"upload\""), "{target}");
+            assert_eq!(links_up(&page), Vec::<String>::new(), "{target}");
+        }
+    }
+    // Without its slash such a folder is a folder too; no file on the way is one.
+    for (target, response) in led(&server, "berlin?x=1", "*/*") {
+        assert_eq!(response.status, 307, "{target}");
+        assert!(response.field("location").unwrap().ends_with("berlin/?x=1"), "{target}");
+    }
+    // A page at a time, and filtered.
+    for (query, expected) in
+        [("limit=1", 1), ("after=berlin/", 0), ("filter=ERL", 1), ("filter=ham", 0)]
+    {
+        for (target, response) in led(&server, &format!("?{query}"), "application/json") {
+            assert_eq!(response.json().as_array().unwrap().len(), expected, "{target}");
+            assert_eq!(response.field("link"), None, "{target}");
+        }
+    }
+    // Within its folder all is as ever, but for the links to what lies above.
+    for (target, response) in led(&server, "berlin/v6.4/run/", "text/html") {
+        assert_eq!(shown(&response.text()), ["x.csv"], "{target}");
+        assert_eq!(links_up(&response.text()).len(), 1, "{target}: {}", response.text());
+    }
+}
+
+#[test]
+fn what_lies_beside_the_way_is_refused_whether_or_not_it_is_there() {
+    let server = TestServer::start();
+    server.put("berlin/v6.4/x.csv", b"x");
+    server.put("berlin/beside.csv", b"x");
+    server.put("hamburg/x.csv", b"x");
+    let refused = |method: &str, target: &str, key: &str| {
+        let response = server.request(method, target, &[("Authorization", key)]);
+        assert_eq!(response.status, 403, "{method} {target}");
+        response.text()
+    };
+    let mut answers = Vec::new();
+    for path in
+        ["hamburg/", "nowhere/", "berlin/beside.csv", "berlin/nothing", "berlin/v6.5/", "berl/"]
+    {
+        answers.push(refused("GET", &format!("/files/{path}"), FOLDER_KEY));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert!(answers[0].contains("/berlin/v6.4"), "it says where the key is good: {answers:?}");
+    // The way is there to be seen, not to be changed.
+    for method in ["PUT", "DELETE"] {
+        for path in ["", "berlin", "berlin/"] {
+            refused(method, &format!("/files/{path}"), FOLDER_KEY);
+        }
+    }
+    // It is nobody else's: neither of those with another key, nor of those without.
+    refused("GET", "/files/berlin/", HAMBURG_KEY);
+    assert_eq!(server.request("GET", "/files/berlin/", &[]).status, 401);
+    assert_eq!(server.request("GET", "/files/", &[("Authorization", "wrong")]).status, 401);
+    // A person gets a link.
+    let fields = [("Authorization", FOLDER_KEY), ("Accept", "text/html")];
+    let page = server.request("GET", "/files/hamburg/", &fields).text();
+    assert!(page.contains("<a href=\"/files/berlin/v6.4\">/berlin/v6.4</a>"), "{page}");
+    let target = format!("/share/{FOLDER_KEY}/hamburg/");
+    let page = server.request("GET", &target, &[("Accept", "text/html")]).text();
+    assert!(page.contains(&format!("<a href=\"/share/{FOLDER_KEY}/berlin/v6.4\">")), "{page}");
+}
+
+#[test]
+fn the_way_to_what_is_not_there_leads_nowhere_and_says_so() {
+    let server = TestServer::start();
+    // Others' things in the folders above show neither themselves nor that they are there.
+    server.put("berlin/beside.csv", b"x");
+    for _ in 0..2 {
+        for path in ["", "berlin/"] {
+            for (target, response) in led(&server, path, "application/json") {
+                assert_eq!(
+                    (response.status, response.text().as_str()),
+                    (200, "[\n]\n"),
+                    "{target}"
+                );
+            }
+            for (target, response) in led(&server, path, "text/html") {
+                assert!(response.text().contains("is not there yet"), "{target}");
+            }
+        }
+        fs::remove_dir_all(server.path("berlin")).unwrap();
+        fs::create_dir(server.path("berlin")).unwrap();
+    }
+    // A link out of the key's folder is none of its way.
+    server.put("hamburg/x.csv", b"x");
+    std::os::unix::fs::symlink("../hamburg", server.path("berlin/v6.4")).unwrap();
+    for (target, response) in led(&server, "berlin/", "application/json") {
+        assert_eq!(response.text(), "[\n]\n", "{target}");
+    }
+    // A key may be for one file.
+    fs::remove_file(server.path("berlin/v6.4")).unwrap();
+    server.put("berlin/v6.4", b"1234");
+    for (target, response) in led(&server, "berlin/", "application/json") {
+        let entry = &response.json()[0];
+        assert_eq!((&entry["type"], &entry["size"]), (&"file".into(), &4.into()), "{target}");
+        assert!(entry["etag"].is_string(), "{target}");
+    }
 }

@@ -32,6 +32,10 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub const KEY: &str = "kmt-covers-everything";
 /// The key that covers `berlin`.
 pub const BERLIN_KEY: &str = "zoe-covers-berlin";
+/// The key that covers `berlin/v6.4`.
+pub const FOLDER_KEY: &str = "lea-covers-one-folder";
+/// The key that covers `hamburg`, and may write there.
+pub const HAMBURG_KEY: &str = "eva-covers-hamburg";
 /// The key whose end has come.
 pub const OLD_KEY: &str = "old-expired";
 
@@ -196,7 +200,8 @@ impl Drop for TestServer {
 /// Puts the keys of the tests on a volume.
 pub fn write_keys(volume: &Path) {
     let keys = format!(
-        "# the keys of the tests\nkmt,{KEY},write\nzoe,{BERLIN_KEY},read,berlin\nold,{OLD_KEY},read,,2020-01-01\n"
+        "# the keys of the tests\nkmt,{KEY},write\nzoe,{BERLIN_KEY},read,berlin\nlea,{FOLDER_KEY},write,berlin/v6.4\n\
+         eva,{HAMBURG_KEY},write,hamburg\nold,{OLD_KEY},read,,2020-01-01\n"
     );
     write(&volume.join(".sounding/auth-keys.csv"), keys.as_bytes());
 }
