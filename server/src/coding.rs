@@ -1,64 +1,18 @@
 //! Content codings made on the fly (RFC 9110 §8.4 and §12.5.3).
 //!
-//! Which one a client prefers, and the stream that makes it. A coded representation has an entity tag of its own
-//! and no known length. An encoder holds up to two megabytes, whatever the file's size, so only so many work at a time.
+//! Which one a client prefers. A coded representation has an entity tag of its own and no known length. What makes it is
+//! [`Encoders`].
 
-use std::collections::HashMap;
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
-
-use async_compression::Level;
-use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder};
-use async_compression::{brotli, zstd};
-use axum::body::Body;
-use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt};
 use http::{HeaderMap, header};
-use tokio::io::AsyncRead;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::io::{ReaderStream, StreamReader};
+
+mod encoders;
+
+pub use encoders::{Encoder, Encoders};
 
 use crate::accept;
 
 /// Below this many bytes the coding costs more than it saves: with a head, they are one packet anyway.
 pub const SMALLEST: u64 = 1400;
-/// Bytes of coded text handed on at a time.
-const CHUNK: usize = 32 * 1024;
-/// Log₂ of the encoders' windows in bytes.
-const WINDOW_BITS: u32 = 18;
-/// Where speed and size meet for text made on the fly, in each coding's own scale.
-const ZSTD_LEVEL: i32 = 3;
-const BROTLI_LEVEL: i32 = 4;
-const GZIP_LEVEL: i32 = 5;
-
-/// As many encoders work at a time.
-const MOST_ENCODERS: usize = 32;
-
-/// As many lengths of coded bodies are kept in mind.
-const MOST_LENGTHS: usize = 4096;
-
-/// The encoders of a service. Whoever comes when all are busy gets the file as it is.
-#[derive(Debug)]
-pub struct Encoders {
-    places: Arc<Semaphore>,
-    lengths: Arc<Lengths>,
-}
-
-/// How many bytes the bodies have had that went out whole, by entity tag.
-///
-/// Taken for one look-up or insertion, by bodies that end and by requests that name a coding's tag and a range.
-#[derive(Debug, Default)]
-struct Lengths(Mutex<HashMap<String, u64>>);
-
-/// One of them, for one body in one coding.
-#[derive(Debug)]
-pub struct Encoder {
-    coding: Coding,
-    place: OwnedSemaphorePermit,
-    lengths: Arc<Lengths>,
-}
 
 /// A content coding, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,111 +80,6 @@ impl Coding {
         Coding::ON_THE_FLY
             .iter()
             .any(|it| opaque.strip_suffix(it.token()).is_some_and(|it| it.ends_with('-')))
-    }
-}
-
-impl Default for Encoders {
-    fn default() -> Encoders {
-        Encoders { places: Arc::new(Semaphore::new(MOST_ENCODERS)), lengths: Arc::default() }
-    }
-}
-
-impl Encoders {
-    /// An encoder for a coding, if one is needed and free.
-    pub fn take(&self, coding: Coding) -> Option<Encoder> {
-        if coding == Coding::Identity {
-            return None;
-        }
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Encoder { coding, place, lengths: Arc::clone(&self.lengths) })
-    }
-
-    /// How many bytes the body with a tag has, if it went out whole of late.
-    pub fn length_of(&self, etag: &str) -> Option<u64> {
-        self.lengths.0.lock().unwrap_or_else(PoisonError::into_inner).get(etag).copied()
-    }
-}
-
-impl Lengths {
-    fn keep(&self, etag: String, length: u64) {
-        let mut lengths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is forgotten costs a range, and nothing worse.
-        if lengths.len() >= MOST_LENGTHS {
-            lengths.clear();
-        }
-        lengths.insert(etag, length);
-    }
-}
-
-impl Encoder {
-    /// The body in this coding. Under an entity tag its length is kept in mind.
-    pub fn encode(self, body: Body, etag: Option<&str>) -> Body {
-        let coding = self.coding;
-        let plain = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
-        let etag = etag.map(str::to_owned);
-        match coding {
-            Coding::Identity => self.stream(plain, etag),
-            Coding::Zstd => {
-                let window = zstd::CParameter::window_log(WINDOW_BITS);
-                let level = Level::Precise(ZSTD_LEVEL);
-                self.stream(ZstdEncoder::with_quality_and_params(plain, level, &[window]), etag)
-            }
-            Coding::Brotli => {
-                let params = brotli::EncoderParams::default();
-                let params = params
-                    .quality(Level::Precise(BROTLI_LEVEL))
-                    .window_size(WINDOW_BITS.cast_signed());
-                self.stream(BrotliEncoder::with_params(plain, params), etag)
-            }
-            Coding::Gzip => {
-                self.stream(GzipEncoder::with_quality(plain, Level::Precise(GZIP_LEVEL)), etag)
-            }
-        }
-    }
-}
-
-impl Encoder {
-    fn stream(self, reader: impl AsyncRead + Send + 'static, etag: Option<String>) -> Body {
-        let stream = Box::pin(ReaderStream::with_capacity(reader, CHUNK));
-        Body::from_stream(Coded {
-            stream,
-            lengths: self.lengths,
-            etag,
-            length: 0,
-            _place: self.place,
-        })
-    }
-}
-
-/// A body in a coding, on its way.
-struct Coded<S> {
-    stream: Pin<Box<S>>,
-    lengths: Arc<Lengths>,
-    etag: Option<String>,
-    /// Bytes so far.
-    length: u64,
-    /// Given back with the body.
-    _place: OwnedSemaphorePermit,
-}
-
-impl<S: Stream<Item = io::Result<Bytes>>> Stream for Coded<S> {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Bytes>>> {
-        let next = ready!(self.stream.as_mut().poll_next(context));
-        match &next {
-            Some(Ok(bytes)) => self.length += bytes.len() as u64,
-            Some(Err(_)) => self.etag = None,
-            None => {
-                if let Some(etag) = self.etag.take() {
-                    self.lengths.keep(etag, self.length);
-                }
-            }
-        }
-        Poll::Ready(next)
     }
 }
 

@@ -24,6 +24,7 @@ mod conditions;
 mod crashes;
 mod crowd;
 mod feed;
+mod floods;
 mod fly;
 mod full_disk;
 mod idle;

@@ -1,0 +1,381 @@
+//! What makes codings: a few threads of their own, apart from those that serve connections.
+//!
+//! To code a file takes the processor, and whoever else has a connection on the same thread would wait for that. So there is a
+//! thread for each core, started with the first body, of lower priority than the threads that serve. Each body is a task there,
+//! which codes [`SLICE`] bytes and then lets the others have their turn. What is coded waits for its client, a few pieces at most:
+//! for a slow client little is coded ahead. An encoder holds up to two megabytes, whatever the file's size, so only so many work
+//! at a time.
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::Bytes;
+use compression_codecs::core::Level;
+use compression_codecs::core::util::{PartialBuffer, WriteBuffer};
+use compression_codecs::zstd::params::CParameter;
+use compression_codecs::{BrotliEncoder, EncodeV2, GzipEncoder, ZstdEncoder, brotli};
+use futures_util::Stream;
+use http_body_util::BodyExt as _;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::yield_now;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Coding;
+
+/// Bytes of coded text handed on at a time.
+const CHUNK: usize = 32 * 1024;
+/// Pieces that wait for their client, beside the one that is being made.
+const AHEAD: usize = 2;
+/// Bytes of a file that are coded in one turn: about a millisecond's work.
+const SLICE: usize = 64 * 1024;
+/// Log₂ of the encoders' windows in bytes.
+const WINDOW_BITS: u32 = 18;
+/// Where speed and size meet for text made on the fly, in each coding's own scale.
+const ZSTD_LEVEL: i32 = 3;
+const BROTLI_LEVEL: i32 = 4;
+const GZIP_LEVEL: i32 = 5;
+
+/// As many encoders work at a time.
+const MOST_ENCODERS: usize = 32;
+/// As many lengths of coded bodies are kept in mind.
+const MOST_LENGTHS: usize = 4096;
+/// Threads that wait for the disk, where a file is not in memory.
+const READERS: usize = 8;
+/// How much lower the threads' priority is (`man 2 nice`): they get a tenth of a processor that others want all of.
+const NICER: i32 = 10;
+
+/// The encoders of a service. Whoever comes when all are busy gets the file as it is.
+#[derive(Debug)]
+pub struct Encoders {
+    places: Arc<Semaphore>,
+    lengths: Arc<Lengths>,
+    threads: Threads,
+}
+
+/// How many bytes the bodies have had that went out whole, by entity tag.
+///
+/// Taken for one look-up or insertion, by bodies that end and by requests that name a coding's tag and a range.
+#[derive(Debug, Default)]
+struct Lengths(Mutex<HashMap<String, u64>>);
+
+/// One of them, for one body in one coding.
+#[derive(Debug)]
+pub struct Encoder {
+    coding: Coding,
+    place: OwnedSemaphorePermit,
+    lengths: Arc<Lengths>,
+    threads: Handle,
+}
+
+impl Default for Encoders {
+    fn default() -> Encoders {
+        Encoders {
+            places: Arc::new(Semaphore::new(MOST_ENCODERS)),
+            lengths: Arc::default(),
+            threads: Threads::default(),
+        }
+    }
+}
+
+impl Encoders {
+    /// An encoder for a coding, if one is needed and free.
+    pub fn take(&self, coding: Coding) -> Option<Encoder> {
+        if coding == Coding::Identity {
+            return None;
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let threads = self.threads.handle()?;
+        Some(Encoder { coding, place, lengths: Arc::clone(&self.lengths), threads })
+    }
+
+    /// How many bytes the body with a tag has, if it went out whole of late.
+    pub fn length_of(&self, etag: &str) -> Option<u64> {
+        self.lengths.0.lock().unwrap_or_else(PoisonError::into_inner).get(etag).copied()
+    }
+}
+
+impl Lengths {
+    fn keep(&self, etag: String, length: u64) {
+        let mut lengths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is forgotten costs a range, and nothing worse.
+        if lengths.len() >= MOST_LENGTHS {
+            lengths.clear();
+        }
+        lengths.insert(etag, length);
+    }
+}
+
+/// The threads. None before a body needs them, or where the system has none to give.
+#[derive(Debug, Default)]
+struct Threads(OnceLock<Option<Runtime>>);
+
+impl Threads {
+    fn handle(&self) -> Option<Handle> {
+        let runtime = self.0.get_or_init(|| {
+            let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            Builder::new_multi_thread()
+                .worker_threads(cores)
+                .max_blocking_threads(READERS)
+                .thread_name("coder")
+                .on_thread_start(lower_priority)
+                .build()
+                .inspect_err(|error| {
+                    tracing::error!(
+                        "could not start the threads that compress, so nothing is compressed: {error}"
+                    );
+                })
+                .ok()
+        });
+        runtime.as_ref().map(|it| it.handle().clone())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take().flatten() {
+            // Whoever drops this may be a task, which can't wait.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Of the calling thread: on Linux each has a priority of its own.
+fn lower_priority() {
+    if let Err(errno) = rustix::process::nice(NICER) {
+        tracing::debug!("could not lower the priority of a thread that compresses: {errno}");
+    }
+}
+
+impl Encoder {
+    /// The body in this coding. Under an entity tag its length is kept in mind. Nothing is coded before it is asked for.
+    pub fn encode(self, plain: Body, etag: Option<&str>) -> Body {
+        let (etag, lengths) = (etag.map(str::to_owned), Arc::clone(&self.lengths));
+        let state = State::New(Some(Box::new((self, plain))));
+        Body::from_stream(Coded { state, lengths, etag, length: 0 })
+    }
+}
+
+/// A body in a coding, on its way.
+struct Coded {
+    state: State,
+    lengths: Arc<Lengths>,
+    etag: Option<String>,
+    /// Bytes so far.
+    length: u64,
+}
+
+enum State {
+    New(Option<Box<(Encoder, Body)>>),
+    Running(Running),
+    Over,
+}
+
+/// A task that codes. It ends when this is dropped.
+struct Running {
+    news: mpsc::Receiver<News>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// What a task tells the body that it works for.
+enum News {
+    Piece(Bytes),
+    /// All is coded. A task that ends without it was broken off.
+    End,
+    Failed(io::Error),
+}
+
+impl Running {
+    fn begin(encoder: Encoder, plain: Body) -> Running {
+        let (teller, news) = mpsc::channel(AHEAD);
+        let Encoder { coding, place, threads, .. } = encoder;
+        let task = threads.spawn(async move {
+            // Given back when the encoder's memory is.
+            let _place = place;
+            let ended = Coder::new(coding, teller.clone()).code(plain).await;
+            let last = ended.map_or_else(News::Failed, |()| News::End);
+            // Whoever does not listen any more does not want to know.
+            teller.send(last).await.unwrap_or_default();
+        });
+        Running { news, _task: AbortOnDropHandle::new(task) }
+    }
+}
+
+impl Stream for Coded {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        if let State::New(both) = &mut self.state
+            && let Some(both) = both.take()
+        {
+            let (encoder, plain) = *both;
+            self.state = State::Running(Running::begin(encoder, plain));
+        }
+        let State::Running(running) = &mut self.state else { return Poll::Ready(None) };
+        let news = ready!(running.news.poll_recv(context));
+        if let Some(News::Piece(piece)) = news {
+            self.length += piece.len() as u64;
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        self.state = State::Over;
+        Poll::Ready(match news {
+            Some(News::Failed(error)) => Some(Err(error)),
+            Some(_) => {
+                if let Some(etag) = self.etag.take() {
+                    self.lengths.keep(etag, self.length);
+                }
+                None
+            }
+            None => Some(Err(io::Error::other("the compression was broken off"))),
+        })
+    }
+}
+
+/// Codes one body.
+struct Coder {
+    codec: Box<dyn EncodeV2 + Send>,
+    /// The piece that is being filled, and how far it is.
+    piece: Vec<u8>,
+    filled: usize,
+    teller: mpsc::Sender<News>,
+}
+
+impl Coder {
+    fn new(coding: Coding, teller: mpsc::Sender<News>) -> Coder {
+        Coder { codec: codec(coding), piece: vec![0; CHUNK], filled: 0, teller }
+    }
+
+    async fn code(mut self, mut plain: Body) -> io::Result<()> {
+        while let Some(frame) = plain.frame().await {
+            let bytes = frame.map_err(io::Error::other)?.into_data().unwrap_or_default();
+            for slice in bytes.chunks(SLICE) {
+                self.take(slice).await?;
+                yield_now().await;
+            }
+        }
+        while !self.step(|codec, output| codec.finish(output))? {
+            self.hand_on().await;
+        }
+        self.hand_on().await;
+        Ok(())
+    }
+
+    async fn take(&mut self, slice: &[u8]) -> io::Result<()> {
+        let mut input = PartialBuffer::new(slice);
+        while !input.unwritten().is_empty() {
+            self.step(|codec, output| codec.encode(&mut input, output))?;
+            if self.filled == self.piece.len() {
+                self.hand_on().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the codec write into what is left of the piece.
+    fn step<T>(
+        &mut self,
+        work: impl FnOnce(&mut (dyn EncodeV2 + Send), &mut WriteBuffer<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let room = self.piece.get_mut(self.filled..).unwrap_or_default();
+        let mut output = WriteBuffer::new_initialized(room);
+        let done = work(&mut *self.codec, &mut output)?;
+        self.filled += output.written_len();
+        Ok(done)
+    }
+
+    /// Waits while the client has not taken what it was given.
+    async fn hand_on(&mut self) {
+        let mut piece = std::mem::replace(&mut self.piece, vec![0; CHUNK]);
+        piece.truncate(std::mem::take(&mut self.filled));
+        if !piece.is_empty() {
+            // Where nobody listens any more, this task is about to be ended.
+            self.teller.send(News::Piece(piece.into())).await.unwrap_or_default();
+        }
+    }
+}
+
+fn codec(coding: Coding) -> Box<dyn EncodeV2 + Send> {
+    match coding {
+        Coding::Zstd => {
+            let window = CParameter::window_log(WINDOW_BITS);
+            Box::new(ZstdEncoder::new_with_params(ZSTD_LEVEL, &[window]))
+        }
+        Coding::Brotli => {
+            let params = brotli::params::EncoderParams::default()
+                .quality(Level::Precise(BROTLI_LEVEL))
+                .window_size(WINDOW_BITS.cast_signed());
+            Box::new(BrotliEncoder::new(params))
+        }
+        // `Encoders` makes none for what is not coded.
+        Coding::Gzip | Coding::Identity => {
+            Box::new(GzipEncoder::new(Level::Precise(GZIP_LEVEL).into()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt as _, stream};
+
+    use super::*;
+
+    fn body(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+        Body::from_stream(pieces)
+    }
+
+    #[tokio::test]
+    async fn what_is_broken_off_never_looks_whole() {
+        let encoders = Encoders::default();
+        let never = stream::pending::<io::Result<Bytes>>();
+        let coded = encoders.take(Coding::Gzip).unwrap().encode(body(never), Some("tag"));
+        let mut coded = std::pin::pin!(coded.into_data_stream());
+        // It has begun.
+        assert!(futures_util::poll!(coded.next()).is_pending());
+        drop(encoders);
+        assert!(coded.next().await.unwrap().is_err());
+        assert!(coded.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_said_behind_what_went_well() {
+        let encoders = Encoders::default();
+        let failing = stream::iter([Ok(Bytes::from_static(b"abc")), Err(io::Error::other("gone"))]);
+        let coded = encoders.take(Coding::Zstd).unwrap().encode(body(failing), Some("tag"));
+        assert!(coded.collect().await.is_err());
+        assert_eq!(encoders.length_of("tag"), None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_coded_ahead_of_a_client_beyond_a_few_pieces() {
+        let encoders = Encoders::default();
+        let taken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = Arc::clone(&taken);
+        // Does not shrink.
+        let noise = stream::repeat_with(move || {
+            counted.fetch_add(CHUNK, std::sync::atomic::Ordering::SeqCst);
+            let mut noise = vec![0; CHUNK];
+            getrandom::fill(&mut noise).map_err(io::Error::other)?;
+            Ok(Bytes::from(noise))
+        });
+        let coded = encoders.take(Coding::Gzip).unwrap().encode(body(noise), None);
+        let mut coded = std::pin::pin!(coded.into_data_stream());
+        let mut read = 0;
+        for _ in 0..50 {
+            read += coded.next().await.unwrap().unwrap().len();
+            // The encoder's own window and block come on top.
+            let ahead = taken.load(std::sync::atomic::Ordering::SeqCst).saturating_sub(read);
+            assert!(ahead < (AHEAD + 8) * CHUNK, "{ahead}");
+            for _ in 0..100 {
+                yield_now().await;
+            }
+        }
+    }
+}

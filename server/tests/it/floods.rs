@@ -1,0 +1,68 @@
+//! One client, or hundreds that do the same, and what others get meanwhile.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use server::coding::Coding;
+
+use crate::support::{Connection, KEY, TestServer, wait_for};
+
+/// As good as endless: nobody reads so much here.
+const ENDLESS: u64 = 1 << 36;
+
+/// A text that takes no room, and no end to compress.
+fn put_endless(server: &TestServer, path: &str) {
+    server.put(path, b"");
+    let file = fs::File::options().write(true).open(server.path(path)).unwrap();
+    file.set_len(ENDLESS).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_mins(1)).unwrap();
+}
+
+fn begin(server: &TestServer, target: &str, coding: &str) -> Connection {
+    let mut connection = server.connect();
+    connection.send("GET", target, &[("Authorization", KEY), ("Accept-Encoding", coding)]);
+    let head = connection.receive_head();
+    assert_eq!(head.field("content-encoding").as_deref(), Some(coding));
+    connection
+}
+
+#[test]
+fn others_are_answered_while_files_are_compressed_that_have_no_end() {
+    let server = TestServer::start();
+    put_endless(&server, "run/endless.csv");
+    server.put("run/small.csv", &b"1;2;3\n".repeat(1000));
+    let codings = ["gzip", "br", "zstd"];
+    // Some for each thread that serves.
+    let endless: Vec<Connection> = (0..4)
+        .flat_map(|_| codings)
+        .map(|coding| begin(&server, "/files/run/endless.csv", coding))
+        .collect();
+    for _ in 0..20 {
+        assert_eq!(server.request("GET", "/health", &[]).status, 200);
+        assert!(server.get("/files/run/small.csv", &[]).is_complete);
+    }
+    // Compressed files come in turns.
+    for coding in codings {
+        let small = server.get("/files/run/small.csv", &[("Accept-Encoding", coding)]);
+        assert_eq!(small.field("content-encoding").as_deref(), Some(coding));
+        assert!(small.is_complete, "{coding}");
+    }
+    assert!(places(&server) < 100 && nicer_threads() > 0);
+    // Nothing is compressed for a client that has gone.
+    let before = places(&server);
+    drop(endless);
+    wait_for("places of clients that have gone", || (places(&server) >= before + 12).then_some(()));
+}
+
+/// Encoders that are free.
+fn places(server: &TestServer) -> usize {
+    std::iter::from_fn(|| server.app.encoders.take(Coding::Gzip)).collect::<Vec<_>>().len()
+}
+
+/// Threads of this process that give way to the others.
+fn nicer_threads() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let stats = tasks.filter_map(|it| fs::read_to_string(it.unwrap().path().join("stat")).ok());
+    let nice = |stat: String| stat.rsplit_once(')')?.1.split(' ').nth(17)?.parse::<i32>().ok();
+    stats.filter_map(nice).filter(|it| *it > 0).count()
+}
