@@ -164,8 +164,9 @@ impl Desk {
         }
         let mut bytes = Vec::new();
         file.open()?.take(LARGEST).read_to_end(&mut bytes)?;
-        Editor::new(path.clone(), file.stat, &bytes)
-            .ok_or_else(|| Failure::new(format!("`{name}` is no text")))
+        Editor::new(path.clone(), file.stat, &bytes).ok_or_else(|| {
+            Failure::new(format!("`{name}` is not a UTF-8 text: change it elsewhere"))
+        })
     }
 
     /// Writes a file whole: no reader sees a part. Where a version is given, only that one is replaced.

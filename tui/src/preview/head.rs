@@ -4,12 +4,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
+use super::encoding::Encoding;
+
 /// The beginning of a file.
 pub(super) struct Head {
     /// As it lies on the disk.
     pub(super) raw: Vec<u8>,
-    /// Unpacked, where it is packed; the same otherwise.
+    /// Unpacked, where it is packed; as UTF-8, where it is a text.
     pub(super) text: Vec<u8>,
+    /// The text's encoding; none where it is no text.
+    pub(super) encoding: Option<Encoding>,
     /// Whether it is packed.
     pub(super) is_packed: bool,
     /// Bytes that were read.
@@ -40,15 +44,17 @@ impl Head {
         let read = filled as u64;
         if !raw.starts_with(&[0x1f, 0x8b]) {
             let text = raw.clone();
-            return Ok(Head {
+            let head = Head {
                 raw,
                 text,
+                encoding: None,
                 is_packed: false,
                 read,
                 consumed: read,
                 is_all,
                 trouble: None,
-            });
+            };
+            return Ok(head.understood());
         }
         let mut text = Vec::new();
         let mut decoder = flate2::read::MultiGzDecoder::new(raw.as_slice());
@@ -65,23 +71,27 @@ impl Head {
             }
             Err(error) => Some(format!("gzip is broken: {error}")),
         };
-        Ok(Head {
+        let head = Head {
             raw,
             text,
+            encoding: None,
             is_packed: true,
             read,
             consumed,
             is_all: is_all && !is_cut && trouble.is_none(),
             trouble,
-        })
+        };
+        Ok(head.understood())
     }
 
-    /// Whether people can read it: UTF-8, or another encoding without control characters.
-    pub(super) fn is_text(&self) -> bool {
-        let sample = self.text.get(..4096).unwrap_or(&self.text);
-        let is_odd = |it: &u8| *it < 0x20 && !matches!(it, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
-        let odd_bytes = sample.utf8_chunks().map(|it| it.invalid().len()).sum::<usize>();
-        !sample.iter().any(is_odd) && odd_bytes * 20 <= sample.len().max(20)
+    /// What was unpacked, as UTF-8, where it is a text; and its encoding.
+    fn understood(mut self) -> Head {
+        self.encoding = Encoding::of(&self.text);
+        if let Some(encoding) = self.encoding.filter(|it| *it != Encoding::Utf8) {
+            let text = self.text.get(encoding.mark()..).unwrap_or_default();
+            self.text = encoding.decode(text);
+        }
+        self
     }
 
     /// Whole lines; the last one too, where that is all.

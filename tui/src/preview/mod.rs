@@ -4,6 +4,7 @@
 //! directory. A file that is broken is told in one sentence. Knows no screen.
 
 mod avro;
+mod encoding;
 mod hdf5;
 mod head;
 mod json;
@@ -18,6 +19,7 @@ use crate::ops::Failure;
 use crate::ops::files::suffix;
 use crate::text;
 
+use encoding::Encoding;
 use head::Head;
 
 /// Bytes of a file's beginning that are read, and bytes that may become of them when they are unpacked.
@@ -142,16 +144,31 @@ fn look(file: &File, end: &str, len: u64, head: &Head, most: usize) -> Preview {
             let found = hex(&head.raw);
             Preview { trouble: Some(format!("does not begin as a {kind} file does")), ..found }
         }
-        "csv" | "tsv" if head.is_text() => table::look(head, len, kind == "tsv"),
-        "json" | "geojson" if head.is_text() => json::look(head),
-        _ if head.is_text() => lines(head),
-        _ => hex(if head.is_packed { &head.text } else { &head.raw }),
+        _ => match head.encoding {
+            Some(encoding) => as_text(kind, len, head, encoding),
+            None => hex(if head.is_packed { &head.text } else { &head.raw }),
+        },
     };
     preview.read = preview.read.max(head.read);
-    if preview.trouble.is_none() {
-        preview.trouble.clone_from(&head.trouble);
-    }
+    let misnamed = misnamed(end, head.is_packed).map(str::to_owned);
+    preview.trouble = misnamed.or(preview.trouble).or_else(|| head.trouble.clone());
     preview
+}
+
+fn as_text(kind: &str, len: u64, head: &Head, encoding: Encoding) -> Preview {
+    let mut preview = match kind {
+        "csv" | "tsv" => table::look(head, len, kind == "tsv"),
+        "json" | "geojson" => json::look(head),
+        _ => lines(head),
+    };
+    preview.facts.extend(encoding.name().map(|it| format!("text in {it}")));
+    preview
+}
+
+/// What a name says wrongly of how a file is packed.
+fn misnamed(end: &str, is_packed: bool) -> Option<&'static str> {
+    let says_gzip = end.rsplit('.').next() == Some("gz");
+    (says_gzip && !is_packed).then_some("its name ends in .gz, but it is not gzip")
 }
 
 fn lines(head: &Head) -> Preview {
@@ -178,16 +195,17 @@ fn hex_lines(bytes: &[u8], width: usize) -> impl Iterator<Item = String> {
     })
 }
 
-fn broken(what: &str, error: &dyn std::fmt::Display) -> Preview {
-    Preview { trouble: Some(format!("{what} can't be read: {error}")), ..Preview::default() }
+/// What a format's own library says of it is for programmers.
+fn broken(what: &str) -> Preview {
+    let trouble = format!("{what} can't be read: the file is damaged or not complete");
+    Preview { trouble: Some(trouble), ..Preview::default() }
 }
 
 /// Parquet keeps its schema and its counts at the end.
 fn parquet(file: &File) -> Preview {
     use parquet::file::metadata::ParquetMetaDataReader;
-    let metadata = match ParquetMetaDataReader::new().parse_and_finish(file) {
-        Ok(metadata) => metadata,
-        Err(error) => return broken("its directory", &error),
+    let Ok(metadata) = ParquetMetaDataReader::new().parse_and_finish(file) else {
+        return broken("its directory");
     };
     let schema = metadata.file_metadata().schema_descr();
     let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
@@ -235,15 +253,15 @@ pub fn whole(
     len: u64,
     (columns, rows): (u16, u16),
 ) -> Result<Whole, Failure> {
-    let head = Head::read(&file, 4096, 4096)?;
+    let head = Head::read(&file, READ, READ)?;
     let begins = |magic: &[u8]| head.raw.starts_with(magic);
     if begins(b"\x89PNG\r\n\x1a\n") || begins(b"\xff\xd8\xff") {
         return half_blocks(&file, columns, rows).map(Whole::Picture);
     }
     let formats: [&[u8]; 6] =
         [b"PAR1", b"SQLite format 3\0", b"Obj\x01", b"\x89HDF", b"PK\x03\x04", b"PK\x05\x06"];
+    let end = String::from_utf8_lossy(suffix(name)).to_ascii_lowercase();
     if formats.iter().any(|it| begins(it)) {
-        let end = String::from_utf8_lossy(suffix(name)).to_ascii_lowercase();
         let head = Head::read(&file, READ, UNPACKED)?;
         let seen = look(&file, &end, len, &head, ALL_LINES);
         let mut lines = seen.facts.clone();
@@ -252,8 +270,8 @@ pub fn whole(
         lines.extend(seen.body.lines(0, usize::MAX, WIDEST_LINE));
         return Ok(Whole::Lines(lines));
     }
-    let is_text = head.is_text();
-    Ok(Whole::Pages(pages::Pages::new(file, is_text)?))
+    let pages = pages::Pages::new(file, head.encoding)?;
+    Ok(Whole::Pages(pages.warned(misnamed(&end, head.is_packed))))
 }
 
 fn half_blocks(file: &File, columns: u16, rows: u16) -> Result<Vec<Vec<[[u8; 3]; 2]>>, Failure> {
@@ -262,7 +280,8 @@ fn half_blocks(file: &File, columns: u16, rows: u16) -> Result<Vec<Vec<[[u8; 3];
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(LARGEST_PICTURE);
     reader.limits(limits);
-    let picture = reader.decode()?.thumbnail(columns.into(), u32::from(rows) * 2).to_rgb8();
+    let picture = reader.decode().map_err(|it| Failure::new(no_picture(&it)))?;
+    let picture = picture.thumbnail(columns.into(), u32::from(rows) * 2).to_rgb8();
     let pixel = |x: u32, y: u32| picture.get_pixel_checked(x, y).map_or([0; 3], |it| it.0);
     let row = |y: u32| (0..picture.width()).map(|x| [pixel(x, y), pixel(x, y + 1)]).collect();
     Ok((0..picture.height()).step_by(2).map(row).collect())
@@ -277,14 +296,31 @@ fn picture(file: &File) -> Preview {
             facts: vec![format!("picture  {width} x {height} pixels")],
             ..Preview::default()
         },
-        Err(error) => broken("the picture", &error),
+        Err(error) => Preview { trouble: Some(no_picture(&error)), ..Preview::default() },
+    }
+}
+
+/// Why a picture is not shown.
+fn no_picture(error: &image::ImageError) -> String {
+    use image::ImageError;
+    match error {
+        ImageError::Limits(_) => {
+            format!(
+                "the picture is too large to be shown: it takes more than {}",
+                text::bytes(LARGEST_PICTURE)
+            )
+        }
+        ImageError::Unsupported(_) => "a picture of a kind that can't be shown".to_owned(),
+        ImageError::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
+            format!("the picture can't be read: {error}")
+        }
+        _ => "the picture is damaged or not complete".to_owned(),
     }
 }
 
 fn archive(file: &File, most: usize) -> Preview {
-    let mut archive = match zip::ZipArchive::new(std::io::BufReader::new(file)) {
-        Ok(archive) => archive,
-        Err(error) => return broken("its directory", &error),
+    let Ok(mut archive) = zip::ZipArchive::new(std::io::BufReader::new(file)) else {
+        return broken("its directory");
     };
     let count = archive.len() as u64;
     let mut rows = vec![vec!["name".to_owned(), "size".to_owned()]];

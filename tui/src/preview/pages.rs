@@ -12,6 +12,7 @@ use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
+use super::encoding::Encoding;
 use crate::text;
 
 /// Bytes that are looked at to find where a line begins.
@@ -53,6 +54,8 @@ pub struct Page {
     pub is_end: bool,
     /// Bytes of the whole, where that is known.
     pub len: Option<u64>,
+    /// Its encoding, where that is another than UTF-8.
+    pub encoding: Option<&'static str>,
     /// What is wrong with the file.
     pub trouble: Option<String>,
 }
@@ -61,7 +64,10 @@ pub struct Page {
 #[derive(Debug)]
 pub struct Pages {
     source: Source,
-    is_text: bool,
+    /// Of a text; bytes are shown otherwise.
+    encoding: Option<Encoding>,
+    /// What is wrong with the file as a whole.
+    warning: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -74,13 +80,19 @@ enum Source {
 pub type GoOn<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 
 impl Pages {
-    /// Opens a file to be paged through.
-    pub fn new(file: File, is_text: bool) -> io::Result<Pages> {
+    /// Opens a file to be paged through, as a text or as bytes.
+    pub fn new(file: File, encoding: Option<Encoding>) -> io::Result<Pages> {
         let mut magic = [0; 2];
         let is_gzip = file.read_at(&mut magic, 0)? == 2 && magic == [0x1f, 0x8b];
         let source =
             if is_gzip { Source::Gzip(Box::new(Gzip::new(file))) } else { Source::Plain(file) };
-        Ok(Pages { source, is_text })
+        Ok(Pages { source, encoding, warning: None })
+    }
+
+    /// The same, with something to be known of it.
+    #[must_use]
+    pub fn warned(self, warning: Option<&'static str>) -> Pages {
+        Pages { warning, ..self }
     }
 
     /// So many lines of it.
@@ -93,19 +105,23 @@ impl Pages {
                 self.back(end, lines.saturating_sub(1).max(1), go_on)?
             }
         };
-        let most = if self.is_text { lines * LONGEST_LINE } else { lines * HEX_LINE };
+        let longest = if self.encoding.is_some() { LONGEST_LINE } else { HEX_LINE };
+        let most = lines * longest;
         let bytes = self.source.read(start, most.min(MOST_READ), go_on)?;
         let is_last = bytes.len() < most.min(MOST_READ);
         let mut page = Page {
             end: start,
             len: self.source.len(),
-            trouble: self.source.trouble(),
+            encoding: self.encoding.and_then(Encoding::name),
+            trouble: self.source.trouble().or_else(|| self.warning.map(str::to_owned)),
             ..Page::default()
         };
         let mut rest = bytes.as_slice();
         while page.lines.len() < lines && !rest.is_empty() {
-            let (line, used) =
-                if self.is_text { text_line(rest) } else { hex_line(page.end, rest) };
+            let (line, used) = match self.encoding {
+                Some(encoding) => text_line(encoding, page.end, rest),
+                None => hex_line(page.end, rest),
+            };
             page.lines.push((page.end, line));
             page.end += used as u64;
             rest = rest.get(used..).unwrap_or_default();
@@ -116,25 +132,22 @@ impl Pages {
 
     /// The byte that begins the line so many lines before a byte.
     fn back(&mut self, byte: u64, count: usize, go_on: GoOn<'_>) -> io::Result<u64> {
-        if !self.is_text {
+        let Some(encoding) = self.encoding else {
             return Ok(byte
                 .saturating_sub((count * HEX_LINE) as u64)
                 .next_multiple_of(HEX_LINE as u64));
-        }
+        };
         let most = (BEFORE.max(count * 256)) as u64;
-        let from = byte.saturating_sub(most);
+        let unit = encoding.unit() as u64;
+        let from = byte.saturating_sub(most) / unit * unit;
         let len = usize::try_from(byte - from).unwrap_or(BEFORE);
         let bytes = self.source.read(from, len, go_on)?;
         // Lines from the first that surely begins there.
-        let mut at = if from == 0 {
-            0
-        } else {
-            bytes.iter().position(|it| *it == b'\n').map_or(0, |it| it + 1)
-        };
+        let mut at = if from == 0 { 0 } else { encoding.line_end(&bytes).unwrap_or(0) };
         let mut starts = Vec::new();
         while at < bytes.len() {
             starts.push(from + at as u64);
-            at += text_line(bytes.get(at..).unwrap_or_default()).1;
+            at += line_len(encoding, bytes.get(at..).unwrap_or_default());
         }
         Ok(starts
             .iter()
@@ -146,12 +159,18 @@ impl Pages {
     }
 }
 
-/// A line and how many bytes it is.
-fn text_line(bytes: &[u8]) -> (String, usize) {
+/// How many bytes the first line of some bytes is.
+fn line_len(encoding: Encoding, bytes: &[u8]) -> usize {
     let window = bytes.get(..LONGEST_LINE).unwrap_or(bytes);
-    let end = window.iter().position(|it| *it == b'\n');
-    let used = end.map_or(window.len(), |it| it + 1);
-    let line = window.get(..end.unwrap_or(window.len())).unwrap_or_default();
+    encoding.line_end(window).unwrap_or(window.len())
+}
+
+/// The line that begins at a byte, and how many bytes it is.
+fn text_line(encoding: Encoding, at: u64, bytes: &[u8]) -> (String, usize) {
+    let used = line_len(encoding, bytes);
+    let mark = if at == 0 { encoding.mark() } else { 0 };
+    let line = encoding.decode(bytes.get(mark.min(used)..used).unwrap_or_default());
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     (text::escape(line).replace("\\t", "    ").replace("\\\\", "\\"), used)
 }
@@ -418,10 +437,10 @@ mod tests {
 
     use super::*;
 
-    fn pages(bytes: &[u8], is_text: bool) -> Pages {
+    fn pages(bytes: &[u8], encoding: Option<Encoding>) -> Pages {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        Pages::new(file, is_text).unwrap()
+        Pages::new(file, encoding).unwrap()
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -449,7 +468,7 @@ mod tests {
             gzip(&text),
             [gzip(&text[..5_000_000]), gzip(&text[5_000_000..])].concat(),
         ] {
-            let mut pages = pages(&bytes, true);
+            let mut pages = pages(&bytes, Some(Encoding::Utf8));
             assert!(first(&mut pages, Where::From(0)).starts_with("line 0 "));
             let go_on = &mut |_| ControlFlow::Continue(());
             let page = pages.page(Where::From(0), 10, go_on).unwrap();
@@ -470,21 +489,40 @@ mod tests {
     #[test]
     fn a_packed_file_that_ends_early_is_told_of() {
         let packed = gzip(&numbered(300_000));
-        let mut pages = pages(&packed[..packed.len() / 2], true);
+        let mut pages = pages(&packed[..packed.len() / 2], Some(Encoding::Utf8));
         let page = pages.page(Where::End, 10, &mut |_| ControlFlow::Continue(())).unwrap();
         assert!(page.trouble.unwrap().contains("ends early") && page.lines.len() > 5);
     }
 
     #[test]
     fn the_way_to_the_end_can_be_stopped() {
-        let mut pages = pages(&gzip(&numbered(100_000)), true);
+        let mut pages = pages(&gzip(&numbered(100_000)), Some(Encoding::Utf8));
         let stopped = pages.page(Where::End, 10, &mut |_| ControlFlow::Break(()));
         assert_eq!(stopped.unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 
     #[test]
+    fn a_text_of_another_encoding_is_paged_through_in_its_lines() {
+        let line = |number: usize| format!("{number}\tZ\u{fc}rich \u{140a}\r\n");
+        let text: String = (0..20_000).map(line).collect();
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        let bytes: Vec<u8> = units.flat_map(u16::to_be_bytes).collect();
+        for stored in [bytes.clone(), gzip(&bytes)] {
+            let mut pages = pages(&stored, Some(Encoding::Utf16Be));
+            let go_on = &mut |_| ControlFlow::Continue(());
+            let page = pages.page(Where::From(0), 10, go_on).unwrap();
+            assert_eq!(page.lines[0].1, "0    Z\u{fc}rich \u{140a}", "without its mark");
+            assert_eq!((page.lines.len(), page.encoding), (10, Some("UTF-16")));
+            let end = pages.page(Where::End, 10, go_on).unwrap();
+            assert!(end.is_end && end.lines.last().unwrap().1.starts_with("19999 "), "{end:?}");
+            let before = pages.page(Where::Before(end.lines[0].0, 5), 10, go_on).unwrap();
+            assert_eq!(before.lines[5], end.lines[0]);
+        }
+    }
+
+    #[test]
     fn bytes_are_shown_sixteen_a_line() {
-        let mut pages = pages(&[0; 100], false);
+        let mut pages = pages(&[0; 100], None);
         let page = pages.page(Where::From(16), 2, &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!((page.lines[0].0, page.end, page.is_end), (16, 48, false));
         assert!(page.lines[0].1.starts_with("0000000010  00 00"));
@@ -494,11 +532,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn any_bytes_are_paged_through_whole(bytes in prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..20_000), packed: bool) {
+        fn any_bytes_are_paged_through_whole(bytes in prop::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..20_000), packed: bool, is_wide: bool) {
             let stored = if packed { gzip(&bytes) } else { bytes.clone() };
             let is_gzip_itself = !packed && bytes.starts_with(&[0x1f, 0x8b]);
             prop_assume!(!is_gzip_itself);
-            let mut pages = pages(&stored, true);
+            let encoding = if is_wide { Encoding::Utf16Le } else { Encoding::Windows1252 };
+            let mut pages = pages(&stored, Some(encoding));
             let mut at = 0;
             loop {
                 let page = pages.page(Where::From(at), 7, &mut |_| ControlFlow::Continue(())).unwrap();

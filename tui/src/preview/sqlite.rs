@@ -15,7 +15,7 @@ const MOST: Duration = Duration::from_millis(200);
 pub(super) fn look(file: &File, most: usize) -> Preview {
     match tables(file, most) {
         Ok(preview) => preview,
-        Err(error) => broken("the database", &error),
+        Err(_) => broken("the database"),
     }
 }
 

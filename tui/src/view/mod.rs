@@ -138,7 +138,11 @@ fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
             let of = page.len.map(|it| format!(" of {}", text::bytes(it))).unwrap_or_default();
             let end = if page.is_end { "  end" } else { "" };
             let trouble = page.trouble.as_ref().map(|it| format!("! {it}  ")).unwrap_or_default();
-            (format!(" {}", shown(path)), format!("{trouble}from {}{of}{end} ", text::bytes(first)))
+            let encoding = page.encoding.map(|it| format!("{it}  ")).unwrap_or_default();
+            (
+                format!(" {}", shown(path)),
+                format!("{trouble}{encoding}from {}{of}{end} ", text::bytes(first)),
+            )
         }
         (Some(Popup::Editor(it)), _) => {
             let state = if it.is_changed() { "changed  " } else { "" };

@@ -189,13 +189,16 @@ impl<'a, 'f> Paint<'a, 'f> {
         const INK: [&str; 8] = [" ", ".", ":", "-", "=", "+", "*", "#"];
         let in_colour = !self.look.ascii && self.look.theme != ThemeName::Mono;
         let light = |it: [u8; 3]| it.iter().map(|it| usize::from(*it)).sum::<usize>() / 3;
+        // A letter is ink on a light background, and light on a dark one.
+        let is_ink = self.look.theme == ThemeName::Light;
         for (y, row) in (area.y..area.y + area.height).zip(rows) {
             for (x, [upper, lower]) in (area.x..area.x + area.width).zip(row) {
                 if in_colour {
                     let [upper, lower] = [upper, lower].map(|it| Color::Indexed(of_256(*it)));
                     self.put(x, y, 1, "▀", Style::default().fg(upper).bg(lower));
                 } else {
-                    let ink = usize::midpoint(light(*upper), light(*lower)) / 32;
+                    let light = usize::midpoint(light(*upper), light(*lower)) / 32;
+                    let ink = if is_ink { INK.len() - 1 - light.min(INK.len() - 1) } else { light };
                     self.put(x, y, 1, INK.get(ink).copied().unwrap_or(" "), Style::default());
                 }
             }

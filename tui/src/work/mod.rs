@@ -283,7 +283,7 @@ impl Work {
     }
 
     fn open_bytes(&self, path: RelPath, rows: usize, ticket: &Ticket) {
-        let opened = self.desk.file(&path).and_then(|it| Ok(Pages::new(it.open()?, false)?));
+        let opened = self.desk.file(&path).and_then(|it| Ok(Pages::new(it.open()?, None)?));
         match opened {
             Ok(pages) => {
                 *lock(&self.pages) = Some((path, pages));

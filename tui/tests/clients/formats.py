@@ -27,6 +27,12 @@ with open(folder / "trips.csv", "rb") as file, gzip.open(folder / "trips.csv.gz"
     packed.write(file.read())
 (folder / "cut.csv.gz").write_bytes((folder / "trips.csv.gz").read_bytes()[:30_000])
 (folder / "semicolons.csv").write_text('id;name\n1;"a;b"\n2;c\n')
+(folder / "latin1.csv").write_bytes("id;Stadt\n1;Zürich\n2;Köln\n3;Genève\n".encode("latin-1"))
+(folder / "latin1.csv.gz").write_bytes(gzip.compress((folder / "latin1.csv").read_bytes()))
+(folder / "windows.txt").write_bytes("5 € – 7 €, größer\n".encode("cp1252"))
+(folder / "unicode.tsv").write_bytes("id\tStadt\n1\tZürich\n".encode("utf-16"))
+(folder / "marked.csv").write_bytes("id,name\n1,a\n".encode("utf-8-sig"))
+(folder / "no-gzip.csv.gz").write_text("id,name\n1,a\n")
 (folder / "tabs.tsv").write_text("id\tname\n1\ta\n")
 
 points = [
@@ -82,6 +88,9 @@ rows = b"".join(b"\x00" + bytes([255, 0, 0] * 30) for _ in range(20))
 (folder / "dashboard.yaml").write_text("header:\n  title: Berlin\x1b[2J\n")
 (folder / "blob.bin").write_bytes(bytes(range(256)) * 4)
 (folder / "empty.csv").write_bytes(b"")
+damaged = bytearray((folder / "plot.png").read_bytes())
+damaged[45] ^= 0xFF
+(folder / "damaged-plot.png").write_bytes(damaged)
 for name in ["links.parquet", "network.avro", "od.omx", "runs.sqlite", "run.zip", "plot.png"]:
     whole = (folder / name).read_bytes()
     (folder / f"cut-{name}").write_bytes(whole[: len(whole) // 3])

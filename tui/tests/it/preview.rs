@@ -1,13 +1,15 @@
 //! A look into files of all formats, written by the formats' own libraries.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tui::preview::{Body, Preview, preview};
+use tui::preview::pages::{Page, Where};
+use tui::preview::{Body, Preview, Whole, preview, whole};
 
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
@@ -27,6 +29,17 @@ fn look(name: &str) -> Preview {
     let file = File::open(folder().join(name)).unwrap();
     let len = file.metadata().unwrap().len();
     preview(&file, name.as_bytes(), len)
+}
+
+fn first_page(name: &str) -> Page {
+    let file = File::open(folder().join(name)).unwrap();
+    let len = file.metadata().unwrap().len();
+    match whole(file, name.as_bytes(), len, (80, 20)).unwrap() {
+        Whole::Pages(mut pages) => {
+            pages.page(Where::From(0), 10, &mut |_| ControlFlow::Continue(())).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 fn table(preview: &Preview) -> Vec<Vec<&str>> {
@@ -63,6 +76,53 @@ fn tables_of_values_are_tables() {
     assert_eq!((seen.facts[0].as_str(), table(&seen)[1][1]), ("2 columns, 2 rows", "a;b"));
     assert_eq!(table(&look("tabs.tsv"))[1], ["1", "a"]);
     assert_eq!(look("empty.csv").facts, ["empty"]);
+}
+
+#[test]
+fn text_of_another_encoding_is_text_and_says_which() {
+    for name in ["latin1.csv", "latin1.csv.gz"] {
+        let seen = look(name);
+        assert_eq!(seen.facts, ["2 columns, 3 rows", "text in Latin-1"], "{name}");
+        assert_eq!(
+            table(&seen)[1..],
+            [["1", "Z\u{fc}rich"], ["2", "K\u{f6}ln"], ["3", "Gen\u{e8}ve"]]
+        );
+    }
+    let seen = look("unicode.tsv");
+    assert_eq!(seen.facts, ["2 columns, 1 row", "text in UTF-16"]);
+    assert_eq!(table(&seen), [["id", "Stadt"], ["1", "Z\u{fc}rich"]]);
+    let seen = look("windows.txt");
+    assert_eq!(seen.facts, ["text in Windows-1252"]);
+    assert_eq!(lines(&seen), ["5 \u{20ac} \u{2013} 7 \u{20ac}, gr\u{f6}\u{df}er"]);
+    let seen = look("marked.csv");
+    assert_eq!(seen.facts, ["2 columns, 1 row", "text in UTF-8 with a byte order mark"]);
+    assert_eq!(table(&seen)[0], ["id", "name"], "the mark is no part of the first name");
+    for (name, encoding, line) in [
+        ("latin1.csv.gz", Some("Latin-1"), "1;Z\u{fc}rich"),
+        ("unicode.tsv", Some("UTF-16"), "1    Z\u{fc}rich"),
+        ("semicolons.csv", None, "1;\"a;b\""),
+    ] {
+        let page = first_page(name);
+        assert_eq!((page.encoding, page.lines[1].1.as_str()), (encoding, line), "{name}");
+    }
+}
+
+#[test]
+fn a_name_that_says_gzip_of_what_is_not_is_warned_of() {
+    let seen = look("no-gzip.csv.gz");
+    assert_eq!(seen.trouble.as_deref(), Some("its name ends in .gz, but it is not gzip"));
+    assert_eq!(table(&seen)[1], ["1", "a"]);
+    assert_eq!(first_page("no-gzip.csv.gz").trouble, seen.trouble);
+}
+
+#[test]
+fn a_damaged_picture_is_told_in_a_sentence() {
+    for name in ["cut-plot.png", "damaged-plot.png"] {
+        let file = File::open(folder().join(name)).unwrap();
+        let len = file.metadata().unwrap().len();
+        let failed = whole(file, name.as_bytes(), len, (80, 20)).unwrap_err();
+        assert_eq!(failed.what, "the picture is damaged or not complete", "{name}");
+    }
 }
 
 #[test]

@@ -426,7 +426,8 @@ fn help_and_commands() {
     });
     check("pager", |it| {
         let lines = (0..60).map(|it| (it * 10, format!("row {it}"))).collect();
-        let page = Page { lines, end: 600, is_end: false, len: Some(6_800_000_000), trouble: None };
+        let page =
+            Page { lines, end: 600, is_end: false, len: Some(6_800_000_000), ..Page::default() };
         it.hear(Message::Paged(rel("output_trips.csv"), Ok(page)));
     });
 }

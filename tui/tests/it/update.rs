@@ -12,7 +12,7 @@ use tui::update::update;
 use volume::RelPath;
 use volume::scan::Searching;
 
-use crate::snapshots::Told;
+use crate::snapshots::{Told, rel};
 use crate::transfers::some_transfers;
 
 fn told() -> Told {
@@ -35,7 +35,7 @@ fn progress(told: &mut Told) {
 
 fn page(end: u64) -> Page {
     let lines = (0..18).map(|it| (it * 10, format!("row {it}"))).collect();
-    Page { lines, end, is_end: false, len: Some(9000), trouble: None }
+    Page { lines, end, is_end: false, len: Some(9000), ..Page::default() }
 }
 
 #[test]
@@ -343,5 +343,22 @@ proptest! {
             }
             told.drawn();
         }
+    }
+}
+
+#[test]
+fn a_picture_of_letters_is_no_negative() {
+    for (theme, white, black) in [("light", " ", "#"), ("dark", "#", " ")] {
+        let mut told = Told::new((80, 24));
+        told.press(&format!(":theme {theme}\r:ascii on\r"));
+        let row = vec![[[255; 3]; 2], [[0; 3]; 2], [[255; 3]; 2]];
+        told.hear(Message::Pictured(rel("scorestats.png"), vec![row]));
+        let drawn = told.drawn();
+        let row = drawn.lines().nth(3).unwrap();
+        assert_eq!(
+            format!("{row:3}").get(..3),
+            Some(format!("{white}{black}{white}").as_str()),
+            "{theme}"
+        );
     }
 }
