@@ -6,6 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+/// What each begins with.
+pub const BEGIN: &[u8] = b"HTTP/1.1 ";
+
 /// Writes an answer's head line by line, behind what is in `out`.
 #[derive(Debug)]
 pub struct AnswerHead<'a>(&'a mut Vec<u8>);
@@ -13,7 +16,7 @@ pub struct AnswerHead<'a>(&'a mut Vec<u8>);
 impl<'a> AnswerHead<'a> {
     /// Begins with the status.
     pub fn new(out: &'a mut Vec<u8>, status: StatusCode) -> AnswerHead<'a> {
-        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(BEGIN);
         out.extend_from_slice(status.as_str().as_bytes());
         out.push(b' ');
         out.extend_from_slice(status.canonical_reason().unwrap_or("-").as_bytes());

@@ -24,7 +24,7 @@ use crate::answer_head::{self, AnswerHead};
 use crate::bell::Ear;
 use crate::head::{Head, MOST_FIELDS, Parsed};
 use crate::patience::Patient;
-use crate::sendfile::{Direct, Socket};
+use crate::sendfile::{Direct, End, Socket};
 use crate::sending::{self, Framing, Sending};
 use crate::serve::{Answers, Connection, FIRST_WORD, Patience};
 
@@ -255,12 +255,14 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
         let is_head = *request.method() == Method::HEAD;
         // A connection would have to have room for all this as long as it lasts; it is over with the head.
         let answer = Box::pin(self.answers.answer(request, self.connection));
-        let response = until_gone(&self.stream, answer).await?;
+        let (response, begun) = until_gone(&mut self.stream, answer).await?;
         let is_last = is_last || closes(response.headers()) || self.finish.has_heard();
-        match compose(&response, is_head, is_last) {
+        let (mut head, framing) = compose(&response, is_head, is_last);
+        head.drain(..begun);
+        match framing {
             // The body that it has not is dropped behind it, which ends the request.
-            (head, None) => self.stream.write_all(&head).await?,
-            (head, Some(framing)) => {
+            None => self.stream.write_all(&head).await?,
+            Some(framing) => {
                 let body = std::pin::pin!(response.into_body());
                 self.send(Sending::new(head, body, framing)).await?;
             }
@@ -324,16 +326,32 @@ async fn finish<S: Socket>(
     Ok(())
 }
 
-/// Waits for something as long as there is somebody to have it.
+/// Waits for an answer as long as there may be somebody to have it. Says how many bytes of its head have gone out.
+///
+/// A client that sends no more may have gone, or wait: by TCP the two look the same until something is sent. So it is sent what
+/// every answer begins with, and the system of one that has gone says so.
 async fn until_gone<S: Socket, T>(
-    stream: &Stream<S>,
+    stream: &mut Stream<S>,
     work: impl Future<Output = T>,
-) -> io::Result<T> {
-    let gone = std::future::poll_fn(|context| stream.get_ref().poll_gone(context));
+) -> io::Result<(T, usize)> {
+    let mut work = std::pin::pin!(work);
+    let ended = std::future::poll_fn(|context| stream.get_ref().poll_end(context));
     tokio::select! {
         biased;
-        done = work => Ok(done),
-        () = gone => Err(sending::gone()),
+        done = &mut work => return Ok((done, 0)),
+        end = ended => if end == End::Gone { return Err(sending::gone()) },
+    }
+    let begun = std::future::poll_fn(|context| {
+        Poll::Ready(match Pin::new(&mut *stream).poll_write(context, answer_head::BEGIN) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Ok(0),
+        })
+    });
+    let begun = begun.await?;
+    tokio::select! {
+        biased;
+        done = work => Ok((done, begun)),
+        () = stream.get_ref().broken() => Err(sending::gone()),
     }
 }
 

@@ -27,6 +27,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use volume::Stat;
@@ -161,6 +162,15 @@ struct Due {
     goes_on: bool,
 }
 
+/// How a client's end of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It sends no more, and may read on.
+    Silent,
+    /// It does not read either.
+    Gone,
+}
+
 /// A stream that knows stand-ins.
 #[derive(Debug)]
 pub struct Direct<S> {
@@ -203,21 +213,34 @@ impl<S> Direct<S> {
 }
 
 impl<S: Socket> Direct<S> {
-    /// Done when the client has closed its end, or is out of reach. Never, if it has sent something that is not read yet.
-    pub fn poll_gone(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Done when the client sends no more, or is out of reach. Never, if it has sent something that is not read yet.
+    pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<End> {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let peek = || Ok(recv(&self.stream, &mut [0; 1], flags)?.1);
         loop {
             if ready!(self.stream.poll_readable(context)).is_err() {
-                return Poll::Ready(());
+                return Poll::Ready(End::Gone);
             }
             match self.stream.try_read(peek) {
                 Ok(1..) => return Poll::Pending,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(0) if !self.is_hung_up() => return Poll::Ready(End::Silent),
+                Ok(0) | Err(_) => return Poll::Ready(End::Gone),
             }
         }
+    }
+
+    /// Whether the client is known to read no more either: at once by a Unix socket, and by TCP when it has been sent something.
+    fn is_hung_up(&self) -> bool {
+        let mut sockets = [PollFd::new(&self.stream, PollFlags::empty())];
+        // It does not wait.
+        poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|it| it > 0)
+    }
+
+    /// Done when the client is out of reach.
+    pub async fn broken(&self) {
+        self.stream.broken().await;
     }
 
     /// Writes what stands before a stand-in, and then what it stands for, as far as the socket takes it.

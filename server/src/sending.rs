@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use tokio::io::AsyncWrite as _;
 
 use crate::lane::Stream;
-use crate::sendfile::Socket;
+use crate::sendfile::{End, Socket};
 
 /// Bytes that one answer is given in a row, where its client takes them faster than they can be sent. Then the others have their turn.
 const IN_A_ROW: usize = 4 << 20;
@@ -88,7 +88,10 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
                     Poll::Pending => {
                         // What is there need not wait, and nobody need work for a client that is not.
                         ready!(self.poll_at_hand(stream, context))?;
-                        return stream.get_ref().poll_gone(context).map(|()| Err(gone()));
+                        return match ready!(stream.get_ref().poll_end(context)) {
+                            End::Gone => Poll::Ready(Err(gone())),
+                            End::Silent => Poll::Pending,
+                        };
                     }
                 }
             }
@@ -244,6 +247,10 @@ mod tests {
 
         fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
             Socket::try_read(&self.0, read)
+        }
+
+        async fn broken(&self) {
+            self.0.broken().await;
         }
     }
 

@@ -373,6 +373,8 @@ async fn serve_all(
     let first = stream.first();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Whoever sends no more may still wait for its answer.
+        .half_close(true)
         .header_read_timeout(patience.header)
         .max_buf_size(BUFFER)
         .max_headers(MOST_FIELDS)

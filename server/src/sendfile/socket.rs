@@ -26,6 +26,9 @@ pub trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static 
 
     /// Tries something that may have to wait until something has come.
     fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
+
+    /// Done when the connection is broken.
+    fn broken(&self) -> impl Future<Output = ()> + Send;
 }
 
 impl Socket for TcpStream {
@@ -49,6 +52,11 @@ impl Socket for TcpStream {
 
     fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         self.try_io(Interest::READABLE, read)
+    }
+
+    async fn broken(&self) {
+        // A failure of asking is the end of it, too.
+        self.ready(Interest::ERROR).await.map(drop).unwrap_or_default();
     }
 }
 
@@ -75,5 +83,10 @@ impl Socket for UnixStream {
 
     fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         self.try_io(Interest::READABLE, read)
+    }
+
+    async fn broken(&self) {
+        // A failure of asking is the end of it, too.
+        self.ready(Interest::ERROR).await.map(drop).unwrap_or_default();
     }
 }

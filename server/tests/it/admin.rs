@@ -113,7 +113,7 @@ fn transfers_under_way_are_told_with_their_progress() {
     big.set_len(64 << 20).unwrap();
     let address = place.program.address.strip_prefix("http://").unwrap();
     let mut download = TcpStream::connect(address).unwrap();
-    let range = "Range: bytes=1048576-";
+    let range = "Host: x\r\nRange: bytes=1048576-";
     download
         .write_all(get("/files/run/big", "kmt-secret").replace("Host: x", range).as_bytes())
         .unwrap();

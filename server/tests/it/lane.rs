@@ -516,6 +516,48 @@ fn whoever_sends_no_more_is_let_go() {
 }
 
 #[test]
+fn whoever_sends_no_more_gets_its_answer() {
+    let server = volume();
+    fs::create_dir(server.path("run/many")).unwrap();
+    for number in 0..3000 {
+        fs::write(server.path(&format!("run/many/{number}.csv")), "x").unwrap();
+    }
+    // From now on whoever sends a wrong key waits.
+    for _ in 0..21 {
+        server.request("GET", SMALL, &[("Authorization", "wrong")]);
+    }
+    let key = [("Authorization", KEY)];
+    let coded = [("Authorization", KEY), ("Accept-Encoding", "gzip")];
+    let wrong = [("Authorization", "wrong-too")];
+    for (target, fields, status) in [
+        (SMALL, &key[..], 200),
+        (LARGE, &key, 200),
+        ("/files/run/trips.csv", &coded, 200),
+        ("/files/run/many/?format=json", &key, 200),
+        ("/files/run/many/", &coded, 200),
+        ("/files/run/", &key, 200),
+        ("/files/run/nothing", &key, 404),
+        (SMALL, &wrong, 429),
+        ("/changes?wait=1", &key, 200),
+        ("/events?quiet=0", &key, 200),
+        ("/health", &[], 200),
+    ] {
+        for by_hyper in [false, true] {
+            let mut connection = server.connect();
+            if by_hyper {
+                connection.leave_the_lane();
+            }
+            connection.send("GET", target, fields);
+            connection.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+            let response = connection.receive("GET");
+            let seen = (response.status, response.is_complete);
+            assert_eq!(seen, (status, true), "{target} {fields:?}, {by_hyper}");
+            assert!(connection.is_over(), "{target}");
+        }
+    }
+}
+
+#[test]
 fn an_end_finishes_what_is_under_way_and_waits_for_no_more() {
     let mut server = volume();
     let content = vec![b'x'; 64 << 20];
