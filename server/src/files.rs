@@ -24,6 +24,7 @@ use volume::{Found, FoundFile, RelPath, Stat};
 
 use crate::app::App;
 use crate::body::FileBody;
+use crate::cross_origin::Embedding;
 use crate::fields;
 use crate::listing::{self, way};
 use crate::problem::{Problem, ReadError};
@@ -70,7 +71,9 @@ impl Ask<'_> {
     async fn file(&self, mut file: FoundFile, moment: Moment) -> Result<Response, Problem> {
         let Parts { method, headers, .. } = self.parts;
         let name = self.visit.path.file_name().unwrap_or_default();
-        let representation = Representation::choose(name, &mut file, headers).await;
+        let Visit { path, key_is_in_address, .. } = self.visit;
+        let embedding = Embedding::of(*key_is_in_address, path, file.real_path.as_ref());
+        let representation = Representation::choose(name, &mut file, headers, embedding).await;
         let representation = representation.map_err(|it| self.unreadable(it))?;
         let (stat, is_kept) = (file.stat, self.is_kept(&file));
         if let Some(response) = self.without_body(&representation)? {

@@ -25,6 +25,7 @@ use volume::{FoundFolder, RelPath, Stat};
 use crate::accept;
 use crate::app::App;
 use crate::coding::Coding;
+use crate::cross_origin::Embedding;
 use crate::fields;
 use crate::page;
 use crate::problem::{Problem, ReadError};
@@ -157,6 +158,7 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
     fields::set(headers, header::VARY, "Accept, Accept-Encoding");
     fields::set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     fields::set(headers, TOTAL_COUNT, &total.to_string());
+    Embedding::SameOrigin.tell(headers);
     match format {
         Format::Html => {
             fields::set(headers, header::CONTENT_TYPE, "text/html; charset=utf-8");

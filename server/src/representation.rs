@@ -5,21 +5,23 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use volume::FoundFile;
 
 use crate::body::Piece;
 use crate::browser_cache;
 use crate::coding::{self, Coding, Encoder, Encoders};
+use crate::cross_origin::Embedding;
 use crate::etag;
 use crate::fields;
 use crate::media::MediaType;
 use crate::range::{self, Selection, Slice};
 use crate::validators::{Validators, http_date};
 
-/// A file that a visitor uploaded may not run scripts with our origin's rights, nor load anything from elsewhere.
-const SANDBOX: &str =
-    "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'";
+/// A file that a visitor uploaded may not run scripts, nor load anything from elsewhere. It keeps its origin, which is of no use without
+/// scripts: a browser sends a login's password for its images only so.
+const SANDBOX: &str = "sandbox allow-same-origin; default-src 'none'; img-src 'self' data:; media-src 'self'; \
+     font-src 'self' data:; style-src 'self' 'unsafe-inline'";
 
 /// A file in one form.
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub struct Representation {
     /// The tag of the file as it is.
     plain_etag: String,
     content_type: HeaderValue,
+    embedding: Embedding,
     /// The fields that 200, 206 and 304 share (§15.4.5).
     shared: HeaderMap,
 }
@@ -44,6 +47,7 @@ impl Representation {
         name: &[u8],
         file: &mut FoundFile,
         headers: &HeaderMap,
+        embedding: Embedding,
     ) -> std::io::Result<Representation> {
         let plain_etag = etag::settled(file).await?;
         let media_type = MediaType::of_name(name);
@@ -61,6 +65,7 @@ impl Representation {
             validators,
             plain_etag,
             content_type,
+            embedding,
             shared,
         };
         representation.share();
@@ -83,6 +88,7 @@ impl Representation {
         fields::set(headers, header::ETAG, &self.validators.etag);
         fields::set(headers, header::LAST_MODIFIED, &http_date(self.validators.last_modified));
         set_always(headers);
+        self.embedding.tell(headers);
         if self.is_negotiated {
             headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         }
@@ -174,7 +180,6 @@ pub fn set_always(headers: &mut HeaderMap) {
     always(header::CACHE_CONTROL, "no-cache");
     always(header::ACCEPT_RANGES, "bytes");
     always(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    always(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
 }
 
 /// §8.8.2.1: never later than now.

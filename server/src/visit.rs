@@ -25,6 +25,8 @@ pub struct Visit {
     pub names_folder: bool,
     /// Who is asking.
     pub caller: Caller,
+    /// Whether their key stands in the URL.
+    pub key_is_in_address: bool,
 }
 
 impl FromRequestParts<Arc<App>> for Visit {
@@ -52,7 +54,7 @@ impl Visit {
             None => auth::key_in(&parts.headers),
         };
         let caller = caller(parts, app, key, Purpose::of(&parts.method), &path).await?;
-        Ok(Visit { path, names_folder, caller })
+        Ok(Visit { path, names_folder, caller, key_is_in_address: target.key.is_some() })
     }
 }
 

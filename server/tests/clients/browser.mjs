@@ -27,14 +27,14 @@ const args = [
 /** Milliseconds that a look at the page may take to come true. */
 const DEADLINE = 10_000;
 
-/** What the other origin serves, by path: [content type, text]. */
+/** What the other origin serves, by path: [content type, text, more fields]. */
 const others = { '/': ['text/html', '<!doctype html><title>an app</title><link rel="icon" href="data:,">'] };
 /** What it was asked for. */
 const asked = [];
 const app = http.createServer((request, response) => {
   asked.push(request.url);
-  const [type, text] = others[request.url] ?? [];
-  response.writeHead(type ? 200 : 404, { 'Content-Type': type ?? 'text/plain' });
+  const [type, text, more] = others[request.url] ?? [];
+  response.writeHead(type ? 200 : 404, { 'Content-Type': type ?? 'text/plain', ...more });
   response.end(text);
 });
 
@@ -80,7 +80,7 @@ async function read({ url, ...init }) {
   };
 }
 
-const chapters = { origins, cache, scripts, listing, uploads };
+const chapters = { origins, cache, scripts, login, listing, uploads };
 
 // ---- An app on another origin ----
 
@@ -450,6 +450,69 @@ async function scripts(context, home) {
   }
   await page.goto(`${base}/files/public/up/`);
   assert.equal(await page.evaluate(() => localStorage.ran), undefined, 'the origin has no memory of a script');
+}
+
+// ---- A browser that has the key as the password of a login ----
+
+async function login(context, home) {
+  const image = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+  const html = `<!doctype html><title>quiet</title><link rel="stylesheet" href="style.css"><script>document.title = 'ran'</script>
+    <script src="x.js"></script><img src="a.png" onerror="document.title = 'ran'"><img src="deep/b.png"><img src="/files/run/report/a.png">`;
+  for (const folder of ['run/report', 'public/report']) {
+    put(`${folder}/index.html`, html);
+    put(`${folder}/page.xhtml`, html.replace('<!doctype html>', '<html xmlns="http://www.w3.org/1999/xhtml"><head>').replace(/<(link|img)([^>]*)>/g, '<$1$2/>') + '</head></html>');
+    put(`${folder}/style.css`, 'img { outline: 3px solid red }');
+    put(`${folder}/x.js`, 'document.title = "ran"; window.got = "private";');
+    put(`${folder}/a.png`, image);
+    put(`${folder}/deep/b.png`, image);
+  }
+  const page = await context.newPage();
+  // As a person does it: by the address, so that the browser itself keeps what was typed.
+  await page.goto(`${base.replace('//', `//:${encodeURIComponent(key)}@`)}/files/run/`);
+  const looks = () => ({
+    images: [...document.images].map((it) => it.naturalWidth > 0),
+    outline: getComputedStyle(document.images[0]).outlineStyle,
+    title: document.title,
+  });
+  for (const [address, third] of [['files/run', true], ['files/public', true], [`share/${key}/run`, true]]) {
+    for (const name of ['index.html', 'page.xhtml']) {
+      await page.goto(`${base}/${address}/report/${name}`, { waitUntil: 'load' });
+      assert.deepEqual(await page.evaluate(looks), { images: [true, true, third], outline: 'solid', title: 'quiet' }, `${address}/${name}`);
+    }
+  }
+  step('an uploaded page has its images and styles, and runs no script');
+
+  // Other sites, on the same host and on another, with and without isolation of their own.
+  const isolated = { 'Cross-Origin-Embedder-Policy': 'require-corp', 'Cross-Origin-Opener-Policy': 'same-origin' };
+  others['/isolated'] = [...others['/'], isolated];
+  const embed = ([image, script]) => new Promise((resolve) => {
+    const found = {};
+    const done = (name, it) => { found[name] = it; if (Object.keys(found).length === 2) resolve(found); };
+    for (const [name, src] of [['img', image], ['script', script]]) {
+      const element = document.createElement(name);
+      element.onload = () => done(name, true);
+      element.onerror = () => done(name, false);
+      element.src = src;
+      document.body.append(element);
+    }
+  });
+  for (const host of [home, home.replace('127.0.0.1', 'localhost')]) {
+    for (const address of [host, `${host}isolated`]) {
+      await page.goto(address);
+      assert.equal(await page.evaluate(() => crossOriginIsolated), address.endsWith('isolated'));
+      const loads = (folder) => page.evaluate(embed, ['a.png', 'x.js'].map((it) => `${base}/${folder}/report/${it}`));
+      assert.deepEqual(await loads('files/run'), { img: false, script: false }, `${address} had what is private`);
+      assert.deepEqual(await loads('files/public'), { img: true, script: true }, `${address}, public`);
+      assert.deepEqual(await loads(`share/${key}/run`), { img: true, script: true }, `${address}, shared`);
+      for (const name of ['report/a.png', 'report/index.html', 'report/', '', 'absent']) {
+        const answer = await page.evaluate(read, { url: `${base}/files/run/${name}`, headers: { Authorization: key } });
+        assert.equal(answer.status, name === 'absent' ? 404 : 200, `${address} ${name}`);
+        const shared = await page.evaluate(read, { url: `${base}/share/${key}/run/${name}` });
+        assert.equal(shared.status, name === 'absent' ? 404 : 200, `${address} ${name}`);
+      }
+      step(`${address} embeds what is public or shared, and nothing that a login opens`);
+    }
+  }
 }
 
 // ---- A listing as people see it ----

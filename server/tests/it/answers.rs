@@ -145,12 +145,40 @@ fn an_uploaded_page_is_put_in_a_sandbox() {
             .field("content-security-policy")
             .unwrap();
         let directives: Vec<&str> = policy.split("; ").collect();
-        assert!(
-            directives.contains(&"sandbox") && directives.contains(&"default-src 'none'"),
-            "{policy}"
-        );
+        // Its origin is all that it keeps: it runs no script, sends no form and opens no window.
+        assert!(directives.contains(&"sandbox allow-same-origin"), "{policy}");
+        assert!(directives.contains(&"default-src 'none'"), "{policy}");
+        assert!(!policy.contains("script-src"), "{policy}");
     }
     assert_eq!(server.get("/files/run/image.png", &[]).field("content-security-policy"), None);
+}
+
+#[test]
+fn what_a_login_may_open_is_embedded_by_no_other_site() {
+    let server = volume();
+    server.put("public/image.png", b"\x89PNG");
+    std::os::unix::fs::symlink("../run", server.path("public/link")).unwrap();
+    let check = |target: &str, fields: &[(&str, &str)], expected: &str| {
+        let response = server.get_twice(target, fields);
+        let policy = response.field("cross-origin-resource-policy");
+        assert_eq!(policy.as_deref(), Some(expected), "{target} {fields:?}");
+    };
+    let etag = server.get("/files/run/image.png", &[]).etag();
+    for fields in [
+        vec![],
+        vec![("Range", "bytes=0-1")],
+        vec![("If-None-Match", etag.as_str())],
+        vec![("Accept-Encoding", "gzip")],
+    ] {
+        check("/files/run/image.png", &fields, "same-origin");
+        check("/files/run/trips.csv", &fields, "same-origin");
+        check("/files/public/image.png", &fields, "cross-origin");
+        check(&format!("/share/{KEY}/run/image.png"), &fields, "cross-origin");
+    }
+    // It lies where the link leads.
+    check("/files/public/link/image.png", &[], "same-origin");
+    check("/files/run/", &[], "same-origin");
+    check("/files/run/?format=json", &[], "same-origin");
 }
 
 #[test]

@@ -533,6 +533,11 @@ fn a_browser_runs_no_script_of_an_uploaded_file() {
 }
 
 #[test]
+fn a_browsers_login_opens_a_folder_to_its_own_pages_and_to_no_other_site() {
+    browser("login");
+}
+
+#[test]
 fn a_browser_shows_a_listing_that_can_be_filtered_and_sorted() {
     browser("listing");
 }
