@@ -172,12 +172,14 @@ pub enum Command {
         #[arg(long)]
         text: Option<String>,
     },
-    /// Move or rename: to a new name, or into a folder that is there.
+    /// Move or rename: to a new name, or into a folder that is there. Several things are moved all or not at all; a slash
+    /// at the end always means a folder.
     #[command(
         after_help = "Examples:\n  sounding mv berlin/old.csv berlin/new.csv\n  sounding mv a.csv b.csv berlin --keep-both"
     )]
     Mv(TransferArgs),
-    /// Copy: to a new name, or into a folder that is there.
+    /// Copy: to a new name, or into a folder that is there. Several things are copied all or not at all; a slash at the
+    /// end always means a folder.
     #[command(after_help = "Example:\n  sounding cp berlin/v6.4 berlin/v6.5")]
     Cp(TransferArgs),
     /// Move to the trash.

@@ -11,18 +11,19 @@ use volume::key_sheet::{NewKey, OldKey, Row, SheetVersion};
 use volume::names::Names;
 use volume::scan::{Searching, Usage};
 use volume::space::Space;
-use volume::uploads::Exists;
-use volume::{RelPath, Stat};
+use volume::{FileId, RelPath, Stat};
 
 use transfers::transfer::Now;
 
 use crate::admin::{ActivityNow, KeysNow};
 use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
-use crate::model::{Editor, Undo};
+use crate::model::Editor;
 use crate::ops::Failure;
 use crate::ops::carriers::Carried;
 use crate::ops::keys::{KeyEdit, Keys};
+use crate::ops::relocate::Relocation;
 use crate::ops::trash::TrashEntry;
+use crate::ops::undo::Undo;
 use crate::palette::Completion;
 use crate::preview::Preview;
 use crate::preview::pages::{Page, Where};
@@ -34,18 +35,16 @@ pub enum Op {
     Discard(Vec<RelPath>),
     /// To a new name.
     Rename(RelPath, RelPath),
-    /// Into a folder.
-    Move(Vec<RelPath>, RelPath, Exists),
-    /// Into a folder.
-    Copy(Vec<RelPath>, RelPath, Exists),
+    /// Moved or copied, as a group.
+    Relocate(Relocation),
     /// A new folder.
     NewFolder(RelPath),
     /// A text into a file, if that is still this version: and what it was before.
     Write(RelPath, Vec<u8>, Stat, Vec<u8>),
-    /// Back from the trash.
-    Restore(Vec<(Vec<u8>, RelPath)>),
-    /// Each back to where it was.
-    MoveBack(Vec<(RelPath, RelPath)>),
+    /// Back from the trash: its name there, and where it goes.
+    Restore(Vec<u8>, RelPath),
+    /// A change taken back.
+    Undo(Undo),
     /// All of the trash, for good.
     EmptyTrash,
     /// One thing in the trash, for good.
@@ -56,8 +55,6 @@ pub enum Op {
     RotateKey(SheetVersion, Box<Row>, OldKey, String),
     /// Changes to a key, all or none, and what they are called.
     EditKey(SheetVersion, Box<Row>, Vec<KeyEdit>, &'static str),
-    /// The change before taken back: of a key by its id.
-    UndoKey(String, Vec<KeyEdit>),
     /// An address to pass on, until when.
     Share(RelPath, String),
     /// The server stays awake for so long, or no longer than it has work.
@@ -216,13 +213,32 @@ pub enum Message {
     ServerKeys(Result<KeysNow, Failure>),
 }
 
+/// What could be done instead.
+#[derive(Debug)]
+pub struct Offer {
+    /// What it is about.
+    pub title: String,
+    /// What to know before answering.
+    pub text: String,
+    /// What the button is called.
+    pub button: &'static str,
+    /// What it does.
+    pub op: Op,
+}
+
 /// A change that was made.
 #[derive(Default)]
 pub struct Done {
     /// What, in a few words.
     pub text: String,
-    /// How it is undone.
+    /// How it is undone, or the rest of it where it was.
     pub undo: Option<Undo>,
+    /// Whether not all of it could be done.
+    pub is_partial: bool,
+    /// Files that are others now, though to whoever works with them they are the same.
+    pub became: Vec<(FileId, FileId)>,
+    /// What could be done instead, if whoever wants it says so: a question, and the button that does it.
+    pub offer: Option<Box<Offer>>,
     /// Where the cursor goes.
     pub go_to: Option<RelPath>,
     /// The id of the key that the cursor goes to.

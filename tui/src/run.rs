@@ -24,6 +24,7 @@ use crate::cli::transfers::TransfersCommand;
 use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
 use crate::ops::awake;
 use crate::ops::keys::{KeyEntry, reach};
+use crate::ops::relocate::{NotRelocated, Relocating, Relocation};
 use crate::ops::{Desk, Failure, parse_age, shown};
 use crate::text;
 
@@ -109,17 +110,8 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
                 None => desk.write(&path, &mut io::stdin(), None)?,
             };
         }
-        Command::Mv(args) => {
-            return each(desk, &args, out, |from, to, exists| {
-                desk.move_to(from, to, exists).map(|it| (it, 0))
-            });
-        }
-        Command::Cp(args) => {
-            return each(desk, &args, out, |from, to, exists| {
-                let go_on = &mut |_: &_| ControlFlow::Continue(());
-                desk.copy_to(from, to, exists, go_on).map(|it| (it.path, it.links_left_out))
-            });
-        }
+        Command::Mv(args) => relocate(desk, Relocating::Move, &args, out)?,
+        Command::Cp(args) => relocate(desk, Relocating::Copy, &args, out)?,
         Command::Rm { paths } => return rm(desk, &paths, out),
         Command::Trash { command, json } => {
             trash(desk, command.unwrap_or(TrashCommand::List), json, out)?;
@@ -393,46 +385,41 @@ fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<()
     Ok(())
 }
 
-/// Each of several to one place. What can't be done does not keep the rest from it.
-fn each(
+/// One thing or several to one place: all of them or none.
+fn relocate(
     desk: &Desk,
+    how: Relocating,
     args: &TransferArgs,
     out: &mut Out<'_>,
-    act: impl Fn(&RelPath, &RelPath, Exists) -> Result<(RelPath, u64), Failure>,
-) -> Result<Outcome, Failure> {
-    let Some((to, from)) = args.paths.split_last() else { return Ok(Outcome::Done) };
-    let to = desk.path(to)?;
+) -> Result<(), Failure> {
+    let Some((to, from)) = args.paths.split_last() else { return Ok(()) };
     let exists = match (args.keep_both, args.replace) {
         (true, _) => Exists::KeepBoth,
         (_, true) => Exists::Replace,
         _ => Exists::Refuse,
     };
-    let is_folder = matches!(desk.find(&to), Ok(volume::Found::Folder(_)));
-    if from.len() > 1 && !is_folder {
-        return Err(Failure::new(format!(
-            "`{}` is no folder: several things need one to go to",
-            shown(&to)
-        )));
-    }
-    let mut outcome = Outcome::Done;
-    for path in from {
-        let result = desk.path(path).and_then(|from| {
-            let target = desk.target(&from, &to)?;
-            act(&from, &target, exists)
-        });
-        match result {
-            Ok((path, 0)) => out.path("", &path, "")?,
-            Ok((path, links)) => {
-                let links = text::things(links, "link to a folder was", "links to folders were");
-                out.path("", &path, &format!(" ({links} left out)"))?;
-            }
-            Err(Failure { what: why, .. }) => {
-                writeln!(out.errors, "sounding: {why}")?;
-                outcome = Outcome::Partly;
-            }
+    let from = from.iter().map(|it| desk.path(it)).collect::<Result<_, _>>()?;
+    let to = desk.destination(to)?;
+    let what = Relocation { how, from, to, exists, makes_folder: false };
+    let moved = desk.relocate(&what, &mut |_| ControlFlow::Continue(()));
+    let moved = moved.map_err(|it| match it {
+        NotRelocated::Refused(failure) => failure,
+        NotRelocated::NoFolder(path) => {
+            let path = shown(&path);
+            Failure::new(format!("there is no folder `{path}`: make it with `sounding mkdir`"))
         }
+        NotRelocated::Partly(failure, steps) => {
+            let steps = text::things(steps.len() as u64, "step", "steps");
+            let what = format!("{}; {steps} of it could not be taken back", failure.what);
+            Failure { what, ..failure }
+        }
+    })?;
+    for (path, links) in &moved.things {
+        let told = text::things(*links, "link to a folder was", "links to folders were");
+        let left_out = if *links > 0 { format!(" ({told} left out)") } else { String::new() };
+        out.path("", path, &left_out)?;
     }
-    Ok(outcome)
+    Ok(())
 }
 
 fn rm(desk: &Desk, paths: &[OsString], out: &mut Out<'_>) -> Result<Outcome, Failure> {

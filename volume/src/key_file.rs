@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use crate::key_sheet::{KeySheet, NewKey, SheetError, SheetVersion};
+use crate::key_sheet::{KeySheet, NewKey, SheetChange, SheetError, SheetVersion};
 use crate::keys::{Keys, PlainKey, Scope};
 use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_SUFFIX};
 use crate::path::RelPath;
@@ -196,7 +196,8 @@ impl Volume {
         Ok(KeySheet::parse(&self.read_keys()?))
     }
 
-    /// Changes the keys file, if it still is the version that was shown to whoever changes it.
+    /// Changes the keys file, if it still is the version that was shown to whoever changes it. Says what became of its
+    /// lines too, so that it can be taken back.
     ///
     /// One at a time, whichever process. The whole file is written beside the old one, made durable and renamed over
     /// it: a reader sees the old or the new file. What is not changed stays, byte for byte.
@@ -204,21 +205,21 @@ impl Volume {
         &self,
         shown: Option<SheetVersion>,
         edit: impl FnOnce(&mut KeySheet) -> Result<T, SheetError>,
-    ) -> Result<T, EditKeysError> {
+    ) -> Result<(T, SheetChange), EditKeysError> {
         let folder = self.service_folder().map_err(EditKeysError::Write)?;
         rustix::fs::flock(&folder, FlockOperation::LockExclusive)
             .map_err(|it| EditKeysError::Write(it.into()))?;
-        let mut sheet = self.key_sheet().map_err(EditKeysError::Write)?;
-        let before = sheet.version();
-        if shown.is_some_and(|it| it != before) {
+        let before = self.key_sheet().map_err(EditKeysError::Write)?;
+        if shown.is_some_and(|it| it != before.version()) {
             return Err(EditKeysError::Changed);
         }
+        let mut sheet = before.clone();
         let result = edit(&mut sheet)?;
-        if sheet.version() != before {
+        if sheet.version() != before.version() {
             sheet.finish();
             replace(&folder, &sheet.to_bytes()).map_err(EditKeysError::Write)?;
         }
-        Ok(result)
+        Ok((result, SheetChange::between(&before, &sheet)))
     }
 
     /// The file's text; empty where there is no file.

@@ -15,8 +15,10 @@ use crate::keys::{
 };
 use crate::path::RelPath;
 
+mod change;
 mod fault;
 
+pub use change::SheetChange;
 pub use fault::{Fault, Mend};
 
 /// What stands in front of the first line where an editor of another system wrote the file.
@@ -198,6 +200,9 @@ pub enum SheetError {
         /// `on` or `off`.
         state: &'static str,
     },
+    /// A change can't be taken back.
+    #[error("somebody has changed that line of the keys file since: it stays as it is now")]
+    ChangedSince,
 }
 
 impl KeySheet {

@@ -50,5 +50,5 @@ mod watches;
 pub use key_file::KeyFile;
 pub use path::{Refusal, RelPath, escape};
 pub use size::size_text;
-pub use stat::Stat;
+pub use stat::{FileId, Stat};
 pub use volume::{Effort, FindError, Found, FoundFile, FoundFolder, OpenVolumeError, Volume};

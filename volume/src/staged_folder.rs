@@ -158,7 +158,7 @@ impl StagedFolder {
         match self.rename(place, RenameFlags::NOREPLACE) {
             Ok(()) => {
                 self.is_gone = true;
-                Ok(Published { path: to.clone(), has_replaced: false })
+                Ok(Published { path: to.clone(), has_replaced: false, trashed: None })
             }
             Err(Errno::EXIST) => Err(PublishError::Occupied { to: to.clone() }),
             Err(errno) => Err(PublishError::Rename { to: to.clone(), source: errno.into() }),
@@ -199,8 +199,8 @@ impl StagedFolder {
             There::Folder => {}
         }
         let StagedFolder { volume, staging, name, is_gone, .. } = self;
-        exchange(volume, (staging, name), place, to, user, is_gone).map_err(failed)?;
-        Ok(Published { path: to.clone(), has_replaced: true })
+        let old = exchange(volume, (staging, name), place, to, user, is_gone).map_err(failed)?;
+        Ok(Published { path: to.clone(), has_replaced: true, trashed: Some(old) })
     }
 
     fn rename(&self, place: &Place, flags: RenameFlags) -> Result<(), Errno> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rustix::fs::{
     Advice, AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec,
+    Timestamps,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,8 @@ pub struct Published {
     pub path: RelPath,
     /// Whether something had the name before.
     pub has_replaced: bool,
+    /// The name that this has in the trash, if it went there.
+    pub trashed: Option<Vec<u8>>,
 }
 
 /// Why a file could not be staged.
@@ -314,6 +317,18 @@ impl Staged {
         &self.file
     }
 
+    /// Gives it a time of its last write: nanoseconds since 1970. Writing to it gives it another.
+    pub fn set_modified(&self, modified: i128) -> io::Result<()> {
+        let second = 1_000_000_000;
+        let modified = Timespec {
+            tv_sec: i64::try_from(modified.div_euclid(second)).map_err(io::Error::other)?,
+            tv_nsec: i64::try_from(modified.rem_euclid(second)).map_err(io::Error::other)?,
+        };
+        let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: modified };
+        Ok(rustix::fs::futimens(&self.file, &times)?)
+    }
+
     /// Makes durable what was written.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
@@ -414,7 +429,7 @@ impl Staged {
         replace: Replace,
     ) -> Result<Published, PublishError> {
         let failed = |errno: Errno| PublishError::Rename { to: to.clone(), source: errno.into() };
-        let published = |has_replaced| Published { path: to.clone(), has_replaced };
+        let published = |has_replaced| Published { path: to.clone(), has_replaced, trashed: None };
         match replace {
             Replace::Refuse => match self.rename_to_free(place) {
                 Ok(()) => Ok(published(false)),
@@ -442,9 +457,9 @@ impl Staged {
                 There::Folder => Err(PublishError::IsFolder { to: to.clone() }),
                 There::File(_) => {
                     let Name { folder, text, is_gone, .. } = &mut self.name;
-                    exchange(&self.volume, (folder, text), place, to, user, is_gone)
+                    let name = exchange(&self.volume, (folder, text), place, to, user, is_gone)
                         .map_err(|source| PublishError::Rename { to: to.clone(), source })?;
-                    Ok(published(true))
+                    Ok(Published { trashed: Some(name), ..published(true) })
                 }
             },
         }
@@ -472,7 +487,7 @@ impl Staged {
         let folder = to.parent().unwrap_or_default();
         for copy in 2..MOST_COPIES {
             match self.rename_to_free(place) {
-                Ok(()) => return Ok(Published { path, has_replaced: false }),
+                Ok(()) => return Ok(Published { path, has_replaced: false, trashed: None }),
                 Err(Errno::EXIST) => {}
                 Err(errno) => {
                     return Err(PublishError::Rename { to: to.clone(), source: errno.into() });

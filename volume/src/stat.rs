@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, StatxFlags};
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Taken once, from an open handle; says nothing of what the path names now.
@@ -89,6 +91,29 @@ impl Stat {
     pub fn is_settled(&self) -> bool {
         let now = clock_gettime(ClockId::RealtimeCoarse);
         self.changed < nanoseconds(now.tv_sec, now.tv_nsec)
+    }
+}
+
+/// Which file, folder or link something is, under whatever name: a rename keeps it, a new version by another rename does not.
+///
+/// A file system may give the number of a removed file to a new one; the moment at which each was made tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+    /// Nanoseconds since 1970; zero where the file system does not know.
+    made: i128,
+}
+
+impl FileId {
+    /// Of a name in a folder; a link's own.
+    pub(crate) fn of(folder: impl AsFd, name: &[u8]) -> Result<FileId, Errno> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let stat = rustix::fs::statat(&folder, name, flags)?;
+        let asked = rustix::fs::statx(&folder, name, flags, StatxFlags::BTIME);
+        let made = asked.ok().filter(|it| it.stx_mask & StatxFlags::BTIME.bits() != 0);
+        let made = made.map(|it| nanoseconds(it.stx_btime.tv_sec, it.stx_btime.tv_nsec));
+        Ok(FileId { device: stat.st_dev, inode: stat.st_ino, made: made.unwrap_or_default() })
     }
 }
 

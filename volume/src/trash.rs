@@ -22,7 +22,7 @@ use crate::path::RelPath;
 use crate::place::{Place, PlaceError, There};
 use crate::resolve::{place_of, proc_path};
 use crate::staging::is_full;
-use crate::stat::Stat;
+use crate::stat::{FileId, Stat};
 use crate::volume::{Volume, private_folder};
 
 /// How long things stay in the trash, if space does not run short.
@@ -94,6 +94,8 @@ pub struct Trashed {
     pub kind: Kind,
     /// Bytes, of a file.
     pub len: u64,
+    /// Which file or folder it is: the same as before it was deleted.
+    pub id: FileId,
 }
 
 /// Why something could not be had back from the trash.
@@ -180,6 +182,12 @@ impl Volume {
         let names = trash.by_age()?.into_iter().rev();
         // What goes meanwhile is not in it any more.
         Ok(names.filter_map(|(_, name)| trash.look(name)).collect())
+    }
+
+    /// One thing in the trash, by its name there.
+    pub fn trashed_as(&self, name: &[u8]) -> io::Result<Option<Trashed>> {
+        let trash = self.trash()?;
+        Ok(Some(name).filter(|it| !it.contains(&b'/')).and_then(|it| trash.look(it.to_vec())))
     }
 
     /// Puts something back to where it came from, or to another place. Never in the place of something else.
@@ -343,6 +351,7 @@ impl Trash {
         }
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         let stat = rustix::fs::statat(&self.files, name.as_slice(), flags).ok()?;
+        let id = FileId::of(&self.files, &name).ok()?;
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
         let record = self.read_record(&name).unwrap_or_default();
         let value = |key: &str| record.lines().find_map(|it| it.strip_prefix(key));
@@ -352,6 +361,7 @@ impl Trash {
             user: value("X-Deleted-By=").unwrap_or_default().to_owned(),
             kind: if is_folder { Kind::Folder } else { Kind::File },
             len: if is_folder { 0 } else { Stat::of(&stat).len },
+            id,
             name,
         })
     }
@@ -432,7 +442,7 @@ impl Trash {
 /// Puts what is staged under a name in the place of what is there, in one step, and that to the trash.
 ///
 /// `is_gone` becomes true with the exchange: from then on the staged name is that of the old thing, which is not to be
-/// removed with it, should it not get to the trash.
+/// removed with it, should it not get to the trash. Returns the name that it has there.
 pub(crate) fn exchange(
     volume: &Volume,
     (staging, name): (&OwnedFd, &str),
@@ -440,7 +450,7 @@ pub(crate) fn exchange(
     to: &RelPath,
     user: &str,
     is_gone: &mut bool,
-) -> io::Result<()> {
+) -> io::Result<Vec<u8>> {
     let trash = volume.trash()?;
     let record = trash.record(&place.name, to, user, Timestamp::now())?;
     let (folder, flags) = (&place.folder.handle, RenameFlags::EXCHANGE);
@@ -452,7 +462,8 @@ pub(crate) fn exchange(
     }
     *is_gone = true;
     trash.take(staging, name.as_bytes(), &record)?;
-    trash.sync()
+    trash.sync()?;
+    Ok(record)
 }
 
 /// On a disk that is full to the last byte the record stays empty: whoever deletes to make room must be able to.

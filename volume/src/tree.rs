@@ -10,14 +10,15 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rustix::fs::RenameFlags;
+use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::names::{Kind, Names};
 use crate::path::{Refusal, RelPath};
 use crate::place::{Place, PlaceError, There};
 use crate::staged_folder::{PartError, StagedFolder};
-use crate::staging::{PublishError, Replace, StageError, Staged, numbered};
+use crate::staging::{PublishError, StageError, Staged, numbered};
+use crate::stat::FileId;
 use crate::trash::{DiscardError, Wanted};
 use crate::uploads::Exists;
 use crate::volume::{Effort, FindError, Found, FoundFile, FoundFolder, Volume};
@@ -45,6 +46,33 @@ pub struct Copied {
     pub size: Copying,
     /// Links to folders, which are not copied: they could lead in a circle.
     pub links_left_out: u64,
+    /// The name in the trash of what it took the place of.
+    pub replaced: Option<Vec<u8>>,
+}
+
+/// What a move did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Where it is now; another place than was asked for, where both were kept.
+    pub path: RelPath,
+    /// The name in the trash of what it took the place of.
+    pub replaced: Option<Vec<u8>>,
+}
+
+/// A copy that is complete, and that nobody sees yet. Dropped, it is gone.
+#[derive(Debug)]
+pub struct PreparedCopy {
+    volume: Arc<Volume>,
+    staged: StagedCopy,
+    from: RelPath,
+    size: Copying,
+    links_left_out: u64,
+}
+
+#[derive(Debug)]
+enum StagedCopy {
+    File(Staged),
+    Folder(StagedFolder),
 }
 
 /// Asked now and then: go on, or stop and leave no trace.
@@ -68,6 +96,18 @@ pub enum TreeError {
     /// A folder can't be put into itself.
     #[error("`{path}` can't be put into itself")]
     IntoItself {
+        /// The folder.
+        path: RelPath,
+    },
+    /// What is to be replaced holds what is to take its place.
+    #[error("`{to}` can't be replaced by something in it")]
+    FromWithin {
+        /// What is to be replaced.
+        to: RelPath,
+    },
+    /// A folder is not empty.
+    #[error("`{path}` is not empty")]
+    NotEmpty {
         /// The folder.
         path: RelPath,
     },
@@ -122,7 +162,7 @@ impl Volume {
         exists: Exists,
         user: &str,
         may_write: &dyn Fn(&RelPath) -> bool,
-    ) -> Result<RelPath, TreeError> {
+    ) -> Result<Moved, TreeError> {
         let failed = |errno: Errno| TreeError::Io { path: from.clone(), source: errno.into() };
         let source = self.place(from, may_write)?;
         let there = source.there().map_err(failed)?;
@@ -136,28 +176,51 @@ impl Volume {
         if from == to {
             return Err(TreeError::Occupied { to: to.clone() });
         }
-        let mut place = self.make_place(to, may_write)?;
-        if exists == Exists::Replace {
-            self.clear(to, &place, user, may_write)?;
+        if exists == Exists::Replace && from.is_within(to) {
+            return Err(TreeError::FromWithin { to: to.clone() });
         }
-        let name = place.name.clone();
-        for copy in 2..MOST_COPIES {
-            match source.rename_to_free(&place) {
-                Ok(()) => {
-                    place
-                        .sync()
-                        .and_then(|()| source.sync())
-                        .map_err(|it| TreeError::Io { path: from.clone(), source: it })?;
-                    return beside(to, &place.name);
-                }
-                Err(Errno::EXIST) if exists == Exists::KeepBoth => {
-                    place.name = name_beside(&name, is_folder, copy);
-                }
-                Err(Errno::EXIST) => return Err(TreeError::Occupied { to: to.clone() }),
-                Err(errno) => return Err(failed(errno)),
+        let mut place = self.make_place(to, may_write)?;
+        let replaced = match exists {
+            Exists::Replace => self.clear(to, &place, user, may_write)?,
+            Exists::Refuse | Exists::KeepBoth => None,
+        };
+        let name = rename_beside(&source, &mut place, to, is_folder, exists);
+        let name = self.or_put_back(name, replaced.as_deref(), to)?;
+        place
+            .sync()
+            .and_then(|()| source.sync())
+            .map_err(|it| TreeError::Io { path: from.clone(), source: it })?;
+        Ok(Moved { path: beside(to, &name)?, replaced })
+    }
+
+    /// Removes a folder in which nothing is.
+    pub fn remove_empty_folder(
+        &self,
+        path: &RelPath,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<(), TreeError> {
+        let place = self.place(path, may_write)?;
+        let flags = AtFlags::REMOVEDIR;
+        match rustix::fs::unlinkat(&place.folder.handle, place.name.as_slice(), flags) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Err(TreeError::Missing { path: path.clone() }),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                return Err(TreeError::NotEmpty { path: path.clone() });
+            }
+            Err(errno) => {
+                return Err(TreeError::Io { path: path.clone(), source: errno.into() });
             }
         }
-        Err(TreeError::NoName { to: to.clone(), source: None })
+        place.sync().map_err(|source| TreeError::Io { path: path.clone(), source })
+    }
+
+    /// Which file, folder or link a path names now; the link itself, where it is one.
+    pub fn file_id(&self, path: &RelPath) -> Result<FileId, TreeError> {
+        let place = self.place(path, &|_| true)?;
+        FileId::of(&place.folder.handle, &place.name).map_err(|errno| match errno {
+            Errno::NOENT => TreeError::Missing { path: path.clone() },
+            errno => TreeError::Io { path: path.clone(), source: errno.into() },
+        })
     }
 
     /// Makes a folder. Those above it are made too, where they are missing.
@@ -186,54 +249,113 @@ impl Volume {
         may_write: &dyn Fn(&RelPath) -> bool,
         tell: Tell<'_, Copying>,
     ) -> Result<Copied, TreeError> {
+        self.check_copy(from, to, exists)?;
+        self.prepare_copy(from, tell)?.publish(to, exists, user, may_write)
+    }
+
+    /// Whether a copy could be put there, as far as the names tell.
+    fn check_copy(&self, from: &RelPath, to: &RelPath, exists: Exists) -> Result<(), TreeError> {
         if from == to && exists != Exists::KeepBoth {
             return Err(TreeError::Occupied { to: to.clone() });
         }
-        let mut copy = Copy { volume: self, tell, size: Copying::default() };
-        let mut links_left_out = 0;
-        let published = match self.find(from, Effort::MayBlock)? {
-            Found::File(file) => {
-                let staged = copy.file(from, &file)?;
-                let replace = match exists {
-                    Exists::Refuse => Replace::Refuse,
-                    Exists::KeepBoth => Replace::KeepBoth,
-                    Exists::Replace => {
-                        let place = self.make_place(to, may_write)?;
-                        self.clear(to, &place, user, may_write)?;
-                        Replace::Refuse
-                    }
-                };
-                staged.publish(to, replace, may_write)?
-            }
-            Found::Folder(_) if to != from && to.is_within(from) => {
-                return Err(TreeError::IntoItself { path: from.clone() });
-            }
-            Found::Folder(folder) => {
-                let staged;
-                (staged, links_left_out) = copy.folder(from, folder)?;
-                staged.publish(to, exists, user, may_write)?
-            }
-        };
-        Ok(Copied { path: published.path, size: copy.size, links_left_out })
+        if exists == Exists::Replace && from.is_within(to) {
+            return Err(TreeError::FromWithin { to: to.clone() });
+        }
+        let is_inside = to != from && to.is_within(from);
+        if is_inside && matches!(self.find(from, Effort::MayBlock)?, Found::Folder(_)) {
+            return Err(TreeError::IntoItself { path: from.clone() });
+        }
+        Ok(())
     }
 
-    /// Moves what has a name to the trash, if anything has it.
+    /// Copies a file or a folder to where nobody sees it. So several can be made, and then all of them be published.
+    ///
+    /// `tell` is asked every few megabytes.
+    pub fn prepare_copy(
+        self: &Arc<Volume>,
+        from: &RelPath,
+        tell: Tell<'_, Copying>,
+    ) -> Result<PreparedCopy, TreeError> {
+        let mut copy = Copy { volume: self, tell, size: Copying::default() };
+        let (staged, links_left_out) = match self.find(from, Effort::MayBlock)? {
+            Found::File(file) => (StagedCopy::File(copy.file(from, &file)?), 0),
+            Found::Folder(folder) => {
+                let (staged, links_left_out) = copy.folder(from, folder)?;
+                (StagedCopy::Folder(staged), links_left_out)
+            }
+        };
+        let size = copy.size;
+        Ok(PreparedCopy {
+            volume: Arc::clone(self),
+            from: from.clone(),
+            staged,
+            size,
+            links_left_out,
+        })
+    }
+
+    /// Puts back what was moved to the trash for something that did not come.
+    fn or_put_back<T, E>(
+        &self,
+        result: Result<T, E>,
+        replaced: Option<&[u8]>,
+        to: &RelPath,
+    ) -> Result<T, E> {
+        if let (Err(_), Some(name)) = (&result, replaced) {
+            // Where that fails too, it is in the trash, and the caller hears why nothing came.
+            self.restore(name, Some(to)).map(drop).unwrap_or_default();
+        }
+        result
+    }
+
+    /// Moves what has a name to the trash, if anything has it. Returns the name it has there.
     fn clear(
         &self,
         to: &RelPath,
         place: &Place,
         user: &str,
         may_write: &dyn Fn(&RelPath) -> bool,
-    ) -> Result<(), TreeError> {
+    ) -> Result<Option<Vec<u8>>, TreeError> {
         let there = place.there();
         let wanted =
             match there.map_err(|it| TreeError::Io { path: to.clone(), source: it.into() })? {
-                There::Nothing => return Ok(()),
+                There::Nothing => return Ok(None),
                 There::Folder => Wanted::Folder,
                 There::File(_) => Wanted::File,
             };
-        self.discard(to, wanted, user, Timestamp::now(), may_write)?;
-        Ok(())
+        Ok(Some(self.discard(to, wanted, user, Timestamp::now(), may_write)?))
+    }
+}
+
+impl PreparedCopy {
+    /// Makes it visible, by one rename. What it takes the place of goes to the trash; `user` is whom that names.
+    pub fn publish(
+        self,
+        to: &RelPath,
+        exists: Exists,
+        user: &str,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Copied, TreeError> {
+        let PreparedCopy { volume, staged, from, size, links_left_out } = self;
+        volume.check_copy(&from, to, exists)?;
+        let place = volume.make_place(to, may_write)?;
+        let there =
+            place.there().map_err(|it| TreeError::Io { path: to.clone(), source: it.into() })?;
+        // Two folders change places in one step.
+        let is_exchange = matches!(staged, StagedCopy::Folder(_)) && there == There::Folder;
+        let (exists, replaced) = match exists {
+            Exists::Replace if !is_exchange => {
+                (Exists::Refuse, volume.clear(to, &place, user, may_write)?)
+            }
+            exists => (exists, None),
+        };
+        let published = match staged {
+            StagedCopy::File(staged) => staged.publish(to, exists.into(), may_write),
+            StagedCopy::Folder(staged) => staged.publish(to, exists, user, may_write),
+        };
+        let published = volume.or_put_back(published, replaced.as_deref(), to)?;
+        let (path, replaced) = (published.path, replaced.or(published.trashed));
+        Ok(Copied { path, size, links_left_out, replaced })
     }
 }
 
@@ -386,6 +508,28 @@ fn append(staged: &mut Staged, from: &File, len: u64) -> Result<u64, Appending> 
     let read = from.read_at(&mut buffer, at).map_err(Appending::Read)?;
     staged.write(buffer.get(..read).unwrap_or_default()).map_err(Appending::Write)?;
     Ok(read as u64)
+}
+
+/// Gives what is there a free name: this one, or where both are kept the next that is free. Returns which it is.
+fn rename_beside(
+    source: &Place,
+    place: &mut Place,
+    to: &RelPath,
+    is_folder: bool,
+    exists: Exists,
+) -> Result<Vec<u8>, TreeError> {
+    let name = place.name.clone();
+    for copy in 2..MOST_COPIES {
+        match source.rename_to_free(place) {
+            Ok(()) => return Ok(place.name.clone()),
+            Err(Errno::EXIST) if exists == Exists::KeepBoth => {
+                place.name = name_beside(&name, is_folder, copy);
+            }
+            Err(Errno::EXIST) => return Err(TreeError::Occupied { to: to.clone() }),
+            Err(errno) => return Err(TreeError::Io { path: to.clone(), source: errno.into() }),
+        }
+    }
+    Err(TreeError::NoName { to: to.clone(), source: None })
 }
 
 /// A folder's name is numbered at its end: the dot in `output-v6.4` begins no type.

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use jiff::Timestamp;
+use volume::RelPath;
 use volume::console_look::ConsoleLook;
 use volume::space::Space;
-use volume::{RelPath, Stat};
 
 pub use activity::{ActivityScreen, Server};
 pub use browse::{Above, Browse, Filter, Finding, Job, Measuring, Order};
@@ -29,8 +29,8 @@ pub use transfers::{Badge, Stage, TransfersScreen};
 
 use crate::cli::{ScreenArgs, ThemeName};
 use crate::key::Place;
-use crate::ops::keys::KeyEdit;
 use crate::ops::trash::TrashEntry;
+use crate::ops::undo::Undo;
 use crate::preview::pages::Page;
 
 /// How long a message stays.
@@ -71,6 +71,10 @@ pub struct Model {
     pub space: Option<Space>,
     /// What can be undone, the last at the end.
     pub undo: Vec<Undo>,
+    /// How many changes are under way.
+    pub changing: usize,
+    /// How many are to be undone when those are over.
+    pub undos_wanted: usize,
     /// Keys that come before this are dropped: typed before the question was seen.
     pub deaf_until: Option<Timestamp>,
     /// Whether it is over.
@@ -267,21 +271,6 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// How a change is undone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Undo {
-    /// Put these back from the trash: names there, and where they were.
-    Restore(Vec<(Vec<u8>, RelPath)>),
-    /// Move these back: where they are, and where they were.
-    MoveBack(Vec<(RelPath, RelPath)>),
-    /// Move these to the trash.
-    Discard(Vec<RelPath>),
-    /// Write this into a file again, if it is still this version.
-    Write(RelPath, Vec<u8>, Stat),
-    /// Change this key back: its id.
-    Key(String, Vec<KeyEdit>),
-}
-
 impl Model {
     /// A console that knows nothing yet.
     pub fn new(look: Look, folder: String, size: (u16, u16), now: Timestamp) -> Model {
@@ -302,6 +291,8 @@ impl Model {
             message: None,
             space: None,
             undo: Vec::new(),
+            changing: 0,
+            undos_wanted: 0,
             deaf_until: None,
             is_over: false,
             redraw: Redraw::All,

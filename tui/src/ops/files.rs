@@ -9,8 +9,6 @@ use volume::names::{Kind, Names};
 use volume::scan::{Searching, Usage};
 use volume::staging::Replace;
 use volume::trash::Wanted;
-use volume::tree::{Copied, Copying};
-use volume::uploads::Exists;
 use volume::{Effort, Found, FoundFile, FoundFolder, RelPath, Stat};
 
 use super::{Desk, Failure, WHO, anywhere, shown};
@@ -122,36 +120,6 @@ impl Desk {
         Ok(self.volume.new_folder(path, &anywhere)?)
     }
 
-    /// Where something goes when it is moved or copied to `to`: into it, where it is a folder.
-    pub fn target(&self, from: &RelPath, to: &RelPath) -> Result<RelPath, Failure> {
-        let is_folder = matches!(self.volume.find(to, Effort::MayBlock), Ok(Found::Folder(_)));
-        match from.file_name() {
-            Some(name) if is_folder => Ok(to.join(name)?),
-            _ => Ok(to.clone()),
-        }
-    }
-
-    /// Moves or renames.
-    pub fn move_to(
-        &self,
-        from: &RelPath,
-        to: &RelPath,
-        exists: Exists,
-    ) -> Result<RelPath, Failure> {
-        Ok(self.volume.move_to(from, to, exists, WHO, &anywhere)?)
-    }
-
-    /// Copies.
-    pub fn copy_to(
-        &self,
-        from: &RelPath,
-        to: &RelPath,
-        exists: Exists,
-        tell: &mut dyn FnMut(&Copying) -> ControlFlow<()>,
-    ) -> Result<Copied, Failure> {
-        Ok(self.volume.copy_to(from, to, exists, WHO, &anywhere, tell)?)
-    }
-
     /// A small text, to be changed.
     pub fn text(&self, path: &RelPath) -> Result<Editor, Failure> {
         let file = self.file(path)?;
@@ -176,6 +144,17 @@ impl Desk {
         from: &mut dyn Read,
         version: Option<Stat>,
     ) -> Result<Stat, Failure> {
+        self.write_dated(path, from, version, None)
+    }
+
+    /// The same, with a time of its last write.
+    pub fn write_dated(
+        &self,
+        path: &RelPath,
+        from: &mut dyn Read,
+        version: Option<Stat>,
+        modified: Option<i128>,
+    ) -> Result<Stat, Failure> {
         let mut staged = self.volume.stage(None)?;
         let mut chunk = vec![0; 1 << 20];
         loop {
@@ -186,6 +165,7 @@ impl Desk {
                 Err(error) => return Err(error.into()),
             }
         }
+        modified.map_or(Ok(()), |it| staged.set_modified(it))?;
         let replace = version.map_or(Replace::Always, Replace::IfStill);
         let published = staged.publish(path, replace, &anywhere)?;
         Ok(self.file(&published.path)?.stat)

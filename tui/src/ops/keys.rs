@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::RelPath;
-use volume::key_sheet::{Column, Fault, KeySheet, Mend, NewKey, OldKey, Row, SheetVersion, State};
+use volume::key_sheet::{
+    Column, Fault, KeySheet, Mend, NewKey, OldKey, Row, SheetChange, SheetVersion, State,
+};
 use volume::keys::{PlainKey, Scope};
 
 use super::{Desk, Failure, parse_age, parse_end, shown};
@@ -64,6 +66,9 @@ pub struct MadeKey {
     pub created: String,
     /// Any text.
     pub note: String,
+    /// What became of the keys file's lines.
+    #[serde(skip)]
+    pub change: SheetChange,
 }
 
 /// The keys file as it was at one moment.
@@ -154,8 +159,8 @@ impl Desk {
             Some(key) => key,
             None => PlainKey::generate(&new.user)?,
         };
-        self.volume.edit_keys(shown, |sheet| sheet.add(new, &key, now))?;
-        Ok(MadeKey::new(new, &key, now))
+        let ((), change) = self.volume.edit_keys(shown, |sheet| sheet.add(new, &key, now))?;
+        Ok(MadeKey::new(new, &key, now, change))
     }
 
     /// Makes a new key for an old one. `expires`: its end, which must be said where the old one has an end.
@@ -168,7 +173,8 @@ impl Desk {
     ) -> Result<MadeKey, Failure> {
         let now = Timestamp::now();
         let key = PlainKey::generate(&row.user)?;
-        self.volume.edit_keys(shown, |sheet| sheet.rotate(row.line, &key, old, expires, now))?;
+        let edit = |sheet: &mut KeySheet| sheet.rotate(row.line, &key, old, expires, now);
+        let ((), change) = self.volume.edit_keys(shown, edit)?;
         let (scope, path) = row
             .key
             .as_ref()
@@ -176,19 +182,19 @@ impl Desk {
         let (user, note) = (row.user.clone(), row.note.clone());
         let expires = expires.unwrap_or_default().to_owned();
         let new = NewKey { user, scope, path, expires, note };
-        Ok(MadeKey::new(&new, &key, now))
+        Ok(MadeKey::new(&new, &key, now, change))
     }
 
-    /// Changes a key: all of it or nothing.
+    /// Changes a key: all of it or nothing. Returns what became of the file's lines.
     pub fn edit_key(
         &self,
         shown: Option<SheetVersion>,
         line: usize,
         edits: &[KeyEdit],
-    ) -> Result<(), Failure> {
-        self.volume
-            .edit_keys(shown, |sheet| edits.iter().try_for_each(|it| apply(sheet, line, it)))?;
-        Ok(())
+    ) -> Result<SheetChange, Failure> {
+        let edit = |sheet: &mut KeySheet| edits.iter().try_for_each(|it| apply(sheet, line, it));
+        let ((), change) = self.volume.edit_keys(shown, edit)?;
+        Ok(change)
     }
 
     /// The rows' keys that cover a path and are good now: who can read it, besides everyone where it is public.
@@ -214,30 +220,6 @@ fn apply(
         KeyEdit::Seal => sheet.seal(line),
         KeyEdit::Set(column, text) => sheet.set(line, *column, text),
         KeyEdit::Mend(fault) => sheet.mend(line, *fault),
-    }
-}
-
-impl KeyEdit {
-    /// What takes it back from a row that was so before it; none where nothing does.
-    pub fn undone(&self, before: &Row) -> Option<KeyEdit> {
-        let key = before.key.as_ref()?;
-        match self {
-            KeyEdit::Off | KeyEdit::Mend(Fault::Duplicate { .. } | Fault::Expired) => {
-                Some(KeyEdit::On)
-            }
-            KeyEdit::On => Some(KeyEdit::Off),
-            KeyEdit::Set(column, _) => {
-                let text = match column {
-                    Column::Scope => key.scope.text().to_owned(),
-                    // As the check of a new one takes it.
-                    Column::Path => String::from_utf8_lossy(&key.path.to_plain()).into_owned(),
-                    Column::Expires => before.expires.clone(),
-                    Column::Note => before.note.clone(),
-                };
-                Some(KeyEdit::Set(*column, text))
-            }
-            KeyEdit::Mend(_) | KeyEdit::Revoke | KeyEdit::Seal => None,
-        }
     }
 }
 
@@ -356,7 +338,7 @@ pub fn state_text(row: &Row, now: Timestamp) -> &'static str {
 }
 
 impl MadeKey {
-    fn new(new: &NewKey, key: &PlainKey, now: Timestamp) -> MadeKey {
+    fn new(new: &NewKey, key: &PlainKey, now: Timestamp, change: SheetChange) -> MadeKey {
         MadeKey {
             username: new.user.clone(),
             apikey: String::from_utf8_lossy(key.reveal()).into_owned(),
@@ -365,6 +347,7 @@ impl MadeKey {
             expires: new.expires.clone(),
             created: now.strftime("%Y-%m-%d").to_string(),
             note: new.note.clone(),
+            change,
         }
     }
 }
@@ -413,16 +396,18 @@ mod tests {
         let column = |column, text: &str| KeyEdit::Set(column, text.to_owned());
         for edits in [
             vec![KeyEdit::Off],
+            vec![KeyEdit::Revoke],
+            vec![KeyEdit::Seal],
             vec![KeyEdit::Mend(Fault::Expired)],
             vec![column(Column::Scope, "read"), column(Column::Path, "/zurich")],
             vec![column(Column::Expires, ""), column(Column::Note, "")],
         ] {
-            let mut sheet = KeySheet::parse(text.as_bytes());
-            let row = sheet.rows(Timestamp::now()).remove(0);
-            let back: Option<Vec<_>> = edits.iter().map(|it| it.undone(&row)).collect();
+            let before = KeySheet::parse(text.as_bytes());
+            let mut sheet = before.clone();
             edits.iter().try_for_each(|it| apply(&mut sheet, 1, it)).unwrap();
             assert_ne!(sheet.to_bytes(), text.as_bytes(), "{edits:?}");
-            back.unwrap().iter().try_for_each(|it| apply(&mut sheet, 1, it)).unwrap();
+            let change = SheetChange::between(&before, &sheet);
+            sheet.take_back(&change).unwrap();
             assert_eq!(String::from_utf8(sheet.to_bytes()).unwrap(), text, "{edits:?}");
         }
     }

@@ -14,6 +14,7 @@ use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
 use volume::{RelPath, Volume};
 
+use self::relocate::Destination;
 use crate::cli::DeskArgs;
 use crate::term::TtyError;
 use crate::text;
@@ -24,9 +25,11 @@ pub mod doctor;
 pub mod files;
 pub mod keys;
 pub mod owners;
+pub mod relocate;
 pub mod share;
 pub mod transfers;
 pub mod trash;
+pub mod undo;
 
 /// Whom the trash names.
 pub const WHO: &str = "console";
@@ -120,6 +123,11 @@ impl Desk {
         })
     }
 
+    /// Where somebody means things to go.
+    pub fn destination(&self, given: &OsStr) -> Result<Destination, Failure> {
+        Ok(Destination::written(self.path(given)?, given.as_bytes()))
+    }
+
     /// Whether the volume is the whole machine's tree, where nothing is to be cut off.
     fn is_top(&self) -> bool {
         self.folder == Path::new("/")
@@ -151,6 +159,11 @@ pub fn typed_folder(shown: &str) -> Result<RelPath, String> {
     let text = text::unescape(shown.trim()).ok_or("a backslash stands for itself as \\\\")?;
     let names = text.split(|it| *it == b'/').filter(|it| !it.is_empty());
     RelPath::from_plain(&names.collect::<Vec<_>>().join(&b'/')).map_err(|it| it.to_string())
+}
+
+/// Where things go, as it is typed.
+pub fn typed_destination(shown: &str) -> Result<Destination, String> {
+    Ok(Destination::written(typed_folder(shown)?, shown.trim().as_bytes()))
 }
 
 /// A folder's path as it is typed.

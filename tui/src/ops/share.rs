@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::RelPath;
-use volume::key_sheet::{NewKey, SheetVersion};
+use volume::key_sheet::{NewKey, SheetChange, SheetVersion};
 use volume::keys::Scope;
 
 use super::{Desk, Failure, parse_end};
@@ -23,6 +23,9 @@ pub struct ShareLink {
     pub path: RelPath,
     /// Until when.
     pub expires: String,
+    /// What became of the keys file's lines.
+    #[serde(skip)]
+    pub change: SheetChange,
 }
 
 impl Desk {
@@ -55,7 +58,13 @@ impl Desk {
             path.to_url(),
             slash(path, is_folder)
         );
-        Ok(ShareLink { url, apikey: made.apikey, path: path.clone(), expires: made.expires })
+        Ok(ShareLink {
+            url,
+            apikey: made.apikey,
+            path: path.clone(),
+            expires: made.expires,
+            change: made.change,
+        })
     }
 
     /// The address that was named, or where the running server listens, or where it does if nobody says otherwise.

@@ -1,6 +1,7 @@
 //! Answers to questions.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use volume::RelPath;
 use volume::key_sheet::{Column, NewKey, OldKey};
 use volume::keys::Scope;
 use volume::uploads::Exists;
@@ -9,7 +10,10 @@ use super::{below, palette};
 use crate::effect::{Effect, Op, Wish};
 use crate::model::{FieldKind, Form, Model, Purpose};
 use crate::ops::keys::KeyEdit;
-use crate::ops::{parse_end, shown, typed_folder as folder, typed_name as name_of};
+use crate::ops::relocate::{Relocating, Relocation};
+use crate::ops::{
+    parse_end, shown, typed_destination, typed_folder as folder, typed_name as name_of,
+};
 
 /// Takes a key in. None where the form stays open.
 pub(super) fn key(model: &mut Model, form: &mut Form, key: KeyEvent) -> Option<Vec<Effect>> {
@@ -56,8 +60,8 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
             }
             Op::Rename(from.clone(), to)
         }
-        Purpose::MoveTo(from) => Op::Move(from.clone(), folder(form.value("Into"))?, exists(form)),
-        Purpose::CopyTo(from) => Op::Copy(from.clone(), folder(form.value("Into"))?, exists(form)),
+        Purpose::MoveTo(from) => relocate(Relocating::Move, from, form)?,
+        Purpose::CopyTo(from) => relocate(Relocating::Copy, from, form)?,
         Purpose::NewFolder(parent) => {
             let name = name_of(form.value("Name"))?;
             Op::NewFolder(parent.join(&name).map_err(|it| it.to_string())?)
@@ -162,6 +166,12 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
 /// The path of a key as the form shows it.
 pub(super) fn path_text(row: &volume::key_sheet::Row) -> String {
     row.key.as_ref().map_or("/".to_owned(), |it| shown(&it.path))
+}
+
+fn relocate(how: Relocating, from: &[RelPath], form: &Form) -> Result<Op, String> {
+    let to = typed_destination(form.value("Into"))?;
+    let exists = exists(form);
+    Ok(Op::Relocate(Relocation { how, from: from.to_vec(), to, exists, makes_folder: false }))
 }
 
 fn exists(form: &Form) -> Exists {

@@ -22,7 +22,6 @@ use crate::effect::{Done, Effect, Message, Op};
 use crate::key::{self, Act};
 use crate::model::{
     Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Reading, Redraw, Screen, Secret, Server,
-    Undo,
 };
 use crate::ops::Failure;
 use crate::preview::pages::Where;
@@ -50,6 +49,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let mut effects = take_in(model, message);
     effects.extend(browse::look_into(model));
     effects.extend(browse::look_above(model));
+    model.changing += effects.iter().filter(|it| matches!(it, Effect::Do(_))).count();
     effects
 }
 
@@ -392,28 +392,43 @@ fn open(model: &mut Model, form: Form) {
 }
 
 fn undo(model: &mut Model) -> Vec<Effect> {
+    // The last change is undone first, and which that is shows when it is over.
+    if model.changing > 0 {
+        model.undos_wanted += 1;
+        model.say("undone as soon as the change that runs is over; Esc stops it");
+        return Vec::new();
+    }
     let Some(undo) = model.undo.pop() else {
         model.say("nothing to undo");
         return Vec::new();
     };
-    let op = match undo {
-        Undo::Restore(these) => Op::Restore(these),
-        Undo::MoveBack(these) => Op::MoveBack(these),
-        Undo::Discard(these) => Op::Discard(these),
-        Undo::Write(path, before, version) => Op::Write(path, before, version, Vec::new()),
-        Undo::Key(id, edits) => Op::UndoKey(id, edits),
-    };
-    vec![Effect::Do(op)]
+    vec![Effect::Do(Op::Undo(undo))]
 }
 
 fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
     model.dirty(Redraw::Now);
     model.browse.job = None;
+    model.changing = model.changing.saturating_sub(1);
     match result {
-        Err(failure) => model.complain(failure.what),
+        Err(failure) => {
+            model.complain(failure.what);
+            model.undos_wanted = 0;
+        }
         Ok(done) => {
-            if !done.text.is_empty() {
+            if done.is_partial {
+                model.complain(done.text);
+                model.undos_wanted = 0;
+            } else if !done.text.is_empty() {
                 model.say(done.text);
+            }
+            for (old, new) in done.became {
+                model.undo.iter_mut().for_each(|it| it.became(old, new));
+            }
+            if let Some(offer) = done.offer {
+                let purpose = Purpose::Confirm(Box::new(offer.op), None);
+                let mut form = Form::new(offer.title, offer.button, purpose).line(offer.text);
+                form.focus = 0;
+                open(model, form);
             }
             if let Some(undo) = done.undo {
                 model.undo.push(undo);
@@ -445,5 +460,9 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
         effects.push(Effect::ReadTrash);
     }
     effects.extend(browse::read_again(model));
+    if model.changing == 0 && model.undos_wanted > 0 {
+        model.undos_wanted -= 1;
+        effects.extend(undo(model));
+    }
     effects
 }

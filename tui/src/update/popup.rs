@@ -115,7 +115,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                         model.complain("where it came from is not known: `sounding trash restore NAME --to PATH`");
                         return Vec::new();
                     };
-                    return vec![Effect::Do(Op::Restore(vec![(entry.bytes, path)]))];
+                    return vec![Effect::Do(Op::Restore(entry.bytes, path))];
                 }
                 (KeyCode::Char('X'), Some(entry)) if !model.look.read_only => {
                     let name = crate::text::escape(&entry.bytes);

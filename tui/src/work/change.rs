@@ -7,11 +7,11 @@ use volume::uploads::Exists;
 
 use super::ticket::Ticket;
 use super::{TELL_EVERY, Work, command};
-use crate::admin::KeysNow;
-use crate::effect::{Done, Message, Op};
-use crate::model::Undo;
+use crate::effect::{Done, Message, Offer, Op};
 use crate::ops::awake::told;
 use crate::ops::keys::{MadeKey, named};
+use crate::ops::relocate::{NotRelocated, Relocated, Relocating, Relocation};
+use crate::ops::undo::{Step, TakenBack, Undo};
 use crate::ops::{Failure, shown};
 use crate::text;
 
@@ -20,79 +20,47 @@ impl Work {
         let desk = &self.desk;
         match op {
             Op::Discard(paths) => {
-                let mut trashed = Vec::new();
+                let mut steps = Vec::new();
                 let failure = self.each(&paths, "moving to trash", ticket, |it| {
-                    trashed.push((desk.discard(it)?, it.clone()));
+                    let name = desk.discard(it)?;
+                    steps.push(desk.trashed_step(it, name));
                     Ok(())
                 });
-                let what = match trashed.as_slice() {
-                    [(_, one)] => name(one),
-                    several => text::things(several.len() as u64, "thing", "things"),
+                let what = match (steps.as_slice(), paths.first()) {
+                    ([_], Some(one)) if paths.len() == 1 => name(one),
+                    (several, _) => text::things(several.len() as u64, "thing", "things"),
                 };
-                let undo = (!trashed.is_empty()).then_some(Undo::Restore(trashed));
-                partly(
-                    Done {
-                        text: format!("moved {what} to trash (u undo)"),
-                        undo,
-                        ..Done::default()
-                    },
-                    failure,
-                )
+                partly(undoable(format!("moved {what} to trash"), steps), failure)
             }
             Op::Rename(from, to) => {
-                let path = desk.move_to(&from, &to, Exists::Refuse)?;
-                let undo = Some(Undo::MoveBack(vec![(path.clone(), from.clone())]));
-                let text = format!("renamed {} to {} (u undo)", name(&from), name(&path));
-                Ok(Done { text, undo, go_to: Some(path), ..Done::default() })
+                let mut steps = Vec::new();
+                let path = desk.move_one(&from, &to, Exists::Refuse, &mut steps)?;
+                let what = format!("renamed {} to {}", name(&from), name(&path));
+                Ok(Done { go_to: Some(path), ..undoable(what, steps) })
             }
-            Op::Move(paths, to, exists) => {
-                let mut moved = Vec::new();
-                let failure = self.each(&paths, "moving", ticket, |from| {
-                    let path = desk.move_to(from, &desk.target(from, &to)?, exists)?;
-                    moved.push((path, from.clone()));
-                    Ok(())
-                });
-                let count = text::things(moved.len() as u64, "thing", "things");
-                let undo = (!moved.is_empty()).then_some(Undo::MoveBack(moved));
-                partly(
-                    Done {
-                        text: format!("moved {count} to {} (u undo)", shown(&to)),
-                        undo,
-                        ..Done::default()
-                    },
-                    failure,
-                )
-            }
-            Op::Copy(paths, to, exists) => self.copy(&paths, &to, exists, ticket),
+            Op::Relocate(what) => self.relocate(&what, ticket),
             Op::NewFolder(path) => {
+                let mut steps = Vec::new();
+                desk.make_folders_above(&path, &mut steps)?;
                 desk.new_folder(&path)?;
-                let undo = Some(Undo::Discard(vec![path.clone()]));
-                let text = format!("made {} (u undo)", name(&path));
-                Ok(Done { text, undo, go_to: Some(path), ..Done::default() })
+                steps.push(Step::MadeFolder(path.clone()));
+                let what = format!("made {}", name(&path));
+                Ok(Done { go_to: Some(path), ..undoable(what, steps) })
             }
             Op::Write(path, text, version, before) => {
+                let old = desk.id(&path);
                 let now = desk.write(&path, &mut text.as_slice(), Some(version))?;
-                let undo = Some(Undo::Write(path.clone(), before, now));
-                let text = format!("saved {} (u undo)", name(&path));
-                Ok(Done { text, undo, ..Done::default() })
+                let became = old.zip(desk.id(&path)).into_iter().collect();
+                let steps = vec![desk.wrote_step(&path, before, version.modified, now)];
+                Ok(Done { became, ..undoable(format!("saved {}", name(&path)), steps) })
             }
-            Op::Restore(these) => {
-                let mut back = Vec::new();
-                let failure = self.each(&these, "putting back", ticket, |(name, path)| {
-                    back.push(desk.restore(name, Some(path))?);
-                    Ok(())
-                });
-                let go_to = back.first().cloned();
-                let what = go_to.as_ref().map_or("nothing".to_owned(), shown);
-                partly(Done { text: format!("put back {what}"), go_to, ..Done::default() }, failure)
+            Op::Restore(in_trash, path) => {
+                let path = desk.restore(&in_trash, Some(&path))?;
+                let steps = vec![desk.came_step(&path)];
+                let what = format!("put back {}", shown(&path));
+                Ok(Done { go_to: Some(path), ..undoable(what, steps) })
             }
-            Op::MoveBack(these) => {
-                let failure = self.each(&these, "moving back", ticket, |(now, before)| {
-                    desk.move_to(now, before, Exists::Refuse).map(drop)
-                });
-                let go_to = these.first().map(|it| it.1.clone());
-                partly(Done { text: "moved back".to_owned(), go_to, ..Done::default() }, failure)
-            }
+            Op::Undo(undo) => Ok(self.undo(undo)),
             Op::EmptyTrash => {
                 let mut emptied = 0;
                 let failure = self.each(&desk.trashed()?, "emptying the trash", ticket, |it| {
@@ -119,19 +87,9 @@ impl Work {
                 Ok(made(desk.rotate_key(Some(version), &row, &old, Some(&expires))?))
             }
             Op::EditKey(version, row, edits, what) => {
-                desk.edit_key(Some(version), row.line, &edits)?;
-                let back: Option<Vec<_>> = edits.iter().map(|it| it.undone(&row)).collect();
-                let undo = row.id().zip(back).map(|(id, back)| Undo::Key(id, back));
-                let hint = if undo.is_some() { " (u undo)" } else { "" };
-                let text = format!("{} {what}{hint}", named(&row));
-                Ok(Done { text, undo, key: row.id(), ..Done::default() })
-            }
-            Op::UndoKey(id, edits) => {
-                let keys = desk.keys()?;
-                let row = keys.pick(&id, &KeysNow::default())?;
-                desk.edit_key(Some(keys.version), row.line, &edits)?;
-                let text = format!("{} is as it was", named(row));
-                Ok(Done { text, key: Some(id), ..Done::default() })
+                let change = desk.edit_key(Some(version), row.line, &edits)?;
+                let what = format!("{} {what}", named(&row));
+                Ok(of_key(row.id(), undoable(what, vec![Step::Keys(change)])))
             }
             Op::KeepAwake(length) => {
                 let awake = desk.keep_awake(length)?;
@@ -153,7 +111,8 @@ impl Work {
                         .to_owned(),
                 ];
                 let secret = Some(("Address to pass on".to_owned(), link.url, below));
-                Ok(Done { text: format!("shared {}", shown(&path)), secret, ..Done::default() })
+                let what = format!("shared {}", shown(&path));
+                Ok(Done { secret, ..undoable(what, vec![Step::Keys(link.change)]) })
             }
             Op::Command(line) => command::command(desk, &line),
         }
@@ -182,42 +141,81 @@ impl Work {
         })
     }
 
-    fn copy(
-        &self,
-        paths: &[RelPath],
-        to: &RelPath,
-        exists: Exists,
-        ticket: &Ticket,
-    ) -> Result<Done, Failure> {
-        let mut copies = Vec::new();
-        let (mut told, mut links) = (Instant::now(), 0);
-        let failure = self.each(paths, "copying", ticket, |from| {
-            let target = self.desk.target(from, to)?;
-            let copy = self.desk.copy_to(from, &target, exists, &mut |it| {
-                if told.elapsed() >= TELL_EVERY {
-                    told = Instant::now();
-                    let files = text::things(it.files, "file", "files");
-                    let text =
-                        format!("copying {}: {files}, {}", name(from), text::bytes(it.bytes));
-                    self.tell(Message::Progress(text));
-                }
-                self.go_on(ticket)
-            })?;
-            links += copy.links_left_out;
-            copies.push(copy.path);
-            Ok(())
-        });
-        let count = text::things(copies.len() as u64, "thing", "things");
-        let left_out = match links {
-            0 => String::new(),
-            links => {
-                format!(", without {}", text::things(links, "link to a folder", "links to folders"))
+    fn relocate(&self, what: &Relocation, ticket: &Ticket) -> Result<Done, Failure> {
+        let mut told = Instant::now();
+        let doing = if what.how == Relocating::Move { "moving" } else { "copying" };
+        let all = text::things(what.from.len() as u64, "thing", "things");
+        let result = self.desk.relocate(what, &mut |it| {
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                let files = text::things(it.copied.files, "file", "files");
+                let text = match it.copied.bytes {
+                    0 => format!("{doing}: {} of {all}", text::count(it.done as u64)),
+                    bytes => format!("{doing} {}: {files}, {}", name(it.at), text::bytes(bytes)),
+                };
+                self.tell(Message::Progress(text));
             }
+            self.go_on(ticket)
+        });
+        let to = shown(&what.to.path);
+        let done = what.how.done();
+        match result {
+            Ok(Relocated { things, steps }) => {
+                let links = text::things(
+                    things.iter().map(|it| it.1).sum(),
+                    "link to a folder",
+                    "links to folders",
+                );
+                let left_out = if things.iter().all(|it| it.1 == 0) {
+                    String::new()
+                } else {
+                    format!(", without {links}")
+                };
+                let count = text::things(things.len() as u64, "thing", "things");
+                let go_to = things.into_iter().next().map(|it| it.0);
+                let told = format!("{done} {count} to {to}{left_out}");
+                Ok(Done { go_to, ..undoable(told, steps) })
+            }
+            Err(NotRelocated::Refused(failure)) => Err(failure),
+            Err(NotRelocated::NoFolder(path)) => {
+                let (verb, button) = match what.how {
+                    Relocating::Move => ("moved", "Make and move"),
+                    Relocating::Copy => ("copied", "Make and copy"),
+                };
+                let offer = Offer {
+                    title: format!("Make the folder {}", text::cut(&shown(&path), 50)),
+                    text: format!("It is not there yet. {all} would be {verb} into it."),
+                    button,
+                    op: Op::Relocate(Relocation { makes_folder: true, ..what.clone() }),
+                };
+                Ok(Done { offer: Some(Box::new(offer)), ..Done::default() })
+            }
+            Err(NotRelocated::Partly(failure, steps)) => {
+                let done = undoable(format!("{done} a part of {all} to {to}"), steps);
+                partly(done, Some(failure))
+            }
+        }
+    }
+
+    /// Takes back what can be. What is left is kept for another time; once.
+    fn undo(&self, undo: Undo) -> Done {
+        let go_to = undo.place().cloned();
+        let Undo { what, steps, is_rest, key } = undo;
+        let TakenBack { done, to_trash, left, why, became } = self.desk.take_back(steps);
+        let told = Done { became, go_to, key: key.clone().filter(|_| done > 0), ..Done::default() };
+        let Some(why) = why else {
+            let now = if to_trash > 0 { "undone, now in the trash" } else { "undone" };
+            return Done { text: format!("{now}: {what}"), ..told };
         };
-        let go_to = copies.first().cloned();
-        let undo = (!copies.is_empty()).then_some(Undo::Discard(copies));
-        let text = format!("copied {count} to {}{left_out} (u undo)", shown(to));
-        partly(Done { text, undo, go_to, ..Done::default() }, failure)
+        let why = why.what;
+        let steps = text::things(left.len() as u64, "step", "steps");
+        let (text, is_kept) = match (done, is_rest) {
+            (0, true) => (format!("can't be undone, and is given up: {what}: {why}"), false),
+            (0, false) => (format!("not undone: {what}: {why} (u tries again)"), true),
+            _ => (format!("undone but for {steps}: {what}: {why} (u tries those again)"), true),
+        };
+        let undo = is_kept.then_some(Undo { what, steps: left, is_rest: true, key });
+        Done { text, undo, is_partial: true, ..told }
     }
 }
 
@@ -226,8 +224,26 @@ fn partly(done: Done, failure: Option<Failure>) -> Result<Done, Failure> {
     match failure {
         None => Ok(done),
         Some(failure) if done.undo.is_none() => Err(failure),
-        Some(failure) => Ok(Done { text: format!("{}, but: {}", done.text, failure.what), ..done }),
+        Some(failure) => {
+            let text = format!("{}, but: {}", done.text, failure.what);
+            Ok(Done { text, is_partial: true, ..done })
+        }
     }
+}
+
+/// A change of a key.
+fn of_key(key: Option<String>, mut done: Done) -> Done {
+    if let Some(undo) = &mut done.undo {
+        undo.key.clone_from(&key);
+    }
+    Done { key, ..done }
+}
+
+/// A change that can be undone, if it did anything.
+fn undoable(what: String, steps: Vec<Step>) -> Done {
+    let text = format!("{what} (u undo)");
+    let undo = (!steps.is_empty()).then(|| Undo::new(what, steps));
+    Done { text, undo, ..Done::default() }
 }
 
 fn name(path: &RelPath) -> String {
@@ -245,6 +261,7 @@ fn made(made: MadeKey) -> Done {
         "New key of {}: shown this one time (step 2 of 2)",
         text::escape(made.username.as_bytes())
     );
-    let text = format!("made key {masked}");
-    Done { text, key: Some(id), secret: Some((title, made.apikey, below)), ..Done::default() }
+    let secret = Some((title, made.apikey, below));
+    let done = undoable(format!("made key {masked}"), vec![Step::Keys(made.change)]);
+    Done { secret, ..of_key(Some(id), done) }
 }

@@ -446,3 +446,46 @@ fn an_end_that_has_passed_is_refused_wherever_one_is_set() {
     }
     assert_eq!(place.read(".sounding/auth-keys.csv"), before);
 }
+
+#[test]
+fn several_things_are_moved_or_copied_all_or_none() {
+    for command in ["mv", "cp"] {
+        let place = Place::new();
+        let refused = |to: &str, wanted: &str| {
+            let (status, why) =
+                place.fails(&[command, "--replace", "berlin/it.2", "berlin/output_trips.csv", to]);
+            assert!(status == 1 && why.contains(wanted), "{to}: {why}");
+            assert_eq!(place.read("berlin/it.2/links.csv"), "b");
+            assert_eq!(
+                (place.read("public/logo.png"), place.path("new").exists()),
+                ("png".into(), false)
+            );
+        };
+        refused("new", "there is no folder `/new`: make it with `sounding mkdir`");
+        refused("new/", "there is no folder `/new`");
+        refused("public/logo.png", "`/public/logo.png` is no folder");
+        // A slash at the end means a folder for one thing too.
+        let (_, why) = place.fails(&[command, "berlin/output_trips.csv", "new/"]);
+        assert!(why.contains("there is no folder `/new`"), "{why}");
+        let (_, why) =
+            place.fails(&[command, "--replace", "berlin/output_trips.csv", "public/logo.png/"]);
+        assert!(why.contains("is no folder"), "{why}");
+        // What is in the way of one keeps the others too, and so does one that is not there.
+        place.put("public/it.2", "in the way");
+        let (_, why) = place.fails(&[command, "berlin/output_trips.csv", "berlin/it.2", "public"]);
+        assert!(why.contains("`/public/it.2` already exists"), "{why}");
+        place.fails(&[command, "berlin/output_trips.csv", "berlin/none", "public"]);
+        assert!(!place.path("public/output_trips.csv").exists());
+        // Two of one name: the second would take the place of the first.
+        let (_, why) = place.fails(&[
+            command,
+            "--replace",
+            "berlin/it.2/links.csv",
+            "berlin/it.10/links.csv",
+            "public",
+        ]);
+        assert!(why.contains("two of them would become `/public/links.csv`"), "{why}");
+        assert!(!place.path("public/links.csv").exists());
+        assert!(!place.path(".sounding/trash/files").exists());
+    }
+}

@@ -11,6 +11,7 @@
     reason = "helpers of tests are not `in tests` to the lints"
 )]
 
+mod acts;
 mod commands;
 mod fake;
 mod preview;

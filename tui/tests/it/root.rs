@@ -75,7 +75,7 @@ fn the_screen_is_the_services_users_on_a_terminal_that_is_roots() {
         console.press("\r", "trips.csv");
         console.press("G", "▸ trips.csv");
         console.press("d", "moved trips.csv to trash");
-        console.press("u", "put back /berlin/trips.csv");
+        console.press("u", "undone: moved trips.csv to trash");
         console.type_in("q");
         assert_eq!(console.status(), 0);
         console.wait_restored(&format!("controlling: {is_controlling}"));

@@ -189,7 +189,7 @@ fn the_server_honours_each_edit_at_the_next_request() {
     console.press("e", "Change");
     console.press("\t\x1b[C\t\t\x152020-01-01\r", "changed (u undo)");
     assert_eq!(server.status("/files/berlin/trips.csv", KEY), "401");
-    console.press("u", "is as it was");
+    console.press("u", "undone: key");
     assert_eq!(place.keys(), before);
     assert_eq!(server.status("/files/berlin/trips.csv", KEY), "200");
     console.press("z", "Seal key");

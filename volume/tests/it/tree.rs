@@ -21,7 +21,7 @@ fn anywhere(_: &RelPath) -> bool {
 
 fn move_to(place: &Place, from: &str, to: &str, exists: Exists) -> Result<String, TreeError> {
     let moved = place.volume.move_to(&rel(from), &rel(to), exists, "kmt", &anywhere);
-    moved.map(|it| it.to_string())
+    moved.map(|it| it.path.to_string())
 }
 
 /// The place's volume, to share.

@@ -1,0 +1,502 @@
+//! Changes made on the screen and taken back, on a real volume: the same keys, decisions and work as in the program.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::Timestamp;
+use tokio::sync::mpsc::{self, Receiver};
+use tui::cli::{DeskArgs, ScreenArgs};
+use tui::effect::{Effect, Message};
+use tui::model::{Look, Model, Popup};
+use tui::ops::Desk;
+use tui::update::{start, update};
+use tui::work::Work;
+use volume::console_look::ConsoleLook;
+
+/// How long any answer may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+const KEYS: &str = "# username,apikey\n\
+    imove,imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd,write,,,2024-03-11,dashboards\n\
+    kmt,kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41,read,zurich,2099-11-27,2026-01-20,cluster\n";
+
+/// A console that works on a volume, without a terminal.
+pub struct Acting {
+    pub volume: PathBuf,
+    pub model: Model,
+    work: Work,
+    messages: Receiver<Message>,
+    runtime: tokio::runtime::Runtime,
+    _place: tempfile::TempDir,
+}
+
+impl Acting {
+    pub fn new() -> Acting {
+        Acting::with(&ScreenArgs::default())
+    }
+
+    pub fn with(args: &ScreenArgs) -> Acting {
+        let place = tempfile::tempdir().unwrap();
+        let volume = place.path().join("volume");
+        for (path, text) in [
+            ("zurich/a.csv", "a"),
+            ("zurich/b.csv", "b"),
+            ("zurich/c.csv", "c"),
+            ("zurich/run/links.csv", "links"),
+            ("berlin/a.csv", "another a"),
+            ("berlin/it.0/x.txt", "x"),
+            ("notes.txt", "notes\n"),
+            (".sounding/auth-keys.csv", KEYS),
+        ] {
+            put(&volume, path, text);
+        }
+        let folder = volume.clone();
+        let desk = Desk::open(&DeskArgs {
+            volume: folder,
+            admin: Some(place.path().join("no.sock")),
+            ..DeskArgs::default()
+        })
+        .unwrap();
+        let look = Look::new(args, &ConsoleLook::default(), &|_| None);
+        let mut model = Model::new(look, "/data".to_owned(), (80, 24), Timestamp::now());
+        let (inbox, messages) = mpsc::channel(64);
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let work = Work::new(desk, "test".to_owned(), None, inbox);
+        let effects = start(&mut model);
+        let mut acting =
+            Acting { volume, model, work, messages, runtime: runtime.unwrap(), _place: place };
+        acting.carry_out(effects);
+        acting
+    }
+
+    /// Does what is asked for until nothing more is.
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        let awaited = self.begin(effects);
+        self.wait_for(awaited);
+    }
+
+    /// Begins what is asked for; says how many answers will come.
+    fn begin(&mut self, effects: Vec<Effect>) -> usize {
+        let _inside = self.runtime.enter();
+        let mut awaited = 0;
+        for effect in effects {
+            // What only fills the screen is left out.
+            awaited += match effect {
+                Effect::Do(_)
+                | Effect::List(..)
+                | Effect::ReadKeys
+                | Effect::ReadTrash
+                | Effect::OpenEditor(_)
+                | Effect::Goto(_) => {
+                    self.work.begin(effect);
+                    1
+                }
+                Effect::StopChange => {
+                    self.work.begin(effect);
+                    0
+                }
+                _ => 0,
+            };
+        }
+        awaited
+    }
+
+    fn wait_for(&mut self, mut awaited: usize) {
+        while awaited > 0 {
+            let next = async { tokio::time::timeout(PATIENCE, self.messages.recv()).await };
+            let message = self.runtime.block_on(next).unwrap().unwrap();
+            if !matches!(message, Message::Progress(_)) {
+                awaited -= 1;
+            }
+            let effects = update(&mut self.model, message);
+            awaited += self.begin(effects);
+        }
+    }
+
+    /// Keys, each with all that comes of it.
+    pub fn press(&mut self, keys: &str) {
+        for letter in keys.chars() {
+            let effects = self.one(letter);
+            self.carry_out(effects);
+        }
+    }
+
+    /// Keys, the next before anything came of the one before.
+    pub fn press_at_once(&mut self, keys: &str) {
+        let mut awaited = 0;
+        for letter in keys.chars() {
+            let effects = self.one(letter);
+            awaited += self.begin(effects);
+        }
+        self.wait_for(awaited);
+    }
+
+    fn one(&mut self, letter: char) -> Vec<Effect> {
+        let plain = |code| KeyEvent::new(code, KeyModifiers::NONE);
+        let key = match letter {
+            '\r' => plain(KeyCode::Enter),
+            '\t' => plain(KeyCode::Tab),
+            '\x1b' => plain(KeyCode::Esc),
+            '→' => plain(KeyCode::Right),
+            '←' => plain(KeyCode::Left),
+            '\x03' => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
+            '\x15' => KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL),
+            '\x0f' => KeyEvent::new(KeyCode::Char('o'), KeyModifiers::CONTROL),
+            letter => plain(KeyCode::Char(letter)),
+        };
+        self.model.deaf_until = None;
+        update(&mut self.model, Message::Key(key))
+    }
+
+    pub fn goto(&mut self, folder: &str) {
+        self.press(&format!("1:goto /{folder}\r"));
+        assert_eq!(tui::ops::shown(&self.model.browse.path), format!("/{folder}"));
+    }
+
+    /// The cursor onto a name of the folder.
+    pub fn point_at(&mut self, name: &str) {
+        let browse = &mut self.model.browse;
+        let row = (0..browse.rows()).find(|it| {
+            browse
+                .index(*it)
+                .and_then(|it| browse.name(it))
+                .is_some_and(|it| it.bytes == name.as_bytes())
+        });
+        browse.cursor = row.unwrap_or_else(|| panic!("no {name}"));
+    }
+
+    /// Selects names of a folder.
+    pub fn select(&mut self, folder: &str, names: &[&str]) {
+        self.goto(folder);
+        for name in names {
+            self.point_at(name);
+            self.press(" ");
+        }
+    }
+
+    pub fn said(&self) -> &str {
+        self.model.message.as_ref().map_or("", |it| it.text.as_str())
+    }
+
+    fn form(&self) -> Option<&tui::model::Form> {
+        match &self.model.popup {
+            Some(Popup::Form(form)) => Some(form),
+            _ => None,
+        }
+    }
+
+    pub fn seen(&self) -> Seen {
+        Seen::of(&self.volume)
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.volume.join(path)).unwrap_or_else(|_| format!("no {path}"))
+    }
+
+    fn has(&self, path: &str) -> bool {
+        fs::symlink_metadata(self.volume.join(path)).is_ok()
+    }
+}
+
+pub fn put(volume: &Path, path: &str, text: &str) {
+    let path = volume.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    // Written at some other time than now.
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + text.len() as u64);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+}
+
+/// Names, texts and times of files; folders; the keys file; what is in the trash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub tree: BTreeMap<String, Option<(String, i64, i64)>>,
+    pub keys: String,
+    pub trash: Vec<(String, String)>,
+}
+
+impl Seen {
+    pub fn of(volume: &Path) -> Seen {
+        let mut tree = BTreeMap::new();
+        let is_own = |it: &walkdir::DirEntry| it.file_name() == ".sounding";
+        let walk = walkdir::WalkDir::new(volume).into_iter().filter_entry(|it| !is_own(it));
+        for entry in walk.map(Result::unwrap) {
+            let path = entry.path().strip_prefix(volume).unwrap().display().to_string();
+            let stat = entry.metadata().unwrap();
+            let file = stat.is_file().then(|| {
+                (fs::read_to_string(entry.path()).unwrap(), stat.mtime(), stat.mtime_nsec())
+            });
+            tree.insert(path, file);
+        }
+        let own = volume.join(".sounding");
+        let mut trash = Vec::new();
+        for entry in fs::read_dir(own.join("trash/files")).into_iter().flatten().map(Result::unwrap)
+        {
+            let record = format!("{}.trashinfo", entry.file_name().display());
+            let record = fs::read_to_string(own.join("trash/info").join(record)).unwrap();
+            let from = record.lines().find_map(|it| it.strip_prefix("Path=")).unwrap().to_owned();
+            let text = if entry.metadata().unwrap().is_dir() {
+                let below = walkdir::WalkDir::new(entry.path()).sort_by_file_name().into_iter();
+                below
+                    .map(|it| it.unwrap().file_name().display().to_string())
+                    .skip(1)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            } else {
+                fs::read_to_string(entry.path()).unwrap()
+            };
+            trash.push((from, text));
+        }
+        trash.sort();
+        let staging = fs::read_dir(own.join("staging")).map_or(0, Iterator::count);
+        assert_eq!(staging, 0, "nothing is left on its way");
+        Seen {
+            tree,
+            keys: fs::read_to_string(own.join("auth-keys.csv")).unwrap_or_default(),
+            trash,
+        }
+    }
+}
+
+/// What the field says to do with names that are taken: how often Right is pressed.
+const CONFLICTS: [&str; 3] = ["", "→", "→→"];
+
+#[test]
+fn several_things_go_into_a_folder_that_is_made_first_or_nowhere() {
+    for (key, slash) in [("m", ""), ("m", "/"), ("y", ""), ("y", "/")] {
+        for conflict in CONFLICTS {
+            let mut acting = Acting::new();
+            let before = acting.seen();
+            acting.select("zurich", &["a.csv", "b.csv", "c.csv"]);
+            acting.press(&format!("{key}\x15zurich/archive2{slash}\t{conflict}\r"));
+            let form = acting.form().unwrap_or_else(|| panic!("{}", acting.said()));
+            assert!(form.title.contains("Make the folder /zurich/archive2"), "{}", form.title);
+            acting.press("\x1b");
+            assert_eq!(acting.seen(), before, "no is no");
+            acting.press(&format!("{key}\x15zurich/archive2{slash}\t{conflict}\r\r"));
+            assert!(acting.said().contains("3 things to /zurich/archive2"), "{}", acting.said());
+            for name in ["a", "b", "c"] {
+                assert_eq!(acting.read(&format!("zurich/archive2/{name}.csv")), name);
+                assert_eq!(acting.has(&format!("zurich/{name}.csv")), key == "y");
+            }
+            acting.press("u");
+            assert!(acting.said().contains("undone"), "{}", acting.said());
+            let after = acting.seen();
+            assert_eq!((after.tree, after.keys), (before.tree, before.keys));
+            assert_eq!(
+                after.trash.len(),
+                if key == "y" { 3 } else { 0 },
+                "copies lie in the trash"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_is_no_folder_for_several_things_nor_with_a_slash_behind_it() {
+    for (names, to) in [
+        (&["a.csv", "b.csv"][..], "notes.txt"),
+        (&["a.csv"], "notes.txt/"),
+        (&["a.csv", "run"], "berlin/a.csv"),
+    ] {
+        for (key, conflict) in [("m", "→→"), ("y", "→→"), ("m", ""), ("y", "→")] {
+            let mut acting = Acting::new();
+            let before = acting.seen();
+            acting.select("zurich", names);
+            acting.press(&format!("{key}\x15{to}\t{conflict}\r"));
+            assert!(acting.said().contains("is no folder"), "{}", acting.said());
+            assert_eq!(acting.seen(), before);
+        }
+    }
+}
+
+#[test]
+fn a_slash_behind_one_name_means_a_folder() {
+    let mut acting = Acting::new();
+    let before = acting.seen();
+    acting.select("zurich", &["a.csv"]);
+    acting.press("m\x15new/deep/\t\r\r");
+    assert_eq!(acting.read("new/deep/a.csv"), "a");
+    acting.press("u");
+    assert_eq!(acting.seen(), before);
+    acting.select("zurich", &["a.csv"]);
+    acting.press("m\x15new/deep\t\r");
+    assert_eq!(acting.read("new/deep"), "a", "and without one a new name: {}", acting.said());
+    acting.press("u");
+    assert_eq!(acting.seen(), before);
+}
+
+#[test]
+fn what_is_in_the_way_of_one_keeps_all_of_them_where_they_are() {
+    for key in ["m", "y"] {
+        let mut acting = Acting::new();
+        let before = acting.seen();
+        acting.select("zurich", &["a.csv", "b.csv", "c.csv"]);
+        acting.press(&format!("{key}\x15berlin\t\r"));
+        assert!(acting.said().contains("`/berlin/a.csv` already exists"), "{}", acting.said());
+        assert_eq!(acting.seen(), before);
+        acting.press(&format!("{key}\x15zurich/run\t\r"));
+        assert_eq!(acting.read("zurich/run/c.csv"), "c");
+        acting.select("", &["zurich", "notes.txt"]);
+        acting.press(&format!("{key}\x15zurich/run\t\r"));
+        assert!(
+            acting.said().contains("into itself") && acting.has("notes.txt"),
+            "{}",
+            acting.said()
+        );
+    }
+}
+
+#[test]
+fn undo_brings_back_what_was_replaced() {
+    for key in ["m", "y"] {
+        let mut acting = Acting::new();
+        put(&acting.volume, "berlin/run/old.csv", "an old run");
+        let before = acting.seen();
+        acting.select("zurich", &["a.csv", "b.csv", "run"]);
+        acting.press(&format!("{key}\x15berlin\t→→\r"));
+        assert_eq!(acting.read("berlin/a.csv"), "a");
+        assert!(acting.has("berlin/run/links.csv") && !acting.has("berlin/run/old.csv"));
+        acting.press("u");
+        let after = acting.seen();
+        assert_eq!(after.tree, before.tree, "{}", acting.said());
+        let copies = after.trash.iter().filter(|it| it.0.starts_with("berlin/")).count();
+        assert_eq!((after.trash.len(), copies), if key == "m" { (0, 0) } else { (3, 3) });
+    }
+}
+
+#[test]
+fn undo_of_a_group_does_what_can_be_done_and_keeps_the_rest() {
+    let mut acting = Acting::new();
+    let before = acting.seen();
+    acting.select("zurich", &["a.csv", "b.csv", "c.csv", "run"]);
+    acting.press("d");
+    // Somebody else puts one of them back, and writes to it.
+    let desk = Desk::open(&DeskArgs { volume: acting.volume.clone(), ..DeskArgs::default() });
+    desk.unwrap().restore(b"b.csv", None).unwrap();
+    put(&acting.volume, "zurich/b.csv", "newer");
+    acting.press("u");
+    assert!(acting.said().contains("undone but for 1 step"), "{}", acting.said());
+    assert_eq!(
+        (acting.read("zurich/a.csv"), acting.read("zurich/b.csv")),
+        ("a".into(), "newer".into())
+    );
+    assert!(acting.has("zurich/c.csv") && acting.has("zurich/run/links.csv"));
+    // What can never be done does not stand in the way of what was before.
+    acting.press("u");
+    assert!(acting.said().contains("given up"), "{}", acting.said());
+    acting.press("u");
+    assert_eq!(acting.said(), "nothing to undo");
+    put(&acting.volume, "zurich/b.csv", "b");
+    assert_eq!(acting.seen(), before);
+}
+
+#[test]
+fn the_rest_of_an_undo_is_done_when_it_can_be() {
+    let mut acting = Acting::new();
+    let before = acting.seen();
+    acting.select("zurich", &["a.csv", "b.csv"]);
+    acting.press("d");
+    put(&acting.volume, "zurich/a.csv", "in the way");
+    acting.press("u");
+    assert!(acting.said().contains("already exists"), "{}", acting.said());
+    assert_eq!(acting.read("zurich/a.csv"), "in the way");
+    fs::remove_file(acting.volume.join("zurich/a.csv")).unwrap();
+    acting.press("u");
+    assert_eq!(acting.seen(), before);
+}
+
+#[test]
+fn undo_after_revoking_a_key_brings_that_back_and_then_the_change_before() {
+    let mut acting = Acting::new();
+    let before = acting.seen();
+    acting.press("4e\x15another note\r\r\r\r");
+    assert!(acting.read(".sounding/auth-keys.csv").contains("another note"), "{}", acting.said());
+    acting.press("dx9Qd\r");
+    assert!(!acting.read(".sounding/auth-keys.csv").contains("imove"), "{}", acting.said());
+    acting.press("u");
+    assert!(acting.read(".sounding/auth-keys.csv").contains("another note"), "{}", acting.said());
+    acting.press("u");
+    assert_eq!(acting.seen(), before, "{}", acting.said());
+}
+
+#[test]
+fn what_somebody_else_has_changed_since_is_not_undone() {
+    let mut acting = Acting::new();
+    acting.select("zurich", &["a.csv", "run"]);
+    acting.press("y\x15new\t\r\r");
+    // A copy was written to, and into the other one something came.
+    put(&acting.volume, "new/a.csv", "a newer a");
+    put(&acting.volume, "new/run/more.csv", "more");
+    acting.press("u");
+    assert!(acting.said().contains("was changed since"), "{}", acting.said());
+    assert_eq!(
+        (acting.read("new/a.csv"), acting.read("new/run/more.csv")),
+        ("a newer a".into(), "more".into())
+    );
+    // Something was moved, and a newer one came to where it went.
+    let mut acting = Acting::new();
+    acting.select("zurich", &["b.csv"]);
+    acting.press("m\x15berlin\t\r");
+    fs::remove_file(acting.volume.join("berlin/b.csv")).unwrap();
+    put(&acting.volume, "berlin/b.csv", "somebody else's");
+    acting.press("u");
+    assert!(acting.said().contains("is not what was moved there"), "{}", acting.said());
+    assert_eq!(acting.read("berlin/b.csv"), "somebody else's");
+    assert!(!acting.has("zurich/b.csv"));
+    // A text was written, and then by somebody else.
+    let mut acting = Acting::new();
+    acting.goto("");
+    acting.point_at("notes.txt");
+    acting.press("emore \x0f");
+    assert_eq!(acting.read("notes.txt"), "more notes\n");
+    put(&acting.volume, "notes.txt", "newer notes\n");
+    acting.press("u");
+    assert_eq!(acting.read("notes.txt"), "newer notes\n");
+    // A folder was made, and something came into it.
+    acting.press("nfolder\r");
+    put(&acting.volume, "folder/x", "x");
+    acting.press("u");
+    assert!(acting.said().contains("is not empty") && acting.has("folder/x"), "{}", acting.said());
+}
+
+#[test]
+fn keys_that_others_have_changed_since_stay_theirs() {
+    let mut acting = Acting::new();
+    acting.press("4p");
+    let off = acting.read(".sounding/auth-keys.csv");
+    assert!(off.contains("# imove,"), "{off}");
+    // Another key was made elsewhere: that one stays, and the undo finds its line.
+    fs::write(
+        acting.volume.join(".sounding/auth-keys.csv"),
+        format!("# by hand\n{off}zoe,zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41\n"),
+    )
+    .unwrap();
+    acting.press("u");
+    let on = acting.read(".sounding/auth-keys.csv");
+    assert_eq!(on, format!("# by hand\n{KEYS}zoe,zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41\n"));
+    acting.press("Rp");
+    let theirs = acting.read(".sounding/auth-keys.csv").replace("dashboards", "mine now");
+    fs::write(acting.volume.join(".sounding/auth-keys.csv"), &theirs).unwrap();
+    acting.press("u");
+    assert!(acting.said().contains("somebody has changed that line"), "{}", acting.said());
+    assert_eq!(acting.read(".sounding/auth-keys.csv"), theirs);
+}
+
+#[test]
+fn undo_pressed_ahead_waits_its_turn() {
+    let mut acting = Acting::new();
+    let before = acting.seen();
+    acting.goto("");
+    acting.point_at("notes.txt");
+    acting.press("r\x15one\r");
+    acting.point_at("one.txt");
+    acting.press("r\x15two\r");
+    acting.point_at("two.txt");
+    acting.press_at_once("duuu");
+    assert_eq!(acting.seen(), before, "{}", acting.said());
+}
