@@ -172,6 +172,8 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
         perform([message], &mut model, &work, &mut tty)?;
     }
     drop(tty);
+    // Whoever has something to tell does not wait for a screen that is gone.
+    messages.close();
     // The server learns of it, if it answers at once; and who is at the other end of a transfer that runs here.
     let patience = work.patience();
     let goodbye = tokio::task::spawn_blocking(move || work.end());

@@ -237,6 +237,8 @@ pub struct Done {
     pub is_partial: bool,
     /// Files that are others now, though to whoever works with them they are the same.
     pub became: Vec<(FileId, FileId)>,
+    /// A text that could not be saved, to go on with.
+    pub unsaved: Option<Box<Editor>>,
     /// What could be done instead, if whoever wants it says so: a question, and the button that does it.
     pub offer: Option<Box<Offer>>,
     /// Where the cursor goes.

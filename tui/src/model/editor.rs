@@ -35,6 +35,12 @@ impl Editor {
         Some(Editor { path, version, before, lines, row: 0, top: 0, is_leaving: false })
     }
 
+    /// One whose text could not be saved, to go on with.
+    pub fn again(path: RelPath, version: Stat, before: &[u8], text: &[u8]) -> Option<Editor> {
+        let before = String::from_utf8(before.to_vec()).ok()?;
+        Some(Editor { before, ..Editor::new(path, version, text)? })
+    }
+
     /// As it is now.
     pub fn text(&self) -> String {
         self.lines.iter().map(Input::text).collect::<Vec<_>>().join("\n")

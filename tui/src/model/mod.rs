@@ -65,6 +65,8 @@ pub struct Model {
     pub activity: ActivityScreen,
     /// What is shown in front of the screen, if anything is.
     pub popup: Option<Popup>,
+    /// What is shown again when that is gone: somebody types there.
+    pub behind: Vec<Popup>,
     /// What was done last, or what went wrong.
     pub message: Option<Told>,
     /// How full the volume is.
@@ -263,6 +265,23 @@ pub struct Secret {
     pub below: Vec<String>,
     /// What its only button says.
     pub button: &'static str,
+    /// Whether somebody was told that it is shown this once.
+    pub is_leaving: bool,
+}
+
+impl Secret {
+    /// What the button of one says that can't be had again.
+    pub const SHOWN_ONCE: &'static str = "I have saved it";
+
+    /// With what to know of it, and what its button says.
+    pub fn new(title: String, secret: String, below: Vec<String>, button: &'static str) -> Secret {
+        Secret { title, secret, below, button, is_leaving: false }
+    }
+
+    /// Whether nobody sees it again.
+    pub fn is_shown_once(&self) -> bool {
+        self.button == Secret::SHOWN_ONCE
+    }
 }
 
 impl std::fmt::Debug for Secret {
@@ -288,6 +307,7 @@ impl Model {
             keys: KeysScreen::default(),
             activity: ActivityScreen::default(),
             popup: None,
+            behind: Vec::new(),
             message: None,
             space: None,
             undo: Vec::new(),

@@ -217,7 +217,7 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
                 "It opens with a key that covers it; S makes one that needs none.",
             ];
             let below = below.map(str::to_owned).to_vec();
-            model.popup = Some(Popup::Secret(Secret { title, secret, below, button: "Close" }));
+            model.popup = Some(Popup::Secret(Secret::new(title, secret, below, "Close")));
             model.dirty(Redraw::Now);
             Vec::new()
         }

@@ -46,11 +46,35 @@ pub fn start(model: &mut Model) -> Vec<Effect> {
 
 /// Takes a message in.
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    if shows_something(&message) {
+        // In front of what somebody types, and not in its place.
+        let is_typed = |it: &mut Popup| matches!(it, Popup::Editor(_) | Popup::Form(_));
+        model.behind.extend(model.popup.take_if(is_typed));
+    }
     let mut effects = take_in(model, message);
+    if model.popup.is_none() {
+        model.popup = model.behind.pop();
+    }
     effects.extend(browse::look_into(model));
     effects.extend(browse::look_above(model));
     model.changing += effects.iter().filter(|it| matches!(it, Effect::Do(_))).count();
     effects
+}
+
+/// Whether news may bring something that is shown in front of the screen.
+fn shows_something(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Done(_)
+            | Message::TrashRead(_)
+            | Message::Editing(_)
+            | Message::Paged(..)
+            | Message::Opened(..)
+            | Message::Pictured(..)
+            | Message::Addressed(..)
+            | Message::Transfers(_)
+            | Message::Transferred(..)
+    )
 }
 
 fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
@@ -228,14 +252,15 @@ fn ask_transfers(model: &mut Model, before: Timestamp) -> Option<Effect> {
 
 /// Leaves; what ends with the console is asked about first.
 fn quit(model: &mut Model) {
-    let job = model.browse.job.as_ref().map(|it| it.text.clone());
     let here = model.transfers.here() as u64;
-    if job.is_none() && here == 0 {
+    if model.browse.job.is_none() && model.changing == 0 && here == 0 {
         model.is_over = true;
         return;
     }
     let mut form = Form::new("Quit", "Stop it and quit", Purpose::Quit);
-    form = job.into_iter().fold(form, Form::line);
+    let job = model.browse.job.as_ref().map(|it| it.text.clone());
+    let unnamed = || (model.changing > 0).then(|| "A change is not over yet.".to_owned());
+    form = job.or_else(unnamed).into_iter().fold(form, Form::line);
     if here > 0 {
         let transfers = text::things(here, "transfer runs", "transfers run");
         form = form.line(format!("{transfers} in this console: no server does it."));
@@ -243,17 +268,26 @@ fn quit(model: &mut Model) {
     open(model, form.line("It ends with the console."));
 }
 
+/// ^C: leaves too, and asks before anything is lost. Where it has asked, the second one needs no answer; but for a text that would be
+/// thrown away, which only the answer does.
+fn interrupt(model: &mut Model) {
+    match &mut model.popup {
+        Some(Popup::Editor(editor)) if editor.is_changed() => {
+            editor.is_leaving = !editor.is_leaving;
+        }
+        Some(Popup::Form(form)) if matches!(form.purpose, Purpose::Quit) => model.is_over = true,
+        Some(Popup::Secret(secret)) if secret.is_shown_once() && !secret.is_leaving => {
+            secret.is_leaving = true;
+            model.complain("it is shown only now: Enter when you have saved it, ^C to leave it");
+        }
+        _ => quit(model),
+    }
+}
+
 fn pressed(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let is_control = |letter| key == KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL);
     if is_control('c') {
-        // The second time it needs no answer.
-        let is_asked =
-            matches!(&model.popup, Some(Popup::Form(it)) if matches!(it.purpose, Purpose::Quit));
-        if model.transfers.here() > 0 && !is_asked {
-            quit(model);
-        } else {
-            model.is_over = true;
-        }
+        interrupt(model);
         return Vec::new();
     }
     if is_control('l') {
@@ -421,6 +455,7 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
             } else if !done.text.is_empty() {
                 model.say(done.text);
             }
+            model.behind.extend(done.unsaved.map(Popup::Editor));
             for (old, new) in done.became {
                 model.undo.iter_mut().for_each(|it| it.became(old, new));
             }
@@ -448,7 +483,7 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
             if let Some((title, secret, below)) = done.secret {
                 model.deaf_until = model.now.checked_add(DEAF).ok();
                 model.popup =
-                    Some(Popup::Secret(Secret { title, secret, below, button: "I have saved it" }));
+                    Some(Popup::Secret(Secret::new(title, secret, below, Secret::SHOWN_ONCE)));
             }
             if let Some((title, lines)) = done.output {
                 model.popup = Some(Popup::Text(Reading { title, lines, ..Reading::default() }));

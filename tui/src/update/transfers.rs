@@ -128,7 +128,7 @@ fn show_command(model: &mut Model, now: &Now) {
         ends,
     ];
     let below = below.map(str::to_owned).to_vec();
-    model.popup = Some(Popup::Secret(Secret { title, secret, below, button: "Close" }));
+    model.popup = Some(Popup::Secret(Secret::new(title, secret, below, "Close")));
     model.deaf_until = model.now.checked_add(DEAF).ok();
     model.dirty(Redraw::Now);
 }

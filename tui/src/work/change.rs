@@ -8,6 +8,7 @@ use volume::uploads::Exists;
 use super::ticket::Ticket;
 use super::{TELL_EVERY, Work, command};
 use crate::effect::{Done, Message, Offer, Op};
+use crate::model::Editor;
 use crate::ops::awake::told;
 use crate::ops::keys::{MadeKey, named};
 use crate::ops::relocate::{NotRelocated, Relocated, Relocating, Relocation};
@@ -49,7 +50,13 @@ impl Work {
             }
             Op::Write(path, text, version, before) => {
                 let old = desk.id(&path);
-                let now = desk.write(&path, &mut text.as_slice(), Some(version))?;
+                let now = match desk.write(&path, &mut text.as_slice(), Some(version)) {
+                    Ok(now) => now,
+                    Err(failure) => {
+                        let text = Editor::again(path, version, &before, &text).map(Box::new);
+                        return Ok(unsaved(&failure, text));
+                    }
+                };
                 let became = old.zip(desk.id(&path)).into_iter().collect();
                 let steps = vec![desk.wrote_step(&path, before, version.modified, now)];
                 Ok(Done { became, ..undoable(format!("saved {}", name(&path)), steps) })
@@ -229,6 +236,12 @@ fn partly(done: Done, failure: Option<Failure>) -> Result<Done, Failure> {
             Ok(Done { text, is_partial: true, ..done })
         }
     }
+}
+
+/// Nothing was written, and nothing is lost.
+fn unsaved(failure: &Failure, text: Option<Box<Editor>>) -> Done {
+    let why = format!("not saved: {}", failure.what);
+    Done { text: why, is_partial: true, unsaved: text, ..Done::default() }
 }
 
 /// A change of a key.

@@ -5,6 +5,7 @@
 
 mod change;
 mod command;
+mod running;
 mod ticket;
 mod transfers;
 
@@ -30,12 +31,15 @@ use crate::preview::{Preview, Whole, preview, whole};
 use crate::term::keys::PATIENCE;
 use crate::text;
 
+use running::Running;
 use ticket::{Ticket, Tickets};
 
 /// How many names are looked up before they are told.
 const CHUNK: usize = 4096;
 /// How long the cursor rests before a file is looked into.
 const REST: Duration = Duration::from_millis(120);
+/// How long a change may take to stop and to remove what it left on its way.
+const STOPPING: Duration = Duration::from_secs(10);
 /// How often a copy tells how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -56,6 +60,8 @@ pub struct Work {
     looks: Tickets,
     /// For changes: go on wherever somebody looks, until they are stopped themselves.
     changes: Tickets,
+    /// Changes that are under way.
+    running: Running,
     /// Which reading of a folder is wanted: sizes of an older one are not looked up any more.
     listing: Arc<AtomicU64>,
     /// The file that is paged through.
@@ -81,6 +87,7 @@ impl Work {
             inbox,
             looks: Tickets::default(),
             changes: Tickets::default(),
+            running: Running::default(),
             listing,
             pages,
             previews,
@@ -110,7 +117,11 @@ impl Work {
             });
             return;
         }
-        tokio::task::spawn_blocking(move || work.carry_out(effect, &ticket));
+        let running = matches!(effect, Effect::Do(_)).then(|| self.running.begin());
+        tokio::task::spawn_blocking(move || {
+            work.carry_out(effect, &ticket);
+            drop(running);
+        });
     }
 
     /// Somebody has pressed a key.
@@ -127,15 +138,20 @@ impl Work {
         }
     }
 
-    /// How long the end may take: transfers that run here take leave of the other side.
+    /// How long the end may take: changes are stopped in good order, and transfers that run here take leave of the
+    /// other side.
     pub fn patience(&self) -> Duration {
-        if self.carriers.running_here() > 0 { GOOD_BYE + PATIENCE } else { PATIENCE }
+        let stopping = if self.running.is_any() { STOPPING } else { Duration::ZERO };
+        let leaving = if self.carriers.running_here() > 0 { GOOD_BYE } else { Duration::ZERO };
+        stopping + leaving + PATIENCE
     }
 
-    /// Ends what runs here, and says good-bye to the server.
+    /// Ends what runs here, and says good-bye to the server. A change that is stopped has removed what it left on its way when this
+    /// returns.
     pub fn end(&self) {
         self.looks.take_back();
         self.changes.take_back();
+        self.running.wait(STOPPING);
         self.carriers.end();
         if let Some(admin) = &self.admin {
             admin.end(&self.console);

@@ -500,3 +500,112 @@ fn undo_pressed_ahead_waits_its_turn() {
     acting.press_at_once("duuu");
     assert_eq!(acting.seen(), before, "{}", acting.said());
 }
+
+#[test]
+fn a_text_that_is_changed_is_not_thrown_away_by_interrupting() {
+    let mut acting = Acting::new();
+    acting.goto("");
+    acting.point_at("notes.txt");
+    acting.press("emore \x03");
+    assert!(!acting.model.is_over && matches!(acting.model.popup, Some(Popup::Editor(_))));
+    // However often: only an answer throws it away.
+    acting.press("\x03\x03\x03");
+    assert!(!acting.model.is_over);
+    acting.press("\x03s");
+    assert_eq!(acting.read("notes.txt"), "more notes\n");
+    acting.press("emore \x03x\x03");
+    assert!(acting.model.is_over);
+    assert_eq!(acting.read("notes.txt"), "more notes\n");
+    // One that is as it was is just left.
+    let mut acting = Acting::new();
+    acting.goto("");
+    acting.point_at("notes.txt");
+    acting.press("e\x03");
+    assert!(acting.model.is_over);
+}
+
+#[test]
+fn a_text_that_could_not_be_saved_stays_open() {
+    let mut acting = Acting::new();
+    acting.goto("");
+    acting.point_at("notes.txt");
+    acting.press("emore ");
+    put(&acting.volume, "notes.txt", "by somebody else\n");
+    acting.press("\x0f");
+    assert!(acting.said().contains("not saved"), "{}", acting.said());
+    let Some(Popup::Editor(editor)) = &acting.model.popup else { panic!("the text is gone") };
+    assert_eq!((editor.text().as_str(), editor.is_changed()), ("more notes\n", true));
+    assert_eq!(acting.read("notes.txt"), "by somebody else\n");
+}
+
+#[test]
+fn news_does_not_take_the_place_of_what_is_typed() {
+    let mut acting = Acting::new();
+    acting.select("zurich", &["a.csv", "b.csv"]);
+    // The offer to make a folder comes when a text is open already.
+    acting.press("m\x15new\t");
+    let effects = acting.one('\r');
+    let awaited = acting.begin(effects);
+    acting.model.browse.selected.clear();
+    acting.point_at("a.csv");
+    let effects = acting.one('e');
+    let awaited = awaited + acting.begin(effects);
+    acting.wait_for(awaited);
+    acting.press("\x1b");
+    assert!(acting.model.popup.is_some(), "the other one is behind it");
+    acting.press("\x1b");
+    assert!(acting.model.popup.is_none());
+}
+
+#[test]
+fn a_key_that_is_shown_once_is_not_lost_by_interrupting() {
+    let mut acting = Acting::new();
+    acting.press("4azoe\t\t\t\t\r");
+    assert!(matches!(acting.model.popup, Some(Popup::Secret(_))), "{}", acting.said());
+    acting.press("\x03");
+    assert!(!acting.model.is_over && acting.said().contains("shown only now"));
+    acting.press("\x03");
+    assert!(acting.model.is_over);
+}
+
+#[test]
+fn whoever_leaves_while_a_change_runs_is_asked_from_its_first_moment() {
+    for key in ['q', '\x03'] {
+        let mut acting = Acting::new();
+        acting.select("zurich", &["a.csv"]);
+        acting.press("y\x15berlin/copy\t");
+        let effects = acting.one('\r');
+        let awaited = acting.begin(effects);
+        acting.one(key);
+        assert!(!acting.model.is_over);
+        assert!(acting.form().is_some_and(|it| it.title == "Quit"), "{key:?}");
+        acting.wait_for(awaited);
+        // The second ^C needs no answer.
+        acting.press("\x03");
+        assert!(acting.model.is_over);
+    }
+}
+
+#[test]
+fn a_copy_that_ends_with_the_console_leaves_nothing_on_its_way() {
+    let mut acting = Acting::new();
+    for number in 0..6000 {
+        put(&acting.volume, &format!("large/{number}"), "x");
+    }
+    let before = acting.seen();
+    acting.goto("");
+    acting.point_at("large");
+    acting.press("y\x15copy\t");
+    let effects = acting.one('\r');
+    acting.begin(effects);
+    let staging = acting.volume.join(".sounding/staging");
+    let began = std::time::Instant::now();
+    while fs::read_dir(&staging).map_or(0, Iterator::count) == 0 {
+        assert!(began.elapsed() < PATIENCE, "the copy does not begin");
+        std::thread::yield_now();
+    }
+    acting.messages.close();
+    acting.work.end();
+    assert_eq!(fs::read_dir(&staging).unwrap().count(), 0, "the program ends now");
+    assert_eq!(acting.seen(), before, "nothing of it is left, and nothing is on its way");
+}
