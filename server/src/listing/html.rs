@@ -59,9 +59,10 @@ fn upload_area(path: &RelPath) -> String {
          <label>What is there already <select><option value=\"refuse\">stays</option>\
          <option value=\"keep-both\">stays, beside the new</option>\
          <option value=\"replace\">is replaced</option></select></label>\n\
-         <button id=\"cancel\" type=\"button\" hidden>Cancel all</button></p>\n\
+         <button id=\"cancel\" type=\"button\" hidden>Cancel all</button>\n\
+         <button id=\"again\" type=\"button\" hidden>Try again</button></p>\n\
          <progress id=\"all\" aria-label=\"All uploads\" hidden></progress>\n\
-         <p role=\"status\"></p>\n<p id=\"left-out\" hidden></p>\n<div id=\"transfers\"></div>\n</section>\n",
+         <p role=\"status\"></p>\n<div id=\"left-out\" role=\"status\"></div>\n<div id=\"transfers\"></div>\n</section>\n",
         path.names().count(),
         escape_html(&path.to_url()),
         layout::HIDDEN_NAMES.join(" "),

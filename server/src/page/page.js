@@ -79,6 +79,8 @@
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
+    // A control has its own use for keys, and nobody shall leave the page by one while an upload runs.
+    const isTaken = event.target.closest("button, select, input") || document.querySelector("#upload[aria-busy=true]");
     if (event.target === input) {
       if (event.key === "Escape") {
         input.value = "";
@@ -88,7 +90,7 @@
         event.preventDefault();
         go(0, 1);
       }
-    } else if (Object.hasOwn(keys, event.key)) {
+    } else if (!isTaken && Object.hasOwn(keys, event.key)) {
       event.preventDefault();
       keys[event.key]();
     }

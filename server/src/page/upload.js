@@ -4,7 +4,7 @@
 (() => {
   const area = document.getElementById("upload");
   const find = (selector) => area.querySelector(selector);
-  const exists = find("select"), summary = find("[role=status]"), list = find("#transfers"), cancelAll = find("#cancel");
+  const exists = find("select"), summary = find("[role=status]"), list = find("#transfers"), cancelAll = find("#cancel"), again = find("#again");
   const SMALL = 1 << 20, AT_ONCE = 3, LONGEST_PAUSE = 30_000, STORE = "sounding-upload:";
 
   // Addresses, whatever prefix a proxy puts before them. In /share/KEY/ the key is in the address.
@@ -15,28 +15,46 @@
   const fields = { "Tus-Resumable": "1.0.0" };
   if (shared) fields.Authorization = `Basic ${base64(`:${decodeURIComponent(shared)}`)}`;
 
-  const waiting = [];
+  const waiting = [], failed = [];
   const running = new Set();
-  const total = { files: 0, bytes: 0, done: 0, doneBytes: 0, there: 0, failed: 0 };
+  const total = { files: 0, bytes: 0, done: 0, doneBytes: 0, there: 0, cancelled: 0 };
+  // Folders that are being read, and why all was stopped.
+  let reading = 0, stopped = "";
 
-  // Names that the server does not serve, as it says itself. What has such a name in its path is left out: by its path as
-  // far as that name, with the number of files.
+  // What the browser keeps for us. Where it is forbidden or full, uploads go on as long as the page is open.
+  const attempt = (what) => { try { return what(); } catch { return null; } };
+  const kept = {
+    get: (name) => attempt(() => localStorage.getItem(name)),
+    set: (name, value) => attempt(() => localStorage.setItem(name, value)),
+    remove: (name) => attempt(() => localStorage.removeItem(name)),
+  };
+
+  // What is not sent at all, by path and number of files; it stays on the screen.
+  const notes = {
+    hidden: { said: "Left out, as the server does not serve such names", paths: new Map() },
+    unread: { said: "Left out, as the browser could not read them", paths: new Map() },
+    empty: { said: "Left out, as there is no file in them", paths: new Map() },
+  };
+  const MOST_NAMED = 20;
+  const note = (kind, path) => notes[kind].paths.set(path, (notes[kind].paths.get(path) ?? 0) + 1);
+  const hasNotes = () => Object.values(notes).some((it) => it.paths.size);
+  const sayNotes = () => {
+    const lines = Object.values(notes).filter((it) => it.paths.size).map(({ said, paths }) => {
+      const named = [...paths].slice(0, MOST_NAMED).map(([path, files]) => (files > 1 ? `${path} (${files} files)` : path));
+      if (paths.size > MOST_NAMED) named.push(`and ${paths.size - MOST_NAMED} more`);
+      const line = document.createElement("p");
+      line.textContent = `${said}: ${named.join(", ")}`;
+      return line;
+    });
+    find("#left-out").replaceChildren(...lines);
+  };
+
+  // Names that the server does not serve, as it says itself. Whatever has one in its path is left out, and named as far as that.
   const [hiddenNames, servedNames] = [area.dataset.hidden, area.dataset.served].map((it) => it.split(" "));
   const isHidden = (name) => (name.startsWith(".") ? !servedNames.includes(name) : hiddenNames.includes(name));
-  const leftOut = new Map(), MOST_NAMED = 20;
-  const leaveOut = (path) => {
+  const hiddenPart = (path) => {
     const names = path.split("/"), end = names.findIndex(isHidden) + 1;
-    if (end === 0) return false;
-    const name = names.slice(0, end).join("/") + (end < names.length ? "/" : "");
-    leftOut.set(name, (leftOut.get(name) ?? 0) + 1);
-    return true;
-  };
-  const sayLeftOut = () => {
-    const text = find("#left-out");
-    const named = [...leftOut].slice(0, MOST_NAMED).map(([name, files]) => (files > 1 ? `${name} (${files} files)` : name));
-    if (leftOut.size > MOST_NAMED) named.push(`and ${leftOut.size - MOST_NAMED} more`);
-    text.textContent = `Left out, as the server does not serve such names: ${named.join(", ")}`;
-    text.hidden = !leftOut.size;
+    return end && names.slice(0, end).join("/") + (end < names.length ? "/" : "");
   };
 
   // As the listing writes it.
@@ -47,16 +65,22 @@
     return `${unit && bytes < 9.95 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
   };
 
+  const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
   const say = () => {
-    const busy = running.size + waiting.length > 0;
+    const busy = running.size + waiting.length + reading > 0;
     const sent = [...running].reduce((sum, it) => sum + it.sent, total.doneBytes);
-    const parts = [`${total.done} of ${total.files} files, ${size(sent)} of ${size(total.bytes)}`];
-    if (total.there) parts.push(`${total.there} were there already`);
-    if (total.failed) parts.push(`${total.failed} failed`);
+    const parts = [];
+    if (total.files) parts.push(`${total.done} of ${count(total.files, "file", "files")}, ${size(sent)} of ${size(total.bytes)}`);
+    if (reading) parts.push("reading what was dropped");
+    if (total.there) parts.push(count(total.there, "was there already", "were there already"));
+    if (total.cancelled) parts.push(`${total.cancelled} cancelled`);
+    if (failed.length) parts.push(`${failed.length} failed`);
+    if (stopped) parts.push(`stopped: ${stopped}`);
     if (!busy && total.done) parts.push("reload the page to see them");
     summary.textContent = parts.join("; ");
-    sayLeftOut();
+    area.ariaBusy = String(busy);
     cancelAll.hidden = !busy;
+    again.hidden = busy || !failed.length;
     find("#all").hidden = !busy;
     find("#all").value = total.bytes ? sent / total.bytes : 1;
   };
@@ -83,21 +107,28 @@
     }
   };
 
+  // What would be said of all other files too.
+  const OF_ALL = ["key-needed", "unknown-key", "expired-key", "key-only-reads", "key-does-not-cover", "no-room"];
+
   class Refused extends Error {
     constructor(request) {
       const { type, text } = told(request);
-      super(text);
+      // Whoever else goes on with an upload would have it taken away by another try, and so on in turns.
+      super(type === "taken-over" ? "Another window or program goes on with this upload" : text);
       this.type = type;
-      const again = [408, 423, 429, 460].includes(request.status) || request.status >= 500 && request.status !== 507;
+      this.pause = Number(request.getResponseHeader("Retry-After") ?? 0) * 1000;
+      this.isOfAll = OF_ALL.includes(type);
+      const again = [408, 429, 460].includes(request.status) || request.status >= 500 && request.status !== 507;
       this.isFinal = !again && type !== "wrong-offset";
     }
   }
 
   class Transfer {
     constructor(file, path) {
-      Object.assign(this, { file, path, sent: 0, offset: 0, tries: 0, isCancelled: false });
-      this.store = STORE + JSON.stringify([area.dataset.into, path, file.size, file.lastModified]);
-      this.address = localStorage.getItem(this.store);
+      Object.assign(this, { file, path, exists: exists.value, sent: 0, offset: 0, tries: 0, isCancelled: false });
+      // With what shall happen to a file that is there: what was begun to replace it does not go on where it shall stay.
+      this.store = STORE + JSON.stringify([area.dataset.into, path, file.size, file.lastModified, this.exists]);
+      this.address = kept.get(this.store);
     }
 
     // A row for those under way; what is done is only counted.
@@ -111,6 +142,7 @@
       this.bar.setAttribute("aria-label", this.path);
       cancel.textContent = "Cancel";
       cancel.type = "button";
+      cancel.setAttribute("aria-label", `Cancel ${this.path}`);
       cancel.addEventListener("click", () => this.cancel());
       this.row.append(name, this.bar, cancel, this.note);
       list.append(this.row);
@@ -119,7 +151,6 @@
     show(sent) {
       this.sent = Math.min(sent, this.file.size);
       this.bar.value = this.file.size ? this.sent / this.file.size : 1;
-      this.tries = 0;
       say();
     }
 
@@ -129,19 +160,16 @@
         try {
           await this.send();
           total.done++;
-          return this.end(true);
+          return this.end();
         } catch (error) {
-          if (this.isCancelled) return this.end(true);
+          if (this.isCancelled) return this.end();
           if (error.type === "exists") {
             total.there++;
-            return this.end(true);
+            return this.end();
           }
-          if (error.isFinal) {
-            total.failed++;
-            this.note.textContent = error.message;
-            return this.end(false);
-          }
-          const pause = Math.min(500 * 2 ** this.tries++, LONGEST_PAUSE);
+          if (error.isFinal) return this.fail(error.message, error.isOfAll);
+          if (!await this.isReadable()) return this.fail("The file was changed, moved or removed since it was chosen: choose it again");
+          const pause = Math.max(Math.min(500 * 2 ** this.tries++, LONGEST_PAUSE), error.pause ?? 0);
           this.note.textContent = `${error.message}; trying again`;
           await new Promise((resolve) => {
             const timer = setTimeout(resolve, pause);
@@ -165,53 +193,76 @@
     async resume() {
       const answer = await ask(this, "HEAD", this.address);
       if (answer.status === 200) {
-        this.offset = Number(answer.getResponseHeader("Upload-Offset"));
-        return this.show(this.offset);
+        const offset = Number(answer.getResponseHeader("Upload-Offset"));
+        if (offset > this.offset) this.tries = 0;
+        this.offset = offset;
+        return this.show(offset);
       }
       if (![404, 409, 410].includes(answer.status)) throw new Refused(answer);
       this.forget();
       this.offset = 0;
     }
 
-    // Whether that was all: a small file goes with the request that announces it.
+    // Whether that was all: a small file goes with the request that announces it. Where a second one would be kept beside the first, it
+    // does not: after an answer that was lost it would be sent twice.
     async create() {
-      const pairs = { filename: this.path.split("/").pop(), relativePath: this.path, exists: exists.value };
+      const pairs = { filename: this.path.split("/").pop(), relativePath: this.path, exists: this.exists };
       const metadata = Object.entries(pairs).map(([name, value]) => `${name} ${base64(value)}`).join(",");
       const more = { "Upload-Length": this.file.size, "Upload-Metadata": metadata };
-      const isSmall = this.file.size <= SMALL;
+      const isSmall = this.file.size <= SMALL && this.exists !== "keep-both";
       if (isSmall) more["Content-Type"] = "application/offset+octet-stream";
       const address = `${endpoint}?into=${area.dataset.into}`;
       const answer = await ask(this, "POST", address, more, isSmall ? this.file : undefined);
       if (answer.status !== 201) throw new Refused(answer);
       this.address = new URL(answer.getResponseHeader("Location"), endpoint).href;
       if (isSmall) return true;
-      // Where storage is full or forbidden, uploads still go on as long as the page is open.
-      try { localStorage.setItem(this.store, this.address); } catch {}
+      kept.set(this.store, this.address);
       return false;
     }
 
+    // A browser reads of a file what it was when it was chosen, or nothing.
+    isReadable() {
+      return this.file.slice(this.offset, this.offset + 1).arrayBuffer().then(() => true, () => false);
+    }
+
     forget() {
-      localStorage.removeItem(this.store);
+      kept.remove(this.store);
       this.address = null;
     }
 
     cancel() {
+      if (this.isCancelled) return;
       this.isCancelled = true;
       this.request?.abort();
-      total.files--;
-      total.bytes -= this.file.size;
+      uncount(this);
       if (this.address) ask(this, "DELETE", this.address).catch(() => {});
       dispatchEvent(new Event("online"));
     }
 
-    end(isGone) {
-      // One that failed can be gone on with when the cause is mended.
-      if (!isGone) return this.row.querySelector("button").remove();
+    // It is there, or shall not be.
+    end() {
       if (!this.isCancelled) total.doneBytes += this.file.size;
       this.forget();
       this.row.remove();
     }
+
+    // It can be gone on with when the cause is mended.
+    fail(why, isOfAll) {
+      failed.push(this);
+      this.note.textContent = why;
+      this.row.querySelector("button").remove();
+      if (failed.length > MOST_NAMED) this.row.remove();
+      if (!isOfAll) return;
+      stopped = why;
+      failed.push(...waiting.splice(0));
+    }
   }
+
+  const uncount = (transfer) => {
+    total.files--;
+    total.bytes -= transfer.file.size;
+    total.cancelled++;
+  };
 
   const next = () => {
     while (running.size < AT_ONCE && waiting.length) {
@@ -224,42 +275,56 @@
     }
     say();
     // Shows what has come, unless there is something to read here.
-    if (!running.size && total.done && !total.failed && !total.there && !leftOut.size) location.reload();
+    if (!running.size && !reading && total.done && !total.there && !failed.length && !hasNotes()) location.reload();
   };
 
   const add = (files) => {
     for (const { file, path } of files) {
-      if (leaveOut(path)) continue;
+      const hidden = hiddenPart(path);
+      if (hidden) {
+        note("hidden", hidden);
+        continue;
+      }
       total.files++;
       total.bytes += file.size;
       waiting.push(new Transfer(file, path));
     }
+    sayNotes();
     next();
   };
 
-  // Folders that are dropped are read to the end: a browser gives a hundred names at a time.
+  // Folders that are dropped are read to the end: a browser gives a hundred names at a time. What can't be read is said, and the rest
+  // goes on.
   const read = async (entry, above, into) => {
     const path = above + entry.name;
-    if (entry.isFile) {
-      into.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), path });
-      return;
-    }
-    const reader = entry.createReader();
-    for (;;) {
-      const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-      if (!entries.length) return;
-      for (const it of entries) await read(it, `${path}/`, into);
+    if (isHidden(entry.name)) return note("hidden", entry.isFile ? path : `${path}/`);
+    try {
+      if (entry.isFile) {
+        into.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), path });
+        return;
+      }
+      const reader = entry.createReader();
+      for (let isEmpty = true; ; isEmpty = false) {
+        const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+        if (!entries.length) return isEmpty && note("empty", `${path}/`);
+        for (const it of entries) await read(it, `${path}/`, into);
+      }
+    } catch {
+      note("unread", path);
     }
   };
   const dropped = async (transfer) => {
     // All at once: they are gone with the event.
     const entries = [...transfer.items].filter((it) => it.kind === "file").map((it) => it.webkitGetAsEntry?.() ?? it.getAsFile());
     const files = [];
+    reading++;
+    say();
     for (const it of entries.filter(Boolean)) {
       if (it instanceof File) files.push({ file: it, path: it.name });
       else await read(it, "", files);
     }
-    return files;
+    reading--;
+    add(files);
   };
 
   for (const input of area.querySelectorAll("input")) {
@@ -269,11 +334,18 @@
     });
   }
   cancelAll.addEventListener("click", () => {
-    for (const it of waiting.splice(0)) {
-      total.files--;
-      total.bytes -= it.file.size;
-    }
+    for (const it of waiting.splice(0)) uncount(it);
     for (const it of [...running]) it.cancel();
+    say();
+  });
+  again.addEventListener("click", () => {
+    stopped = "";
+    for (const it of failed.splice(0)) {
+      it.row?.remove();
+      it.tries = 0;
+      waiting.push(it);
+    }
+    next();
   });
   addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -283,8 +355,8 @@
   addEventListener("drop", (event) => {
     event.preventDefault();
     area.classList.remove("over");
-    dropped(event.dataTransfer).then(add, (error) => { summary.textContent = `Could not read what was dropped: ${error.message}`; });
+    dropped(event.dataTransfer);
   });
-  addEventListener("beforeunload", (event) => running.size && event.preventDefault());
+  addEventListener("beforeunload", (event) => running.size + reading && event.preventDefault());
   area.hidden = false;
 })();

@@ -80,7 +80,7 @@ async function read({ url, ...init }) {
   };
 }
 
-const chapters = { origins, cache, scripts, login, listing, uploads };
+const chapters = { origins, cache, scripts, login, listing, uploads, troubles };
 
 // ---- An app on another origin ----
 
@@ -639,7 +639,7 @@ async function uploads(context) {
   step('a chosen file, and the listing shows it');
 
   await chosen(page).setInputFiles([file('old.csv', 'changed'), file('more.csv', 'more')]);
-  await page.getByText('1 were there already').waitFor();
+  await page.getByText('1 was there already').waitFor();
   await eventually(content('run/more.csv'), 'more', 'the other');
   assert.equal(content('run/old.csv')(), 'old');
   await page.getByRole('combobox').selectOption('replace');
@@ -722,6 +722,146 @@ async function uploads(context) {
   fs.rmSync(source, { recursive: true, force: true });
 }
 
+// ---- Uploads that go wrong ----
+
+async function troubles(context) {
+  const open = async (target, from = base) => {
+    const page = await context.newPage();
+    await page.goto(from + target);
+    return page;
+  };
+  const content = (path) => () => (fs.existsSync(join(folder, path)) ? fs.readFileSync(join(folder, path), 'utf8') : null);
+  const file = (name, text) => ({ name, mimeType: 'text/csv', buffer: Buffer.from(text) });
+  const chosen = (page) => page.locator('#upload input[multiple]');
+  const summary = (page) => page.locator('#upload [role=status]').first();
+  const button = (page, name) => page.getByRole('button', { name, exact: true });
+  const focused = (page) => page.evaluate(() => document.activeElement.tagName);
+  const source = fs.mkdtempSync(join(os.tmpdir(), 'source-'));
+  const keys = join(folder, '.sounding/auth-keys.csv');
+  put('run/sub/old.csv', 'old');
+  put('run/sub/older.csv', 'older');
+
+  // Keys are a control's own while it has the focus.
+  let page = await open('/files/run/sub/');
+  await page.getByRole('combobox').focus();
+  for (const it of ['ArrowDown', 'ArrowLeft', 'h', 'Backspace', 'j', 'End']) {
+    await page.keyboard.press(it);
+    assert.equal(await focused(page), 'SELECT', it);
+  }
+  for (const it of ['ArrowLeft', 'h', 'Backspace', 'ArrowDown', '/']) {
+    await button(page, 'Size').focus();
+    await page.keyboard.press(it);
+    assert.equal(await focused(page), 'BUTTON', it);
+  }
+  assert.equal(new URL(page.url()).pathname, '/files/run/sub/');
+  await page.locator('tbody a').first().focus();
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'older.csv');
+  step('keys move between files, and are left to controls');
+
+  // An upload that stands still, and is then cancelled.
+  const line = await stallingLine();
+  const big = join(source, 'big.bin');
+  fs.writeFileSync(big, version(1, 30_000_000));
+  page = await open(`/share/${key}/run/sub/`, line.base);
+  await chosen(page).setInputFiles(big);
+  await page.locator('#transfers progress').waitFor();
+  await page.evaluate(() => document.activeElement.blur());
+  for (const it of ['ArrowLeft', 'h', 'Backspace']) await page.keyboard.press(it);
+  assert.equal(await page.locator('#transfers progress').count(), 1, 'the page is still there');
+  await button(page, 'Cancel all').click();
+  await eventually(() => summary(page).textContent(), '1 cancelled', 'a cancelled upload');
+  line.stalls = false;
+  for (const it of line.hanging) it.destroy();
+  await page.close({ runBeforeUnload: false });
+  step('no key leaves a page that uploads; what was cancelled is said');
+
+  // Two windows with the same file do not take it from each other.
+  page = await open('/files/run/sub/');
+  const held = [];
+  await page.route('**/uploads/*', (route) => (route.request().method() === 'PATCH' ? held.push(route) : route.continue()));
+  await chosen(page).setInputFiles(big);
+  await eventually(() => held.length, 1, 'it began');
+  await held[0].fulfill({ status: 423, contentType: 'application/problem+json', body: JSON.stringify({ type: 'urn:sounding:problem:taken-over', title: 'x', detail: 'x' }) });
+  await page.getByText('Another window or program goes on with this upload').waitFor();
+  await page.unroute('**/uploads/*');
+  await button(page, 'Try again').click();
+  await eventually(() => fs.existsSync(join(folder, 'run/sub/big.bin')), true, 'it went on');
+  step('an upload that another window goes on with is left to it');
+
+  // No memory.
+  const forgetful = await context.newPage();
+  await forgetful.addInitScript(() => {
+    const refuse = { get() { throw new DOMException('Access is denied for this document.', 'SecurityError'); } };
+    Object.defineProperty(window, 'localStorage', refuse);
+  });
+  await forgetful.goto(`${base}/files/run/sub/`);
+  await chosen(forgetful).setInputFiles([file('small.csv', 'small'), { ...file('large.csv', ''), buffer: version(2, 3_000_000) }]);
+  await eventually(content('run/sub/small.csv'), 'small', 'a small file');
+  await eventually(() => fs.existsSync(join(folder, 'run/sub/large.csv')), true, 'a large file');
+  await forgetful.close();
+  step('uploads where the browser keeps nothing');
+
+  // Of many files one is refused, and one has changed on the disk since.
+  page = await open('/files/run/sub/');
+  const many = join(source, 'many');
+  fs.mkdirSync(many);
+  for (let it = 0; it < 30; it++) fs.writeFileSync(join(many, `${it}.csv`), `file ${it}`);
+  put('run/sub/many/7.csv/x', 'a folder has the name');
+  await page.locator('#upload input[webkitdirectory]').setInputFiles(many);
+  await eventually(() => summary(page).textContent(), '29 of 30 files, 194 B of 200 B; 1 failed; reload the page to see them', 'all but one');
+  await page.getByText('This is a folder').waitFor();
+  fs.rmSync(join(folder, 'run/sub/many/7.csv'), { recursive: true });
+  await button(page, 'Try again').click();
+  await eventually(content('run/sub/many/7.csv'), 'file 7', 'the last of them');
+  step('one refused file holds up no other, and can be tried again');
+
+  page = await open('/files/run/sub/');
+  const changing = join(source, 'changing.csv');
+  fs.writeFileSync(changing, 'first');
+  let release;
+  await page.route(/\/uploads\?/, async (route) => {
+    await new Promise((resolve) => { release = resolve; });
+    await route.abort();
+  });
+  await chosen(page).setInputFiles(changing);
+  await eventually(() => typeof release, 'function', 'it is on its way');
+  fs.writeFileSync(changing, 'another text');
+  release();
+  await page.getByText('choose it again').waitFor();
+  await page.unroute(/\/uploads\?/);
+  step('a file that changed on the disk is not tried for ever');
+
+  // A larger one than the disk, and others behind it.
+  page = await open('/files/run/sub/');
+  const huge = join(source, 'huge.bin');
+  fs.writeFileSync(huge, '');
+  fs.truncateSync(huge, 8 * 2 ** 40);
+  await chosen(page).setInputFiles([huge, ...Array.from({ length: 9 }, (_, it) => join(many, `${it}.csv`))]);
+  await page.getByText('stopped: The volume is full').first().waitFor();
+  await eventually(async () => /; \d+ failed; stopped/.test(await summary(page).textContent()), true, 'the rest is not tried');
+  step(`a full disk: ${await summary(page).textContent()}`);
+
+  // The key is taken away in the middle.
+  const before = fs.readFileSync(keys);
+  page = await open(`/share/${key}/run/sub/`);
+  await page.route(/\/uploads\?/, async (route) => {
+    if (route.request().headers()['upload-metadata'].includes(btoa('many/20.csv'))) fs.writeFileSync(keys, 'someone,else-1,write\n');
+    await route.continue();
+  });
+  fs.rmSync(join(folder, 'run/sub/many'), { recursive: true });
+  await page.locator('#upload input[webkitdirectory]').setInputFiles(many);
+  await page.getByText('stopped: Unknown key').first().waitFor();
+  await eventually(() => page.locator('#upload').getAttribute('aria-busy'), 'false', 'nothing is tried for ever');
+  const said = await summary(page).textContent();
+  fs.writeFileSync(keys, before);
+  await page.unroute(/\/uploads\?/);
+  await button(page, 'Try again').click();
+  await eventually(() => Array.from({ length: 30 }, (_, it) => content(`run/sub/many/${it}.csv`)()).filter(Boolean).length, 30, 'all of them');
+  step(`a key that was revoked: ${said}`);
+  fs.rmSync(source, { recursive: true, force: true });
+}
+
 // ---- All of it ----
 
 await new Promise((resolve) => app.listen(0, '127.0.0.1', resolve));
@@ -733,7 +873,7 @@ const context = await chromium.launchPersistentContext(profile, {
   headless: true,
   acceptDownloads: false,
   // What a person types where the browser asks for it.
-  httpCredentials: ['listing', 'scripts', 'uploads'].includes(chapter) ? { username: '', password: key, origin: base } : undefined,
+  httpCredentials: ['listing', 'scripts', 'uploads', 'troubles'].includes(chapter) ? { username: '', password: key, origin: base } : undefined,
 });
 try {
   const browser = { newContext: async (options) => {

@@ -543,6 +543,11 @@ fn a_browser_shows_a_listing_that_can_be_filtered_and_sorted() {
 }
 
 #[test]
+fn a_browsers_upload_that_goes_wrong_says_so_and_can_be_tried_again() {
+    browser("troubles");
+}
+
+#[test]
 fn a_browser_uploads_files_and_folders_and_goes_on_after_a_break() {
     browser("uploads");
 }
