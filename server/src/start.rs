@@ -192,9 +192,14 @@ fn take_over_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysE
     Ok(())
 }
 
-/// Makes a key where there is none: a service without one could serve nothing but `public`.
+/// Makes a key where there is none: a service without one could serve nothing but `public`. A file that holds what can't be understood
+/// is left as it is, for whoever mends it.
 fn first_key(app: &App) -> Result<Option<PlainKey>, AddKeyError> {
-    if !app.keys().is_empty() || app.key_file.trouble().is_some() {
+    for notice in &app.key_file.extra().notices {
+        tracing::warn!("API_KEYS, key {}: {}", notice.line, notice.what);
+    }
+    let keys = app.keys();
+    if !keys.is_empty() || !keys.notices.is_empty() || app.key_file.trouble().is_some() {
         return Ok(None);
     }
     let key = app.key_file.add(FIRST_USER, Scope::Write, jiff::Timestamp::now())?;

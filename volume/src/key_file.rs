@@ -4,6 +4,7 @@
 //! file's stamp (one system call) and reads it only when that has changed. A file that can't be read, or looks
 //! as if somebody is in the middle of writing it, takes no key away: the last good ones go on being good.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -15,7 +16,7 @@ use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::key_sheet::{KeySheet, NewKey, SheetChange, SheetError, SheetVersion};
-use crate::keys::{Keys, PlainKey, Scope};
+use crate::keys::{HashedKey, Keys, PlainKey, Scope, parse_line};
 use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_SUFFIX};
 use crate::path::RelPath;
 use crate::stat::Stat;
@@ -23,8 +24,10 @@ use crate::volume::Volume;
 
 /// How long a file that looks half-written is given to be finished. After that it is taken as it stands.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A keys file is a few kilobytes; what is larger than this is something else.
-const LARGEST: u64 = 16 << 20;
+/// A file that could not be read is tried again after so long, if it shows no change before.
+const RETRY: Duration = Duration::from_secs(1);
+/// A keys file is a few kilobytes; what is larger than this, some ten thousand keys, is something else.
+const LARGEST: u64 = 1 << 20;
 
 /// The keys file of a volume, and the keys that are good besides those in it.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub struct KeyFile {
 struct State {
     /// The file as it was when last read; none where it must be read again at the next look.
     stamp: Option<Stamp>,
+    /// When it is to be read again though it shows no change; none where there is no need.
+    again_at: Option<Instant>,
     /// The last good keys of the file alone.
     of_file: Keys,
     /// What is handed out: these, and the extra ones.
@@ -104,7 +109,8 @@ impl KeyFile {
     pub fn new(volume: Arc<Volume>, extra: Keys) -> KeyFile {
         let current = Arc::new(extra.clone());
         let of_file = Keys::default();
-        let state = State { stamp: None, of_file, current, version: None, trouble: None };
+        let (stamp, again_at, version, trouble) = (None, None, None, None);
+        let state = State { stamp, again_at, of_file, current, version, trouble };
         KeyFile { volume, extra, state: Mutex::new(state) }
     }
 
@@ -113,7 +119,8 @@ impl KeyFile {
         // Asked for before anybody is kept waiting.
         let stamp = self.stamp();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.stamp.is_some() && state.stamp == stamp {
+        let is_due = state.again_at.is_some_and(|it| it <= Instant::now());
+        if state.stamp.is_some() && state.stamp == stamp && !is_due {
             return (Arc::clone(&state.current), None);
         }
         state.stamp = stamp;
@@ -146,19 +153,25 @@ impl KeyFile {
 
     fn read_again(&self, state: &mut State) -> Option<News> {
         let was_in_trouble = state.trouble.take();
+        let since = was_in_trouble.as_ref().map_or_else(Instant::now, |it| it.since);
+        state.again_at = None;
         let what = match self.volume.read_keys() {
-            Err(error) => format!("it could not be read ({error})"),
+            Err(error) => {
+                state.again_at = Some(Instant::now() + RETRY);
+                format!("it could not be read ({error})")
+            }
             Ok(text) => {
                 let keys = Keys::parse(&text);
                 let Some(doubt) = doubt(&text, &keys, &state.of_file) else {
                     state.accept(keys, &self.extra, &text);
                     return Some(News::Loaded(Arc::clone(&state.current)));
                 };
-                let since = was_in_trouble.as_ref().map(|it| it.since);
-                if doubt.passes && since.is_some_and(|it| it.elapsed() >= PATIENCE) {
+                let patience_ends = since + PATIENCE;
+                if doubt.passes && Instant::now() >= patience_ends {
                     state.accept(keys, &self.extra, &text);
                     return Some(News::Loaded(Arc::clone(&state.current)));
                 }
+                state.again_at = doubt.passes.then_some(patience_ends);
                 // What is new in it is good at once; nothing that was good is lost.
                 let mut both = state.of_file.clone();
                 both.extend(&keys);
@@ -166,9 +179,6 @@ impl KeyFile {
                 doubt.what.to_owned()
             }
         };
-        // Looked at again with the next request: trouble passes without a new stamp.
-        state.stamp = None;
-        let since = was_in_trouble.as_ref().map_or_else(Instant::now, |it| it.since);
         let trouble = Trouble { what, since };
         let is_news = was_in_trouble.is_none_or(|it| it.what != trouble.what);
         state.trouble = Some(trouble.clone());
@@ -236,12 +246,13 @@ impl Volume {
 
 /// The text of a keys file, wherever that lies.
 pub(crate) fn read_all(file: File) -> io::Result<Vec<u8>> {
+    let too_large = || io::Error::other("it is larger than 1 MiB");
+    if file.metadata()?.len() > LARGEST {
+        return Err(too_large());
+    }
     let mut text = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::other("it is larger than 16 MiB"));
-    }
-    Ok(text)
+    if text.len() as u64 > LARGEST { Err(too_large()) } else { Ok(text) }
 }
 
 impl State {
@@ -271,6 +282,12 @@ fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<Doubt> {
     if keys.is_empty() && !keys.notices.is_empty() {
         return Some(Doubt { what: "no line of it can be understood", passes: false });
     }
+    if is_garbled(text, keys, last_good) {
+        return Some(Doubt {
+            what: "most of its keys can't be understood any more: a line is USER,KEY, without quotes and with commas",
+            passes: false,
+        });
+    }
     if text.is_empty() {
         return Some(Doubt {
             what: "it is missing or empty, as if it were being written",
@@ -281,6 +298,28 @@ fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<Doubt> {
         what: "its last line has no end, as if it were being written",
         passes: true,
     })
+}
+
+/// Whether more of the keys that were good stand on lines that can't be understood than are left: a program that writes quotes or
+/// other separators has saved the file.
+fn is_garbled(text: &[u8], keys: &Keys, last_good: &Keys) -> bool {
+    let is_lost = |it: &HashedKey| last_good.find(*it).is_some() && keys.find(*it).is_none();
+    let is_unclear = |line: &&[u8]| parse_line(line, false).is_err();
+    let words = text.split(|it| *it == b'\n').filter(is_unclear).flat_map(words);
+    let lost: HashSet<HashedKey> = words.flat_map(as_keys).filter(is_lost).collect();
+    lost.len() > last_good.iter().filter(|it| keys.find(it.hashed).is_some()).count()
+}
+
+/// What stands between whatever a program may separate columns by.
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_between = |byte: &u8| byte.is_ascii_whitespace() || b"\"',;|".contains(byte);
+    line.split(is_between).filter(|it| !it.is_empty())
+}
+
+/// The keys that a word may be: itself, or the sealed one whose hash it is.
+fn as_keys(word: &[u8]) -> impl Iterator<Item = HashedKey> {
+    let sealed = std::str::from_utf8(word).ok().and_then(HashedKey::from_hex);
+    sealed.into_iter().chain([PlainKey::new(word).hash()])
 }
 
 /// Puts a text in the keys file's place, by one rename.

@@ -4,14 +4,15 @@
 //! nobody here knows. [`Keys`](crate::keys::Keys) says what the text is worth to a request; this says what it looks
 //! like to a person, what is wrong with it, and how that is mended.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::keys::{
-    COLUMN_COUNT, COLUMNS, Columns, HashedKey, Key, Line, PlainKey, SEALED_MARK, Scope, end_of,
-    parse_line,
+    COLUMN_COUNT, COLUMNS, Columns, HashedKey, Key, Line, PlainKey, SEALED_MARK, SEALED_WORD,
+    Scope, end_of, parse_line,
 };
 use crate::path::RelPath;
 
@@ -137,7 +138,7 @@ pub enum SheetError {
     #[error("the key is too short: one of fewer than 20 characters could be guessed")]
     Short,
     /// A key can't be written as it is.
-    #[error("a key has no comma, space, `#` or control character in it")]
+    #[error("a key has no comma, space, `#`, quote or control character in it")]
     Key,
     /// A key is there already.
     #[error("the same key stands on line {line} already")]
@@ -244,21 +245,10 @@ impl KeySheet {
             }
         }
         // Of equal keys the last counts, for both readers.
-        for index in 0..rows.len() {
-            let Some((row, later)) = rows.get_mut(index..).and_then(<[Row]>::split_first_mut)
-            else {
-                continue;
-            };
-            let same = |it: &&mut Row| {
-                it.state == State::On
-                    && row.key.as_ref().map(|it| it.hashed) == it.key.as_ref().map(|it| it.hashed)
-            };
-            if row.state == State::On
-                && row.key.is_some()
-                && let Some(again) = later.iter_mut().find(same)
-            {
-                row.faults.push(Fault::Duplicate { again: again.line });
-            }
+        let mut later = HashMap::new();
+        for row in rows.iter_mut().rev().filter(|it| it.state == State::On) {
+            let again = row.key.as_ref().and_then(|it| later.insert(it.hashed, row.line));
+            row.faults.extend(again.map(|again| Fault::Duplicate { again }));
         }
         rows
     }
@@ -451,6 +441,12 @@ impl KeySheet {
             self.has_byte_order_mark = false;
             return Ok(());
         }
+        if let Fault::Garbled(_) = fault {
+            let (_, text) = self.row_text(line)?;
+            let new = ungarbled(text);
+            self.replace(line, new.into_bytes());
+            return Ok(());
+        }
         if fault != Fault::Spaces {
             self.row_at(line)?;
             self.comment_out(line);
@@ -478,7 +474,7 @@ impl KeySheet {
 
     /// Whether a key can be added without a fault.
     fn check_key(&self, key: &PlainKey) -> Result<(), SheetError> {
-        let is_odd = |it: &u8| matches!(it, b',' | b' ' | b'#') || it.is_ascii_control();
+        let is_odd = |it: &u8| matches!(it, b',' | b' ' | b'#' | b'"') || it.is_ascii_control();
         if key.is_short() {
             return Err(SheetError::Short);
         }
@@ -662,7 +658,7 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
     };
     let text = text.trim();
     let off = switched_off(text);
-    let is_comment = text.starts_with('#') && !text.starts_with(SEALED_MARK);
+    let is_comment = text.starts_with('#') && !text.starts_with(SEALED_WORD);
     if text.is_empty() || (is_comment && off.is_none()) {
         return None;
     }
@@ -677,6 +673,7 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
     let (key, fault) = match parsed {
         Ok(Line::Key(key)) => (Some(key), None),
         Ok(Line::Blank | Line::Header) => return None,
+        Err(why) if written.garbled().is_some() => (None, Some(Fault::Garbled(why))),
         Err(_) if !columns.contains(',') => (None, Some(Fault::NoKey)),
         Err(_) if written.key.is_empty() => (None, Some(Fault::Empty)),
         Err(why) => (None, Some(Fault::Unclear(why))),
@@ -741,7 +738,7 @@ impl Row {
 
 /// The row that a comment was before it was switched off; none for a comment that was always one.
 fn switched_off(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix('#').filter(|_| !text.starts_with(SEALED_MARK))?;
+    let rest = text.strip_prefix('#').filter(|_| !text.starts_with(SEALED_WORD))?;
     let rest = rest.strip_prefix(' ').unwrap_or(rest).trim();
     let (_, columns) = split_prefix(rest);
     let mut written = columns.split(',');
@@ -765,6 +762,20 @@ fn switched_off_mark(text: &str) -> usize {
         return 0;
     }
     if text.starts_with(OFF_MARK) { OFF_MARK.len() } else { 1 }
+}
+
+/// A row as it was before another program wrote it with quotes or other separators.
+fn ungarbled(text: &str) -> String {
+    let separator = |it: &char| matches!(it, ',' | ';' | '\t');
+    let separator = text.chars().find(separator).unwrap_or(',');
+    let sealed = usize::from(text.trim_start_matches('"').starts_with(SEALED_WORD));
+    let plain = |(index, column): (usize, &str)| match index {
+        // A user's name and a key have no quote in them.
+        0 | 1 => column.replace('"', ""),
+        _ => column.trim_matches('"').to_owned(),
+    };
+    let columns = text.splitn(COLUMN_COUNT + sealed, separator).enumerate().map(plain);
+    columns.collect::<Vec<_>>().join(",")
 }
 
 /// A row's columns with one of them changed.

@@ -7,10 +7,10 @@
 //! The text stays readable by the reader it replaces: a line split on `,`, the user in column 1, the key in
 //! column 2, `#` begins a comment. The columns behind are ours: `scope,path,expires,created,note`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -22,6 +22,8 @@ use crate::path::RelPath;
 
 /// What begins a line whose key is given by its SHA-256: a comment to the old reader.
 pub const SEALED_MARK: &str = "#!sha256,";
+/// Its first word, by which a line is known that another program has written with other separators.
+pub(crate) const SEALED_WORD: &str = "#!sha256";
 /// The columns in their order; only the first two must be there.
 pub const COLUMNS: &str = "username,apikey,scope,path,expires,created,note";
 /// Letters and digits: no comma, space or `#`, so a key stands anywhere a key is written.
@@ -32,6 +34,10 @@ const RANDOM_LETTERS: usize = 32;
 const SHORT: usize = 20;
 /// The name of the user of a key that gives none.
 const NAMELESS: &str = "user";
+/// As many lines are complained of; a file with more is no keys file.
+const MOST_NOTICES: usize = 100;
+/// What an unset variable makes of a line that a script writes: `kmt-$RANDOM_PART`.
+const NOTHING_BEHIND: &str = "its key has nothing behind the user's name";
 
 /// A key as its owner knows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -162,15 +168,32 @@ fn prefix(user: &str) -> String {
 
 impl HashedKey {
     /// From 64 hexadecimal digits.
-    fn from_hex(text: &str) -> Option<HashedKey> {
+    pub(crate) fn from_hex(text: &str) -> Option<HashedKey> {
         let mut hash = [0; 32];
-        if text.len() != 64 {
+        if text.len() != 64 || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
             return None;
         }
         for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
             *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
         }
         Some(HashedKey(hash))
+    }
+
+    /// Whether it is the hash of nothing, or of nothing that is seen: `printf '' | sha256sum` or `echo | sha256sum`.
+    fn is_of_nothing(self) -> bool {
+        static OF_NOTHING: LazyLock<HashSet<HashedKey>> = LazyLock::new(|| {
+            let mut texts = vec![String::new()];
+            for length in 0..3 {
+                let shorter: Vec<_> =
+                    texts.iter().filter(|it| it.len() == length).cloned().collect();
+                let longer = shorter.iter().flat_map(|text| {
+                    [' ', '\t', '\r', '\n', '\0'].map(|letter| format!("{text}{letter}"))
+                });
+                texts.extend(longer);
+            }
+            texts.iter().map(|it| PlainKey::new(it.as_bytes()).hash()).collect()
+        });
+        OF_NOTHING.contains(&self)
     }
 
     /// As 64 hexadecimal digits.
@@ -245,8 +268,17 @@ impl Keys {
     /// Reads `key1,key2` as the variable `API_KEYS` holds them: the user is the part before the first `-`.
     pub fn parse_list(text: &str) -> Keys {
         let mut keys = Keys::default();
-        for key in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
-            let user = key.split_once('-').map_or(NAMELESS, |(user, _)| user);
+        for (index, key) in text.split(',').map(str::trim).enumerate() {
+            let (user, is_cut_off) = match key.split_once('-') {
+                Some((user, random)) => (user, random.is_empty()),
+                None => (NAMELESS, false),
+            };
+            if is_cut_off {
+                keys.notice(index + 1, &format!("{NOTHING_BEHIND}; it was passed over"));
+            }
+            if is_cut_off || key.is_empty() {
+                continue;
+            }
             let plain = PlainKey::new(key.as_bytes());
             keys.push(Arc::new(Key {
                 user: if user.is_empty() { NAMELESS } else { user }.to_owned(),
@@ -311,6 +343,11 @@ impl Keys {
     }
 
     fn notice(&mut self, line: usize, what: &str) {
+        let what = match self.notices.len() {
+            ..MOST_NOTICES => what,
+            MOST_NOTICES => "so it is with this line, and maybe with others below",
+            _ => return,
+        };
         self.notices.push(Notice { line, what: what.to_owned() });
     }
 }
@@ -334,7 +371,16 @@ pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str>
         let columns = Columns::of(sealed);
         let hashed = HashedKey::from_hex(columns.key)
             .ok_or("its key is no SHA-256 in 64 hexadecimal digits")?;
+        if hashed.is_of_nothing() {
+            return Err(
+                "its key is the SHA-256 of nothing: whoever sends an empty key would be let in",
+            );
+        }
         return columns.into_key(hashed, format!("sealed {}", hashed.id()));
+    }
+    let columns = Columns::of(line);
+    if let Some(why) = columns.garbled() {
+        return Err(why);
     }
     if line.is_empty() || is_comment {
         return Ok(Line::Blank);
@@ -342,12 +388,17 @@ pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str>
     if line.contains('\0') {
         return Err("it has a NUL byte in it");
     }
-    let columns = Columns::of(line);
     if first && columns.are_names() {
         return Ok(Line::Header);
     }
     if columns.key.is_empty() {
         return Err("it has no key in its second column");
+    }
+    if columns.key.strip_suffix('-') == Some(columns.user) {
+        return Err(NOTHING_BEHIND);
+    }
+    if columns.key.contains(char::is_control) {
+        return Err("its key has a control character in it");
     }
     let plain = PlainKey::new(columns.key.as_bytes());
     columns.into_key(plain.hash(), plain.mask(columns.user))
@@ -382,6 +433,19 @@ impl<'a> Columns<'a> {
             created: next(),
             note: next(),
         }
+    }
+
+    /// Why these are not the columns that were meant; none where they may be.
+    pub(crate) fn garbled(&self) -> Option<&'static str> {
+        if self.user.starts_with('#') && !self.user.starts_with(SEALED_WORD) {
+            return None;
+        }
+        // Some programs write `"kmt","kmt-1"`: no key is ever sent with its quotes.
+        if self.user.contains('"') || self.key.contains('"') {
+            return Some("a quote stands in its user or key, and would be a part of it");
+        }
+        let is_other = self.user.contains([';', '\t']) || self.user.starts_with(SEALED_WORD);
+        is_other.then_some("its columns are separated by something else than commas")
     }
 
     /// Whether these are the names of the columns.
@@ -467,6 +531,20 @@ mod tests {
         check("user,key,read,,2026-11-27T12:00:00", "date");
         check("user,k\0ey", "NUL");
         check("#!sha256,user,abcd", "SHA-256");
+        check(&format!("#!sha256,user,{}", "+f".repeat(32)), "SHA-256");
+        for nothing in ["", " ", "\n", "\r\n", "\0", " \n\n"] {
+            let hash = PlainKey::new(nothing.as_bytes()).hash().to_hex();
+            check(&format!("#!sha256,user,{hash},write"), "SHA-256 of nothing");
+            check(&format!("#!sha256,user,{},write", hash.to_uppercase()), "SHA-256 of nothing");
+        }
+        check("user,user-", "nothing behind");
+        check(",-", "nothing behind");
+        check("\"user\",\"user-1\",\"read\"", "quote");
+        check("\"user,user-1\"", "quote");
+        check("user,\"\"", "quote");
+        check("user;user-1;read;;;;for a, b", "separated");
+        check("user\tuser-1\tread\t\t\t\tfor a, b", "separated");
+        check("user,a\rzoe", "control");
     }
 
     #[test]
@@ -515,10 +593,11 @@ mod tests {
 
     #[test]
     fn a_list_of_keys_names_its_users() {
-        let keys = Keys::parse_list("kmt-1, plain,,-odd");
+        let keys = Keys::parse_list("kmt-1, plain,,-odd,zoe-,-");
         assert_eq!(verify(&keys, "kmt-1").as_deref(), Some("kmt"));
         assert_eq!(verify(&keys, "plain").as_deref(), Some("user"));
         assert_eq!(verify(&keys, "-odd").as_deref(), Some("user"));
+        assert_eq!(keys.notices.iter().map(|it| it.line).collect::<Vec<_>>(), [5, 6]);
         assert_eq!(keys.len(), 3);
     }
 
@@ -535,6 +614,12 @@ mod tests {
     fn debug_shows_no_key() {
         let keys = Keys::parse(b"kmt,kmt-secret\n");
         assert!(!format!("{keys:?} {:?}", PlainKey::new(b"kmt-secret")).contains("secret"));
+    }
+
+    #[test]
+    fn however_much_is_wrong_a_hundred_lines_are_complained_of() {
+        let keys = Keys::parse("x\n".repeat(1000).as_bytes());
+        assert_eq!(keys.notices.len(), MOST_NOTICES + 1);
     }
 
     proptest! {

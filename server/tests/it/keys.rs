@@ -271,3 +271,26 @@ fn wrong_keys_on_public_paths_are_no_guesses() {
     }
     assert_eq!(status(&server, "/files/zurich/a.txt", Some("unknown")), 401);
 }
+
+#[test]
+fn nobody_is_let_in_by_a_key_of_nothing() {
+    let server = volume();
+    // `printf '' | sha256sum`, `echo | sha256sum`: what a script makes of an unset variable.
+    for hash in [
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
+    ] {
+        let text = format!("kmt,{KEY}\n#!sha256,x,{hash},write\ny,y-\n\"z\",\"\"\n");
+        fs::write(server.path(".sounding/auth-keys.csv"), text).unwrap();
+        assert_eq!(status(&server, "/files/zurich/a.txt", Some(KEY)), 200);
+        for nothing in ["Basic eDo=", "Basic eDoK", "Bearer", "Bearer ", "y-", "\"\""] {
+            assert_eq!(status(&server, "/files/zurich/a.txt", Some(nothing)), 401, "{nothing}");
+        }
+        for target in ["/share//zurich/a.txt", "/share/%0a/zurich/a.txt", "/share/%20/zurich/a.txt"]
+        {
+            assert_ne!(status(&server, target, None), 200, "{target}");
+        }
+        let health = server.request("GET", "/health", &[]).text();
+        assert!(health.contains("line 2: its key is the SHA-256 of nothing"), "{health}");
+    }
+}

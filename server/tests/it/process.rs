@@ -246,6 +246,20 @@ fn no_key_is_made_where_the_environment_brings_one() {
 }
 
 #[test]
+fn no_key_is_made_where_the_file_only_needs_mending() {
+    let folder = tempfile::tempdir().unwrap();
+    let damaged = "\"kmt\",\"kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\"\n";
+    write(&folder.path().join(".sounding/auth-keys.csv"), damaged.as_bytes());
+    let mut command = command(folder.path());
+    command.args(["--listen", "127.0.0.1:0"]).env("API_KEYS", "zoe-,");
+    let (_, output, log) = Program::run(command).end();
+    assert_eq!(output, "");
+    assert!(log.contains("line 1: a quote stands") && log.contains("API_KEYS, key 1:"), "{log}");
+    let keys = std::fs::read_to_string(folder.path().join(".sounding/auth-keys.csv")).unwrap();
+    assert_eq!(keys, damaged);
+}
+
+#[test]
 fn each_request_has_one_line_and_no_line_has_a_key() {
     let folder = volume_with_key();
     let program = Program::start(folder.path(), &[]);

@@ -273,6 +273,7 @@ fn mend(model: &mut Model) -> Vec<Effect> {
         Fault::Header => "made a comment",
         Fault::ByteOrderMark => "freed of its byte order mark",
         Fault::Spaces => "freed of its spaces",
+        Fault::Garbled(_) => "written with commas and without quotes",
         _ => "switched off",
     };
     vec![Effect::Do(Op::EditKey(version, Box::new(row), vec![KeyEdit::Mend(fault)], what))]

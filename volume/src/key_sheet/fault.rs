@@ -26,6 +26,8 @@ pub enum Fault {
     Expired,
     /// What it covers is not there. Only who knows the volume finds this.
     NoFolder,
+    /// Another program has written it, with quotes or other separators.
+    Garbled(&'static str),
     /// It can't be understood.
     Unclear(&'static str),
 }
@@ -59,6 +61,7 @@ impl Fault {
             Fault::ByteOrderMark => "take the mark away",
             Fault::Spaces => "take the spaces away",
             Fault::Header => "make a comment of it",
+            Fault::Garbled(_) => "write it with commas and without quotes",
             Fault::Duplicate { .. } | Fault::Expired => "switch this line off",
             Fault::Empty | Fault::NoKey | Fault::Unclear(_) => {
                 "switch the line off; its text stays"
@@ -85,7 +88,7 @@ impl fmt::Display for Fault {
             }
             Fault::NoFolder => "nothing there: its path does not lead to anything",
             Fault::Expired => "its end has come, but the old reader still accepts it",
-            Fault::Unclear(why) => return write!(f, "passed over: {why}"),
+            Fault::Garbled(why) | Fault::Unclear(why) => return write!(f, "passed over: {why}"),
         })
     }
 }

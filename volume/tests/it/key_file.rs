@@ -195,3 +195,93 @@ fn a_key_that_is_taken_away_is_not_good_any_more_at_once() {
         }
     }
 }
+
+/// Three people's keys, one of them sealed, as somebody keeps them.
+const THREE: &str = "# username,apikey,scope,path,expires,created,note\n\
+    kmt,kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG,write,berlin,2099-12-31,2026-01-20,for a, b\n\
+    zoe,zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n\
+    #!sha256,max,2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b,read,zurich\n";
+
+#[test]
+fn a_file_that_another_program_has_garbled_takes_no_key_away_until_it_is_mended() {
+    let each = |field: &str, line: &str| {
+        line.split(',').map(|it| field.replace('_', it)).collect::<Vec<_>>().join(",")
+    };
+    let lines = |change: &dyn Fn(&str) -> String| {
+        THREE.lines().map(|it| change(it) + "\r\n").collect::<String>()
+    };
+    let damages = [
+        ("quotes around every field", lines(&|it| each("\"_\"", it))),
+        ("quotes around each line", lines(&|it| format!("\"{it}\""))),
+        ("semicolons", lines(&|it| it.replace(',', ";").replace("a; b", "a, b"))),
+        ("tabs", lines(&|it| it.replace(',', "\t").replace("a\t b", "a, b"))),
+        // One is mended, or added by the console: the others are not given up for it.
+        ("quotes, but for one", lines(&|it| each("\"_\"", it)) + "new,new-1\n"),
+        (
+            "no line end",
+            lines(&|it| each("\"_\"", it)) + "zoe,zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG",
+        ),
+    ];
+    let keys =
+        ["kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG", "zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG", "secret"];
+    for (name, damaged) in damages {
+        let place = Place::new();
+        place.write(THREE.as_bytes());
+        assert!(keys.iter().all(|it| place.has(it)));
+        place.write(damaged.as_bytes());
+        assert!(keys.iter().all(|it| place.has(it)), "{name}");
+        let trouble = place.file.trouble().unwrap().what;
+        assert!(trouble.contains("understood"), "{name}: {trouble}");
+        assert_eq!(
+            place.has("new-1"),
+            damaged.contains("new-1"),
+            "{name}: what is good counts at once"
+        );
+        // What a comment or a note becomes is no key.
+        assert!(!["\"apikey\"", "apikey", "b", "b\""].iter().any(|it| place.has(it)), "{name}");
+        place.write(b"kmt,kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG,read,,,,not zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n");
+        assert!(place.has(keys[0]) && !place.has(keys[1]) && !place.has(keys[2]), "{name}: mended");
+        assert!(place.file.trouble().is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_key_that_was_replaced_is_gone_though_a_note_names_it() {
+    let place = Place::new();
+    place.write(b"kmt,kmt-old\n");
+    assert!(place.has("kmt-old"));
+    place.write(b"kmt,kmt-new,read,,,,was kmt-old\n# kmt,kmt-old\n");
+    assert!(place.has("kmt-new") && !place.has("kmt-old"));
+}
+
+#[test]
+fn a_file_of_nonsense_is_read_once_however_often_it_is_asked_for() {
+    const LARGEST: usize = 1 << 20;
+    for size in [LARGEST, LARGEST + 1, 64 * LARGEST] {
+        let place = Place::new();
+        place.write(b"kmt,kmt-1\n");
+        assert!(place.has("kmt-1"));
+        place.write(&b"x\n".repeat(size.div_ceil(2)));
+        assert!(place.has("kmt-1") && place.file.trouble().is_some());
+        // Until its stamp is settled it is read at each look.
+        let bytes_read = |looks: usize| {
+            let before = bytes_read();
+            (0..looks).for_each(|_| assert!(place.has("kmt-1")));
+            bytes_read() - before
+        };
+        crate::support::wait_for("a settled stamp", || {
+            (bytes_read(1) < LARGEST as u64 / 2).then_some(())
+        });
+        assert!(bytes_read(1000) < LARGEST as u64 / 2, "{size}");
+        let is_too_large = place.file.trouble().unwrap().what.contains("larger than 1 MiB");
+        assert_eq!(is_too_large, size > LARGEST);
+        place.write(b"zoe,zoe-1\n");
+        assert!(place.has("zoe-1") && !place.has("kmt-1") && place.file.trouble().is_none());
+    }
+}
+
+/// How many bytes this thread has read, from whatever.
+fn bytes_read() -> u64 {
+    let io = fs::read_to_string("/proc/thread-self/io").unwrap();
+    io.lines().find_map(|it| it.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}

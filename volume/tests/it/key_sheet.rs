@@ -513,3 +513,37 @@ fn a_change_that_another_line_would_undo_is_refused() {
     sheet.set(1, Column::Note, "n").unwrap();
     sheet.set(3, Column::Scope, "write").unwrap();
 }
+
+#[test]
+fn what_another_program_has_garbled_is_mended_as_it_was_meant() {
+    let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+    let before = format!(
+        "# username,apikey,scope\nkmt,{LONG},write,berlin,2027-01-31,2026-01-20,night\nzoe,{OTHER}\n\
+         #!sha256,max,{hash},read,zurich,,,by hand\n"
+    );
+    let quoted =
+        |it: &str| it.split(',').map(|it| format!("\"{it}\"")).collect::<Vec<_>>().join(",");
+    let garblings: [&dyn Fn(&str) -> String; 5] = [
+        &|it| quoted(it),
+        &|it| format!("\"{it}\""),
+        &|it| it.replace(',', ";"),
+        &|it| it.replace(',', "\t"),
+        &|it| quoted(it).replace(',', ";"),
+    ];
+    for (number, garbled) in garblings.iter().enumerate() {
+        let text: String = before.lines().map(|it| garbled(it) + "\n").collect();
+        let mut sheet = KeySheet::parse(text.as_bytes());
+        let mut mends = 0;
+        while let Some((line, fault)) =
+            sheet.rows(now()).iter().find_map(|it| Some((it.line, *it.faults.first()?)))
+        {
+            assert!(matches!(fault, Fault::Garbled(_)), "{number}: {fault:?}");
+            sheet.mend(line, fault).unwrap();
+            mends += 1;
+        }
+        // A comment is one in whatever form.
+        let keys = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(keys(&String::from_utf8(sheet.to_bytes()).unwrap()), keys(&before), "{number}");
+        assert!((3..=4).contains(&mends), "{number}: {mends}");
+    }
+}
