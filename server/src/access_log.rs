@@ -1,11 +1,11 @@
 //! One line a request, written when its last byte has gone out or its client has.
 //!
-//! Method, path, status, bytes, duration, the user's name. Never a key, nor the query, where people put secrets.
+//! Method, path, status, bytes, duration, the user's name. Never a key ([`redact`]), nor the query, where people put secrets.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -16,22 +16,25 @@ use http_body::{Body as _, Frame, SizeHint};
 use jiff::Timestamp;
 
 use crate::activity::{Activity, Ended, Open, Passed};
+use crate::app::App;
 use crate::auth::Peer;
 use crate::counted::range_kind;
 use crate::crowd::Place;
 use crate::log::{self, Escaped};
 use crate::problem::{Cause, KeptOut};
+use crate::redact;
 use crate::sendfile::Outlet;
-use crate::visit::without_key;
 use crate::wake;
 
 /// What the log says, as nginx does, when the client went away before there was an answer.
 const CLIENT_GONE: u16 = 499;
 
 /// A request has come. Whoever learns who it is from says so to the line's [`Open`].
-pub fn begin(activity: &Arc<Activity>, mut request: Request, peer: Peer) -> (Request, Line) {
+pub fn begin(app: &App, mut request: Request, peer: Peer) -> (Request, Line) {
+    let activity = &app.activity;
     let client = peer.client(request.headers());
-    let open = activity.begin(request.method(), without_key(request.uri().path()), client);
+    let path = redact::path(request.uri().path(), &app.keys_of_turn(Instant::now()));
+    let open = activity.begin(request.method(), path, client);
     wake::came(activity, &open, request.headers());
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         open.expect(length(request.headers()), None);

@@ -44,7 +44,8 @@ pub enum Rest<'a> {
 pub struct Whole<'a> {
     activity: &'a Arc<Activity>,
     method: &'a Method,
-    path: &'a str,
+    /// What it is of; none for the service's health.
+    known: Option<Arc<Known>>,
     client: IpAddr,
     caller: Caller,
     status: StatusCode,
@@ -104,32 +105,34 @@ pub fn answer<'a>(
         written = written.field("content-type", content_type.as_bytes()).length(slice.len);
     }
     written.end(head.is_last);
-    let length = slice.filter(|_| head.method == Method::GET).map_or(0, |it| it.len);
-    let mut whole = Whole {
+    let sent = slice.filter(|it| head.method == Method::GET && it.len > 0);
+    let body = match (&known.kept, sent) {
+        (_, None) => None,
+        (Kept::InMemory(content), Some(slice)) => {
+            out.extend_from_slice(part_of(content, slice));
+            None
+        }
+        (Kept::OnDisk { rest }, Some(slice)) => {
+            let by_kernel = Some(outlet).filter(|_| known.stat.rests(*rest)).cloned();
+            Some(FileBody::new(Arc::clone(&known.file), [Piece::File(slice)], by_kernel))
+        }
+    };
+    let whole = Whole {
         activity: &app.activity,
         method: &head.method,
-        path,
+        known: Some(known),
         client,
         caller,
         status,
         began,
-        length,
+        length: sent.map_or(0, |it| it.len),
         kind: kind(&head.method, status),
-        range: None,
+        range: range.filter(|_| body.is_some()),
         place,
     };
-    Some(match (&known.kept, slice.filter(|_| length > 0)) {
-        (_, None) => Rest::Nothing(whole),
-        (Kept::InMemory(content), Some(slice)) => {
-            out.extend_from_slice(part_of(content, slice));
-            Rest::Nothing(whole)
-        }
-        (Kept::OnDisk { rest }, Some(slice)) => {
-            let by_kernel = Some(outlet).filter(|_| known.stat.rests(*rest)).cloned();
-            let body = FileBody::new(Arc::clone(&known.file), [Piece::File(slice)], by_kernel);
-            whole.range = range;
-            Rest::Body(whole, body)
-        }
+    Some(match body {
+        None => Rest::Nothing(whole),
+        Some(body) => Rest::Body(whole, body),
     })
 }
 
@@ -157,7 +160,7 @@ fn tell_health<'a>(
     Rest::Nothing(Whole {
         activity: &app.activity,
         method: &head.method,
-        path: health::PATH,
+        known: None,
         client: asker.client,
         caller: Caller::Anyone,
         status: StatusCode::OK,
@@ -198,7 +201,7 @@ impl Whole<'_> {
     fn passed(&self) -> Passed<'_> {
         Passed {
             method: self.method,
-            path: self.path,
+            path: self.known.as_ref().map_or(health::PATH, |it| &it.shown),
             client: self.client,
             caller: &self.caller,
             status: self.status.as_u16(),

@@ -152,7 +152,7 @@ impl FromRequestParts<Arc<App>> for Following {
         let query = parts.uri.query();
         let folder = match query::value(query, "path") {
             None => RelPath::root(),
-            Some(path) => RelPath::from_plain(path.strip_suffix(b"/").unwrap_or(&path))?,
+            Some(path) => RelPath::normalize(&path)?,
         };
         let is_folded = match query::value(query, "fold").as_deref() {
             None => false,

@@ -22,6 +22,7 @@ use http::request::Parts;
 use http::{Method, header};
 use volume::{Found, FoundFile, RelPath, Stat};
 
+use crate::activity::Open;
 use crate::app::App;
 use crate::body::FileBody;
 use crate::cross_origin::Embedding;
@@ -52,7 +53,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
     }
     let query = parts.uri.query();
     match found {
-        Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit.path, query)),
+        Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit, query)),
         Found::Folder(folder) => listing::answer(app, visit, folder, query, &parts.headers).await,
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
         Found::File(file) => ask.file(file, moment).await,
@@ -114,8 +115,10 @@ impl Ask<'_> {
         }
     }
 
-    fn path(&self) -> RelPath {
-        self.visit.path.clone()
+    /// The path, and how the log shows it.
+    fn path(&self) -> (RelPath, String) {
+        let open = self.parts.extensions.get::<Arc<Open>>();
+        (self.visit.path.clone(), open.map_or_else(String::new, |it| it.path().to_owned()))
     }
 
     /// The answer that the conditions ask for, if it is one without a body.

@@ -127,7 +127,7 @@ impl Answers for Front {
 
     async fn answer(&self, request: Request, connection: &Connection) -> Response<LoggedBody> {
         // Outermost, so that each request has its line.
-        let (request, line) = access_log::begin(&self.app.activity, request, connection.peer);
+        let (request, line) = access_log::begin(&self.app, request, connection.peer);
         // Around all that may leave a body unread.
         let request = linger(request);
         let (place, full) = match self.place(line.open().client(), connection) {

@@ -51,6 +51,7 @@ pub mod put;
 pub mod query;
 pub mod range;
 pub mod recall;
+pub mod redact;
 pub mod representation;
 pub mod router;
 pub mod sendfile;

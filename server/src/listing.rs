@@ -123,6 +123,10 @@ pub async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let wish = Wish::of(query, headers)?;
+    // The page's links are relative, and would lead elsewhere from an address that ends in an encoded slash.
+    if wish.format == Format::Html && visit.last_names > 0 {
+        return Ok(redirect(&visit, query));
+    }
     let coding = Coding::preferred(headers);
     let service = Arc::clone(&app);
     let answered = Arc::new(());
@@ -179,14 +183,14 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
 }
 
 /// To a folder's own address, which ends in a slash. Relative, so that it holds behind any proxy.
-pub fn redirect(path: &RelPath, query: Option<&str>) -> Response {
-    let name = volume::escape(path.file_name().unwrap_or_default());
+pub fn redirect(visit: &Visit, query: Option<&str>) -> Response {
+    let folder = visit.reference(&visit.path);
     let query =
         query.map(|it| format!("?{}", utf8_percent_encode(it, CONTROLS))).unwrap_or_default();
     let mut response = Response::new(Body::empty());
     // Not for good: the name may be a file's tomorrow.
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    fields::set(response.headers_mut(), header::LOCATION, &format!("./{name}/{query}"));
+    fields::set(response.headers_mut(), header::LOCATION, &format!("{folder}/{query}"));
     fields::set(response.headers_mut(), header::CACHE_CONTROL, "no-cache");
     response
 }

@@ -29,7 +29,7 @@ pub struct Line<'a> {
     pub time: Timestamp,
     /// Of the request.
     pub method: &'a str,
-    /// Percent-encoded as it came, without a key and a query.
+    /// Clean, percent-encoded, without a key and a query.
     pub path: &'a str,
     /// Of the answer.
     pub status: u16,

@@ -72,10 +72,8 @@ pub async fn answer(
         let unreadable = |source| ReadError { path: published.path.clone(), source };
         fields::set(fields, header::ETAG, &etag::settled(&mut file).await.map_err(unreadable)?);
     }
-    if let Some(name) = published.path.file_name() {
-        // Relative, so that it holds behind any proxy; another name than the request's where both were kept.
-        fields::set(fields, header::LOCATION, &format!("./{}", volume::escape(name)));
-    }
+    // Another name than the request's where both were kept.
+    fields::set(fields, header::LOCATION, &visit.reference(&published.path));
     if let Some(value) = digests.answer() {
         fields::set(fields, digest::REPR_DIGEST, &value);
     }

@@ -51,6 +51,8 @@ struct Store {
 pub struct Known {
     /// Where it is.
     pub path: RelPath,
+    /// The request's path, [as the log shows it](crate::redact).
+    pub shown: String,
     /// Which version it is.
     pub stat: Stat,
     /// The file as it is.
@@ -114,7 +116,7 @@ impl Weighter<Box<str>, Arc<Known>> for Weight {
 impl Known {
     /// What was found out about a file that has been opened, beginning at a moment.
     pub fn new(
-        path: RelPath,
+        (path, shown): (RelPath, String),
         stat: Stat,
         representation: Representation,
         file: Arc<File>,
@@ -126,7 +128,7 @@ impl Known {
         };
         let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
         let lines = answer_head::lines(own);
-        Known { path, stat, representation, lines, file, kept, found }
+        Known { path, shown, stat, representation, lines, file, kept, found }
     }
 }
 

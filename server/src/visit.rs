@@ -1,7 +1,8 @@
 //! A request at the edge: from its URL and header to a path that may be read, or written.
 //!
 //! Two addresses lead to the tree, `/files/PATH` and `/share/KEY/PATH`; behind this module they are the same. Here
-//! the outside's text becomes a [`RelPath`] or a refusal, once; nobody checks again.
+//! the outside's text becomes a [`RelPath`] or a refusal, once; nobody checks again. However a client writes a path (`a//b`,
+//! `a/./b`, `a%2Fb`), what is held against the key, looked up and logged is the one clean path.
 
 use std::sync::Arc;
 
@@ -23,6 +24,9 @@ pub struct Visit {
     pub path: RelPath,
     /// Whether the URL ends in a slash, as a folder's does.
     pub names_folder: bool,
+    /// How many of the path's names stand behind the URL's last `/`, which is where relative references begin: mostly one, none
+    /// behind a slash at the end, and more where a client writes its slashes as `%2F`.
+    pub last_names: usize,
     /// Who is asking.
     pub caller: Caller,
     /// Whether their key stands in the URL.
@@ -48,13 +52,22 @@ impl Visit {
     /// A request's, by whomever: whether they may have what it asks for is still to be decided.
     pub async fn asked(parts: &Parts, app: &App) -> Result<Visit, Problem> {
         let target = Target::of(parts.uri.path()).ok_or(Problem::NotFound)?;
-        let (path, names_folder) = target.parse()?;
+        let parsed = target.parse()?;
         let key = match target.key {
             Some(key) => Some(PlainKey::new(&percent_decode_str(key).collect::<Vec<u8>>())),
             None => auth::key_in(&parts.headers),
         };
+        let ParsedPath { path, names_folder, last_names } = parsed;
         let caller = caller(parts, app, key, Purpose::of(&parts.method), &path).await?;
-        Ok(Visit { path, names_folder, caller, key_is_in_address: target.key.is_some() })
+        let key_is_in_address = target.key.is_some();
+        Ok(Visit { path, names_folder, last_names, caller, key_is_in_address })
+    }
+
+    /// Where a path in the same folder is, relative to the request's own URL, so that it holds behind any proxy.
+    pub fn reference(&self, path: &RelPath) -> String {
+        let names: Vec<String> = path.names().map(volume::escape).collect();
+        let from = names.len().saturating_sub(self.last_names.max(1));
+        format!("./{}", names.get(from..).unwrap_or_default().join("/"))
     }
 }
 
@@ -91,22 +104,24 @@ impl<'a> Target<'a> {
         Some(Target { key: Some(key), path })
     }
 
-    /// The path, and whether it is written as a folder's.
-    fn parse(&self) -> Result<(RelPath, bool), Refusal> {
-        match self.path.strip_suffix('/') {
-            None => Ok((RelPath::from_url(self.path)?, self.path.is_empty())),
-            Some("") => Err(Refusal::EmptyName),
-            Some(path) => Ok((RelPath::from_url(path)?, true)),
-        }
+    fn parse(&self) -> Result<ParsedPath, Refusal> {
+        let last = self.path.rsplit('/').next().unwrap_or_default();
+        let last = volume::unescape(last.as_bytes())?;
+        let end = last.rsplit(|it| *it == b'/').next();
+        Ok(ParsedPath {
+            path: RelPath::from_url(self.path)?,
+            names_folder: matches!(end, None | Some(b"" | b".")),
+            last_names: RelPath::normalize(&last)?.names().count(),
+        })
     }
 }
 
-/// A URL's path as the log may show it: without the key of `/share/KEY/PATH`.
-pub fn without_key(path: &str) -> String {
-    match path.strip_prefix("/share/") {
-        Some(rest) => format!("/share/.../{}", rest.split_once('/').map_or("", |(_, path)| path)),
-        None => path.to_owned(),
-    }
+/// What a URL's path comes to, as in [`Visit`].
+#[derive(Debug, PartialEq, Eq)]
+struct ParsedPath {
+    path: RelPath,
+    names_folder: bool,
+    last_names: usize,
 }
 
 #[cfg(test)]
@@ -114,9 +129,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_never_shows_a_shared_key() {
-        assert_eq!(without_key("/share/kmt-1/a/b"), "/share/.../a/b");
-        assert_eq!(without_key("/share/kmt-1"), "/share/.../");
-        assert_eq!(without_key("/files/share/kmt"), "/files/share/kmt");
+    fn a_path_says_where_it_ends() {
+        let check = |path: &str, names_folder: bool, last_names: usize| {
+            let expected =
+                RelPath::from_url(path).map(|path| ParsedPath { path, names_folder, last_names });
+            assert_eq!(Target { key: None, path }.parse(), expected, "{path}");
+        };
+        check("", true, 0);
+        check("/", true, 0);
+        check("%2F", true, 0);
+        check(".", true, 0);
+        check("a", false, 1);
+        check("a/", true, 0);
+        check("a//", true, 0);
+        check("a/.", true, 0);
+        check("a/b", false, 1);
+        check("a//b", false, 1);
+        check("a%2Fb", false, 2);
+        check("c/a%2F%2Fb", false, 2);
+        check("a%2Fb/", true, 0);
+        check("a%2Fb%2F", true, 2);
+        check("a%2F%2e", true, 1);
+        check("a%2F..", false, 0);
     }
 }

@@ -48,7 +48,7 @@ mod volume;
 mod watches;
 
 pub use key_file::KeyFile;
-pub use path::{Refusal, RelPath, escape};
+pub use path::{Refusal, RelPath, escape, unescape};
 pub use size::size_text;
 pub use stat::{FileId, Stat};
 pub use volume::{Effort, FindError, Found, FoundFile, FoundFolder, OpenVolumeError, Volume};

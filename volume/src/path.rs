@@ -1,6 +1,8 @@
 //! The one way from outside text to a path on the volume.
 //!
-//! Pure: opens nothing. Text is accepted or refused, never repaired: what was checked is what will be opened.
+//! Pure: opens nothing. HTTP clients write one path in several ways (`a//b`, `./a/b`, `a%2Fb`): [`RelPath::from_url`] and
+//! [`RelPath::normalize`] read all of them as the one clean path `a/b`. All other text is taken as it stands or refused. Either
+//! way what was checked is what will be opened: behind this module there is only the clean path.
 //! Names are bytes, as they are on the disk; only `/` and NUL cannot be part of one.
 
 use std::ffi::OsStr;
@@ -62,19 +64,22 @@ impl RelPath {
         RelPath { bytes: Vec::new() }
     }
 
-    /// From the path of a URL, percent-encoded (RFC 3986 §2.1), without a slash at either end.
+    /// From the path of a URL, percent-encoded (RFC 3986 §2.1), however a client writes it: an encoded slash is a slash, and the
+    /// rest is as in [`RelPath::normalize`].
     pub fn from_url(text: &str) -> Result<RelPath, Refusal> {
+        RelPath::normalize(&unescape(text.as_bytes())?)
+    }
+
+    /// From plain text, as HTTP clients write it: empty names and `.` are left out, also at both ends.
+    pub fn normalize(text: &[u8]) -> Result<RelPath, Refusal> {
         let mut path = RelPath::root();
-        if text.is_empty() {
-            return Ok(path);
-        }
-        for segment in text.split('/') {
-            path.push(&unescape(segment.as_bytes())?)?;
+        for name in text.split(|it| *it == b'/').filter(|it| !matches!(*it, b"" | b".")) {
+            path.push(name)?;
         }
         Ok(path)
     }
 
-    /// From plain text, as a person or a file writes it, without a slash at either end.
+    /// From plain text, as the volume's own files write it, without a slash at either end.
     pub fn from_plain(text: &[u8]) -> Result<RelPath, Refusal> {
         let mut path = RelPath::root();
         if text.is_empty() {
@@ -176,12 +181,13 @@ pub fn escape(name: &[u8]) -> String {
     percent_encode(name, ESCAPED).to_string()
 }
 
-fn unescape(segment: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let mut name = Vec::with_capacity(segment.len());
-    let mut rest = segment.iter();
+/// Text of a URL with its percent-encoding undone, once.
+pub fn unescape(text: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
     while let Some(byte) = rest.next() {
         if *byte != b'%' {
-            name.push(*byte);
+            plain.push(*byte);
             continue;
         }
         let digit = |it: Option<&u8>| it.and_then(|it| char::from(*it).to_digit(16));
@@ -189,9 +195,9 @@ fn unescape(segment: &[u8]) -> Result<Vec<u8>, Refusal> {
             return Err(Refusal::BadEscape);
         };
         #[expect(clippy::cast_possible_truncation, reason = "two hexadecimal digits are one byte")]
-        name.push((high * 16 + low) as u8);
+        plain.push((high * 16 + low) as u8);
     }
-    Ok(name)
+    Ok(plain)
 }
 
 /// As in a URL.
@@ -254,13 +260,16 @@ mod tests {
         check("a/../b", Err(Refusal::Dots));
         check("%2e%2e/b", Err(Refusal::Dots));
         check("a/.%2E/b", Err(Refusal::Dots));
-        check("a/./b", Err(Refusal::Dots));
         check("%252e%252e/b", Ok("%252e%252e/b"));
-        check("..%2fb", Err(Refusal::Slash));
-        check("a%2Fb", Err(Refusal::Slash));
-        check("/a", Err(Refusal::EmptyName));
-        check("a//b", Err(Refusal::EmptyName));
-        check("a/", Err(Refusal::EmptyName));
+        check("..%2fb", Err(Refusal::Dots));
+        check("%2e%2e%2fb", Err(Refusal::Dots));
+        check("a%2F..", Err(Refusal::Dots));
+        check("a/.%2F..", Err(Refusal::Dots));
+        check("a/./../b", Err(Refusal::Dots));
+        check("a//..//b", Err(Refusal::Dots));
+        check("public%2F..%2Fprivate", Err(Refusal::Dots));
+        check("a%2f.sounding", Err(Refusal::Hidden));
+        check("a%2f%00", Err(Refusal::Nul));
         check("a%00b", Err(Refusal::Nul));
         check("a%zz", Err(Refusal::BadEscape));
         check("a%4", Err(Refusal::BadEscape));
@@ -272,6 +281,64 @@ mod tests {
         check(&"x".repeat(255), Ok(&"x".repeat(255)));
         check(&"x".repeat(256), Err(Refusal::TooLong));
         check(&"xxxxxxx/".repeat(600), Err(Refusal::TooLong));
+    }
+
+    #[test]
+    fn one_path_is_read_in_all_ways_that_clients_write_it() {
+        for text in [
+            "a/b",
+            "/a/b",
+            "//a/b",
+            "a//b",
+            "a///b",
+            "a/b/",
+            "a/b//",
+            "./a/b",
+            "a/./b",
+            "a/b/.",
+            "a/.//./b",
+            "a%2Fb",
+            "a%2fb",
+            "%2Fa%2F%2Fb%2F",
+            "%2e/a/b",
+            "a/%2E/b",
+            "a%2F.%2Fb",
+            "a/.%2Fb",
+            "a%2F./b",
+            "%61/%62",
+        ] {
+            assert_eq!(
+                RelPath::from_url(text).map(|it| it.to_url()).as_deref(),
+                Ok("a/b"),
+                "{text}"
+            );
+        }
+        for text in ["", "/", "//", ".", "./", "/.", "%2F", "%2e", "%2e%2F/./"] {
+            assert_eq!(RelPath::from_url(text), Ok(RelPath::root()), "{text}");
+        }
+        // Encoded once only, and a name is no less a name for having dots.
+        for text in ["a%252Fb", "a/%252e/b", "a/b.", "a/..b"] {
+            assert_ne!(
+                RelPath::from_url(text).map(|it| it.to_url()).as_deref(),
+                Ok("a/b"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_urls_is_taken_as_it_stands_or_refused() {
+        let check = |text: &str, expected: Refusal| {
+            assert_eq!(RelPath::from_plain(text.as_bytes()), Err(expected), "{text:?}");
+        };
+        check("/a", Refusal::EmptyName);
+        check("a//b", Refusal::EmptyName);
+        check("a/", Refusal::EmptyName);
+        check(".", Refusal::Dots);
+        check("a/./b", Refusal::Dots);
+        check("a/../b", Refusal::Dots);
+        assert_eq!(RelPath::root().join(b"a/b"), Err(Refusal::Slash));
+        assert_eq!(RelPath::from_plain(b"a%2Fb").map(|it| it.to_url()).as_deref(), Ok("a%252Fb"));
     }
 
     #[test]
@@ -321,6 +388,8 @@ mod tests {
                 let plain = |it| matches!(it, std::path::Component::Normal(_));
                 prop_assert!(os_path.components().all(plain));
                 prop_assert_eq!(os_path.components().count(), path.names().count());
+                // Read once more it is the same: no second reading finds another path in it.
+                prop_assert_eq!(RelPath::from_url(&path.to_url()), Ok(path));
             }
         }
 

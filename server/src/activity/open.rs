@@ -58,7 +58,7 @@ pub struct OpenNow {
     pub seq: u64,
     /// Of the request.
     pub method: String,
-    /// Percent-encoded as it came, without a key.
+    /// Clean, percent-encoded, without a key.
     pub path: String,
     /// The part that was asked for, where it is not the whole.
     pub range: Option<String>,
@@ -127,7 +127,7 @@ impl Open {
         &self.method
     }
 
-    /// Percent-encoded as it came, without a key.
+    /// Clean, percent-encoded, without a key.
     pub fn path(&self) -> &str {
         &self.path
     }

@@ -23,7 +23,7 @@ pub(super) const RECENT: usize = 500;
 pub struct Passed<'a> {
     /// Of the request.
     pub method: &'a Method,
-    /// Percent-encoded as it came, without a key.
+    /// Clean, percent-encoded, without a key.
     pub path: &'a str,
     /// Where it came from.
     pub client: IpAddr,
@@ -98,7 +98,7 @@ pub struct Recent {
     pub micros: u64,
     /// Of the request.
     pub method: String,
-    /// Percent-encoded as it came, without a key.
+    /// Clean, percent-encoded, without a key.
     pub path: String,
     /// Bytes of the answer.
     pub sent: u64,

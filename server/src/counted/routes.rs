@@ -37,6 +37,13 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Whether a path is a pattern by itself, so that it tells nothing of whoever asks.
+    pub(crate) fn is_fixed(path: &str) -> bool {
+        path != OTHER && !path.contains('{') && ROUTES.contains(&path)
+    }
+}
+
 /// The router's pattern for a path, told without routing it: what refuses a request may come before that.
 fn pattern(path: &str) -> &'static str {
     if path.strip_prefix("/files/").is_some_and(|it| !it.is_empty()) {

@@ -38,17 +38,18 @@ impl Metadata {
     pub(super) fn target(&self, query: Option<&str>) -> Result<Target, Problem> {
         let mut path = match query::value(query, "into") {
             None => RelPath::root(),
-            Some(folder) => RelPath::from_plain(trim(&folder))?,
+            Some(folder) => RelPath::normalize(&folder)?,
         };
         let name = self.value("filename").or_else(|| self.value("name"));
         match (self.value("relativePath"), name) {
             (Some(relative), name) => {
-                // With a slash at its end it is the folder alone.
-                let is_folder = relative.ends_with(b"/");
-                for part in RelPath::from_plain(trim(relative))?.names() {
+                let names = RelPath::normalize(relative)?;
+                for part in names.names() {
                     path = path.join(part)?;
                 }
-                if is_folder {
+                // With a slash at its end it is the folder alone.
+                let end = relative.rsplit(|it| *it == b'/').next();
+                if matches!(end, None | Some(b"" | b".")) {
                     path = path.join(name.ok_or(Refusal::EmptyName)?)?;
                 }
             }
@@ -80,12 +81,6 @@ impl Metadata {
     }
 }
 
-/// A folder's path as browsers give it may begin with a slash, and as people give it end in one.
-fn trim(path: &[u8]) -> &[u8] {
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    path.strip_suffix(b"/").unwrap_or(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +106,11 @@ mod tests {
         check(&[("filename", "a.csv"), ("relativePath", "run/x/a.csv")], "", "run/x/a.csv");
         check(&[("filename", "a.csv"), ("relativePath", "/run/a.csv")], "", "run/a.csv");
         check(&[("filename", "a.csv"), ("relativePath", "run/x/")], "", "run/x/a.csv");
+        check(&[("filename", "a.csv"), ("relativePath", "./run//x/./a.csv")], "", "run/x/a.csv");
+        check(&[("filename", "a.csv"), ("relativePath", ".")], "into=berlin", "berlin/a.csv");
         check(&[("filename", "a.csv")], "into=berlin/run-7/", "berlin/run-7/a.csv");
+        check(&[("filename", "a.csv")], "into=/berlin//./run-7", "berlin/run-7/a.csv");
+        check(&[("filename", "a.csv")], "into=berlin%2Frun-7", "berlin/run-7/a.csv");
         check(&[("relativePath", "run/a.csv")], "into=berlin", "berlin/run/a.csv");
         check(&[("filename", "ä.csv")], "into=k%C3%B6ln+1", "k%C3%B6ln%201/%C3%A4.csv");
     }
@@ -125,8 +124,10 @@ mod tests {
             (&[("filename", "..")], ""),
             (&[("filename", ".hidden")], ""),
             (&[("relativePath", "../a.csv")], ""),
-            (&[("relativePath", "run//a.csv")], ""),
+            (&[("relativePath", "run/./../a.csv")], ""),
             (&[("relativePath", "run/")], ""),
+            (&[("relativePath", "/")], ""),
+            (&[("filename", "./a.csv")], ""),
             (&[("filename", "a.csv")], "into=.sounding"),
             (&[("filename", "a.csv")], "into=../x"),
             (&[("filename", "a.csv")], "exists=perhaps"),

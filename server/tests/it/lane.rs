@@ -212,7 +212,17 @@ fn reads_are_answered_as_hyper_would_have_them_answered() {
         check(method, "/files/run/nothing", &[], 404);
         check(method, "/files/run/nothing", &[("Accept", "text/html")], 404);
         check(method, "/files/run/small.txt/", &[], 404);
-        check(method, "/files/run//small.txt", &[], 400);
+        for spelling in
+            ["run//small.txt", "run/./small.txt", "run%2Fsmall.txt", "/run/%2e%2F/small.txt"]
+        {
+            check(method, &format!("/files/{spelling}"), &[], 200);
+        }
+        for attack in
+            ["public%2F..%2Frun/small.txt", "run/.%2F../small.txt", "run%2F.env", "run//%00"]
+        {
+            let status = if attack.contains(".env") { 404 } else { 400 };
+            check(method, &format!("/files/{attack}"), &[], status);
+        }
         check(method, "/files/run/../small.txt", &[], 400);
         check(method, "/files/run/%00", &[], 400);
         check(method, "/files/run/%zz", &[], 400);

@@ -58,12 +58,8 @@ const ATTACKS: &[&str] = &[
     "../../canary.txt",
     "run/../../canary.txt",
     "run/../file.txt",
-    "./run/file.txt",
-    "run/./file.txt",
-    "run/.",
     "run/..",
     "..",
-    ".",
     "../",
     "../../../../../../../../etc/passwd",
     "run/../../../../../../../../etc/passwd",
@@ -77,11 +73,29 @@ const ATTACKS: &[&str] = &[
     "..%2Fcanary.txt",
     "run%2f..%2f..%2fcanary.txt",
     "run/%2e%2e/%2e%2e/canary.txt",
-    "%2e/run/file.txt",
-    "run%2ffile.txt",
-    "%2frun/file.txt",
     "%2fetc/passwd",
     "%2fetc%2fpasswd",
+    "run%2F%2e%2e%2F%2e%2e%2Fcanary.txt",
+    "run/.%2F..%2F../canary.txt",
+    "run/.%2F../canary.txt",
+    "run//..//..//canary.txt",
+    "run/./.././../canary.txt",
+    "%2F%2F..%2Fcanary.txt",
+    "run/%2F../canary.txt",
+    "run/file.txt/.%2F..",
+    "run%2F.env",
+    "run/.%2F.env",
+    "run%2f.sounding%2fx",
+    "%2F.sounding%2Fauth-keys.csv",
+    "//.sounding//auth-keys.csv",
+    "./.sounding/./auth-keys.csv",
+    "run%2Fto-file",
+    "run%2F/to-folder/./canary.txt",
+    "run/./upper%2Fcanary.txt",
+    "%2Fproc%2Fself%2Fenviron",
+    "run%2ffile.txt%00",
+    "run/file.txt%2F",
+    "run/file.txt/.",
     // Encoded twice, or over-long, or in another alphabet.
     "%252e%252e/canary.txt",
     "%252e%252e%252fcanary.txt",
@@ -111,14 +125,7 @@ const ATTACKS: &[&str] = &[
     // Slashes in a row, and absolute.
     "/etc/passwd",
     "//etc/passwd",
-    "/run/file.txt",
-    "run//file.txt",
-    "run///file.txt",
-    "//run/file.txt",
     "run/file.txt//",
-    "/",
-    "//",
-    "run//",
     // NUL and control characters.
     "run/file.txt%00",
     "run/file.txt%00.csv",
@@ -250,6 +257,20 @@ fn no_attack_on_the_request_line_leads_out() {
         "/files/public/../run/file.txt",
         "/files/public/%2e%2e/run/file.txt",
         "/files/public%2f..%2frun/file.txt",
+        "/files/public%2F..%2Frun%2Ffile.txt",
+        "/files/public/./../run/file.txt",
+        "/files/public//..//run/file.txt",
+        "/files/public/.%2F../run/file.txt",
+        "/files/./run/file.txt",
+        "/files/%2Frun/file.txt",
+        "/files/%2e/run/file.txt",
+        "/files//public/../run/file.txt",
+        "/files/publi%63%2F..%2Frun/file.txt",
+        "/files/public%2Fprivate%2Fsecret.txt",
+        "/files/public//private/./secret.txt",
+        "//share/kmt-covers-everything/run/file.txt",
+        "/share%2Fkmt-covers-everything/run/file.txt",
+        "/share/kmt-covers-everything%2Frun/file.txt",
     ] {
         // Without a key: also nothing private.
         let response = server.request("GET", target, &[]);
@@ -257,6 +278,147 @@ fn no_attack_on_the_request_line_leads_out() {
         assert_ne!(response.text(), "fine", "{target}");
         must_not_sing(target, &response.text());
     }
+}
+
+/// In how many ways clients write `berlin/run/file.txt`.
+const SPELLINGS: &[&str] = &[
+    "berlin/run/file.txt",
+    "/berlin/run/file.txt",
+    "//berlin/run/file.txt",
+    "berlin//run/file.txt",
+    "berlin///run//file.txt",
+    "./berlin/run/file.txt",
+    "berlin/./run/file.txt",
+    "berlin/%2e/run/file.txt",
+    "berlin%2Frun%2Ffile.txt",
+    "berlin%2frun/file.txt",
+    "%2Fberlin%2F%2Frun%2F.%2Ffile.txt",
+    "berlin/.%2F/run/file.txt",
+    "%62erlin/run/file%2Etxt",
+];
+
+#[test]
+fn however_a_client_writes_a_path_it_is_the_one_clean_path() {
+    let server = TestServer::start();
+    server.put("berlin/run/file.txt", b"fine");
+    server.put("berlin/run/large.bin", &vec![7; 100_000]);
+    for spelling in SPELLINGS {
+        for prefix in ["/files".to_owned(), format!("/share/{KEY}"), format!("/share/{BERLIN_KEY}")]
+        {
+            let target = format!("{prefix}/{spelling}");
+            let ask = |method: &str, target: &str, key: &str| {
+                let fields: &[(&str, &str)] =
+                    if key.is_empty() { &[] } else { &[("Authorization", key)] };
+                server.request(method, target, fields)
+            };
+            let keys = if prefix == "/files" { [KEY, BERLIN_KEY] } else { ["", ""] };
+            // The second and third time what is known is answered at once, also to whoever has another key.
+            for key in [keys[0], keys[0], keys[1], keys[1]] {
+                let response = ask("GET", &target, key);
+                assert_eq!((response.status, response.text().as_str()), (200, "fine"), "{target}");
+                assert_eq!(ask("HEAD", &target, key).status, 200, "{target}");
+                let large =
+                    target.replace("file.txt", "large.bin").replace("file%2Etxt", "large.bin");
+                assert_eq!(ask("GET", &large, key).body.len(), 100_000, "{large}");
+                let folder = target.replace("file.txt", "").replace("file%2Etxt", "");
+                let listing = ask("GET", &format!("{folder}?format=json"), key);
+                assert_eq!(
+                    (listing.status, listing.json()[0]["name"].as_str()),
+                    (200, Some("file.txt")),
+                    "{folder}"
+                );
+            }
+            if prefix == "/files" {
+                // Known though it is, it is no less private.
+                assert_eq!(ask("GET", &target, "").status, 401, "{target}");
+                assert_eq!(ask("GET", &target, "none-of-ours").status, 401, "{target}");
+                assert_eq!(
+                    ask(
+                        "GET",
+                        &target.replace("berlin", "zurich").replace("%62erlin", "zurich"),
+                        BERLIN_KEY
+                    )
+                    .status,
+                    403
+                );
+            }
+        }
+        // What changes something: the same path, and the same right to it.
+        let target = format!(
+            "/files/{}",
+            spelling.replace("file.txt", "new.txt").replace("file%2Etxt", "new.txt")
+        );
+        let change = |method: &str, key: &str| {
+            server.request(method, &target, &[("Authorization", key), ("Content-Length", "0")])
+        };
+        assert_eq!(change("PUT", BERLIN_KEY).status, 403, "{target}");
+        assert_eq!(change("DELETE", BERLIN_KEY).status, 403, "{target}");
+        let put = change("PUT", KEY);
+        assert_eq!(put.status, 201, "{target}");
+        assert!(server.path("berlin/run/new.txt").exists(), "{target}");
+        // Where it is now is said relative to the request's own address.
+        let location = put.field("location").unwrap();
+        let base = target.rsplit_once('/').unwrap().0;
+        let there = format!("{base}/{}", location.strip_prefix("./").unwrap());
+        assert_eq!(server.get(&there, &[]).status, 200, "{target}: {location}");
+        assert_eq!(change("DELETE", KEY).status, 204, "{target}");
+        assert!(!server.path("berlin/run/new.txt").exists(), "{target}");
+    }
+    for (spelling, status) in [
+        ("berlin//./run", 200),
+        ("/berlin/", 200),
+        ("zurich//", 403),
+        ("berlin/../zurich", 400),
+        (".", 200),
+    ] {
+        let target = format!("/changes?path={spelling}");
+        let response = server.request("GET", &target, &[("Authorization", BERLIN_KEY)]);
+        assert_eq!(response.status, status, "{target}");
+    }
+}
+
+#[test]
+fn a_redirect_leads_to_the_same_folder_on_the_same_server() {
+    let server = TestServer::start();
+    server.put("berlin/run/file.txt", b"fine");
+    let prefixes = ["/files".to_owned(), format!("/share/{KEY}")];
+    for prefix in &prefixes {
+        for (spelling, location) in [
+            ("berlin/run", Some("./run/")),
+            ("/berlin/run", Some("./run/")),
+            ("berlin//run", Some("./run/")),
+            ("berlin%2Frun", Some("./berlin/run/")),
+            ("%2F%2Fberlin%2F/run", Some("./run/")),
+            ("%2F%2Fberlin%2Frun", Some("./berlin/run/")),
+            ("/%2Fberlin%2Frun", Some("./berlin/run/")),
+            // A page's links are relative, so it needs the address that they hold from.
+            ("berlin%2Frun%2F", Some("./berlin/run/")),
+            ("berlin/run/", None),
+            ("berlin/run//", None),
+            ("berlin/run/.", None),
+            ("berlin%2Frun/", None),
+        ] {
+            let target = format!("{prefix}/{spelling}");
+            let response = server.get(&target, &[]);
+            assert_eq!(response.field("location").as_deref(), location, "{target}");
+            let target = match location {
+                None => target,
+                Some(location) => {
+                    assert_eq!(response.status, 307, "{target}");
+                    format!("{}/{}", target.rsplit_once('/').unwrap().0, &location[2..])
+                }
+            };
+            let page = server.get(&target, &[]);
+            assert_eq!(page.status, 200, "{target}");
+            // Resolved as RFC 3986 §5.2 has it.
+            let base = target.rsplit_once('/').unwrap().0;
+            assert!(page.text().contains("<td><a href=\"file.txt\">"), "{target}");
+            assert_eq!(server.get(&format!("{base}/file.txt"), &[]).text(), "fine", "{target}");
+        }
+    }
+    // A program takes a folder's JSON at the address that it writes.
+    let listing = server.get("/files/berlin%2Frun%2F?format=json", &[]);
+    assert_eq!((listing.status, listing.json()[0]["name"].as_str()), (200, Some("file.txt")));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::{wait_for, write};
+use crate::support::{Connection, wait_for, write};
 
 /// Nothing here takes longer, on however busy a machine.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -295,6 +295,65 @@ fn each_request_has_one_line_and_no_line_has_a_key() {
     assert!(lines[3].contains("path=/share/.../run/a.txt"), "{}", lines[3]);
     assert!(lines[6].contains("status=401") && lines[6].contains("user=-"), "{}", lines[6]);
     assert!(lines[7].contains("status=403") && lines[7].contains("user=zoe"), "{}", lines[7]);
+}
+
+#[test]
+fn a_key_in_a_mistyped_address_is_in_no_log_and_on_no_screen() {
+    let folder = volume_with_key();
+    write(&folder.path().join("run/sub/b.txt"), b"hello");
+    let admin = folder.path().join("admin.sock");
+    let program = Program::start(folder.path(), &["--admin", admin.to_str().unwrap()]);
+    let targets = [
+        "/share/KEY",
+        "/share/KEY/",
+        "/share/KEY/run/a.txt",
+        "/share/KEY/run",
+        "/share/KEY/run/sub",
+        "/share/KEY/KEY/a",
+        "/share/KEY/../KEY",
+        "//share/KEY/run/a.txt",
+        "/share//KEY/run/a.txt",
+        "/share/./KEY/run/a.txt",
+        "/Share/KEY/run/a.txt",
+        "/share%2fKEY/run/a.txt",
+        "/share%2FKEY%2Frun",
+        "/./share/KEY/a",
+        "/shareKEY",
+        "/KEY",
+        "/KEY/run/a.txt",
+        "/uploads/KEY",
+        "/files/share/KEY/run/a.txt",
+        "/files/KEY",
+        "/files/KEY/",
+        "/files/run/KEY/../a",
+        "/files/run%2FKEY",
+        "/files//KEY//",
+        "/files/run/a.txt;KEY",
+        "/files/run/a.txt&key=KEY",
+        "/health/KEY",
+        "/files/run/a.txt?key=KEY",
+        "/share/KEY/run/a.txt?KEY",
+        "/files/run?KEY",
+        "/KEY?KEY",
+        "http://kmt:KEY@localhost/files/run/a.txt",
+        "/files/%zzKEY",
+    ];
+    for key in ["kmt-secret", "kmt%2Dsecret"] {
+        for target in targets {
+            let mut connection = Connection::to(&program.address);
+            let fields = [("Connection", "close"), ("Referer", "http://x/share/kmt-secret/run/")];
+            connection.send("GET", &target.replace("KEY", key), &fields);
+            connection.receive("GET");
+        }
+    }
+    let activity =
+        shell(&format!("curl -s --unix-socket {} http://x/activity?since=0", admin.display()));
+    let (_, _, log) = program.end();
+    for (what, text) in [("the log", &log), ("the activity", &activity)] {
+        assert_eq!(text.lines().find(|it| it.contains("secret")), None, "{what}");
+    }
+    let lines = log.lines().filter(|it| it.contains(" access: ")).count();
+    assert_eq!(lines, 2 * targets.len(), "{log}");
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! A request's path as the log and the console may show it: the clean path, without any key.
+//!
+//! People paste keys into addresses, and get the address wrong. So of an address that is none of ours nothing is shown, and below
+//! `/files/` a name is left out that is a key or looks like one. A query is never shown.
+
+use percent_encoding::percent_decode_str;
+use volume::keys::{Keys, PlainKey};
+use volume::staging::StagedId;
+
+use crate::counted::Route;
+
+/// What stands for what is left out.
+const LEFT_OUT: &str = "...";
+/// Letters and digits in a row that make a key of our own.
+const KEYS_LETTERS: usize = 32;
+
+/// The path of a request.
+pub fn path(raw: &str, keys: &Keys) -> String {
+    if let Some(path) = raw.strip_prefix("/files/") {
+        return format!("/files/{}", clean(path, keys));
+    }
+    if let Some(rest) = raw.strip_prefix("/share/") {
+        return match rest.split_once('/') {
+            Some((key, path)) if !is_nothing(key) => {
+                format!("/share/{LEFT_OUT}/{}", clean(path, keys))
+            }
+            // The key stands elsewhere, or is missing.
+            _ => format!("/share/{LEFT_OUT}"),
+        };
+    }
+    if let Some(id) = raw.strip_prefix("/uploads/")
+        && id.parse::<StagedId>().is_ok()
+        && !is_key(id.as_bytes(), keys)
+    {
+        return raw.to_owned();
+    }
+    if Route::is_fixed(raw) { raw.to_owned() } else { format!("/{LEFT_OUT}") }
+}
+
+/// A path of the tree as the service reads it; one that it refuses, as well as that goes.
+fn clean(path: &str, keys: &Keys) -> String {
+    // What can't be decoded can't be searched either.
+    let Ok(plain) = volume::unescape(path.as_bytes()) else { return LEFT_OUT.to_owned() };
+    let ends_in_name = |it: &[u8]| !matches!(it, b"" | b".");
+    let names = plain.split(|it| *it == b'/').filter(|it| ends_in_name(it));
+    let names: Vec<String> = names
+        .map(|it| if is_key(it, keys) { LEFT_OUT.to_owned() } else { volume::escape(it) })
+        .collect();
+    let is_folder = plain.rsplit(|it| *it == b'/').next().is_some_and(|it| !ends_in_name(it));
+    let slash = if is_folder && !names.is_empty() { "/" } else { "" };
+    format!("{}{slash}", names.join("/"))
+}
+
+/// Whether the cleaner leaves nothing of a name.
+fn is_nothing(segment: &str) -> bool {
+    let plain: Vec<u8> = percent_decode_str(segment).collect();
+    matches!(plain.as_slice(), b"" | b".")
+}
+
+/// Whether a name is a key, or has one in it, or looks so.
+fn is_key(name: &[u8], keys: &Keys) -> bool {
+    let is_known = |it: &[u8]| keys.find(PlainKey::new(it).hash()).is_some();
+    let is_plain = |it: &u8| it.is_ascii_alphanumeric() || b"-_.".contains(it);
+    is_known(name)
+        || (!name.iter().all(is_plain) && name.split(|it| !is_plain(it)).any(is_known))
+        || name.split(|it| !it.is_ascii_alphanumeric()).any(is_like_our_own)
+}
+
+/// Random letters of both cases: a key that we made, perhaps long ago. A digest in hexadecimal has one case only.
+fn is_like_our_own(piece: &[u8]) -> bool {
+    piece.len() >= KEYS_LETTERS
+        && piece.iter().any(u8::is_ascii_uppercase)
+        && piece.iter().any(u8::is_ascii_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "kmt-1";
+    /// Of our own making, and known no more.
+    const REVOKED: &str = "zoe-4fG7hJ9kL2mN5pQ8rS1tV3wX6yZ0aBcD";
+
+    #[test]
+    fn a_path_is_shown_clean_and_without_a_key() {
+        let keys = Keys::parse(format!("kmt,{KEY}\n").as_bytes());
+        let check = |raw: &str, expected: &str| assert_eq!(path(raw, &keys), expected, "{raw}");
+        check("/files/", "/files/");
+        check("/files/a/b.csv", "/files/a/b.csv");
+        check("/files/a/", "/files/a/");
+        check("/files/a//./b%2Fc.csv", "/files/a/b/c.csv");
+        check("/files/a%2F", "/files/a/");
+        check("/files//", "/files/");
+        check("/files/a/.", "/files/a/");
+        check("/files/m\u{fc}nchen", "/files/m%C3%BCnchen");
+        check("/files/a/../b", "/files/a/../b");
+        check("/files/100%", "/files/...");
+        check("/files/%zzkmt-1", "/files/...");
+        check("/files/d41d8cd98f00b204e9800998ecf8427e", "/files/d41d8cd98f00b204e9800998ecf8427e");
+        check("/health", "/health");
+        check("/changes", "/changes");
+        check("/files", "/files");
+        check(
+            "/uploads/0123456789abcdef0123456789abcdef",
+            "/uploads/0123456789abcdef0123456789abcdef",
+        );
+        for key in [KEY, REVOKED] {
+            check(&format!("/share/{key}/a//b"), "/share/.../a/b");
+            check(&format!("/share/{key}/"), "/share/.../");
+            check(&format!("/share/{key}"), "/share/...");
+            check(&format!("/share/{key}/{key}/a"), "/share/.../.../a");
+            check(&format!("/share//{key}/a"), "/share/...");
+            check(&format!("/share/%2e/{key}/a"), "/share/...");
+            check(&format!("/files/share/{key}/a"), "/files/share/.../a");
+            check(&format!("/files/share%2F{key}/a"), "/files/share/.../a");
+            check(&format!("/files/{key}"), "/files/...");
+            check(&format!("/files/a;key={key}"), "/files/...");
+            check(&format!("/files/a:{key}@b/c/"), "/files/.../c/");
+            for elsewhere in [
+                "//share/KEY/a",
+                "/Share/KEY/a",
+                "/share%2fKEY/a",
+                "/shareKEY",
+                "/KEY",
+                "/KEY/",
+                "/uploads/KEY",
+                "/uploads/KEY/a",
+                "/./share/KEY/a",
+                "/files%2FKEY",
+                "//files/KEY",
+                "/health/KEY",
+                "KEY",
+                "",
+            ] {
+                check(&elsewhere.replace("KEY", key), "/...");
+            }
+        }
+    }
+}
