@@ -123,8 +123,7 @@ pub async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let wish = Wish::of(query, headers)?;
-    // The page's links are relative, and would lead elsewhere from an address that ends in an encoded slash.
-    if wish.format == Format::Html && visit.last_names > 0 {
+    if wish.needs_slash(&visit) {
         return Ok(redirect(&visit, query));
     }
     let coding = Coding::preferred(headers);
@@ -302,6 +301,11 @@ impl Prepared {
 }
 
 impl Wish {
+    /// Whether the address ends in an encoded slash, from which the relative links of a page would lead elsewhere.
+    fn needs_slash(&self, visit: &Visit) -> bool {
+        self.format == Format::Html && visit.last_names > 0
+    }
+
     fn select(&self, names: &Names) -> Vec<u32> {
         let matches = |index: &u32| {
             self.filter.is_empty()
