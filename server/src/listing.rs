@@ -290,7 +290,7 @@ impl Prepared {
             }
         }
         let head = match wish.format {
-            Format::Html => html::head(visit, &counts.in_words(), wish, takes_uploads),
+            Format::Html => html::head(visit, &counts.in_words(&wish.filter), wish, takes_uploads),
             Format::Json => json::HEAD.to_owned(),
         };
         let format = wish.format;

@@ -67,7 +67,7 @@ pub fn of_problem(
         format!("<p><a href=\"{}\">{}</a></p>\n", escape_html(&address), escape_html(&text))
     });
     format!(
-        "{}<main>\n<h1>{status}: {heading}</h1>\n<p>{detail}</p>\n{link}</main>\n</body>\n</html>\n",
+        "{}<main class=\"problem\">\n<h1>{status}: {heading}</h1>\n<p>{detail}</p>\n{link}</main>\n</body>\n</html>\n",
         top(title)
     )
 }

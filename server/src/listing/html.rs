@@ -38,7 +38,8 @@ pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: boo
         "</nav>\n<form id=\"controls\">\n\
          <input type=\"search\" name=\"filter\" value=\"{filter}\" placeholder=\"Filter names\" \
          aria-label=\"Filter names\" autocomplete=\"off\">\n<button>Filter</button>\n</form>\n</header>\n\
-         {upload}<p id=\"count\">{}</p>\n<table>\n<thead>\n<tr>{}{}{}</tr>\n</thead>\n<tbody>\n",
+         <main>\n<h1 class=\"spoken\">Files in /{}</h1>\n{upload}<p id=\"count\" role=\"status\">{}</p>\n<table>\n<thead>\n<tr>{}{}{}</tr>\n</thead>\n<tbody>\n",
+        escape_html(&names.join("/")),
         escape_html(summary),
         heading("name", "Name", sort, wish.sort.is_reversed),
         heading("size", "Size", sort, wish.sort.is_reversed),
@@ -85,15 +86,15 @@ fn crumb(out: &mut String, visit: &Visit, folder: &RelPath, up: usize) {
 
 /// A column's heading: a button, because programs follow links. Pressed once more it turns the order round.
 fn heading(name: &str, label: &str, sorted_by: &str, is_reversed: bool) -> String {
-    let is_pressed = name == sorted_by;
-    let value = if is_pressed && !is_reversed { format!("-{name}") } else { name.to_owned() };
-    let pressed = match (is_pressed, is_reversed) {
-        (true, true) => " aria-pressed=\"true\" data-reversed",
-        (true, false) => " aria-pressed=\"true\"",
+    let is_sorted = name == sorted_by;
+    let value = if is_sorted && !is_reversed { format!("-{name}") } else { name.to_owned() };
+    let order = match (is_sorted, is_reversed) {
+        (true, true) => " aria-sort=\"descending\"",
+        (true, false) => " aria-sort=\"ascending\"",
         (false, _) => "",
     };
     format!(
-        "<th><button form=\"controls\" name=\"sort\" value=\"{value}\"{pressed}>{label}</button></th>"
+        "<th{order}><button form=\"controls\" name=\"sort\" value=\"{value}\">{label}</button></th>"
     )
 }
 
@@ -122,7 +123,8 @@ pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
 
 /// All behind the last entry.
 pub(super) fn tail(out: &mut String, takes_uploads: bool) {
-    let _infallible = write!(out, "</tbody>\n</table>\n<script>{}</script>\n", page::SCRIPT);
+    let _infallible =
+        write!(out, "</tbody>\n</table>\n</main>\n<script>{}</script>\n", page::SCRIPT);
     if takes_uploads {
         let _infallible = writeln!(out, "<script>{}</script>", page::UPLOAD_SCRIPT);
     }
@@ -130,17 +132,23 @@ pub(super) fn tail(out: &mut String, takes_uploads: bool) {
 }
 
 impl Counts {
-    /// For people.
-    pub(super) fn in_words(&self) -> String {
+    /// For people, who may have asked for names with a text in them only.
+    pub(super) fn in_words(&self, filter: &str) -> String {
         let count = |number: usize, one: &str| match number {
             1 => format!("1 {one}"),
             _ => format!("{number} {one}s"),
         };
-        match (self.folders, self.files) {
-            (0, 0) => "nothing here yet".to_owned(),
+        let counted = match (self.folders, self.files) {
+            (0, 0) if filter.is_empty() => "nothing here yet".to_owned(),
+            (0, 0) => "nothing".to_owned(),
             (folders, 0) => count(folders, "folder"),
             (0, files) => count(files, "file"),
             (folders, files) => format!("{}, {}", count(folders, "folder"), count(files, "file")),
+        };
+        if filter.is_empty() {
+            counted
+        } else {
+            format!("{counted} with \u{201c}{filter}\u{201d} in its name")
         }
     }
 }

@@ -11,19 +11,35 @@
   form.querySelector("button").hidden = true;
 
   // Filter: as one types, one pass over the rows a frame at most.
-  let frame = 0;
+  let frame = 0, reload = 0;
+  const PAUSE = 400;
   const filter = () => {
     const text = input.value.toLowerCase();
-    // The server has left out what its own filter does not match.
-    if (!text.includes(input.defaultValue)) return location.assign(location.pathname);
+    clearTimeout(reload);
+    // The server has left out what its own filter does not match: all of them are asked for, once nobody types for a moment, and what
+    // was typed goes along.
+    if (!text.includes(input.defaultValue)) reload = setTimeout(showAll, PAUSE);
     let shown = 0;
     for (let i = 0; i < rows.length; i++) {
       const matches = names[i].includes(text);
       shown += matches;
       if (rows[i].hidden === matches) rows[i].hidden = !matches;
     }
-    count.textContent = text ? `${shown} of ${rows.length} shown` : total;
+    count.textContent = text === input.defaultValue ? total : `${shown} of ${rows.length} shown`;
   };
+  const showAll = () => {
+    const query = new URLSearchParams(location.search);
+    query.delete("filter");
+    location.assign(`${location.pathname}?${query}#${new URLSearchParams({ filter: input.value })}`);
+  };
+  const typed = new URLSearchParams(location.hash.slice(1)).get("filter");
+  if (typed !== null) {
+    history.replaceState(null, "", location.pathname + location.search.replace(/^\?$/, ""));
+    input.value = typed;
+    input.focus();
+  }
+  // Also what the browser remembers to have been typed, where one comes back to the page.
+  addEventListener("pageshow", filter);
   input.addEventListener("input", () => {
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(filter);
@@ -51,12 +67,9 @@
   };
   heads.forEach((head, column) => head.addEventListener("click", (event) => {
     event.preventDefault();
-    const reversed = head.ariaPressed === "true" && !("reversed" in head.dataset);
-    for (const other of heads) {
-      other.ariaPressed = String(other === head);
-      delete other.dataset.reversed;
-    }
-    if (reversed) head.dataset.reversed = "";
+    const cell = head.closest("th"), reversed = cell.ariaSort === "ascending";
+    for (const other of heads) other.closest("th").ariaSort = null;
+    cell.ariaSort = reversed ? "descending" : "ascending";
     sort(column, reversed);
   }));
   form.addEventListener("submit", (event) => event.preventDefault());
@@ -71,7 +84,7 @@
     const here = rows.indexOf(document.activeElement.closest("tbody tr"));
     go(here < 0 && step < 0 ? rows.length - 1 : here + step, step);
   };
-  const up = () => find('nav a[href="../"]')?.click();
+  const up = () => find("nav b").previousElementSibling?.click();
   const keys = {
     ArrowDown: () => move(1), j: () => move(1), ArrowUp: () => move(-1), k: () => move(-1),
     Home: () => go(0, 1), End: () => go(rows.length - 1, -1),
@@ -102,5 +115,5 @@
     name.textContent = key;
     hint.append(name, ` ${what}  `);
   }
-  document.body.append(hint);
+  find("main").append(hint);
 })();

@@ -586,8 +586,42 @@ async function listing(context, home, browser) {
   await page.getByRole('button', { name: 'Size' }).click();
   await eventually(() => sorted(page), once === up ? down : up, 'by size, reversed');
   assert.ok((await shown(page)()).slice(0, 2).every((it) => it.endsWith('/')), 'folders stay first');
+  assert.deepEqual(await page.locator('th[aria-sort]').allTextContents(), ['Size']);
   assert.deepEqual(complaints, []);
   step('filters and sorts while typing');
+
+  // What the server's filter left out comes when another word is typed, which stays.
+  await page.goto(`${base}/files/public/list/?filter=bus&sort=-size`);
+  await eventually(async () => (await shown(page)()).length, 21, 'filtered by the server');
+  await filter.fill('');
+  await filter.pressSequentially('tram');
+  await page.waitForURL((it) => !it.search.includes('filter'));
+  await eventually(async () => JSON.stringify(await shown(page)()), JSON.stringify(trams.sort((a, b) => sizes[b] - sizes[a])), 'filtered anew');
+  assert.equal(await filter.inputValue(), 'tram');
+  assert.ok(await filter.evaluate((it) => it === document.activeElement), 'and typing goes on');
+  await filter.pressSequentially('zzz');
+  await eventually(() => page.locator('#count').textContent(), '0 of 32 shown', 'no match');
+  await page.goto(`${base}/files/public/list/?filter=zzz`);
+  assert.equal(await page.locator('#count').textContent(), 'nothing with \u201czzz\u201d in its name');
+  step('another word in place of the filter that is in the address');
+
+  // For all who read otherwise than by eye and mouse: axe-core's rules on each kind of page, in both schemes.
+  const axe = fs.readFileSync(join(installed, 'node_modules/axe-core/axe.min.js'), 'utf8');
+  put('empty/.hidden', 'x');
+  const inspected = await browser.newContext({ bypassCSP: true, httpCredentials: { username: '', password: key, origin: base } });
+  const reader = await inspected.newPage();
+  for (const colorScheme of ['light', 'dark']) {
+    await reader.emulateMedia({ colorScheme });
+    for (const target of ['/files/', '/files/public/list/', '/files/public/list/?sort=-size&filter=bus', '/files/empty/', `/share/${key}/public/list/other/`, '/files/absent']) {
+      await reader.goto(base + target);
+      await reader.evaluate(axe);
+      const { violations } = await reader.evaluate(() => axe.run());
+      const found = violations.map((it) => `${it.id}: ${it.help}: ${it.nodes.map((node) => node.html.slice(0, 200)).join(' | ')}`);
+      assert.deepEqual(found, [], `${target}, ${colorScheme}`);
+    }
+  }
+  await inspected.close();
+  step('axe-core has nothing to say');
 }
 
 // ---- Uploads from a listing ----

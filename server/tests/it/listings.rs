@@ -202,6 +202,8 @@ fn an_empty_folder_is_listed() {
     fs::create_dir(server.path("run/empty")).unwrap();
     assert_eq!(server.get("/files/run/empty/?format=json", &[]).json(), serde_json::json!([]));
     assert!(server.get("/files/run/empty/", &[]).text().contains("nothing here yet"));
+    let page = server.get("/files/run/?filter=Qq", &[]).text();
+    assert!(page.contains("nothing with \u{201c}qq\u{201d} in its name"), "{page}");
 }
 
 #[test]
