@@ -527,7 +527,9 @@ impl From<PlaceError> for Problem {
             PlaceError::NotAFolder { .. } => Problem::NotAFolder,
             PlaceError::NotAllowed { .. } => Problem::NotCovered(None),
             PlaceError::Find(error) => Problem::from(error),
-            PlaceError::MakeFolder { ref source, .. } => Problem::of_write(source.kind(), error),
+            PlaceError::MakeFolder { ref source, .. } | PlaceError::ReadOnly { ref source, .. } => {
+                Problem::of_write(source.kind(), error)
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use volume::key_use::KeyUse;
 
-use crate::ops::Failure;
+use crate::ops::{Failure, READ_ONLY};
 use crate::text;
 
 /// Where machines have such sockets.
@@ -376,6 +376,8 @@ pub struct Admin {
     sockets: Vec<PathBuf>,
     /// The volume's device and inode: another server's answers are of no use.
     volume: (u64, u64),
+    /// Whether it is only asked what it does.
+    is_read_only: bool,
 }
 
 impl Admin {
@@ -388,7 +390,8 @@ impl Admin {
             Some(path) => vec![path.to_owned()],
             None => folders.map(|it| it.join(SOCKET)).collect(),
         };
-        Ok(Admin { sockets, volume: volume.identity()? })
+        let is_read_only = volume.is_read_only();
+        Ok(Admin { sockets, volume: volume.identity()?, is_read_only })
     }
 
     /// What goes on; requests that are over from a place in the order on. `console`: who asks.
@@ -443,6 +446,9 @@ impl Admin {
         target: &str,
         body: Option<&impl Serialize>,
     ) -> Result<T, Failure> {
+        if self.is_read_only && method != "GET" {
+            return Err(Failure::new(READ_ONLY));
+        }
         let (socket, _) = self.connect()?;
         let body = body.map(serde_json::to_string).transpose()?.unwrap_or_default();
         parse(&exchange(&socket, &format!("{method} {target}"), &body)?)

@@ -57,6 +57,10 @@ pub struct DeskArgs {
     #[arg(long, global = true, value_name = "URL", env = "SOUNDING_URL")]
     pub url: Option<String>,
 
+    /// Look, and change nothing: on the screen and in all commands.
+    #[arg(long, global = true)]
+    pub read_only: bool,
+
     /// Which servers wormhole transfers go by.
     #[command(flatten)]
     pub servers: ServerArgs,
@@ -76,10 +80,6 @@ pub struct ScreenArgs {
     /// Lines and marks of ASCII characters only.
     #[arg(long)]
     pub ascii: bool,
-
-    /// Look, and change nothing.
-    #[arg(long)]
-    pub read_only: bool,
 }
 
 /// Colours.
@@ -288,6 +288,56 @@ pub enum Command {
     },
     /// Write the man page to standard output: `sounding man | man -l -`.
     Man,
+}
+
+impl Command {
+    /// Whether it changes anything: on the volume, or of what the server does.
+    pub fn changes_something(&self) -> bool {
+        match self {
+            Command::Mkdir { .. }
+            | Command::Put { .. }
+            | Command::Mv(_)
+            | Command::Cp(_)
+            | Command::Rm { .. }
+            | Command::Share { .. }
+            | Command::Receive(_)
+            | Command::Send(_) => true,
+            Command::Doctor { mend_owners, .. } => *mend_owners,
+            Command::Activity { keep_awake, .. } => keep_awake.is_some(),
+            Command::Transfers { command, .. } => {
+                command.as_ref().is_some_and(TransfersCommand::changes_something)
+            }
+            Command::Trash { command, .. } => match command {
+                None | Some(TrashCommand::List) => false,
+                Some(
+                    TrashCommand::Restore { .. }
+                    | TrashCommand::Remove { .. }
+                    | TrashCommand::Empty { .. },
+                ) => true,
+            },
+            Command::Keys { command, .. } => match command {
+                None | Some(KeysCommand::List) => false,
+                Some(KeysCommand::Check { mend }) => *mend,
+                Some(
+                    KeysCommand::Add { .. }
+                    | KeysCommand::Rotate { .. }
+                    | KeysCommand::Revoke { .. }
+                    | KeysCommand::Off { .. }
+                    | KeysCommand::On { .. }
+                    | KeysCommand::Note { .. }
+                    | KeysCommand::Set { .. }
+                    | KeysCommand::Seal { .. },
+                ) => true,
+            },
+            Command::Ls { .. }
+            | Command::Du { .. }
+            | Command::Find { .. }
+            | Command::Cat { .. }
+            | Command::Info { .. }
+            | Command::Completions { .. }
+            | Command::Man => false,
+        }
+    }
 }
 
 /// From where to where.

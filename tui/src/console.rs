@@ -97,6 +97,7 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
     let (inbox, mut messages) = mpsc::channel(INBOX);
     let kept = desk.volume.console_look().unwrap_or_default();
     let look = Look::new(&cli.screen, &kept, &|name| std::env::var(name).ok());
+    let look = Look { read_only: desk.volume.is_read_only(), ..look };
     let mut model =
         Model::new(look, desk.folder.display().to_string(), tty.size(), Timestamp::now());
     let console = format!("{}-{}", std::process::id(), Timestamp::now().as_millisecond());

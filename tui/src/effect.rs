@@ -189,6 +189,8 @@ pub enum Message {
     Measured(u64, Result<Usage, Failure>),
     /// How far a change is.
     Progress(String),
+    /// How the console is liked to look could not be kept.
+    NotKept(Failure),
     /// A change is over.
     Done(Result<Done, Failure>),
     /// All transfers, and who runs them.

@@ -8,8 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use volume::RelPath;
 use volume::names::Kind;
 
-use crate::cli::transfers::TransfersCommand;
-use crate::cli::{Command, KeysCommand, ThemeName, TrashCommand};
+use crate::cli::{Command, ThemeName};
 use crate::ops::{Desk, Failure};
 use crate::text;
 
@@ -91,36 +90,6 @@ pub fn parse(line: &str) -> Result<Word, Vec<String>> {
     let words = words.iter().map(|it| it.strip_prefix(':').unwrap_or(it));
     let parsed = Line::try_parse_from(words);
     parsed.map(|it| it.word).map_err(|it| it.to_string().lines().map(str::to_owned).collect())
-}
-
-/// Whether a command changes anything on the volume.
-pub fn changes_something(command: &Command) -> bool {
-    match command {
-        Command::Mkdir { .. }
-        | Command::Put { .. }
-        | Command::Mv(_)
-        | Command::Cp(_)
-        | Command::Rm { .. }
-        | Command::Share { .. }
-        | Command::Receive(_)
-        | Command::Send(_)
-        | Command::Doctor { mend_owners: true, .. } => true,
-        Command::Activity { keep_awake, .. } => keep_awake.is_some(),
-        Command::Transfers { command, .. } => matches!(
-            command,
-            Some(
-                TransfersCommand::Accept { .. }
-                    | TransfersCommand::Refuse { .. }
-                    | TransfersCommand::Cancel { .. }
-                    | TransfersCommand::Clear
-            )
-        ),
-        Command::Trash { command, .. } => !matches!(command, None | Some(TrashCommand::List)),
-        Command::Keys { command, .. } => {
-            !matches!(command, None | Some(KeysCommand::List | KeysCommand::Check { mend: false }))
-        }
-        _ => false,
-    }
 }
 
 /// How a line may go on: commands, what they can be told, paths and keys of the volume.
@@ -341,7 +310,7 @@ mod tests {
     fn what_only_looks_may_be_asked_for_in_any_case() {
         let check = |line: &str, changes: bool| match parse(line) {
             Ok(Word::Command(command)) => {
-                assert_eq!(changes_something(&command), changes, "{line}");
+                assert_eq!(command.changes_something(), changes, "{line}");
             }
             other => panic!("{line}: {other:?}"),
         };

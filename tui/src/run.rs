@@ -87,6 +87,9 @@ impl Out<'_> {
 
 /// Does what was asked for.
 pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    if command.changes_something() {
+        desk.may_change()?;
+    }
     match command {
         Command::Ls { path, long, sort, reverse, json } => {
             ls(desk, &desk.path(&path)?, (sort, reverse), long, json, out)?;

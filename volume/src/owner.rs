@@ -69,6 +69,9 @@ impl Volume {
     /// Goes by handles: no link is followed, and whatever is moved meanwhile, nothing outside is given away. What is mounted
     /// in the volume is passed over.
     pub fn owners(&self, service: Owner, what: Foreign, tell: Tell<'_, Owners>) -> io::Result<()> {
+        if what == Foreign::Mend {
+            self.may_change()?;
+        }
         let root = self.root();
         let stat = rustix::fs::fstat(root)?;
         let mut look = Look { service, what, device: stat.st_dev, now: Owners::default(), tell };

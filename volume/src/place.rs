@@ -37,6 +37,14 @@ pub enum PlaceError {
         /// Where it leads.
         path: RelPath,
     },
+    /// Whoever opened the volume may only look.
+    #[error("could not change anything in `{path}`")]
+    ReadOnly {
+        /// In which folder.
+        path: RelPath,
+        /// Why.
+        source: io::Error,
+    },
     /// A folder could not be looked up.
     #[error(transparent)]
     Find(#[from] FindError),
@@ -113,6 +121,8 @@ impl Volume {
         path: &RelPath,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<FoundFolder, PlaceError> {
+        let read_only = |source| PlaceError::ReadOnly { path: path.clone(), source };
+        self.may_change().map_err(read_only)?;
         let folder = match self.find(path, Effort::MayBlock)? {
             Found::Folder(folder) => folder,
             Found::File(_) => return Err(PlaceError::NotAFolder { path: path.clone() }),

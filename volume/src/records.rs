@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::layout::{NEW_SUFFIX, RECORD_SUFFIX};
-use crate::volume::{Volume, private_folder};
+use crate::volume::{Volume, folder_to_read, private_folder};
 
 /// No record is larger.
 const LARGEST: u64 = 4 << 20;
@@ -24,13 +24,24 @@ pub(crate) struct Records {
     pub(crate) folder: OwnedFd,
     /// As errors name it.
     kind: &'static str,
+    is_read_only: bool,
 }
 
 impl Records {
     /// The records of a kind: their folder's name.
     pub(crate) fn open(volume: &Volume, kind: &'static str) -> io::Result<Records> {
-        let folder = private_folder(volume.service_folder()?.as_fd(), kind)?;
-        Ok(Records { folder, kind })
+        let is_read_only = volume.is_read_only();
+        let folder = if is_read_only {
+            folder_to_read(volume, kind)?.ok_or(io::ErrorKind::NotFound)?
+        } else {
+            private_folder(volume.service_folder()?.as_fd(), kind)?
+        };
+        Ok(Records { folder, kind, is_read_only })
+    }
+
+    /// Asked by whatever changes one of them: for leave to do so.
+    pub(crate) fn may_change(&self) -> io::Result<()> {
+        if self.is_read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 
     /// What the records are called that have a name of this sort.
@@ -72,6 +83,7 @@ impl Records {
 
     /// Writes a record, durably.
     pub(crate) fn write(&self, name: &str, record: &impl Serialize) -> io::Result<()> {
+        self.may_change()?;
         let name = file_name(name);
         let new_name = format!("{name}{NEW_SUFFIX}");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
@@ -91,6 +103,7 @@ impl Records {
 
     /// Forgets a record.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        self.may_change()?;
         unlink(&self.folder, &file_name(name))
     }
 }

@@ -25,6 +25,7 @@ pub(crate) fn read(volume: &Volume, name: &str, largest: u64) -> io::Result<Opti
 
 /// Removes it, if it is there.
 pub(crate) fn remove(volume: &Volume, name: &str) -> io::Result<()> {
+    volume.may_change()?;
     let place = format!("{SERVICE_FOLDER}/{name}");
     match rustix::fs::unlinkat(volume.root(), place, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),

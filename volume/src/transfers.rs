@@ -17,7 +17,7 @@ use crate::layout::{HOST_SUFFIX, TRANSFERS_FOLDER, WORMHOLE_FILE};
 use crate::records::{Records, unlink};
 use crate::small_file;
 use crate::staging::StagedId;
-use crate::volume::Volume;
+use crate::volume::{Volume, folder_to_read};
 
 /// The settings are a few lines; what is larger than this is something else.
 const LARGEST_SETTINGS: u64 = 64 << 10;
@@ -45,6 +45,11 @@ impl Volume {
         Ok(TransferRecords { records: Records::open(self, TRANSFERS_FOLDER)?, version })
     }
 
+    /// Whether anything was ever transferred.
+    pub fn has_transfer_records(&self) -> io::Result<bool> {
+        Ok(folder_to_read(self, TRANSFERS_FOLDER)?.is_some())
+    }
+
     /// Which servers transfers go by, as it is written in `.sounding/wormhole.conf`; none where nothing is.
     pub fn wormhole_settings(&self) -> io::Result<Option<String>> {
         let text = small_file::read(self, WORMHOLE_FILE, LARGEST_SETTINGS)?;
@@ -55,6 +60,7 @@ impl Volume {
 impl TransferRecords {
     /// Becomes a host.
     pub fn host(&self) -> io::Result<Host> {
+        self.records.may_change()?;
         let id = StagedId::random()?;
         let folder = rustix::io::fcntl_dupfd_cloexec(&self.records.folder, 0)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -75,6 +81,7 @@ impl TransferRecords {
         };
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
             Err(Errno::WOULDBLOCK) => Ok(true),
+            Ok(()) if self.records.may_change().is_err() => Ok(false),
             Ok(()) => unlink(folder, &name).map(|()| false),
             Err(errno) => Err(errno.into()),
         }

@@ -23,7 +23,7 @@ use crate::place::{Place, PlaceError, There};
 use crate::resolve::{place_of, proc_path};
 use crate::staging::is_full;
 use crate::stat::{FileId, Stat};
-use crate::volume::{Volume, private_folder};
+use crate::volume::{Volume, folder_to_read, private_folder};
 
 /// How long things stay in the trash, if space does not run short.
 pub const KEPT: Duration = Duration::from_hours(30 * 24);
@@ -178,7 +178,7 @@ impl Volume {
 
     /// What is in the trash, the youngest first.
     pub fn trashed(&self) -> io::Result<Vec<Trashed>> {
-        let trash = self.trash()?;
+        let Some(trash) = self.trash_to_read()? else { return Ok(Vec::new()) };
         let names = trash.by_age()?.into_iter().rev();
         // What goes meanwhile is not in it any more.
         Ok(names.filter_map(|(_, name)| trash.look(name)).collect())
@@ -186,8 +186,9 @@ impl Volume {
 
     /// One thing in the trash, by its name there.
     pub fn trashed_as(&self, name: &[u8]) -> io::Result<Option<Trashed>> {
-        let trash = self.trash()?;
-        Ok(Some(name).filter(|it| !it.contains(&b'/')).and_then(|it| trash.look(it.to_vec())))
+        let name = Some(name).filter(|it| !it.contains(&b'/'));
+        let trash = self.trash_to_read()?;
+        Ok(trash.zip(name).and_then(|(trash, name)| trash.look(name.to_vec())))
     }
 
     /// Puts something back to where it came from, or to another place. Never in the place of something else.
@@ -256,6 +257,13 @@ impl Volume {
         }
         *known = by_name;
         Ok(sizes)
+    }
+
+    /// The trash, to look into it; none where nothing was ever deleted.
+    fn trash_to_read(&self) -> io::Result<Option<Trash>> {
+        let files = folder_to_read(self, &format!("{TRASH_FOLDER}/{TRASHED_FILES}"))?;
+        let info = folder_to_read(self, &format!("{TRASH_FOLDER}/{TRASH_INFO}"))?;
+        Ok(files.zip(info).map(|(files, info)| Trash { files, info }))
     }
 
     pub(crate) fn trash(&self) -> io::Result<Trash> {

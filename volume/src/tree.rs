@@ -216,8 +216,13 @@ impl Volume {
 
     /// Which file, folder or link a path names now; the link itself, where it is one.
     pub fn file_id(&self, path: &RelPath) -> Result<FileId, TreeError> {
-        let place = self.place(path, &|_| true)?;
-        FileId::of(&place.folder.handle, &place.name).map_err(|errno| match errno {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(PlaceError::IsRoot.into());
+        };
+        let Found::Folder(folder) = self.find(&parent, Effort::MayBlock)? else {
+            return Err(TreeError::Missing { path: path.clone() });
+        };
+        FileId::of(&folder.handle, name).map_err(|errno| match errno {
             Errno::NOENT => TreeError::Missing { path: path.clone() },
             errno => TreeError::Io { path: path.clone(), source: errno.into() },
         })

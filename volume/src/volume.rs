@@ -23,6 +23,8 @@ pub struct Volume {
     /// The root; every look-up starts from this handle, not from a path.
     root: OwnedFd,
     way: Way,
+    /// Whether whoever opened it may only look.
+    is_read_only: bool,
     letting_go: LettingGo,
     /// What was found out about things in the trash: which version, and how many bytes it gives back.
     pub(crate) trash_sizes: Mutex<HashMap<Vec<u8>, (Stat, u64)>>,
@@ -138,6 +140,29 @@ impl Volume {
     pub fn open(path: &Path) -> Result<Volume, OpenVolumeError> {
         std::fs::create_dir_all(path)
             .map_err(|source| OpenVolumeError::Make { path: path.to_owned(), source })?;
+        Volume::open_there(path)
+    }
+
+    /// Opens a volume that is there, for somebody who may only look: nothing is changed through it, whatever is asked for.
+    pub fn open_read_only(path: &Path) -> Result<Volume, OpenVolumeError> {
+        Ok(Volume { is_read_only: true, ..Volume::open_there(path)? })
+    }
+
+    /// Whether nothing is changed through it.
+    pub fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    /// Asked by each way to change something: for leave to do so.
+    pub(crate) fn may_change(&self) -> io::Result<()> {
+        if self.is_read_only {
+            let why = "the volume was opened to be read only";
+            return Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, why));
+        }
+        Ok(())
+    }
+
+    fn open_there(path: &Path) -> Result<Volume, OpenVolumeError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .map_err(|it| OpenVolumeError::Open { path: path.to_owned(), source: it.into() })?;
@@ -207,7 +232,13 @@ impl Volume {
     }
 
     fn of(root: OwnedFd, way: Way) -> Volume {
-        Volume { root, way, letting_go: LettingGo::default(), trash_sizes: Mutex::default() }
+        Volume {
+            root,
+            way,
+            is_read_only: false,
+            letting_go: LettingGo::default(),
+            trash_sizes: Mutex::default(),
+        }
     }
 
     /// What is to be called before room is made: whoever keeps files open only to be quicker closes them then, since
@@ -228,6 +259,7 @@ impl Volume {
 
     /// Makes the service's own folder if it is missing, for its owner alone.
     pub(crate) fn service_folder(&self) -> io::Result<OwnedFd> {
+        self.may_change()?;
         private_folder(self.root(), layout::SERVICE_FOLDER)
     }
 }
@@ -254,6 +286,17 @@ impl FoundFolder {
     pub(crate) fn stat(&self, name: &[u8]) -> Option<Stat> {
         let stat = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         (FileType::from_raw_mode(stat.st_mode) != FileType::Symlink).then(|| Stat::of(&stat))
+    }
+}
+
+/// Opens a folder of the service's own, to look into it; none where it is missing.
+pub(crate) fn folder_to_read(volume: &Volume, place: &str) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let place = format!("{}/{place}", layout::SERVICE_FOLDER);
+    match rustix::fs::openat(volume.root(), place, flags, Mode::empty()) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -168,3 +168,18 @@ impl From<&ServerArgs> for Servers {
         Servers { mailbox: it.mailbox.clone(), relays: it.relay.clone() }
     }
 }
+
+impl TransfersCommand {
+    /// Whether it changes anything.
+    pub fn changes_something(&self) -> bool {
+        match self {
+            TransfersCommand::Accept { .. }
+            | TransfersCommand::Refuse { .. }
+            | TransfersCommand::Cancel { .. }
+            | TransfersCommand::Clear => true,
+            TransfersCommand::List
+            | TransfersCommand::Show { .. }
+            | TransfersCommand::Wait { .. } => false,
+        }
+    }
+}

@@ -157,7 +157,7 @@ impl Look {
             args.theme.or_else(kept_theme).unwrap_or(ThemeName::Dark)
         };
         let columns = Columns::default();
-        Look { theme, ascii, read_only: args.read_only, columns, preview: true, mouse: kept.mouse }
+        Look { theme, ascii, read_only: false, columns, preview: true, mouse: kept.mouse }
     }
 
     /// What of it is kept for the next time.

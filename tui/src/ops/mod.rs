@@ -34,6 +34,9 @@ pub mod undo;
 /// Whom the trash names.
 pub const WHO: &str = "console";
 
+/// What is said to whoever may only look.
+pub const READ_ONLY: &str = "started with --read-only: nothing is changed";
+
 /// Something that could not be done, in plain words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -95,7 +98,9 @@ impl Desk {
                 folder.display()
             )));
         }
-        let volume = Arc::new(Volume::open(&folder)?);
+        // One decision for the screen and all commands: whoever may only look gets a volume through which nothing can be changed.
+        let open = if args.read_only { Volume::open_read_only } else { Volume::open };
+        let volume = Arc::new(open(&folder)?);
         let on_fly = std::env::var("FLY_APP_NAME").ok().map(|it| format!("https://{it}.fly.dev"));
         let url = args.url.clone().or(on_fly).map(|it| it.trim_end_matches('/').to_owned());
         Ok(Desk {
@@ -106,6 +111,11 @@ impl Desk {
             servers: (&args.servers).into(),
             local_peers: args.servers.local_peers,
         })
+    }
+
+    /// Leave to change something: not to be had where nothing can be changed through the volume.
+    pub fn may_change(&self) -> Result<(), Failure> {
+        if self.volume.is_read_only() { Err(Failure::new(READ_ONLY)) } else { Ok(()) }
     }
 
     /// What somebody means by a path: one from the volume's root, with or without a slash in front, or one that

@@ -1,6 +1,7 @@
 //! Wormhole transfers: run by the server, or, where none runs, by this program itself.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use transfers::Transfers;
 use transfers::transfer::{
     Accept, Answer, Direction, Now, OfferedKind, Receive, Request, Send, Servers, State, Transfer,
 };
-use volume::RelPath;
+use volume::{RelPath, Volume};
 use wormhole::{Reach, Settings};
 
 use super::{Desk, Failure};
@@ -38,6 +39,7 @@ pub enum Carrier {
 pub struct Own {
     runtime: Option<Runtime>,
     transfers: Transfers,
+    volume: Arc<Volume>,
     /// Why no server runs them.
     pub why: String,
     is_ended: AtomicBool,
@@ -111,8 +113,11 @@ impl Own {
         let reach = if desk.local_peers { Reach::Anywhere } else { Reach::Others };
         let settings = Settings { reach, ..Settings::default() };
         let transfers = Transfers::new(desk.volume.clone(), settings, Servers::default());
-        runtime.block_on(transfers.recover())?;
-        Ok(Own { runtime: Some(runtime), transfers, why, is_ended: AtomicBool::new(false) })
+        if !desk.volume.is_read_only() {
+            runtime.block_on(transfers.recover())?;
+        }
+        let volume = Arc::clone(&desk.volume);
+        Ok(Own { runtime: Some(runtime), transfers, volume, why, is_ended: AtomicBool::new(false) })
     }
 
     /// Ends all of them in good order when somebody ends this program.
@@ -149,6 +154,9 @@ impl Own {
 
     /// All of them, the youngest first.
     pub fn list(&self) -> Result<Vec<Now>, Failure> {
+        if !self.has_records()? {
+            return Ok(Vec::new());
+        }
         self.ask(self.transfers.list())
     }
 
@@ -170,6 +178,11 @@ impl Own {
     /// Forgets those that are over.
     pub fn forget(&self) -> Result<(), Failure> {
         self.ask(self.transfers.forget()).map(drop)
+    }
+
+    /// Where nothing may be made, not even a place for the records is.
+    fn has_records(&self) -> Result<bool, Failure> {
+        Ok(!self.volume.is_read_only() || self.volume.has_transfer_records()?)
     }
 
     fn ask<T>(

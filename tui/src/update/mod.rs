@@ -23,7 +23,7 @@ use crate::key::{self, Act};
 use crate::model::{
     Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Reading, Redraw, Screen, Secret, Server,
 };
-use crate::ops::Failure;
+use crate::ops::{Failure, READ_ONLY};
 use crate::preview::pages::Where;
 use crate::text;
 
@@ -31,8 +31,6 @@ use crate::text;
 const LOOK_EVERY: i64 = 5;
 /// How long keys are dropped when a question opens.
 const DEAF: Duration = Duration::from_millis(150);
-/// What is said to whoever may only look.
-const READ_ONLY: &str = "started with --read-only: nothing is changed";
 /// How many changes can be undone.
 const MOST_UNDOS: usize = 50;
 
@@ -107,6 +105,11 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Done(result) => done(model, result),
+        Message::NotKept(failure) => {
+            model.complain(format!("not kept: {}", failure.what));
+            model.dirty(Redraw::Now);
+            Vec::new()
+        }
         Message::Progress(text) => {
             model.browse.job = Some(crate::model::Job { text });
             model.dirty(Redraw::Soon);
@@ -375,30 +378,82 @@ pub fn act_on(model: &mut Model, act: Act) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Whether a key changes something, or asks a question on the way to that. What may only look is said no here; that nothing is
+/// changed is not left to this.
 fn changes_something(act: Act) -> bool {
-    matches!(
-        act,
+    match act {
         Act::Rename
-            | Act::Move
-            | Act::Copy
-            | Act::NewFolder
-            | Act::EditText
-            | Act::Discard
-            | Act::Undo
-            | Act::EmptyTrash
-            | Act::Share
-            | Act::Send
-            | Act::CancelTransfer
-            | Act::ClearTransfers
-            | Act::AddKey
-            | Act::RotateKey
-            | Act::RevokeKey
-            | Act::EditKey
-            | Act::ToggleKey
-            | Act::MendKey
-            | Act::SealKey
-            | Act::KeepAwake
-    )
+        | Act::Move
+        | Act::Copy
+        | Act::NewFolder
+        | Act::EditText
+        | Act::Discard
+        | Act::Undo
+        | Act::EmptyTrash
+        | Act::Share
+        | Act::Send
+        | Act::CancelTransfer
+        | Act::ClearTransfers
+        | Act::AddKey
+        | Act::RotateKey
+        | Act::RevokeKey
+        | Act::EditKey
+        | Act::ToggleKey
+        | Act::MendKey
+        | Act::SealKey
+        | Act::KeepAwake => true,
+        // The last four say so themselves, on the button that would change something.
+        Act::Up
+        | Act::Down
+        | Act::PageUp
+        | Act::PageDown
+        | Act::First
+        | Act::Last
+        | Act::Open
+        | Act::Parent
+        | Act::BrowseScreen
+        | Act::ReceiveScreen
+        | Act::TransfersScreen
+        | Act::KeysScreen
+        | Act::ActivityScreen
+        | Act::NextScreen
+        | Act::Help
+        | Act::Palette
+        | Act::Cancel
+        | Act::Quit
+        | Act::Redraw
+        | Act::Suspend
+        | Act::Reread
+        | Act::Filter
+        | Act::Find
+        | Act::Sort
+        | Act::Select
+        | Act::SelectAll
+        | Act::ShowTrash
+        | Act::Usage
+        | Act::Columns
+        | Act::TogglePreview
+        | Act::ColumnsLeft
+        | Act::ColumnsRight
+        | Act::Info
+        | Act::Address
+        | Act::CompleteWord
+        | Act::ChooseFolder
+        | Act::CopyCommand
+        | Act::NextField
+        | Act::Choose
+        | Act::OpenTransfer
+        | Act::GoToTransfer
+        | Act::Follow
+        | Act::FilterRequests
+        | Act::ByUser
+        | Act::ErrorsOnly
+        | Act::Details
+        | Act::Receive
+        | Act::ReceiveAgain
+        | Act::AcceptOffer
+        | Act::RefuseOffer => false,
+    }
 }
 
 fn show(model: &mut Model, screen: Screen) -> Vec<Effect> {

@@ -117,7 +117,7 @@ fn press(model: &mut Model) -> Vec<Effect> {
     let Some(form) = form(model) else { return Vec::new() };
     match form.focus {
         OfferField::Accept | OfferField::Refuse if is_read_only => {
-            model.complain(super::READ_ONLY);
+            model.complain(crate::ops::READ_ONLY);
             Vec::new()
         }
         OfferField::Accept | OfferField::Refuse if form.is_answered => Vec::new(),

@@ -3,14 +3,15 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use volume::RelPath;
 
-use super::{READ_ONLY, receive, show};
+use super::{receive, show};
 use crate::cli::transfers::{ReceiveArgs, TransfersCommand};
 use crate::cli::{Command, ThemeName};
 use crate::effect::{Effect, Op, Wish};
 use crate::model::{FieldKind, Form, Input, Model, Popup, Purpose, Reading, Redraw, Screen};
+use crate::ops::READ_ONLY;
 use crate::ops::awake::parse_length;
 use crate::ops::transfers::check_words;
-use crate::palette::{Completion, Switch, Word, changes_something, parse};
+use crate::palette::{Completion, Switch, Word, parse};
 use crate::text;
 
 /// Whether a key asks how the line may go on.
@@ -54,7 +55,7 @@ pub(super) fn run(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> 
         Word::Ascii { state } => model.look.ascii = state == Switch::On,
         Word::Mouse { state } => {
             model.look.mouse = state == Switch::On;
-            return Ok(vec![Effect::Mouse(model.look.mouse), keep(model)]);
+            return Ok([Effect::Mouse(model.look.mouse)].into_iter().chain(keep(model)).collect());
         }
         Word::Awake { .. } if model.look.read_only => return Err(READ_ONLY.to_owned()),
         Word::Awake { length } => {
@@ -70,7 +71,7 @@ pub(super) fn run(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> 
             super::quit(model);
             return Ok(Vec::new());
         }
-        Word::Command(command) if model.look.read_only && changes_something(&command) => {
+        Word::Command(command) if model.look.read_only && command.changes_something() => {
             return Err(READ_ONLY.to_owned());
         }
         Word::Command(Command::Receive(args)) => return to_receive(model, args),
@@ -81,7 +82,7 @@ pub(super) fn run(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> 
         Word::Command(_) => return Ok(vec![Effect::Do(Op::Command(line.to_owned()))]),
     }
     model.dirty(Redraw::All);
-    Ok(vec![keep(model)])
+    Ok(keep(model).into_iter().collect())
 }
 
 /// The screen does what the command would wait for.
@@ -115,11 +116,15 @@ fn transfers(model: &mut Model, command: Option<TransfersCommand>) -> Vec<Effect
     }
 }
 
-fn keep(model: &mut Model) -> Effect {
+fn keep(model: &mut Model) -> Option<Effect> {
+    if model.look.read_only {
+        model.say("not kept for the next time: started with --read-only");
+        return None;
+    }
     model.say(
         "kept on the volume for the next time; NO_COLOR, --mono and --ascii count all the same",
     );
-    Effect::KeepLook(model.look.to_keep())
+    Some(Effect::KeepLook(model.look.to_keep()))
 }
 
 fn about(model: &mut Model) {

@@ -6,6 +6,7 @@ use super::{browse, forms, open, palette};
 use crate::effect::{Effect, Op};
 use crate::help::TOPICS;
 use crate::model::{Editor, Form, Model, Popup, Purpose, Reading};
+use crate::ops::READ_ONLY;
 use crate::preview::pages::Where;
 use crate::text;
 
@@ -110,14 +111,17 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 (KeyCode::Up | KeyCode::Char('k'), _) => *at = at.saturating_sub(1),
                 (KeyCode::PageDown, _) => *at = (*at + rows).min(entries.len().saturating_sub(1)),
                 (KeyCode::PageUp, _) => *at = at.saturating_sub(rows),
-                (KeyCode::Enter, Some(entry)) if !model.look.read_only => {
+                (KeyCode::Enter | KeyCode::Char('X'), Some(_)) if model.look.read_only => {
+                    model.complain(READ_ONLY);
+                }
+                (KeyCode::Enter, Some(entry)) => {
                     let Some(path) = entry.path else {
                         model.complain("where it came from is not known: `sounding trash restore NAME --to PATH`");
                         return Vec::new();
                     };
                     return vec![Effect::Do(Op::Restore(entry.bytes, path))];
                 }
-                (KeyCode::Char('X'), Some(entry)) if !model.look.read_only => {
+                (KeyCode::Char('X'), Some(entry)) => {
                     let name = crate::text::escape(&entry.bytes);
                     let op = Box::new(Op::RemoveTrashed(entry.bytes));
                     let purpose = Purpose::Confirm(op, None);

@@ -169,7 +169,7 @@ fn connect(model: &mut Model) -> Vec<Effect> {
         }
     };
     if model.look.read_only {
-        model.complain(super::READ_ONLY);
+        model.complain(crate::ops::READ_ONLY);
         return Vec::new();
     }
     if !words::check(&code).is_empty() && receive.doubted.as_ref() != Some(&code) {

@@ -19,6 +19,10 @@ use crate::text;
 impl Work {
     pub(super) fn change(&self, op: Op, ticket: &Ticket) -> Result<Done, Failure> {
         let desk = &self.desk;
+        // A command says itself whether it changes anything.
+        if !matches!(op, Op::Command(_)) {
+            desk.may_change()?;
+        }
         match op {
             Op::Discard(paths) => {
                 let mut steps = Vec::new();

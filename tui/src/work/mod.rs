@@ -249,9 +249,10 @@ impl Work {
             }
             Effect::Goto(path) => self.tell(Message::Went(place(desk, &path))),
             Effect::KeepLook(look) => {
-                if let Err(error) = desk.volume.keep_console_look(&look) {
-                    let why = Failure::from(error).what;
-                    self.tell(Message::Done(Err(Failure::new(format!("not kept: {why}")))));
+                let may_change = desk.may_change();
+                let kept = may_change.and_then(|()| Ok(desk.volume.keep_console_look(&look)?));
+                if let Err(failure) = kept {
+                    self.tell(Message::NotKept(failure));
                 }
             }
             // Begun otherwise, or done by the loop itself.

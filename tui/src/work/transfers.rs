@@ -10,6 +10,9 @@ use crate::ops::Failure;
 impl Work {
     pub(super) fn fulfil(&self, wish: &Wish) -> Result<Option<Box<Now>>, Failure> {
         let carriers = &self.carriers;
+        if !matches!(wish, Wish::Transfers(command) if !command.changes_something()) {
+            self.desk.may_change()?;
+        }
         let request = match wish {
             Wish::Receive(args) => self.desk.to_receive(args)?,
             Wish::Send(args) => self.desk.to_send(args)?,

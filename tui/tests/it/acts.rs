@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
+use proptest::prelude::*;
 use tokio::sync::mpsc::{self, Receiver};
 use tui::cli::{DeskArgs, ScreenArgs};
 use tui::effect::{Effect, Message};
@@ -35,10 +36,10 @@ pub struct Acting {
 
 impl Acting {
     pub fn new() -> Acting {
-        Acting::with(&ScreenArgs::default())
+        Acting::with(false)
     }
 
-    pub fn with(args: &ScreenArgs) -> Acting {
+    fn with(read_only: bool) -> Acting {
         let place = tempfile::tempdir().unwrap();
         let volume = place.path().join("volume");
         for (path, text) in [
@@ -57,10 +58,12 @@ impl Acting {
         let desk = Desk::open(&DeskArgs {
             volume: folder,
             admin: Some(place.path().join("no.sock")),
+            read_only,
             ..DeskArgs::default()
         })
         .unwrap();
-        let look = Look::new(args, &ConsoleLook::default(), &|_| None);
+        let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
+        let look = Look { read_only, ..look };
         let mut model = Model::new(look, "/data".to_owned(), (80, 24), Timestamp::now());
         let (inbox, messages) = mpsc::channel(64);
         let runtime =
@@ -91,11 +94,16 @@ impl Acting {
                 | Effect::ReadKeys
                 | Effect::ReadTrash
                 | Effect::OpenEditor(_)
+                | Effect::Transfer(_)
+                | Effect::AskTransfers
+                | Effect::Address(_)
+                | Effect::Complete(_)
+                | Effect::CompleteFolder(_)
                 | Effect::Goto(_) => {
                     self.work.begin(effect);
                     1
                 }
-                Effect::StopChange => {
+                Effect::StopChange | Effect::Preview(_) | Effect::KeepLook(_) => {
                     self.work.begin(effect);
                     0
                 }
@@ -109,7 +117,10 @@ impl Acting {
         while awaited > 0 {
             let next = async { tokio::time::timeout(PATIENCE, self.messages.recv()).await };
             let message = self.runtime.block_on(next).unwrap().unwrap();
-            if !matches!(message, Message::Progress(_)) {
+            let is_extra = |it: &Message| {
+                matches!(it, Message::Progress(_) | Message::Previewed(..) | Message::NotKept(_))
+            };
+            if !is_extra(&message) {
                 awaited -= 1;
             }
             let effects = update(&mut self.model, message);
@@ -608,4 +619,191 @@ fn a_copy_that_ends_with_the_console_leaves_nothing_on_its_way() {
     acting.work.end();
     assert_eq!(fs::read_dir(&staging).unwrap().count(), 0, "the program ends now");
     assert_eq!(acting.seen(), before, "nothing of it is left, and nothing is on its way");
+}
+
+/// All there is on a volume, the service's own folder too: names, texts, modes and times.
+fn everything(volume: &Path) -> BTreeMap<PathBuf, (Vec<u8>, u32, i64, i64)> {
+    let entries = walkdir::WalkDir::new(volume).into_iter().map(Result::unwrap);
+    let all = entries.map(|it| {
+        let stat = it.metadata().unwrap();
+        let text = if stat.is_file() { fs::read(it.path()).unwrap() } else { Vec::new() };
+        (it.path().to_owned(), (text, stat.mode(), stat.mtime(), stat.mtime_nsec()))
+    });
+    all.collect()
+}
+
+#[test]
+fn with_read_only_no_command_changes_anything() {
+    let full = Acting::new();
+    put(&full.volume, "berlin/gone", "gone");
+    let gone = full.volume.join("berlin/gone");
+    let run = |volume: &Path, words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sounding"));
+        command
+            .args(words)
+            .env("SOUNDING_VOLUME", volume)
+            .env("SOUNDING_ADMIN", volume.join("no.sock"));
+        command.env_remove("API_KEYS").stdin(std::process::Stdio::null()).output().unwrap()
+    };
+    assert!(run(&full.volume, &["rm", "berlin/gone"]).status.success() && !gone.exists());
+    let empty = tempfile::tempdir().unwrap();
+    let twins = tui::key::BINDINGS.iter().filter_map(|it| match it.twin {
+        tui::key::Twin::Command(line) => Some(line),
+        tui::key::Twin::ScreenOnly => None,
+    });
+    let others = [
+        "mv notes.txt zurich",
+        "cp notes.txt zurich --replace",
+        "put notes.txt --text x",
+        "rm notes.txt",
+        "mkdir new",
+        "trash restore gone",
+        "trash remove gone --yes",
+        "keys off kmt",
+        "keys on kmt",
+        "keys note kmt x",
+        "keys set kmt --scope write",
+        "keys seal kmt",
+        "keys revoke kmt",
+        "share notes.txt",
+        "receive 7-guitarist-revenge --yes",
+        "receive --yes",
+        "send notes.txt",
+        "send --text x",
+        "transfers show 1",
+        "transfers wait",
+        "cat notes.txt",
+        "doctor --mend-owners --yes",
+        "info zurich --json",
+        "transfers --json",
+        "keys --json",
+        "trash --json",
+        "keys check",
+    ];
+    for line in twins.chain(others) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let cli = <tui::cli::Cli as clap::Parser>::try_parse_from(
+            [&["sounding"], words.as_slice()].concat(),
+        );
+        let changes = cli.unwrap().command.unwrap().changes_something();
+        for volume in [full.volume.as_path(), empty.path()] {
+            let before = everything(volume);
+            // It is understood in front of a command and behind it.
+            for given in [
+                [&["--read-only"], words.as_slice()].concat(),
+                [words.as_slice(), &["--read-only"]].concat(),
+            ] {
+                let output = run(volume, &given);
+                assert_eq!(everything(volume), before, "{line}: {output:?}");
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                let refused = said == format!("sounding: {}\n", tui::ops::READ_ONLY);
+                assert_eq!(
+                    (refused, changes && output.status.code() != Some(1)),
+                    (changes, false),
+                    "{line}: {output:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
+    use tui::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
+    use tui::effect::{Op, Wish};
+    use tui::ops::relocate::{Destination, Relocating, Relocation};
+    use volume::key_sheet::{NewKey, OldKey};
+    let rel = crate::snapshots::rel;
+    let writing = Acting::new();
+    let at = rel("zurich/a.csv");
+    let desk =
+        Desk::open(&DeskArgs { volume: writing.volume.clone(), ..DeskArgs::default() }).unwrap();
+    let in_trash = desk.discard(&rel("berlin/a.csv")).unwrap();
+    let step = desk.trashed_step(&rel("berlin/a.csv"), in_trash.clone());
+    let keys = desk.keys().unwrap();
+    let row = Box::new(keys.rows.iter().find(|it| it.user == "kmt").unwrap().clone());
+    let stat = desk.file(&at).unwrap().stat;
+    let relocation = |how| Relocation {
+        how,
+        from: vec![at.clone()],
+        to: Destination { path: rel("new"), is_folder: true },
+        exists: volume::uploads::Exists::Replace,
+        makes_folder: true,
+    };
+    let new = NewKey {
+        user: "zoe".into(),
+        scope: volume::keys::Scope::Read,
+        path: rel(""),
+        expires: String::new(),
+        note: String::new(),
+    };
+    let ops = vec![
+        Op::Discard(vec![at.clone()]),
+        Op::Rename(at.clone(), rel("zurich/z")),
+        Op::Relocate(relocation(Relocating::Move)),
+        Op::Relocate(relocation(Relocating::Copy)),
+        Op::NewFolder(rel("new")),
+        Op::Write(at.clone(), b"x".to_vec(), stat, b"a".to_vec()),
+        Op::Restore(in_trash.clone(), rel("berlin/a.csv")),
+        Op::Undo(tui::ops::undo::Undo::new("x", vec![step])),
+        Op::EmptyTrash,
+        Op::RemoveTrashed(in_trash),
+        Op::AddKey(keys.version, new),
+        Op::EditKey(keys.version, row.clone(), vec![tui::ops::keys::KeyEdit::Revoke], "revoked"),
+        Op::RotateKey(keys.version, row, OldKey::EndsNow, String::new()),
+        Op::Share(at.clone(), "7d".into()),
+        Op::KeepAwake(None),
+        Op::Command("rm notes.txt".into()),
+    ];
+    let wishes = vec![
+        Wish::Receive(ReceiveArgs::default()),
+        Wish::Send(SendArgs { paths: vec!["notes.txt".into()], ..SendArgs::default() }),
+        Wish::Transfers(TransfersCommand::Clear),
+        Wish::cancel(1),
+    ];
+    // The same volume, by somebody who may only look. Nothing here asks whether that is so before it asks for work.
+    let before = everything(&writing.volume);
+    let (inbox, mut messages) = mpsc::channel(64);
+    let args = DeskArgs {
+        volume: writing.volume.clone(),
+        admin: Some("/none.sock".into()),
+        read_only: true,
+        ..DeskArgs::default()
+    };
+    let work = Work::new(Desk::open(&args).unwrap(), "test".to_owned(), None, inbox);
+    let effects = ops.into_iter().map(Effect::Do).chain(wishes.into_iter().map(Effect::Transfer));
+    for effect in effects.chain([Effect::KeepLook(ConsoleLook::default())]) {
+        let what = format!("{effect:?}");
+        let _inside = writing.runtime.enter();
+        work.begin(effect);
+        let next = async { tokio::time::timeout(PATIENCE, messages.recv()).await };
+        let refused = match writing.runtime.block_on(next).unwrap().unwrap() {
+            Message::Done(result) => result.map(drop).unwrap_err(),
+            Message::Transferred(_, result) => result.map(drop).unwrap_err(),
+            Message::NotKept(failure) => failure,
+            other => panic!("{what}: {other:?}"),
+        };
+        assert_eq!(everything(&writing.volume), before, "{what}");
+        assert!(refused.what.contains(tui::ops::READ_ONLY), "{what}: {}", refused.what);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn with_read_only_no_keys_change_anything(
+        keys in prop::collection::vec(crate::update::any_key(), 0..60),
+    ) {
+        let mut acting = Acting::with(true);
+        let before = everything(&acting.volume);
+        for key in keys {
+            acting.model.deaf_until = None;
+            let effects = update(&mut acting.model, Message::Key(key));
+            acting.carry_out(effects);
+        }
+        acting.messages.close();
+        acting.work.end();
+        prop_assert_eq!(everything(&acting.volume), before);
+    }
 }

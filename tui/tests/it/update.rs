@@ -300,7 +300,7 @@ fn a_key_typed_ahead_of_a_question_does_not_answer_it() {
     assert_eq!(form.value(":"), "goto ");
 }
 
-fn any_key() -> impl Strategy<Value = KeyEvent> {
+pub fn any_key() -> impl Strategy<Value = KeyEvent> {
     let letters = "hjkl gG/fs*rmydnutXUiSvPec?:45 123aowpz<>xtrips.0-".chars().collect::<Vec<_>>();
     let code = prop_oneof![
         6 => prop::sample::select(letters).prop_map(KeyCode::Char),
