@@ -16,7 +16,8 @@ const STYLE: &str = include_str!("page/page.css");
 pub const SCRIPT: &str = include_str!("page/page.js");
 
 /// What it ends with besides, for those who may upload.
-pub const UPLOAD_SCRIPT: &str = include_str!("page/upload.js");
+pub const UPLOAD_SCRIPT: &str =
+    concat!(include_str!("page/size.js"), include_str!("page/upload.js"));
 
 /// `Content-Security-Policy` for our own pages: their own style and script, by hash, and nothing else.
 pub fn content_security_policy() -> HeaderValue {

@@ -49,25 +49,6 @@ pub fn href(name: Name<'_>) -> String {
     format!("{}{slash}", volume::escape(name.bytes))
 }
 
-/// Bytes for people: three digits at most, in steps of 1024.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = "KB";
-    for next in UNITS.iter().skip(1) {
-        if value < 999.5 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,17 +59,5 @@ mod tests {
         assert_eq!(visible(b"a\x1b]0;x\n"), "a\\u{1b}]0;x\\u{a}");
         assert_eq!(visible("gnp.\u{202e}exe".as_bytes()), "gnp.\\u{202e}exe");
         assert_eq!(visible(b"caf\xe9"), "caf\\xE9");
-    }
-
-    #[test]
-    fn sizes_have_three_digits_at_most() {
-        let check = |bytes: u64, expected: &str| assert_eq!(size(bytes), expected);
-        check(0, "0 B");
-        check(1023, "1023 B");
-        check(1024, "1.0 KB");
-        check(1_288_490_188, "1.2 GB");
-        check(1_023_999, "1.0 MB");
-        check(10_240, "10 KB");
-        check(u64::MAX, "16 EB");
     }
 }

@@ -29,22 +29,11 @@ mod tests {
 
     #[test]
     fn sizes_have_three_digits_and_are_rounded() {
-        let check = |bytes: u64, text: &str| assert_eq!(size_text(bytes), text);
-        check(0, "0 B");
-        check(999, "999 B");
-        check(1000, "1.0 KB");
-        check(1_049, "1.0 KB");
-        check(1_050, "1.1 KB");
-        check(80_997, "81.0 KB");
-        check(99_949, "99.9 KB");
-        check(99_950, "100 KB");
-        check(999_499, "999 KB");
-        check(999_500, "1.0 MB");
-        check(36_834_859, "36.8 MB");
-        check(368_348_590, "368 MB");
-        check(1_234_567_890, "1.2 GB");
-        check(6_800_000_000, "6.8 GB");
-        check(u64::MAX, "18.4 EB");
+        // The page's own function is held against the same table (server/tests/clients/browser.mjs).
+        for line in include_str!("size.tsv").lines() {
+            let (bytes, text) = line.split_once('\t').unwrap();
+            assert_eq!(size_text(bytes.parse().unwrap()), text, "{bytes}");
+        }
     }
 
     proptest! {

@@ -7,12 +7,12 @@ use std::fmt::Write;
 use std::iter::successors;
 
 use volume::names::Kind;
-use volume::{RelPath, layout};
+use volume::{RelPath, layout, size_text};
 
 use super::{By, Counts, Entry, Wish};
 use crate::page;
 use crate::problem::Problem;
-use crate::text::{escape_html, href, size, visible};
+use crate::text::{escape_html, href, visible};
 use crate::visit::Visit;
 
 /// All before the first entry; `summary` says what there is.
@@ -108,7 +108,7 @@ pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
     let shown_size = if is_folder {
         "<td></td>".to_owned()
     } else {
-        format!("<td data-n=\"{}\">{}</td>", entry.stat.len, size(entry.stat.len))
+        format!("<td data-n=\"{}\">{}</td>", entry.stat.len, size_text(entry.stat.len))
     };
     let _infallible = writeln!(
         out,

@@ -57,14 +57,6 @@
     return end && names.slice(0, end).join("/") + (end < names.length ? "/" : "");
   };
 
-  // As the listing writes it.
-  const size = (bytes) => {
-    const units = ["B", "KB", "MB", "GB", "TB"];
-    let unit = 0;
-    for (; bytes >= (unit ? 999.5 : 1024) && unit < 4; unit++) bytes /= 1024;
-    return `${unit && bytes < 9.95 ? bytes.toFixed(1) : Math.round(bytes)} ${units[unit]}`;
-  };
-
   const count = (number, one, many) => `${number} ${number === 1 ? one : many}`;
   const say = () => {
     const busy = running.size + waiting.length + reading > 0;

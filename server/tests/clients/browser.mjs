@@ -25,7 +25,7 @@ const args = [
   '--disable-sync',
 ];
 /** Milliseconds that a look at the page may take to come true. */
-const DEADLINE = 10_000;
+const DEADLINE = 30_000;
 
 /** What the other origin serves, by path: [content type, text, more fields]. */
 const others = { '/': ['text/html', '<!doctype html><title>an app</title><link rel="icon" href="data:,">'] };
@@ -680,6 +680,12 @@ async function uploads(context) {
   await chosen(page).setInputFiles([file('old.csv', 'changed')]);
   await eventually(content('run/old.csv'), 'changed', 'replaced');
   step('what is there stays, unless it is to be replaced');
+
+  const table = fs.readFileSync(new URL('../../../volume/src/size.tsv', import.meta.url), 'utf8').trim().split('\n').map((it) => it.split('\t'));
+  const shown = table.map(([bytes, text]) => [Number(bytes), text]).filter(([bytes]) => Number.isSafeInteger(bytes));
+  assert.ok(shown.length > 10);
+  assert.deepEqual(await page.evaluate((all) => all.map(([bytes]) => [bytes, size(bytes)]), shown), shown);
+  step('sizes are those of the listing and the console');
 
   const source = fs.mkdtempSync(join(os.tmpdir(), 'source-'));
   const run = join(source, 'Lauf 7');

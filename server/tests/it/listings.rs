@@ -142,7 +142,7 @@ fn the_page_has_the_shape_that_simwrapper_reads() {
     }
     assert_eq!(shown(&page), ["it.2/", "it.10/", "a.csv", "B.csv", "big.bin", "c9.csv", "c10.csv"]);
     assert!(page.contains("<a href=\"../\">files</a> / <b>run</b>"));
-    assert!(page.contains("4.9 KB") && page.contains("2 folders, 5 files"));
+    assert!(page.contains("5.0 KB") && page.contains("2 folders, 5 files"));
     let policy = response.field("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
 }
