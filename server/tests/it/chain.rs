@@ -3,6 +3,7 @@
 
 mod breaks;
 mod ends;
+mod heads;
 mod same;
 mod streams;
 

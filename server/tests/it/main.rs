@@ -27,6 +27,7 @@ mod feed;
 mod floods;
 mod fly;
 mod full_disk;
+mod heads;
 mod idle;
 mod image;
 mod keys;
