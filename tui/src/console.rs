@@ -22,7 +22,7 @@ use crate::cli::Cli;
 use crate::effect::{Effect, Message};
 use crate::model::{Look, Model, Redraw};
 use crate::ops::{Desk, Failure};
-use crate::term::keys::{Keys, PATIENCE};
+use crate::term::keys::{Keys, Typed};
 use crate::term::{Tty, install_panic_hook};
 use crate::update::{start, update};
 use crate::view::view;
@@ -138,16 +138,16 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
             bytes = tty.read() => {
                 let Ok(bytes) = bytes else { break };
                 model.now = Timestamp::now();
-                let pressed = keys.feed(&bytes);
+                let typed = keys.feed(&bytes);
                 work.touched();
-                esc_ends = keys.is_waiting().then(|| Instant::now() + PATIENCE);
-                perform(pressed.into_iter().map(Message::Key), &mut model, &work, &mut tty)?;
+                esc_ends = keys.patience().map(|it| Instant::now() + it);
+                perform(typed.into_iter().map(heard), &mut model, &work, &mut tty)?;
                 continue;
             }
             () = sleep_until(esc_ends.unwrap_or_else(Instant::now)), if esc_ends.is_some() => {
                 esc_ends = None;
-                let pressed = keys.flush();
-                perform(pressed.into_iter().map(Message::Key), &mut model, &work, &mut tty)?;
+                let typed = keys.flush();
+                perform(typed.into_iter().map(heard), &mut model, &work, &mut tty)?;
                 continue;
             }
             _ = winch.recv() => {
@@ -180,6 +180,13 @@ async fn converse(cli: &Cli, desk: Desk) -> Result<(), Failure> {
     let goodbye = tokio::task::spawn_blocking(move || work.end());
     tokio::time::timeout(patience, goodbye).await.map(drop).unwrap_or_default();
     Ok(())
+}
+
+fn heard(typed: Typed) -> Message {
+    match typed {
+        Typed::Key(key) => Message::Key(key),
+        Typed::Pasted(text) => Message::Pasted(text),
+    }
 }
 
 fn perform(

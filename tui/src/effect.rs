@@ -153,6 +153,8 @@ pub enum Effect {
 pub enum Message {
     /// Somebody pressed a key.
     Key(KeyEvent),
+    /// Somebody pasted a text.
+    Pasted(String),
     /// The terminal has another size.
     Resized(u16, u16),
     /// Time has passed.

@@ -73,6 +73,8 @@ pub enum Purpose {
     Quit,
     /// Cancel a transfer.
     CancelTransfer(u64),
+    /// Send these by wormhole.
+    Send(Vec<volume::RelPath>),
     /// Just do it, when this word was typed, if there is one.
     Confirm(Box<Op>, Option<String>),
 }
@@ -143,6 +145,12 @@ impl Form {
     /// To the one before.
     pub fn backward(&mut self) {
         self.focus = self.focus.checked_sub(1).unwrap_or(self.fields.len() + 1);
+    }
+
+    /// Whether the cursor is in a field of text.
+    pub fn is_in_text(&self) -> bool {
+        let field = self.fields.get(self.focus);
+        field.is_some_and(|it| matches!(it.kind, FieldKind::Text(_)))
     }
 
     /// The field with the cursor.

@@ -28,7 +28,7 @@ pub use receive::{Conflict, OfferField, OfferForm, Opened, ReceiveScreen};
 pub use transfers::{Badge, Stage, TransfersScreen};
 
 use crate::cli::{ScreenArgs, ThemeName};
-use crate::key::Place;
+use crate::key::{Act, Place};
 use crate::ops::trash::TrashEntry;
 use crate::ops::undo::Undo;
 use crate::preview::pages::Page;
@@ -77,6 +77,8 @@ pub struct Model {
     pub changing: usize,
     /// How many are to be undone when those are over.
     pub undos_wanted: usize,
+    /// The key that was pressed last and when, if it changed something at once.
+    pub pressed: Option<(Act, Timestamp)>,
     /// Keys that come before this are dropped: typed before the question was seen.
     pub deaf_until: Option<Timestamp>,
     /// Whether it is over.
@@ -313,6 +315,7 @@ impl Model {
             undo: Vec::new(),
             changing: 0,
             undos_wanted: 0,
+            pressed: None,
             deaf_until: None,
             is_over: false,
             redraw: Redraw::All,

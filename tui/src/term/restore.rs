@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{OptionalActions, Termios, tcsetattr};
 
-/// Leaves the alternate screen, shows the cursor, default colours.
-const LEAVE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?1049l";
+/// Leaves the alternate screen, shows the cursor, default colours; what is pasted is typed again.
+const LEAVE: &[u8] = b"\x1b[0m\x1b[?25h\x1b[?2004l\x1b[?1049l";
 /// Wheel and buttons are told of, as SGR has it; and not any more.
 const TAKE_MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const LEAVE_MOUSE: &[u8] = b"\x1b[?1006l\x1b[?1000l";

@@ -11,8 +11,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::restore;
 
-/// Shows the alternate screen, empty, without a cursor.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[0m\x1b[2J";
+/// Shows the alternate screen, empty, without a cursor. What is pasted comes marked as that.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?25l\x1b[0m\x1b[2J";
 /// Bytes that are read at once.
 const CHUNK: usize = 4096;
 

@@ -6,7 +6,7 @@ use volume::key_sheet::{Column, NewKey, OldKey};
 use volume::keys::Scope;
 use volume::uploads::Exists;
 
-use super::{below, palette};
+use super::{below, palette, transfers};
 use crate::effect::{Effect, Op, Wish};
 use crate::model::{FieldKind, Form, Model, Purpose};
 use crate::ops::keys::KeyEdit;
@@ -148,6 +148,7 @@ fn answer(model: &mut Model, form: &Form) -> Result<Vec<Effect>, String> {
             model.is_over = true;
             return Ok(Vec::new());
         }
+        Purpose::Send(paths) => return Ok(transfers::sent(model, paths)),
         Purpose::CancelTransfer(number) => {
             return Ok(vec![Effect::Transfer(Wish::cancel(*number))]);
         }

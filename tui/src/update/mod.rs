@@ -8,6 +8,7 @@ mod forms;
 mod keys;
 mod offer;
 mod palette;
+mod paste;
 mod popup;
 mod receive;
 mod transfers;
@@ -31,6 +32,8 @@ use crate::text;
 const LOOK_EVERY: i64 = 5;
 /// How long keys are dropped when a question opens.
 const DEAF: Duration = Duration::from_millis(150);
+/// A key that changes something at once counts again after so long.
+const AGAIN: Duration = Duration::from_millis(700);
 /// How many changes can be undone.
 const MOST_UNDOS: usize = 50;
 
@@ -83,6 +86,10 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             model.dirty(Redraw::Now);
             pressed(model, key)
+        }
+        Message::Pasted(text) => {
+            model.dirty(Redraw::Now);
+            paste::pasted(model, &text)
         }
         Message::Resized(columns, rows) => {
             model.size = (columns, rows);
@@ -335,6 +342,10 @@ pub fn act_on(model: &mut Model, act: Act) -> Vec<Effect> {
         model.complain(READ_ONLY);
         return Vec::new();
     }
+    if is_twice(model, act) {
+        model.complain("pressed twice at once: only the first counts");
+        return Vec::new();
+    }
     match act {
         Act::Quit => quit(model),
         Act::Help => model.popup = Some(Popup::Help(Input::default(), 0)),
@@ -376,6 +387,19 @@ pub fn act_on(model: &mut Model, act: Act) -> Vec<Effect> {
         },
     }
     Vec::new()
+}
+
+/// Whether a key that changes something at once is pressed again before anybody can have seen what it did: held down, or by a hand
+/// that trembles.
+fn is_twice(model: &mut Model, act: Act) -> bool {
+    if !matches!(act, Act::Discard | Act::ToggleKey) {
+        model.pressed = None;
+        return false;
+    }
+    let before = model.pressed.replace((act, model.now));
+    before.is_some_and(|(it, when)| {
+        it == act && model.now.duration_since(when).unsigned_abs() < AGAIN
+    })
 }
 
 /// Whether a key changes something, or asks a question on the way to that. What may only look is said no here; that nothing is

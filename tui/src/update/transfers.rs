@@ -272,15 +272,28 @@ fn go_to(model: &mut Model, now: &Now) -> Vec<Effect> {
     browse::go(model, folder, thing)
 }
 
-/// Sends what is selected.
+/// Asks whether what is selected is to be sent.
 pub(super) fn send(model: &mut Model) -> Vec<Effect> {
     let chosen = model.browse.chosen();
     if chosen.is_empty() {
         model.complain("nothing is chosen");
         return Vec::new();
     }
+    let what = match chosen.as_slice() {
+        [one] => text::cut(&one.file_name().map(text::escape).unwrap_or_default(), 40),
+        several => format!("{} things", several.len()),
+    };
+    let mut form = Form::new(format!("Send {what} by wormhole"), "Send", Purpose::Send(chosen))
+        .line("Makes a code. Whoever has it can receive this, once.");
+    form.focus = 0;
+    open(model, form);
+    Vec::new()
+}
+
+/// Sends them.
+pub(super) fn sent(model: &mut Model, paths: &[RelPath]) -> Vec<Effect> {
     model.browse.selected.clear();
-    let paths = chosen.iter().map(typed).collect();
+    let paths = paths.iter().map(typed).collect();
     vec![Effect::Transfer(Wish::Send(SendArgs { paths, ..SendArgs::default() }))]
 }
 

@@ -160,7 +160,14 @@ impl Acting {
             letter => plain(KeyCode::Char(letter)),
         };
         self.model.deaf_until = None;
+        // Nobody is so quick as to press a key twice at once.
+        self.model.now = self.model.now.checked_add(Duration::from_secs(1)).unwrap();
         update(&mut self.model, Message::Key(key))
+    }
+
+    fn paste(&mut self, text: &str) {
+        let effects = update(&mut self.model, Message::Pasted(text.to_owned()));
+        self.carry_out(effects);
     }
 
     pub fn goto(&mut self, folder: &str) {
@@ -806,4 +813,84 @@ proptest! {
         acting.work.end();
         prop_assert_eq!(everything(&acting.volume), before);
     }
+}
+
+#[test]
+fn what_is_pasted_is_letters_or_nothing() {
+    let mut acting = Acting::new();
+    let before = acting.seen();
+    acting.goto("zurich");
+    acting.point_at("a.csv");
+    // In every list, in front of what is only looked at, and on the buttons of a question.
+    for keys in ["1", "3", "4", "5", "1t", "1c", "1X\t", "1S\t", "1s", "4d\t", "4z", "1w", "1y\t"] {
+        acting.press(keys);
+        let popup = format!("{:?}", acting.model.popup);
+        acting.paste("downloads of run\rudX yqxs\n");
+        assert!(
+            acting.said().contains("what you pasted does nothing"),
+            "{keys}: {}",
+            acting.said()
+        );
+        assert_eq!(format!("{:?}", acting.model.popup), popup, "{keys}");
+        assert!(!acting.model.is_over && acting.seen() == before, "{keys}");
+        acting.press("\x1b\x1b");
+    }
+    // Where letters are typed it is letters; its line ends do not answer anything.
+    acting.press("2");
+    acting.paste("7-guitarist-revenge\n");
+    assert_eq!(acting.model.receive.code.text(), "7-guitarist-revenge");
+    assert!(acting.model.receive.opened.is_none() && !acting.model.receive.is_starting);
+    acting.press("\x1b1n");
+    acting.paste("a new\nname\n");
+    assert_eq!(acting.form().unwrap().value("Name"), "a new name");
+    acting.press("\x1b/");
+    acting.paste("a.c");
+    assert_eq!(acting.model.browse.filter.as_ref().unwrap().input.text(), "a.c");
+    acting.press("\x1b?");
+    acting.paste("q1?");
+    assert!(matches!(&acting.model.popup, Some(Popup::Help(input, _)) if input.text() == "q1?"));
+    acting.press("\x1b");
+    acting.goto("");
+    acting.point_at("notes.txt");
+    acting.press("e");
+    acting.paste("one\n\ttwo\n");
+    let Some(Popup::Editor(editor)) = &acting.model.popup else { panic!() };
+    assert_eq!(editor.text(), "one\n\ttwo\nnotes\n");
+    // Where it is asked whether a text is thrown away, nothing that is pasted answers.
+    acting.press("\x1b");
+    acting.paste("xs");
+    assert!(matches!(&acting.model.popup, Some(Popup::Editor(it)) if it.is_leaving));
+    assert_eq!(acting.seen(), before);
+}
+
+#[test]
+fn a_key_that_is_held_down_trashes_one_thing() {
+    let mut acting = Acting::new();
+    acting.goto("zurich");
+    acting.point_at("a.csv");
+    let now = acting.model.now;
+    for milliseconds in [0, 500, 530, 560, 1100, 1130] {
+        let key = Message::Key(KeyEvent::from(KeyCode::Char('d')));
+        acting.model.now = now.checked_add(Duration::from_millis(milliseconds)).unwrap();
+        let effects = update(&mut acting.model, key);
+        acting.carry_out(effects);
+    }
+    assert!(acting.said().contains("only the first counts"), "{}", acting.said());
+    assert_eq!(acting.seen().trash.len(), 1);
+    // Another key in between, or some time, and it counts again.
+    acting.press("d");
+    assert_eq!(acting.seen().trash.len(), 2);
+}
+
+#[test]
+fn nothing_is_sent_unasked() {
+    let mut acting = Acting::new();
+    acting.select("zurich", &["a.csv", "b.csv"]);
+    assert!(acting.one('w').is_empty());
+    assert!(acting.form().is_some_and(|it| it.title == "Send 2 things by wormhole"));
+    assert!(acting.one('\x1b').is_empty() && acting.model.popup.is_none());
+    assert_eq!(acting.model.browse.selected.len(), 2);
+    acting.one('w');
+    let effects = acting.one('\r');
+    assert!(matches!(effects.as_slice(), [Effect::Transfer(_)]), "{effects:?}");
 }

@@ -433,7 +433,8 @@ fn the_list_leads_on() {
 fn what_is_selected_is_sent_and_the_command_shown_when_it_is_known() {
     let mut told = told();
     told.press("j ");
-    let effects = press(&mut told, KeyCode::Char('w'));
+    assert!(press(&mut told, KeyCode::Char('w')).is_empty());
+    let effects = press(&mut told, KeyCode::Enter);
     let wish = Wish::Send(SendArgs { paths: vec!["/ITERS".into()], ..SendArgs::default() });
     assert_eq!(only_wish(&effects), &wish);
     let command = "wormhole receive 7-guitarist-revenge";

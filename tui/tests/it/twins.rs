@@ -231,7 +231,7 @@ const ASKED: &[Change] = &[
     },
     Change {
         act: Act::Send,
-        keys: &[(" ", "1 selected"), ("w", "sending")],
+        keys: &[(" ", "1 selected"), ("w", "by wormhole"), ("\r", "sending")],
         command: &["send", "/berlin", "--detach"],
     },
     Change {

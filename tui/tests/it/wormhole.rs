@@ -263,7 +263,8 @@ fn what_is_sent_from_the_list_arrives() {
     let server = Server::with(&place, &servers.env());
     let mut console = server.console_with(&place, &servers.env());
     console.press("", "berlin/");
-    let seen = console.press("w", "the other side runs");
+    console.press("w", "by wormhole");
+    let seen = console.press("\r", "the other side runs");
     let at = seen.find("receive ").unwrap();
     let code = seen[at..].split_whitespace().nth(1).unwrap().to_owned();
     console.press("y", "clipboard");
