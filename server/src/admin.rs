@@ -14,9 +14,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use volume::journal::{Change, ChangeKind, Journal};
+use volume::journal::{Change, ChangeKind, Journal, JournalError};
 use volume::key_use::KeyUses;
-use volume::{RelPath, names};
+use volume::{RelPath, Volume, names};
 
 mod transfers;
 
@@ -160,7 +160,7 @@ async fn activity(
     let volume = Arc::clone(&app.volume);
     let looked = tokio::task::spawn_blocking(move || {
         // Without a journal nothing else is worse.
-        let latest = Journal::open(&volume).and_then(|it| it.latest(LATEST)).unwrap_or_default();
+        let latest = latest(&volume).unwrap_or_default();
         (volume.space(), latest)
     });
     let (space, latest) = looked.await.map_err(Problem::internal)?;
@@ -187,6 +187,15 @@ async fn activity(
 }
 
 /// A wormhole transfer, told beside the requests.
+fn latest(volume: &Volume) -> Result<Vec<Change>, JournalError> {
+    let journal = Journal::open(volume)?;
+    let latest = journal.latest(LATEST);
+    if let Err(error) = &latest {
+        journal.put_aside_if_damaged(volume, error)?;
+    }
+    latest
+}
+
 fn of_transfer(transfer: &Transfer) -> OpenNow {
     let path = match (&transfer.path, transfer.paths.first(), &transfer.code) {
         (Some(path), ..) | (None, Some(path), _) => path.to_url(),

@@ -14,6 +14,7 @@ use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 use crate::activity::Activity;
 use crate::coding::Encoders;
 use crate::crowd::{Crowd, Limits};
+use crate::disk::Disk;
 use crate::feed::Feed;
 use crate::guesses::Guesses;
 use crate::idle::Idle;
@@ -41,6 +42,8 @@ pub struct App {
     pub holders: Holders,
     /// What goes on right now.
     pub activity: Arc<Activity>,
+    /// What is amiss with the volume's file system.
+    pub disk: Disk,
     /// What changes on the volume.
     pub feed: Feed,
     /// Wormhole transfers.
@@ -82,6 +85,7 @@ impl App {
     ) -> App {
         let key_file = KeyFile::new(Arc::clone(&volume), extra_keys);
         App {
+            disk: Disk::default(),
             feed: Feed::new(Arc::clone(&volume)),
             transfers,
             idle: Idle::new(None),

@@ -89,6 +89,11 @@ impl Feed {
                 overflows.fetch_add(1, Relaxed);
                 tracing::info!("hints of changes were lost: the volume is walked again");
             }
+            News::BegunAnew(why) => {
+                tracing::warn!(
+                    "the change journal is begun anew, and the volume walked again: {why}"
+                );
+            }
             News::Warning(what) => tracing::warn!("{what}"),
             News::AllIsWell => tracing::info!("changes are noticed again"),
         };
@@ -131,14 +136,17 @@ impl Feed {
         let volume = Arc::clone(&self.volume);
         let mut journal = Arc::clone(&self.journal).lock_owned().await;
         let reading = tokio::task::spawn_blocking(move || {
-            let opened = match journal.take() {
+            let opened = match journal.take().filter(Journal::is_in_force) {
                 Some(opened) => opened,
                 None => Journal::open(&volume)?,
             };
-            let result = read(&opened)?;
-            // One that failed is opened anew by the next.
-            *journal = Some(opened);
-            Ok(result)
+            let result = read(&opened);
+            match &result {
+                Ok(_) => *journal = Some(opened),
+                // One that failed is opened anew by the next, who finds a new one if this was damaged.
+                Err(error) => drop(opened.put_aside_if_damaged(&volume, error)?),
+            }
+            result
         });
         let read: Result<T, JournalError> = reading.await.map_err(Problem::internal)?;
         read.map_err(|it| Problem::NoFeed(Arc::new(it)))

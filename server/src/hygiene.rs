@@ -6,27 +6,56 @@ use std::time::Duration;
 use crate::app::App;
 use jiff::Timestamp;
 use transfers::Transfers;
-use volume::{Volume, staging, trash};
+use volume::staging::Left;
+use volume::{Volume, trash};
 
 /// The first answers go before.
 const AFTER_START: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_hours(1);
 const KEY_USES_EVERY: Duration = Duration::from_mins(1);
 
-/// Sweeps staging and empties the trash of what has had its time, for ever.
-pub async fn keep(volume: Arc<Volume>) {
+/// Removes what killed programs left, at once and then again and again; and what has had its time, when the first
+/// answers have gone. For ever.
+pub async fn keep(app: Arc<App>) {
+    let volume = Arc::clone(&app.volume);
+    // While there is room for it: a full disk must not keep anybody from deleting.
+    match tokio::task::spawn_blocking(move || volume.make_trash()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!("could not make .sounding/trash: {error}"),
+        Err(error) => tracing::error!("making .sounding/trash broke off: {error}"),
+    }
+    sweep(&app).await;
     tokio::time::sleep(AFTER_START).await;
     loop {
-        let volume = Arc::clone(&volume);
+        let volume = Arc::clone(&app.volume);
         if let Err(error) = tokio::task::spawn_blocking(move || tidy(&volume)).await {
             tracing::error!("tidying broke off: {error}");
         }
         tokio::time::sleep(EVERY).await;
+        sweep(&app).await;
     }
 }
 
-/// Says of transfers that were under way when the last service ended what became of them.
-pub async fn recover_transfers(transfers: Transfers) {
+async fn sweep(app: &App) {
+    // They tell by what lies in staging how they ended, so it is swept after them.
+    recover_transfers(&app.transfers).await;
+    let volume = Arc::clone(&app.volume);
+    match tokio::task::spawn_blocking(move || volume.sweep_staging()).await {
+        Ok(Ok(Left { things: 0, .. })) => {}
+        Ok(Ok(Left { things, bytes })) => {
+            tracing::info!(
+                things,
+                bytes,
+                "removed from staging what programs left that were killed"
+            );
+        }
+        Ok(Err(error)) => tracing::error!("could not sweep .sounding/staging: {error}"),
+        Err(error) => tracing::error!("sweeping .sounding/staging broke off: {error}"),
+    }
+}
+
+/// Says of transfers whose program has ended what became of them.
+async fn recover_transfers(transfers: &Transfers) {
     match transfers.recover().await {
         Ok(interrupted) => {
             for transfer in interrupted {
@@ -34,7 +63,7 @@ pub async fn recover_transfers(transfers: Transfers) {
                 tracing::warn!(
                     number,
                     bytes,
-                    "a transfer was interrupted when the last service ended"
+                    "a transfer was interrupted when the program that ran it ended"
                 );
             }
         }
@@ -67,17 +96,26 @@ pub async fn write_key_uses(app: &App) {
 }
 
 fn tidy(volume: &Volume) {
-    match volume.sweep_uploads(Timestamp::now()) {
+    let now = Timestamp::now();
+    match volume.may_go_by_age(now) {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::info!(
+                "nothing is removed for its age until the clock has gone on for a day without a jump"
+            );
+            return;
+        }
+        Err(error) => {
+            tracing::error!("nothing is removed for its age: .sounding/tidied.json: {error}");
+            return;
+        }
+    }
+    match volume.sweep_uploads(now) {
         Ok(0) => {}
         Ok(swept) => tracing::info!(swept, "removed uploads that nobody went on with for a week"),
         Err(error) => tracing::error!("could not sweep .sounding/uploads: {error}"),
     }
-    match volume.sweep_staging(staging::KEPT) {
-        Ok(0) => {}
-        Ok(swept) => tracing::info!(swept, "removed what was left in staging a week ago"),
-        Err(error) => tracing::error!("could not sweep .sounding/staging: {error}"),
-    }
-    match volume.empty_trash(trash::KEPT, Timestamp::now()) {
+    match volume.empty_trash(trash::KEPT, now) {
         Ok(0) => {}
         Ok(emptied) => tracing::info!(emptied, "emptied the trash of what is older than 30 days"),
         Err(error) => tracing::error!("could not empty .sounding/trash: {error}"),

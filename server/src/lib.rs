@@ -24,6 +24,7 @@ pub mod cross_origin;
 pub mod crowd;
 pub mod delete;
 pub mod digest;
+pub mod disk;
 pub mod etag;
 pub mod feed;
 pub mod fields;

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::body;
 use crate::config::Config;
 use crate::crowd::{Crowd, Limits};
+use crate::disk;
 use crate::front::Front;
 use crate::hygiene;
 use crate::idle::Idle;
@@ -100,10 +101,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     app.listening.get_or_init(|| listener.to_string());
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
     app.observe();
-    tokio::spawn(hygiene::keep(Arc::clone(&app.volume)));
+    tokio::spawn(hygiene::keep(Arc::clone(&app)));
+    tokio::spawn(disk::watch(Arc::clone(&app)));
     tokio::spawn(tus::recover(Arc::clone(&app)));
     tokio::spawn(hygiene::keep_key_uses(Arc::clone(&app)));
-    tokio::spawn(hygiene::recover_transfers(app.transfers.clone()));
     let ending = app.ending.clone();
     if let Some(metrics) = metrics {
         tracing::info!("metrics at {metrics}/metrics");

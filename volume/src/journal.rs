@@ -5,6 +5,9 @@
 //! lost nor told twice, however the service ends. The number of changes kept is bounded; a [`Cursor`] that is older,
 //! or from another journal, is not served but said to be so.
 //!
+//! A damaged one is put aside wherever the damage shows, and a new one begun. Whoever has the old one open sees that it
+//! [is not in force any more](Journal::is_in_force), and opens the new one.
+//!
 //! Writing is [`crate::observer`]'s alone. Any number of readers may read meanwhile.
 
 use std::fmt;
@@ -14,15 +17,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
-use rustix::fs::FlockOperation;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ffi, params};
+use rustix::fs::{AtFlags, FlockOperation};
+use rustix::io::Errno;
 
 use crate::layout::{BROKEN_JOURNAL_FILE, JOURNAL_FILE};
 use crate::names::Kind;
 use crate::path::RelPath;
 use crate::resolve::proc_path;
 use crate::stat::Stat;
-use crate::volume::Volume;
+use crate::volume::{Volume, folder_to_read};
 
 /// So many changes are kept at least,
 const KEPT: i64 = 300_000;
@@ -124,6 +128,9 @@ pub enum JournalError {
     /// It was written by a newer service.
     #[error("`.sounding/{JOURNAL_FILE}` is of a newer version of the service")]
     Newer,
+    /// Somebody put it aside or removed it.
+    #[error("`.sounding/{JOURNAL_FILE}` is another one now")]
+    Replaced,
 }
 
 /// An open journal.
@@ -131,7 +138,18 @@ pub enum JournalError {
 pub struct Journal {
     db: Connection,
     /// The database's path leads through it.
-    _folder: OwnedFd,
+    folder: OwnedFd,
+    /// Which file it is: device and inode.
+    file: (u64, u64),
+}
+
+/// In which state the journal is: for whoever looks after the volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalHealth {
+    /// What is wrong with the one in force, in the database's words.
+    pub damage: Option<String>,
+    /// When one that was damaged was last written, if it was put aside.
+    pub put_aside: Option<Timestamp>,
 }
 
 /// A file as the catalogue has it.
@@ -166,23 +184,57 @@ impl Journal {
     /// Opens the journal of a volume; begins one where there is none. One that is broken is put aside.
     pub fn open(volume: &Volume) -> Result<Journal, JournalError> {
         let folder = volume.service_folder()?;
-        // Of two that begin one at the same time, SQLite would refuse one rather than let it wait.
-        let alone = volume.service_folder()?;
-        rustix::fs::flock(&alone, FlockOperation::LockExclusive).map_err(io::Error::from)?;
-        match Journal::open_in(&folder) {
-            Ok(db) => Ok(Journal { db, _folder: folder }),
-            Err(JournalError::Database(error)) if is_broken(&error) => {
-                rustix::fs::renameat(&folder, JOURNAL_FILE, &folder, BROKEN_JOURNAL_FILE)
-                    .map_err(io::Error::from)?;
-                for suffix in ["-wal", "-shm"] {
-                    let name = format!("{JOURNAL_FILE}{suffix}");
-                    let flags = rustix::fs::AtFlags::empty();
-                    rustix::fs::unlinkat(&folder, name.as_str(), flags).unwrap_or_default();
-                }
-                Ok(Journal { db: Journal::open_in(&folder)?, _folder: folder })
+        let _alone = alone(volume)?;
+        let db = match Journal::open_in(&folder) {
+            Err(error) if error.is_damage() => {
+                put_aside(&folder)?;
+                Journal::open_in(&folder)?
             }
-            Err(error) => Err(error),
+            result => result?,
+        };
+        let file = identity(&folder)?.ok_or(JournalError::Replaced)?;
+        Ok(Journal { db, folder, file })
+    }
+
+    /// Whether it is the one that a newcomer would open.
+    pub fn is_in_force(&self) -> bool {
+        identity(&self.folder).is_ok_and(|it| it == Some(self.file))
+    }
+
+    /// Puts it aside if an error says that it is damaged, and nobody has done so before. Says whether it is damaged.
+    pub fn put_aside_if_damaged(
+        &self,
+        volume: &Volume,
+        error: &JournalError,
+    ) -> Result<bool, JournalError> {
+        if !error.is_damage() {
+            return Ok(false);
         }
+        let _alone = alone(volume)?;
+        if self.is_in_force() {
+            put_aside(&self.folder)?;
+        }
+        Ok(true)
+    }
+
+    /// Looks through the whole of it for damage; changes nothing. None where there is no journal, nor was one.
+    pub fn examine(volume: &Volume) -> Result<JournalHealth, JournalError> {
+        let Some(folder) = folder_to_read(volume, ".")? else {
+            return Ok(JournalHealth { damage: None, put_aside: None });
+        };
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let put_aside = rustix::fs::statat(&folder, BROKEN_JOURNAL_FILE, flags).ok();
+        let put_aside =
+            put_aside.and_then(|it| Timestamp::from_nanosecond(Stat::of(&it).modified).ok());
+        let damage = match identity(&folder)? {
+            None => None,
+            Some(_) => match quick_check(&folder) {
+                Ok(found) => Some(found).filter(|it| it != "ok"),
+                Err(JournalError::Database(error)) if is_damage(&error) => Some(error.to_string()),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(JournalHealth { damage, put_aside })
     }
 
     fn open_in(folder: &OwnedFd) -> Result<Connection, JournalError> {
@@ -562,8 +614,62 @@ fn type_name(entry: Kind) -> &'static str {
     }
 }
 
-fn is_broken(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+impl JournalError {
+    /// Whether what is in the file is wrong, and not what surrounds it.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, JournalError::Database(error) if is_damage(error))
+    }
+}
+
+/// Whether what is in the file is wrong. Every statement here is a fixed one, so that one which the database does not
+/// understand, or a value of another type, is damage too.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(it, _) => {
+            matches!(it.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                || matches!(it.extended_code, ffi::SQLITE_ERROR | ffi::SQLITE_IOERR_SHORT_READ)
+        }
+        rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::Utf8Error(..)
+        | rusqlite::Error::QueryReturnedNoRows => true,
+        _ => false,
+    }
+}
+
+/// Held while one is begun or put aside. Of two that begin one at the same time, `SQLite` would refuse one rather than
+/// let it wait.
+fn alone(volume: &Volume) -> Result<OwnedFd, JournalError> {
+    let folder = volume.service_folder()?;
+    rustix::fs::flock(&folder, FlockOperation::LockExclusive).map_err(io::Error::from)?;
+    Ok(folder)
+}
+
+fn put_aside(folder: &OwnedFd) -> Result<(), JournalError> {
+    rustix::fs::renameat(folder, JOURNAL_FILE, folder, BROKEN_JOURNAL_FILE)
+        .map_err(io::Error::from)?;
+    for suffix in ["-wal", "-shm"] {
+        let name = format!("{JOURNAL_FILE}{suffix}");
+        rustix::fs::unlinkat(folder, name.as_str(), AtFlags::empty()).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Which file the journal is now; none where there is none.
+fn identity(folder: &OwnedFd) -> io::Result<Option<(u64, u64)>> {
+    match rustix::fs::statat(folder, JOURNAL_FILE, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn quick_check(folder: &OwnedFd) -> Result<String, JournalError> {
+    let place = format!("{}/{JOURNAL_FILE}", proc_path(folder.as_fd()));
+    let db = Connection::open_with_flags(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    db.busy_timeout(BUSY)?;
+    Ok(db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?)
 }
 
 /// The database knows signed numbers only; none of ours is that large.

@@ -26,6 +26,9 @@ pub const CONSOLE_FILE: &str = "console.json";
 /// Until when an operator wants the service awake, in the service's folder.
 pub const KEEP_AWAKE_FILE: &str = "keep-awake.json";
 
+/// When the service last removed what had had its time, in the service's folder: by it a wrong clock is noticed.
+pub const TIDIED_FILE: &str = "tidied.json";
+
 /// What is on its way in, in the service's folder, until one rename makes it visible.
 pub const STAGING_FOLDER: &str = "staging";
 
@@ -103,6 +106,7 @@ mod tests {
         let key_use = format!("{SERVICE_FOLDER}/{KEY_USE_FILE}");
         let console = format!("{SERVICE_FOLDER}/{CONSOLE_FILE}");
         let keep_awake = format!("{SERVICE_FOLDER}/{KEEP_AWAKE_FILE}");
+        let tidied = format!("{SERVICE_FOLDER}/{TIDIED_FILE}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
         let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
         let names = [
@@ -121,6 +125,7 @@ mod tests {
             &key_use,
             &console,
             &keep_awake,
+            &tidied,
             &trashed,
             &info,
             TRASH_INFO_SUFFIX,

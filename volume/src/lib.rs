@@ -15,7 +15,9 @@
 //! [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look, and [`Volume::keep_awake`] until when
 //! an operator wants the service awake.
 
+mod clock;
 pub mod console_look;
+pub mod ending;
 pub mod journal;
 mod keep_awake;
 pub mod key_file;
@@ -51,4 +53,4 @@ pub use key_file::KeyFile;
 pub use path::{Refusal, RelPath, escape, unescape};
 pub use size::size_text;
 pub use stat::{FileId, Stat};
-pub use volume::{Effort, FindError, Found, FoundFile, FoundFolder, OpenVolumeError, Volume};
+pub use volume::{Effort, FindError, Found, FoundFile, FoundFolder, Loss, OpenVolumeError, Volume};

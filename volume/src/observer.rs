@@ -49,6 +49,8 @@ pub enum News {
     Gone,
     /// Hints were lost: all is walked again.
     HintsLost,
+    /// The journal was damaged or is gone: a new one is begun, and all is walked again. Why.
+    BegunAnew(String),
     /// Something is amiss, in words for the operator.
     Warning(String),
     /// Nothing is amiss any more.
@@ -146,6 +148,7 @@ fn observe(
     report: &Report,
 ) {
     let mut pause = FIRST_PAUSE;
+    let mut begun_anew: Option<Instant> = None;
     loop {
         let began = Instant::now();
         let end = match Looks::new(volume, hints, report) {
@@ -153,12 +156,18 @@ fn observe(
             Err(error) => End::Failed(error),
         };
         let End::Failed(error) = end else { return };
+        // Once, and again after a while: a disk that damages one after the other is not to be worn out.
+        let is_anew = error.is_damage() || matches!(error, JournalError::Replaced);
+        if is_anew && begun_anew.is_none_or(|it| it.elapsed() > LONGEST_PAUSE) {
+            begun_anew = Some(Instant::now());
+            (report.tell)(News::BegunAnew(told(&error)));
+            continue;
+        }
         if began.elapsed() > LONGEST_PAUSE {
             pause = FIRST_PAUSE;
         }
-        let cause = std::error::Error::source(&error).map_or(String::new(), |it| format!(": {it}"));
         report.is_behind(true);
-        report.warn(Some(format!("changes are not noticed for now: {error}{cause}")));
+        report.warn(Some(format!("changes are not noticed for now: {}", told(&error))));
         // What hints say meanwhile, the walk will find.
         let until = Instant::now() + pause;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
@@ -168,4 +177,10 @@ fn observe(
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// An error with its cause.
+fn told(error: &JournalError) -> String {
+    let cause = std::error::Error::source(error).map_or(String::new(), |it| format!(": {it}"));
+    format!("{error}{cause}")
 }

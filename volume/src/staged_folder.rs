@@ -11,9 +11,10 @@ use std::sync::Arc;
 use rustix::fs::{FileType, Mode, OFlags, RenameFlags, openat};
 use rustix::io::Errno;
 
+use crate::ending;
 use crate::path::RelPath;
 use crate::place::{Place, There};
-use crate::staging::{LOOK_EVERY, PublishError, Published, StageError, Staged, StagedId};
+use crate::staging::{LOOK_EVERY, PublishError, Published, StageError, Staged, StagedId, hold};
 use crate::trash::{exchange, remove_all};
 use crate::uploads::Exists;
 use crate::volume::{Effort, Found, Volume};
@@ -30,6 +31,8 @@ pub struct StagedFolder {
     staging: OwnedFd,
     name: String,
     is_gone: bool,
+    /// Open and locked for as long as it is on its way: see [`crate::staging`].
+    _held: OwnedFd,
 }
 
 /// A file on its way into a staged folder.
@@ -72,11 +75,19 @@ impl Volume {
             let name = StagedId::random()?.to_string();
             // Staging is private; the umask decides who may look into the folder once it is published.
             let everyone = Mode::RWXU | Mode::RWXG | Mode::RWXO;
-            rustix::fs::mkdirat(&staging, name.as_str(), everyone)?;
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let folder = openat(&staging, name.as_str(), flags, Mode::empty())?;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let held = loop {
+                rustix::fs::mkdirat(&staging, name.as_str(), everyone)?;
+                match openat(&staging, name.as_str(), flags, Mode::empty()) {
+                    Ok(folder) if hold(&folder)? => break folder,
+                    // It was taken for left by a killed process, and removed.
+                    Ok(_) | Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            };
+            let folder = openat(&held, c".", flags | OFlags::PATH, Mode::empty())?;
             let (volume, inside) = (Arc::clone(self), self.at(folder));
-            Ok(StagedFolder { volume, inside, staging, name, is_gone: false })
+            Ok(StagedFolder { volume, inside, staging, name, is_gone: false, _held: held })
         };
         begin().map_err(StageError::of)
     }
@@ -177,7 +188,7 @@ impl StagedFolder {
                 Err(PublishError::Occupied { .. }) => {}
                 result => return result,
             }
-            place.name = [&name, format!(" ({copy})").as_bytes()].concat();
+            place.name = ending::beside(&name, true, copy);
             path = folder
                 .join(&place.name)
                 .map_err(|it| PublishError::NoName { to: to.clone(), source: Some(it) })?;

@@ -3,35 +3,40 @@
 //! Whatever the service brings in is written to `.sounding/staging`, made durable there, and becomes visible by one
 //! rename. Half a file has no name: a reader sees the old file or the new one, and one that had the old file open
 //! goes on reading it. What is dropped before it is published is gone, unless it is kept to go on with it later.
+//!
+//! A process that is killed drops nothing. So whoever stages something holds a lock on it, which the kernel lets go of
+//! when the process ends, however it ends: what nobody holds, and no record of a resumable upload names, was left and
+//! is [swept](Volume::sweep_staging).
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{
-    Advice, AtFlags, FallocateFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec,
+    Advice, AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec,
     Timestamps,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::ending::numbered;
 use crate::layout;
 use crate::path::{Refusal, RelPath};
 use crate::place::{Place, There};
 use crate::resolve::proc_path;
 use crate::space::NoRoom;
 use crate::stat::Stat;
-use crate::trash::{exchange, remove_all};
-use crate::volume::{Volume, private_folder};
+use crate::trash::{disk_usage, exchange, remove_all};
+use crate::volume::{Volume, folder_to_read, private_folder};
 
 pub use crate::place::PlaceError;
 
-/// How long what a crash left in staging is kept.
+/// How long an upload that nobody goes on with is kept, and so is what somebody else put into staging.
 pub const KEPT: Duration = Duration::from_hours(7 * 24);
 /// After so many bytes without a reservation the space is looked at again.
 pub(crate) const LOOK_EVERY: u64 = 8 << 20;
@@ -70,6 +75,23 @@ struct Name {
     text: String,
     is_gone: bool,
     is_kept: bool,
+}
+
+/// What lies in staging and is nobody's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Files and folders.
+    pub things: usize,
+    /// Bytes that they take.
+    pub bytes: u64,
+}
+
+/// Whose something in staging is.
+enum Whose {
+    /// A process that lives is staging it, it belongs to a resumable upload, or it is gone.
+    Somebodys,
+    /// Locked here, where it could be.
+    Nobodys(Option<OwnedFd>),
 }
 
 /// What to do where something has the name already.
@@ -194,12 +216,12 @@ impl Volume {
     fn stage_as(self: &Arc<Volume>, id: StagedId, expected: u64) -> Result<Staged, StageError> {
         let folder = self.staging().map_err(StageError::Io)?;
         let text = id.to_string();
-        let file = match create(&folder, &text) {
+        let file = match create_held(&folder, &text) {
             Err(error) if is_full(&error) => {
                 if !self.make_room_for_a_file().map_err(StageError::Io)? {
                     return Err(no_room(expected).into());
                 }
-                create(&folder, &text)
+                create_held(&folder, &text)
             }
             created => created,
         };
@@ -231,29 +253,65 @@ impl Volume {
         Ok(Some(Staged { volume, file, name, written, promised, on_its_way: written }))
     }
 
-    /// Removes what nobody has written to for `kept`: left by a crash. Says how many things that were.
-    pub fn sweep_staging(&self, kept: Duration) -> io::Result<usize> {
-        let folder = self.staging()?;
-        let mut swept = 0;
-        for entry in rustix::fs::Dir::read_from(&folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            if age(Timespec { tv_sec: stat.st_mtime, tv_nsec: 0 }) < kept {
-                continue;
-            }
-            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                let path = format!("{}/{}", proc_path(folder.as_fd()), name.to_string_lossy());
-                std::fs::remove_dir_all(path)?;
-            } else {
-                rustix::fs::unlinkat(&folder, name, AtFlags::empty())?;
-            }
-            swept += 1;
+    /// Removes what lies in staging and is nobody's: left by a process that was killed. What a living process is
+    /// staging stays, and whatever belongs to a resumable upload. Says what was removed.
+    pub fn sweep_staging(&self) -> io::Result<Left> {
+        self.each_left(&self.staging()?, &mut |folder, name| remove_all(folder, name))
+    }
+
+    /// What [`Volume::sweep_staging`] would remove. Changes nothing.
+    pub fn left_in_staging(&self) -> io::Result<Left> {
+        match folder_to_read(self, layout::STAGING_FOLDER)? {
+            Some(folder) => self.each_left(&folder, &mut |_, _| Ok(())),
+            None => Ok(Left::default()),
         }
-        Ok(swept)
+    }
+
+    fn each_left(
+        &self,
+        folder: &OwnedFd,
+        act: &mut dyn FnMut(BorrowedFd<'_>, &[u8]) -> io::Result<()>,
+    ) -> io::Result<Left> {
+        let mut left = Left::default();
+        for entry in rustix::fs::Dir::read_from(folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            // Held until it is removed: its maker, if it has one after all, finds it gone and makes another.
+            let Whose::Nobodys(_held) = self.whose(folder, name)? else { continue };
+            let usage = disk_usage(folder.as_fd(), name);
+            match usage.and_then(|it| act(folder.as_fd(), name).map(|()| it)) {
+                Ok(bytes) => {
+                    left.things += 1;
+                    left.bytes += bytes;
+                }
+                // Its maker was just done with it: it is published, or dropped.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(left)
+    }
+
+    /// Whose something in staging is. What is nobody's is taken hold of, where it can be.
+    fn whose(&self, folder: &OwnedFd, name: &[u8]) -> io::Result<Whose> {
+        let Some(id) = std::str::from_utf8(name).ok().and_then(|it| it.parse().ok()) else {
+            return whose_by_age(folder, name);
+        };
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(folder, name, flags, Mode::empty());
+        let held = opened.and_then(|it| {
+            rustix::fs::flock(&it, FlockOperation::NonBlockingLockExclusive).map(|()| it)
+        });
+        match held {
+            Err(Errno::WOULDBLOCK | Errno::NOENT) => Ok(Whose::Somebodys),
+            // A record is written while the file is held, so it is there by now.
+            _ if self.has_upload_record(id)? => Ok(Whose::Somebodys),
+            Ok(held) => Ok(Whose::Nobodys(Some(held))),
+            Err(_) => whose_by_age(folder, name),
+        }
     }
 
     /// Removes a file or folder that was staged and whose owner is gone. Says whether it was still there: one that is not
@@ -581,24 +639,39 @@ impl Drop for Name {
     }
 }
 
+/// Of what was not made here, or can't be locked, the age decides.
+fn whose_by_age(folder: &OwnedFd, name: &[u8]) -> io::Result<Whose> {
+    let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let age = age(Timespec { tv_sec: stat.st_mtime, tv_nsec: 0 });
+    Ok(if age >= KEPT { Whose::Nobodys(None) } else { Whose::Somebodys })
+}
+
+/// A new file, which is known to be this process's.
+fn create_held(folder: &OwnedFd, name: &str) -> io::Result<File> {
+    loop {
+        let file = create(folder, name)?;
+        if hold(&file)? {
+            return Ok(file);
+        }
+    }
+}
+
+/// Says that something staged is this process's, for as long as it has it open. False where it was taken for left in
+/// the moment before, and removed.
+pub(crate) fn hold(made: impl AsFd) -> io::Result<bool> {
+    match rustix::fs::flock(&made, FlockOperation::LockShared) {
+        Ok(()) => Ok(rustix::fs::fstat(&made)?.st_nlink > 0),
+        // A file system that knows no locks: there, age decides.
+        Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 fn create(folder: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     // The folder is private; the umask decides who may read it once it is published.
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
     Ok(File::from(rustix::fs::openat(folder, name, flags, mode)?))
-}
-
-/// `trips.csv.gz` becomes `trips (2).csv.gz`: what tells the type stays at the end.
-pub(crate) fn numbered(name: &[u8], copy: u32) -> Vec<u8> {
-    const CODINGS: [&[u8]; 6] = [b".gz", b".zst", b".bz2", b".xz", b".br", b".lz4"];
-    let last_dot = |text: &[u8]| text.iter().rposition(|it| *it == b'.').filter(|it| *it > 0);
-    let mut split = last_dot(name).unwrap_or(name.len());
-    let (stem, extension) = name.split_at(split);
-    if CODINGS.contains(&extension) {
-        split = last_dot(stem).unwrap_or(split);
-    }
-    let (stem, extension) = name.split_at(split);
-    [stem, format!(" ({copy})").as_bytes(), extension].concat()
 }
 
 fn age(since: Timespec) -> Duration {
@@ -617,22 +690,4 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 fn no_room(needed: u64) -> NoRoom {
     NoRoom { needed, room: 0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_copy_keeps_what_tells_its_type() {
-        let check = |name: &str, expected: &str| {
-            assert_eq!(String::from_utf8(numbered(name.as_bytes(), 2)).unwrap(), expected);
-        };
-        check("trips.csv", "trips (2).csv");
-        check("trips.csv.gz", "trips (2).csv.gz");
-        check("v6.4 trips.csv", "v6.4 trips (2).csv");
-        check("README", "README (2)");
-        check("x.gz", "x (2).gz");
-        check(".zarray", ".zarray (2)");
-    }
 }

@@ -266,6 +266,11 @@ impl Volume {
         Ok(files.zip(info).map(|(files, info)| Trash { files, info }))
     }
 
+    /// Makes the trash, if it is missing.
+    pub fn make_trash(&self) -> io::Result<()> {
+        self.trash().map(drop)
+    }
+
     pub(crate) fn trash(&self) -> io::Result<Trash> {
         let trash = private_folder(self.service_folder()?.as_fd(), TRASH_FOLDER)?;
         Ok(Trash {
@@ -323,8 +328,14 @@ impl Trash {
                 name.extend(format!(".{count}").bytes());
             }
             let owner_only = Mode::RUSR | Mode::WUSR;
+            // Something that has lost its record has it.
+            if self.version(&name).is_ok() {
+                continue;
+            }
             match rustix::fs::openat(&self.info, record_name(&name).as_slice(), flags, owner_only) {
                 Err(Errno::EXIST) => continue,
+                // The disk holds no more files. It goes without a record: whoever deletes to make room must be able to.
+                Err(Errno::NOSPC | Errno::DQUOT) => return Ok(name),
                 Err(errno) => return Err(errno.into()),
                 Ok(file) => {
                     if let Err(error) = write_record(&File::from(file), record) {
@@ -447,10 +458,11 @@ impl Trash {
     }
 }
 
-/// Puts what is staged under a name in the place of what is there, in one step, and that to the trash.
+/// Puts what is staged under a name in the place of what is there, in one step that brings that to the trash: the staged
+/// thing goes there first, and from there changes places with the old one. So the old one is in its place or in the
+/// trash, however this process ends.
 ///
-/// `is_gone` becomes true with the exchange: from then on the staged name is that of the old thing, which is not to be
-/// removed with it, should it not get to the trash. Returns the name that it has there.
+/// `is_gone` becomes true when nothing has the staged name any more. Returns the name that the old thing has in the trash.
 pub(crate) fn exchange(
     volume: &Volume,
     (staging, name): (&OwnedFd, &str),
@@ -461,15 +473,25 @@ pub(crate) fn exchange(
 ) -> io::Result<Vec<u8>> {
     let trash = volume.trash()?;
     let record = trash.record(&place.name, to, user, Timestamp::now())?;
-    let (folder, flags) = (&place.folder.handle, RenameFlags::EXCHANGE);
-    if let Err(errno) =
-        rustix::fs::renameat_with(staging, name, folder, place.name.as_slice(), flags)
-    {
+    if let Err(errno) = trash.take(staging, name.as_bytes(), &record) {
         trash.forget(&record)?;
         return Err(errno.into());
     }
     *is_gone = true;
-    trash.take(staging, name.as_bytes(), &record)?;
+    let (folder, flags) = (&place.folder.handle, RenameFlags::EXCHANGE);
+    let exchanged = rustix::fs::renameat_with(
+        &trash.files,
+        record.as_slice(),
+        folder,
+        place.name.as_slice(),
+        flags,
+    );
+    if let Err(errno) = exchanged {
+        rustix::fs::renameat(&trash.files, record.as_slice(), staging, name)?;
+        *is_gone = false;
+        trash.forget(&record)?;
+        return Err(errno.into());
+    }
     trash.sync()?;
     Ok(record)
 }
@@ -483,7 +505,7 @@ fn write_record(file: &File, record: &[u8]) -> io::Result<()> {
 }
 
 /// Bytes that removing a thing gives back. A file with a second name elsewhere gives back none.
-fn disk_usage(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<u64> {
+pub(crate) fn disk_usage(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<u64> {
     let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let own = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {

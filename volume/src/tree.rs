@@ -13,11 +13,12 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::ending;
 use crate::names::{Kind, Names};
 use crate::path::{Refusal, RelPath};
 use crate::place::{Place, PlaceError, There};
 use crate::staged_folder::{PartError, StagedFolder};
-use crate::staging::{PublishError, StageError, Staged, numbered};
+use crate::staging::{PublishError, StageError, Staged};
 use crate::stat::FileId;
 use crate::trash::{DiscardError, Wanted};
 use crate::uploads::Exists;
@@ -528,18 +529,13 @@ fn rename_beside(
         match source.rename_to_free(place) {
             Ok(()) => return Ok(place.name.clone()),
             Err(Errno::EXIST) if exists == Exists::KeepBoth => {
-                place.name = name_beside(&name, is_folder, copy);
+                place.name = ending::beside(&name, is_folder, copy);
             }
             Err(Errno::EXIST) => return Err(TreeError::Occupied { to: to.clone() }),
             Err(errno) => return Err(TreeError::Io { path: to.clone(), source: errno.into() }),
         }
     }
     Err(TreeError::NoName { to: to.clone(), source: None })
-}
-
-/// A folder's name is numbered at its end: the dot in `output-v6.4` begins no type.
-fn name_beside(name: &[u8], is_folder: bool, copy: u32) -> Vec<u8> {
-    if is_folder { [name, format!(" ({copy})").as_bytes()].concat() } else { numbered(name, copy) }
 }
 
 /// The path of another name in the same folder.

@@ -22,7 +22,7 @@ use crate::layout::UPLOADS_FOLDER;
 use crate::path::RelPath;
 use crate::records::{Records, file_name, unlink};
 use crate::staging::{PublishError, Published, Replace, StageError, Staged, StagedId};
-use crate::volume::Volume;
+use crate::volume::{Volume, folder_to_read};
 
 /// How long an upload that nobody goes on with is kept.
 pub const KEPT: Duration = crate::staging::KEPT;
@@ -224,6 +224,17 @@ impl Volume {
             }
         }
         Ok(swept)
+    }
+
+    /// Whether something staged belongs to a resumable upload, whatever its record says.
+    pub(crate) fn has_upload_record(&self, id: StagedId) -> io::Result<bool> {
+        let Some(folder) = folder_to_read(self, UPLOADS_FOLDER)? else { return Ok(false) };
+        let name = file_name(&id.to_string());
+        match rustix::fs::statat(&folder, name.as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn upload_records(&self) -> io::Result<Records> {

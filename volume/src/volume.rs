@@ -22,9 +22,13 @@ use crate::stat::Stat;
 pub struct Volume {
     /// The root; every look-up starts from this handle, not from a path.
     root: OwnedFd,
+    /// The path that led to the root.
+    path: PathBuf,
     way: Way,
     /// Whether whoever opened it may only look.
     is_read_only: bool,
+    /// Which folder the service's own one was when it was first used here.
+    service_folder: OnceLock<(u64, u64)>,
     letting_go: LettingGo,
     /// What was found out about things in the trash: which version, and how many bytes it gives back.
     pub(crate) trash_sizes: Mutex<HashMap<Vec<u8>, (Stat, u64)>>,
@@ -98,6 +102,15 @@ pub enum FindError {
     },
 }
 
+/// What an open volume has lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The path that it was opened by leads to another folder now, or nowhere: it was unmounted, moved or removed.
+    Place,
+    /// The service's own folder is gone, or another one.
+    ServiceFolder,
+}
+
 /// How far a look-up may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
@@ -168,7 +181,8 @@ impl Volume {
             .map_err(|it| OpenVolumeError::Open { path: path.to_owned(), source: it.into() })?;
         place_of(root.as_fd()).map_err(|it| OpenVolumeError::NoProc { source: it.into() })?;
         let way = Way::of_this_kernel(root.as_fd());
-        Ok(Volume::of(root, way))
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok(Volume::of(root, path, way))
     }
 
     /// The same volume, looked up name by name as on a kernel without `openat2`.
@@ -228,14 +242,17 @@ impl Volume {
 
     /// A folder looked at as a volume of its own.
     pub(crate) fn at(&self, root: OwnedFd) -> Volume {
-        Volume::of(root, self.way)
+        Volume::of(root, PathBuf::new(), self.way)
     }
 
-    fn of(root: OwnedFd, way: Way) -> Volume {
+    fn of(root: OwnedFd, path: PathBuf, way: Way) -> Volume {
+        let service_folder = OnceLock::new();
         Volume {
             root,
+            path,
             way,
             is_read_only: false,
+            service_folder,
             letting_go: LettingGo::default(),
             trash_sizes: Mutex::default(),
         }
@@ -257,10 +274,39 @@ impl Volume {
         self.root.as_fd()
     }
 
-    /// Makes the service's own folder if it is missing, for its owner alone.
+    /// The service's own folder. The first time it is made if it is missing, for its owner alone; one that is lost
+    /// later is not made anew, since the keys were in it.
     pub(crate) fn service_folder(&self) -> io::Result<OwnedFd> {
         self.may_change()?;
-        private_folder(self.root(), layout::SERVICE_FOLDER)
+        if self.service_folder.get().is_some() {
+            return Ok(open_folder(self.root(), layout::SERVICE_FOLDER)?);
+        }
+        let folder = private_folder(self.root(), layout::SERVICE_FOLDER)?;
+        let stat = rustix::fs::fstat(&folder)?;
+        self.service_folder.get_or_init(|| (stat.st_dev, stat.st_ino));
+        Ok(folder)
+    }
+
+    /// What was lost of it since it was opened, if anything.
+    pub fn loss(&self) -> Option<Loss> {
+        let is_place_lost = match rustix::fs::stat(&self.path) {
+            Ok(stat) => self.identity().is_ok_and(|it| it != (stat.st_dev, stat.st_ino)),
+            Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR),
+        };
+        if is_place_lost {
+            return Some(Loss::Place);
+        }
+        self.has_lost_service_folder().then_some(Loss::ServiceFolder)
+    }
+
+    /// Whether the service's own folder is gone, or another than it was.
+    pub(crate) fn has_lost_service_folder(&self) -> bool {
+        let Some(known) = self.service_folder.get() else { return false };
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match rustix::fs::statat(&self.root, layout::SERVICE_FOLDER, flags) {
+            Ok(stat) => (stat.st_dev, stat.st_ino) != *known,
+            Err(errno) => errno == Errno::NOENT,
+        }
     }
 }
 
@@ -306,8 +352,12 @@ pub(crate) fn private_folder(parent: BorrowedFd<'_>, name: &str) -> io::Result<O
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno.into()),
     }
+    Ok(open_folder(parent, name)?)
+}
+
+fn open_folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
+    rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
 /// An `O_PATH` handle can't be read; its entry in `/proc` opens the same inode for reading.

@@ -294,3 +294,36 @@ fn whoever_waits_is_let_go_when_the_server_ends() {
     assert!(lines.contains(&"retry: 3000".to_owned()), "{lines:?}");
     assert!(server.stop() && began.elapsed() < Duration::from_secs(10));
 }
+
+#[test]
+fn a_journal_that_is_damaged_while_it_is_in_use_is_begun_anew() {
+    let server = TestServer::start();
+    let mut cursor = server.cursor();
+    for number in 0..300 {
+        server.arrive(&format!("run/{number}.csv"));
+    }
+    (_, cursor) = server.wait_for_changes(301, cursor, KEY, "");
+    // All that stands in it, and beside it; a database of some pages, of which the first alone is good.
+    let journal = server.path(".sounding/journal.sqlite");
+    let good = fs::read(&journal).unwrap();
+    let page = good.get(..4096).unwrap_or_default();
+    write(&journal, &[page, &vec![0xa5; 400_000]].concat());
+    write(&server.path(".sounding/journal.sqlite-wal"), b"");
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut number = 0;
+    loop {
+        // Something happens, so that both who write it and who read it look.
+        number += 1;
+        server.arrive(&format!("more/{number}.csv"));
+        let answer = server.get(&format!("/changes?wait=1&since={cursor}"), &[]);
+        if answer.status == 200 && answer.json()["fresh"] == true {
+            answer.json()["cursor"].as_str().unwrap().clone_into(&mut cursor);
+            break;
+        }
+        assert!(Instant::now() < deadline, "{} {}", answer.status, answer.text());
+    }
+    assert!(server.path(".sounding/journal.broken.sqlite").exists());
+    server.arrive("afterwards/x.csv");
+    let (lines, _) = server.wait_for_changes(1, cursor, KEY, "&path=afterwards");
+    assert_eq!(lines, ["added afterwards/"]);
+}

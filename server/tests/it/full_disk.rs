@@ -25,13 +25,21 @@ struct Small {
 
 impl Small {
     fn new() -> Small {
+        Small::with("size=64m")
+    }
+
+    fn with(options: &str) -> Small {
         let folder = tempfile::tempdir().unwrap();
         let keys = format!("kmt,{KEY},write");
-        let script = "mount -t tmpfs -o size=64m,mode=755 tmpfs \"$1\" && mkdir -m 700 \"$1/.sounding\" && \
+        let script = "mount -t tmpfs -o \"$4\",mode=755 tmpfs \"$1\" && mkdir -m 700 \"$1/.sounding\" && \
                       echo \"$2\" > \"$1/.sounding/auth-keys.csv\" && exec \"$3\" --volume \"$1\" --listen 127.0.0.1:0";
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
-        command.arg(folder.path()).arg(keys).arg(env!("CARGO_BIN_EXE_sounding-server"));
+        command
+            .arg(folder.path())
+            .arg(keys)
+            .arg(env!("CARGO_BIN_EXE_sounding-server"))
+            .arg(options);
         let program = Program::run(command);
         let volume = format!("/proc/{}/root{}", program.id(), folder.path().display());
         Small { _folder: folder, program, volume: volume.into() }
@@ -273,4 +281,33 @@ fn what_was_read_a_moment_ago_is_no_hindrance() {
     }
     assert_eq!(small.request("DELETE", "/files/run/read.bin", &[], b"").status, 204);
     assert_eq!(small.put("/files/run/new.bin", &vec![b'n'; 30 * MEGABYTE]).status, 201);
+}
+
+#[test]
+fn where_the_disk_holds_no_more_files_one_can_delete_and_then_upload_again() {
+    let small = Small::with("size=64m,nr_inodes=80");
+    wait_for("the trash", || small.volume.join(".sounding/trash/info").exists().then_some(()));
+    for name in ["a.csv", "b.csv"] {
+        assert_eq!(small.put(&format!("/files/run/{name}"), b"old").status, 201);
+    }
+    wait_for("a warning that is not there", || {
+        (small.request("GET", "/health", &[], b"").json()["status"] == "ok").then_some(())
+    });
+    let filler = |number: usize| small.volume.join(format!("run/{number}"));
+    let count = (0..1000).take_while(|it| fs::write(filler(*it), b"").is_ok()).count();
+    assert!((10..1000).contains(&count));
+    no_room(&small.put("/files/run/new.csv", b"new"));
+    assert_eq!(small.put("/files/run/a.csv", b"new").status, 507);
+    wait_for("a warning", || {
+        // Nobody reads the log, and it is not to stand still for that.
+        std::thread::sleep(Duration::from_millis(50));
+        let health = small.request("GET", "/health", &[], b"").json();
+        health["warnings"].to_string().contains("no inodes are free").then_some(())
+    });
+    // It goes to the trash, though nothing can be written down of it, and makes room for one that comes.
+    assert_eq!(small.request("DELETE", "/files/run/a.csv", &[], b"").status, 204);
+    assert_eq!(small.trashed(), ["a.csv"]);
+    assert_eq!(small.put("/files/run/b.csv", b"new").status, 204);
+    assert_eq!(small.trashed(), [""; 0]);
+    assert!(small.is_whole("run/b.csv", b"new"));
 }

@@ -28,6 +28,7 @@ mod floods;
 mod fly;
 mod full_disk;
 mod heads;
+mod hygiene;
 mod idle;
 mod image;
 mod keys;

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use volume::journal::Journal;
+use volume::layout::{BROKEN_JOURNAL_FILE, SERVICE_FOLDER};
 
 use super::{Desk, Failure};
 use crate::admin::Admin;
@@ -51,6 +53,8 @@ impl Desk {
         let mut findings = self.places(now);
         findings.extend(self.owners_finding());
         findings.push(self.space());
+        findings.push(self.staging());
+        findings.extend(self.journal());
         findings.extend(self.key_findings(now));
         findings.push(watches());
         findings.extend(self.server());
@@ -159,6 +163,58 @@ impl Desk {
             return Finding::ill("space", found, to_do);
         }
         Finding::well("space", found)
+    }
+
+    /// What killed programs left on its way in.
+    fn staging(&self) -> Finding {
+        match self.volume.left_in_staging() {
+            Ok(left) if left.things == 0 => {
+                Finding::well("staging", "nothing was left by a program that was killed")
+            }
+            Ok(left) => {
+                let things = text::things(left.things as u64, "thing", "things");
+                let found = format!(
+                    "{things} of {} in .sounding/staging, left by a program that was killed",
+                    text::bytes(left.bytes)
+                );
+                let to_do = "nothing: the server removes it when it starts, and every hour";
+                Finding::ill("staging", found, to_do)
+            }
+            Err(error) => {
+                let to_do = "run this as the user that the server runs as";
+                Finding::ill("staging", format!(".sounding/staging: {error}"), to_do)
+            }
+        }
+    }
+
+    /// What is remembered of changes.
+    fn journal(&self) -> Vec<Finding> {
+        let health = match Journal::examine(&self.volume) {
+            Ok(health) => health,
+            Err(error) => {
+                let to_do = "see the server's log";
+                return vec![Finding::ill("journal", Failure::from(error).what, to_do)];
+            }
+        };
+        let mut findings = vec![match health.damage {
+            None => Finding::well("journal", "the journal of changes is sound"),
+            Some(damage) => {
+                let found = format!("the journal of changes is damaged: {damage}");
+                let to_do =
+                    "nothing: the server puts it aside and begins a new one; look after the disk";
+                Finding::ill("journal", found, to_do)
+            }
+        }];
+        if let Some(written) = health.put_aside {
+            let found = format!(
+                "a damaged journal was put aside; it was last written {}",
+                written.strftime("%Y-%m-%d %H:%M UTC")
+            );
+            let place = self.folder.join(SERVICE_FOLDER).join(BROKEN_JOURNAL_FILE);
+            let to_do = format!("look after the disk, then rm '{}'", place.display());
+            findings.push(Finding::ill("journal", found, to_do));
+        }
+        findings
     }
 
     fn key_findings(&self, now: Timestamp) -> Vec<Finding> {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use volume::ending::ending;
 use volume::names::{Kind, Names};
 use volume::scan::{Searching, Usage};
 use volume::staging::Replace;
@@ -237,13 +238,8 @@ pub fn sort_by(
 
 /// What tells a file's type: `csv.gz` of `trips.csv.gz`.
 pub fn suffix(name: &[u8]) -> &[u8] {
-    let Some(last) = name.iter().rposition(|it| *it == b'.').filter(|it| *it > 0) else {
-        return b"";
-    };
-    let (stem, end) = name.split_at(last);
-    let packed = [&b".gz"[..], b".zst", b".bz2", b".xz"].contains(&end);
-    let before = stem.iter().rposition(|it| *it == b'.').filter(|it| packed && *it > 0);
-    name.get(before.unwrap_or(last) + 1..).unwrap_or_default()
+    let end = ending(name);
+    end.strip_prefix(b".").unwrap_or(end)
 }
 
 /// What somebody looks for.
@@ -337,5 +333,6 @@ mod tests {
         check("README", "");
         check(".zarray", "");
         check("x.gz", "gz");
+        check("trips.csv.br", "csv.br");
     }
 }

@@ -2,11 +2,11 @@
 
 use ::transfers::transfer::{Existing, Now, OfferedKind, Question};
 use ratatui::layout::Rect;
+use volume::ending::beside;
 
 use super::paint::Paint;
 use super::receive::field;
 use crate::model::{Conflict, Model, OfferField, OfferForm};
-use crate::ops::files::suffix;
 use crate::ops::shown;
 use crate::ops::transfers::name;
 use crate::text;
@@ -156,13 +156,9 @@ fn conflict(model: &Model, existing: &Existing, form: &OfferForm, is_folder: boo
     rows
 }
 
-/// As the volume names a second one: what tells a file's type stays at the end.
+/// As the volume names a second one.
 fn second(name: &[u8], is_folder: bool) -> String {
-    let end = if is_folder { &[][..] } else { suffix(name) };
-    let dot = usize::from(!end.is_empty());
-    let stem = name.get(..name.len() - end.len() - dot).unwrap_or(name);
-    let end = name.get(stem.len()..).unwrap_or_default();
-    format!("{} (2){}", text::escape(stem), text::escape(end))
+    text::escape(&beside(name, is_folder, 2))
 }
 
 /// How full the disk is, and will be.

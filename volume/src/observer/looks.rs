@@ -73,7 +73,11 @@ impl<'a> Looks<'a> {
         report: &'a Report,
     ) -> Result<Looks<'a>, JournalError> {
         let journal = Journal::open(volume)?;
-        let (born, is_scanned) = journal.beginning()?;
+        let beginning = journal.beginning().map_err(JournalError::from);
+        let (born, is_scanned) = match beginning {
+            Err(error) if journal.put_aside_if_damaged(volume, &error)? => return Err(error),
+            result => result?,
+        };
         let hints = hints.clone();
         let watches = Watches::new(volume, move |hint| {
             // Nobody listens any more: then nobody needs it.
@@ -116,10 +120,20 @@ impl<'a> Looks<'a> {
                     Message::Stop => return End::Stopped,
                 }
             }
+            if !self.journal.is_in_force() {
+                return End::Failed(JournalError::Replaced);
+            }
             if let Err(error) = self.turn() {
-                return End::Failed(error.into());
+                return End::Failed(self.put_aside_if_damaged(error.into()));
             }
             self.report.is_behind(self.is_behind());
+        }
+    }
+
+    fn put_aside_if_damaged(&self, error: JournalError) -> JournalError {
+        match self.journal.put_aside_if_damaged(self.volume, &error) {
+            Ok(_) => error,
+            Err(another) => another,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -293,4 +294,57 @@ fn a_broken_journal_is_put_aside() {
     let mut volume = Watched::of(place);
     assert!(volume.path(".sounding/journal.broken.sqlite").exists());
     volume.expect_nothing_but("end.csv");
+}
+
+/// Writes all of the journal into the file itself, and then nonsense over everything behind the first page.
+fn damage(journal: &Path) {
+    let db = rusqlite::Connection::open(journal).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(db);
+    let file = fs::File::options().write(true).open(journal).unwrap();
+    let rest = usize::try_from(file.metadata().unwrap().len()).unwrap() - 4096;
+    file.write_all_at(&vec![0xa5; rest], 4096).unwrap();
+}
+
+#[test]
+fn a_journal_that_is_damaged_behind_a_good_header_is_put_aside_and_begun_anew() {
+    let mut volume = Watched::new();
+    for number in 0..200 {
+        volume.place.put(&format!("run/{number}.csv"), "content");
+    }
+    volume.wait(201);
+    let old = volume.cursor;
+    volume.stop();
+    damage(&volume.path(".sounding/journal.sqlite"));
+    volume.start();
+    let health = Journal::examine(&volume.volume).unwrap();
+    assert!(health.damage.is_none() && health.put_aside.is_some(), "{health:?}");
+    let page = Journal::open(&volume.volume).unwrap().since(old, 10).unwrap();
+    assert!(page.is_fresh);
+    volume.cursor = page.cursor;
+    volume.expect_nothing_but("end.csv");
+}
+
+#[test]
+fn a_damage_that_only_a_reader_meets_is_enough() {
+    let mut volume = Watched::new();
+    volume.place.put("a.csv", "content");
+    volume.expect(&["added a.csv"]);
+    let journal = volume.path(".sounding/journal.sqlite");
+    damage(&journal);
+    assert!(Journal::examine(&volume.volume).unwrap().damage.is_some());
+    let reader = Journal::open(&volume.volume).unwrap();
+    let error = reader.since(volume.cursor, 10).unwrap_err();
+    assert!(reader.put_aside_if_damaged(&volume.volume, &error).unwrap(), "{error:?}");
+    assert!(!reader.is_in_force() && volume.path(".sounding/journal.broken.sqlite").exists());
+    // The second who meets it takes nothing away from the new one.
+    volume.cursor = Journal::open(&volume.volume).unwrap().now().unwrap();
+    assert!(reader.put_aside_if_damaged(&volume.volume, &error).unwrap());
+    assert!(journal.exists());
+    // The observer, too, goes on with the new one.
+    volume.place.put("b.csv", "content");
+    while !matches!(volume.news.recv_timeout(DEADLINE).unwrap(), News::Walked { .. }) {}
+    volume.place.put("c.csv", "content");
+    let lines = volume.wait(1);
+    assert!(lines.iter().any(|it| it == "added c.csv" || it == "added b.csv"), "{lines:?}");
 }

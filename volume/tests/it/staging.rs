@@ -3,10 +3,13 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use volume::staging::{PlaceError, PublishError, Replace, StageError, Staged};
+use volume::uploads::{Exists, Purpose, Record, Target};
 use volume::{RelPath, Volume};
 
 use crate::support::{CANARY, Place, rel};
@@ -198,7 +201,7 @@ fn what_does_not_fit_is_refused_before_the_first_byte() {
 }
 
 #[test]
-fn what_a_crash_left_is_swept_after_a_week() {
+fn what_nobody_can_say_whose_it_is_is_swept_after_a_week() {
     let place = Place::new();
     let volume = open(&place);
     let on_its_way = staged(&volume, "new");
@@ -209,9 +212,59 @@ fn what_a_crash_left_is_swept_after_a_week() {
         let file = fs::File::open(place.path(".sounding/staging").join(name)).unwrap();
         file.set_modified(eight_days_ago).unwrap();
     }
-    assert_eq!(volume.sweep_staging(volume::staging::KEPT).unwrap(), 2);
+    place.put(".sounding/staging/young", "x");
+    assert_eq!(volume.sweep_staging().unwrap().things, 2);
+    fs::remove_file(place.path(".sounding/staging/young")).unwrap();
     assert_eq!(left_in_staging(&place), 1);
     on_its_way.publish(&rel("a"), Replace::Refuse, &anywhere).unwrap();
+}
+
+#[test]
+fn what_a_killed_process_left_is_swept_at_once_and_nothing_else() {
+    let place = Place::new();
+    let volume = open(&place);
+    let file = staged(&volume, "new");
+    let folder = volume.stage_folder().unwrap();
+    let target = Target { path: rel("up"), exists: Exists::Refuse };
+    let record = Record::new("kmt", Timestamp::now(), 3, Purpose::File(target), "");
+    let upload = volume.begin_upload(record).unwrap().id;
+    // As they lie there when nobody holds them any more.
+    place.put(".sounding/staging/0123456789abcdef0123456789abcdef", &"x".repeat(100_000));
+    place.put(".sounding/staging/fedcba9876543210fedcba9876543210/in/it", &"x".repeat(100_000));
+    // As another process looks, also one that began in this moment.
+    let left = open(&place).left_in_staging().unwrap();
+    assert!(left.things == 2 && left.bytes >= 200_000, "{left:?}");
+    assert_eq!(left_in_staging(&place), 5);
+    assert_eq!(open(&place).sweep_staging().unwrap(), left);
+    assert_eq!(left_in_staging(&place), 3);
+    file.publish(&rel("a"), Replace::Refuse, &anywhere).unwrap();
+    folder.publish(&rel("b"), Exists::Refuse, "kmt", &anywhere).unwrap();
+    assert!(volume.upload(upload).unwrap().is_some());
+    assert_eq!(open(&place).sweep_staging().unwrap().things, 0);
+}
+
+#[test]
+fn sweeping_takes_nothing_from_those_who_begin_meanwhile() {
+    const ROUNDS: usize = 300;
+    let place = Place::new();
+    let volume = open(&place);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let sweeper = scope.spawn(|| {
+            let other = open(&place);
+            while !is_over.load(Ordering::SeqCst) {
+                other.sweep_staging().unwrap();
+            }
+        });
+        for round in 0..ROUNDS {
+            let to = format!("run/{round}");
+            staged(&volume, "new").publish(&rel(&to), Replace::Refuse, &anywhere).unwrap();
+            let folder = volume.stage_folder().unwrap();
+            folder.publish(&rel(&format!("{to}.d")), Exists::Refuse, "kmt", &anywhere).unwrap();
+        }
+        is_over.store(true, Ordering::SeqCst);
+        sweeper.join().unwrap();
+    });
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! What is amiss with the volume's file system: looked at now and then, told by `/health`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use volume::{Loss, Volume};
+
+use crate::app::App;
+
+const EVERY: Duration = Duration::from_secs(2);
+
+/// What was amiss at the last look.
+#[derive(Debug, Default)]
+pub struct Disk {
+    warnings: Mutex<Vec<&'static str>>,
+}
+
+impl Disk {
+    /// In words that anyone may read.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what a look has found; what is new goes to the log.
+    fn note(&self, found: Vec<&'static str>) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for it in found.iter().filter(|it| !warnings.contains(it)) {
+            tracing::error!("{it}");
+        }
+        if found.is_empty() && !warnings.is_empty() {
+            tracing::info!("nothing is amiss with the volume any more");
+        }
+        *warnings = found;
+    }
+}
+
+/// Looks, for ever.
+pub async fn watch(app: Arc<App>) {
+    loop {
+        let volume = Arc::clone(&app.volume);
+        match tokio::task::spawn_blocking(move || look(&volume)).await {
+            Ok(found) => app.disk.note(found),
+            Err(error) => tracing::error!("looking at the volume broke off: {error}"),
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn look(volume: &Volume) -> Vec<&'static str> {
+    let loss = volume.loss().map(|it| match it {
+        Loss::Place => {
+            "the volume is not in its place any more: it was unmounted, moved or removed. What is uploaded now may not be \
+             found again: mount it, and restart the service"
+        }
+        Loss::ServiceFolder => {
+            "`.sounding` is gone from the volume, or another one has its name. The keys that were good stay so until the \
+             service ends: put it back, and restart the service"
+        }
+    });
+    let is_out_of_files = volume.is_out_of_files().unwrap_or(false).then_some(
+        "the volume's file system holds no more files, however much room there is (no inodes are free): delete some, and \
+         empty the trash",
+    );
+    loss.into_iter().chain(is_out_of_files).collect()
+}

@@ -1,0 +1,86 @@
+//! Whether this machine's clock can be believed, as far as a volume can tell.
+//!
+//! A clock may be years off, mostly after a start and until it is set; then everything seems to be old enough to be
+//! removed. Nobody here knows the right time. But each tidying writes down when it was, and the next one sees whether
+//! the clock has jumped since: backwards, or ahead by more than days. A machine that slept for weeks looks the same. In
+//! either case nothing is removed for its age until the clock has gone on for a day without a jump.
+
+use std::io;
+
+use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
+
+use crate::layout::TIDIED_FILE;
+use crate::small_file;
+use crate::volume::Volume;
+
+/// Two tidyings are an hour apart where the service runs; where it sleeps for longer than this, it might be a jump.
+const LONGEST_STEP_HOURS: i64 = 3 * 24;
+/// For so long there must have been no jump.
+const STEADY_HOURS: i64 = 24;
+/// The file is two lines.
+const LARGEST: u64 = 4 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Tidied {
+    last: Timestamp,
+    no_jump_since: Timestamp,
+}
+
+impl Volume {
+    /// Says whether things may be removed for their age, and notes that it was asked now.
+    pub fn may_go_by_age(&self, now: Timestamp) -> io::Result<bool> {
+        let text = small_file::read(self, TIDIED_FILE, LARGEST)?.unwrap_or_default();
+        // One that can't be read is as good as none.
+        let tidied = Tidied::next(serde_json::from_slice(&text).ok(), now);
+        small_file::replace(self, TIDIED_FILE, &serde_json::to_vec_pretty(&tidied)?)?;
+        Ok(tidied.is_steady())
+    }
+}
+
+impl Tidied {
+    fn next(before: Option<Tidied>, now: Timestamp) -> Tidied {
+        let went_on = |it: &Tidied| {
+            let latest = it.last.checked_add(LONGEST_STEP_HOURS.hours());
+            it.no_jump_since <= it.last && it.last <= now && latest.is_ok_and(|it| now <= it)
+        };
+        let no_jump_since = before.filter(went_on).map_or(now, |it| it.no_jump_since);
+        Tidied { last: now, no_jump_since }
+    }
+
+    fn is_steady(&self) -> bool {
+        self.last.duration_since(self.no_jump_since).as_hours() >= STEADY_HOURS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether things may go by age after tidyings at these hours.
+    fn check(hours: &[i64], expected: bool) {
+        let start: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+        let tidied =
+            hours.iter().fold(None, |before, it| Some(Tidied::next(before, start + it.hours())));
+        assert_eq!(tidied.unwrap().is_steady(), expected, "{hours:?}");
+    }
+
+    #[test]
+    fn nothing_goes_by_age_before_the_clock_has_gone_on_for_a_day() {
+        const YEAR: i64 = 365 * 24;
+        check(&[0], false);
+        check(&[0, 23], false);
+        check(&[0, 12, 24], true);
+        // It sleeps from Friday to Monday.
+        check(&[0, 24, 24 + 70], true);
+        check(&[0, 24, YEAR], false);
+        check(&[0, 24, YEAR, YEAR + 1], false);
+        // It is set right.
+        check(&[0, 24, YEAR, 25], false);
+        check(&[0, 24, YEAR, 25, 26], false);
+        check(&[0, 24, YEAR, 25, 26, 49], true);
+        // It goes backwards.
+        check(&[0, 24, 23], false);
+        check(&[0, 24, -YEAR], false);
+    }
+}
