@@ -2,6 +2,7 @@
 //!
 //! Style and script stand in the page itself: nothing is loaded from elsewhere, and a page that was saved still works.
 
+use std::fmt::Write;
 use std::sync::LazyLock;
 
 use base64::Engine;
@@ -56,6 +57,16 @@ pub fn top(title: &str) -> String {
     )
 }
 
+/// Text with what stands between backticks set as code.
+fn with_code(text: &str) -> String {
+    let mut parts = text.split('`').map(escape_html);
+    let mut out = parts.next().unwrap_or_default();
+    while let (Some(code), rest) = (parts.next(), parts.next()) {
+        let _infallible = write!(out, "<code>{code}</code>{}", rest.unwrap_or_default());
+    }
+    out
+}
+
 /// A small page that says what went wrong, with a link (its address and text) to what the reader may have instead.
 pub fn of_problem(
     status: u16,
@@ -63,7 +74,7 @@ pub fn of_problem(
     detail: &str,
     link: Option<(String, String)>,
 ) -> String {
-    let (heading, detail) = (escape_html(title), escape_html(detail));
+    let (heading, detail) = (escape_html(title), with_code(detail));
     let link = link.map_or_else(String::new, |(address, text)| {
         format!("<p><a href=\"{}\">{}</a></p>\n", escape_html(&address), escape_html(&text))
     });

@@ -135,6 +135,9 @@ struct Told {
     title: &'static str,
     status: u16,
     detail: String,
+    /// The detail for people who look at a page, where a browser can ask them for a key.
+    #[serde(skip)]
+    for_people: Option<&'static str>,
     /// What the reader may have instead, for a link to it.
     #[serde(skip)]
     leads_to: Option<RelPath>,
@@ -236,9 +239,9 @@ impl Problem {
                 ("not-found", "Not found", "There is nothing here by this name.".to_owned())
             }
             Problem::BadPath(refusal) => {
-                ("bad-path", "Not a path", format!("This can't be the path of a file: {refusal}."))
+                ("bad-path", "Invalid path", format!("This can't be the path of a file: {refusal}."))
             }
-            Problem::BadQuery(what) => ("bad-query", "Not understood", what.clone()),
+            Problem::BadQuery(what) => ("bad-query", "Invalid query", what.clone()),
             Problem::NoKey => (
                 "key-needed",
                 "A key is needed",
@@ -259,16 +262,16 @@ impl Problem {
             ),
             Problem::NotCovered(covers) => (
                 "key-does-not-cover",
-                "Not with this key",
+                "Not covered by this key",
                 match covers {
-                    Some(path) => format!("Your key is good, but for another folder: {}.", folder(path)),
-                    None => "Your key is good, but for another folder of this volume.".to_owned(),
+                    Some(path) => format!("Your key is valid, but for another folder: {}.", folder(path)),
+                    None => "Your key is valid, but for another folder of this volume.".to_owned(),
                 },
             ),
             Problem::ReadOnlyKey => (
                 "key-only-reads",
                 "This key can only read",
-                "Your key is good here, but not for changing anything. Ask whoever gave it to you for one with the scope \
+                "Your key may read here, but not change anything. Ask whoever gave it to you for one with the scope \
                  `write`."
                     .to_owned(),
             ),
@@ -280,37 +283,38 @@ impl Problem {
             Problem::Unreadable => (
                 "unreadable",
                 "The service may not read this",
-                "Its permissions keep the service itself out. Ask the operator to mend them: `sounding doctor` says how."
+                "The permissions on the volume keep the service from reading it. Ask the operator to change them: `sounding doctor` \
+                 says how."
                     .to_owned(),
             ),
             Problem::Unwritable => (
                 "unwritable",
                 "The service may not write here",
-                "The folder's permissions keep the service itself from changing anything in it; nothing was changed. Ask the \
-                 operator to mend them: `sounding doctor` says how."
+                "The folder's permissions keep the service from changing anything in it; nothing was changed. Ask the operator to \
+                 change them: `sounding doctor` says how."
                     .to_owned(),
             ),
             Problem::MethodNotAllowed | Problem::OnlyMethods(_) => {
                 (
                     "method-not-allowed",
-                    "Not that way",
-                    "This can't be done here; the field `Allow` says what can.".to_owned(),
+                    "Method not allowed",
+                    "This method is not allowed here. The `Allow` field lists those that are.".to_owned(),
                 )
             }
             Problem::UnknownMethod => (
                 "unknown-method",
-                "No such method",
-                "The service does not know this method; the field `Allow` says what can be done here.".to_owned(),
+                "Unknown method",
+                "The service does not know this method. The `Allow` field lists those that are allowed here.".to_owned(),
             ),
             Problem::TransferCoding => (
                 "transfer-coding",
-                "Not in that transfer coding",
+                "Unsupported transfer coding",
                 "Bodies come with a length, or `Transfer-Encoding: chunked` and nothing else.".to_owned(),
             ),
-            Problem::BadField(what) => ("bad-field", "Not understood", what.clone()),
+            Problem::BadField(what) => ("bad-field", "Invalid header field", what.clone()),
             Problem::ContentCoding => (
                 "content-coding",
-                "Not in a coding",
+                "Unsupported content coding",
                 "Files are stored as they come: send it without `Content-Encoding`.".to_owned(),
             ),
             Problem::Exists => (
@@ -330,7 +334,7 @@ impl Problem {
             Problem::NotAFolder => (
                 "not-a-folder",
                 "Not a folder",
-                "Something on the way to this path is a file or leads nowhere, so nothing can lie in it.".to_owned(),
+                "Part of this path is a file, or a link that leads nowhere, so nothing can lie below it.".to_owned(),
             ),
             Problem::NoRoom => (
                 "no-room",
@@ -341,52 +345,52 @@ impl Problem {
             ),
             Problem::DigestMismatch { algorithm } => (
                 "digest-mismatch",
-                "Not what was sent",
-                format!("What came has another {algorithm} digest than the request says; nothing was changed. Send it again."),
+                "Digest mismatch",
+                format!("The {algorithm} digest of what was received is not the request's; nothing was changed. Send it again."),
             ),
             Problem::Stalled => (
                 "stalled",
-                "Nothing came any more",
+                "The upload timed out",
                 "The upload stood still for too long; what is stored under its name was not changed. Send it again, or go \
                  on with it if it went to /uploads."
                     .to_owned(),
             ),
             Problem::TooLong => {
-                ("too-long", "More than was announced", "More came than the upload's length; the rest was not taken.".to_owned())
+                ("too-long", "Longer than announced", "More was sent than the upload's length; the rest was not stored.".to_owned())
             }
             Problem::TakenOver => (
                 "taken-over",
-                "Another request goes on with it",
+                "Taken over by another request",
                 "A newer request goes on with this upload, so this one was ended.".to_owned(),
             ),
             Problem::WrongOffset { offset } => (
                 "wrong-offset",
-                "Another offset",
-                format!("So far {offset} bytes have come; go on from there."),
+                "Wrong offset",
+                format!("{offset} bytes have been received so far; continue from there."),
             ),
             Problem::ChecksumMismatch => (
                 "checksum-mismatch",
-                "Not what was sent",
-                "What came has another checksum than `Upload-Checksum` says; it was not taken. Send it again.".to_owned(),
+                "Checksum mismatch",
+                "The checksum of what was received is not that of `Upload-Checksum`; it was not stored. Send it again.".to_owned(),
             ),
             Problem::WrongTusVersion => (
                 "tus-version",
-                "Another version of tus",
+                "Unsupported version of tus",
                 "Resumable uploads are those of tus 1.0.0: send `Tus-Resumable: 1.0.0`. For a file in one request there is \
                  PUT."
                     .to_owned(),
             ),
             Problem::Transfer(refused) => {
-                ("transfer", "Not with this transfer", transfers::chain(refused))
+                ("transfer", "Not possible with this transfer", transfers::chain(refused))
             }
             Problem::NoFeed(_) => (
                 "no-feed",
                 "No change feed",
-                "What changes can't be told for now. Files are served all the same.".to_owned(),
+                "Changes can't be reported for now. Files are served all the same.".to_owned(),
             ),
             Problem::WrongContentType => (
                 "content-type",
-                "Another content type",
+                "Unsupported content type",
                 "Bytes of an upload come with `Content-Type: application/offset+octet-stream`.".to_owned(),
             ),
             Problem::FinalUpload => (
@@ -394,19 +398,19 @@ impl Problem {
                 "Joined from parts",
                 "This upload is joined from its parts and takes no bytes of its own.".to_owned(),
             ),
-            Problem::BadPart(what) => ("bad-part", "Not a part", what.clone()),
+            Problem::BadPart(what) => ("bad-part", "Invalid part", what.clone()),
             Problem::BrokenOff(what) => {
                 ("broken-off", "The upload broke off", format!("Nothing was changed ({what})."))
             }
             Problem::PreconditionFailed => (
                 "precondition-failed",
-                "Not the version you mean",
-                "The file is not the version that the request's condition names; it has changed.".to_owned(),
+                "Precondition failed",
+                "The file has changed: it is not the version that the request's condition names.".to_owned(),
             ),
             Problem::RangeNotSatisfiable { len } => (
                 "range-not-satisfiable",
-                "No such bytes",
-                format!("The file has {len} bytes; none of what was asked for lies within them."),
+                "Range not satisfiable",
+                format!("The file has {len} bytes; the requested range lies outside."),
             ),
             Problem::UriTooLong => {
                 ("uri-too-long", "The address is too long", "No file has so long a path.".to_owned())
@@ -418,20 +422,20 @@ impl Problem {
             ),
             Problem::Crowded(Full::ForAll) => (
                 "crowded",
-                "Too many at once",
-                format!("As many are here as the service has room for. Try again in {COMES_AGAIN} seconds."),
+                "Too many requests at once",
+                format!("The service is at its limit. Try again in {COMES_AGAIN} seconds."),
             ),
             Problem::Crowded(Full::ForOne) => (
                 "crowded",
-                "Too many at once",
-                "From your address there are as many connections or requests as one may have. Let some of them end, or ask for \
-                 more in one range."
+                "Too many requests at once",
+                "Your address has as many connections or requests open as one may have. Let some of them end, or ask for more in \
+                 one range."
                     .to_owned(),
             ),
             Problem::Internal(_) => (
                 "internal",
-                "Something went wrong here",
-                "The service could not do this; its log says why. Try again, or tell the operator.".to_owned(),
+                "Internal error",
+                "The service failed to do this; its log says why. Try again, or tell the operator.".to_owned(),
             ),
         };
         Told {
@@ -439,10 +443,27 @@ impl Problem {
             title,
             status: self.status().as_u16(),
             detail,
+            for_people: self.for_people(),
             leads_to: match self {
                 Problem::NotCovered(path) => path.clone(),
                 _ => None,
             },
+        }
+    }
+
+    fn for_people(&self) -> Option<&'static str> {
+        match self {
+            Problem::NoKey => Some(
+                "This folder is private. Enter your key as the password; the user name may be anything. \
+                 What lies under /files/public/ needs no key.",
+            ),
+            Problem::UnknownKey => Some(
+                "This key is not known here. It may be mistyped, or have been revoked; ask whoever gave it to you.",
+            ),
+            Problem::ExpiredKey => {
+                Some("This key has expired. Ask whoever gave it to you for a new one.")
+            }
+            _ => None,
         }
     }
 
@@ -640,7 +661,14 @@ impl Reader {
             let root = self.shared.as_deref().unwrap_or("/files/");
             (format!("{root}{}", path.to_url()), folder(path))
         });
-        let html = page::of_problem(told.status, told.title, &told.detail, link);
+        let html = match told.for_people {
+            // The address's key counts below /share/KEY/, whatever a browser asks for.
+            Some(detail) if self.shared.is_none() => {
+                let again = (String::new(), "Enter a key".to_owned());
+                page::of_problem(told.status, told.title, detail, Some(again))
+            }
+            _ => page::of_problem(told.status, told.title, &told.detail, link),
+        };
         let length = html.len();
         *response.body_mut() = if self.is_head { Body::empty() } else { Body::from(html) };
         let headers = response.headers_mut();

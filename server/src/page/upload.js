@@ -93,7 +93,7 @@
   const told = (request) => {
     try {
       const { type, title, detail } = JSON.parse(request.responseText);
-      return { type: type.split(":").pop(), text: `${title}. ${detail}` };
+      return { type: type.split(":").pop(), text: `${title}. ${detail}`.replaceAll("`", "") };
     } catch {
       return { type: "", text: `The server answered ${request.status}` };
     }

@@ -130,6 +130,15 @@ fn a_refusal_says_what_to_do() {
     assert_eq!(html.field("content-type").as_deref(), Some("text/html; charset=utf-8"));
     assert_eq!(html.status, 401);
     assert!(html.text().contains("A key is needed"));
+    // For a person, who looks at it after Cancel: no field of HTTP's, and a way to be asked again.
+    assert!(html.text().contains("Enter your key as the password"), "{}", html.text());
+    assert!(!html.text().contains('`') && !html.text().contains("Authorization"));
+    assert!(html.text().contains("<a href=\"\">Enter a key</a>"));
+    // Below /share/KEY/ a browser's own question is of no use.
+    let html = server.request("GET", "/share/unknown/berlin/", &[("Accept", "text/html")]);
+    assert!(!html.text().contains("Enter a key"), "{}", html.text());
+    let html = server.request("POST", "/files/berlin/", &[("Accept", "text/html")]);
+    assert!(html.text().contains("The <code>Allow</code> field"), "{}", html.text());
     assert_eq!(html.field("content-length").unwrap(), html.body.len().to_string());
 }
 
