@@ -84,6 +84,43 @@ fn the_server_hears_when_a_reader_goes() {
 }
 
 #[test]
+fn no_log_has_a_key_where_the_server_fails() {
+    in_chain(&[], |chain| {
+        chain.wait_until_ready();
+        chain.put("run/big.bin", &pattern(64 << 20));
+        let shared = format!("/share/{KEY}/run/big.bin");
+        let ask = |target: &str| {
+            let mut connection = chain.patient();
+            let fields =
+                [("Referer", &*format!("http://x/share/{KEY}/run/")), ("Authorization", KEY)];
+            connection.send("GET", target, &fields);
+            connection
+        };
+        // It goes in the middle of an answer.
+        let mut connection = ask(&format!("{shared}?key={KEY}"));
+        connection.stream.read_exact(&mut [0; 1000]).unwrap();
+        signal(chain.process("sounding-server"), Signal::KILL);
+        connection.stream.read_to_end(&mut Vec::new()).unwrap_or_default();
+        // And it can't be reached.
+        fs::remove_file(chain.inner("/run/server.sock")).unwrap();
+        for target in [
+            &*shared,
+            &format!("/{shared}"),
+            &format!("/share%2F{KEY}/a"),
+            &format!("/files/run?{KEY}"),
+        ] {
+            assert_eq!(ask(target).receive("GET").status, 503, "{target}");
+        }
+        let long = format!("/share/{KEY}/{}", "x".repeat(70_000));
+        assert!(ask(&long).receive("GET").status >= 400);
+        let log = chain.log();
+        assert_eq!(log.lines().find(|it| it.contains(KEY)), None);
+        // The operator hears of it all the same.
+        assert!(log.contains("server"), "{log}");
+    });
+}
+
+#[test]
 fn a_refusal_is_read_before_all_is_sent() {
     in_chain(&[], |chain| {
         chain.wait_until_ready();
