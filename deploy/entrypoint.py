@@ -57,30 +57,46 @@ class Container(Supervisor):
 
 
 def folder(path, owner, mode):
-    """Makes a folder, or takes over one that is another's. What is in it stays as it is: a volume is too large to be walked."""
-    os.makedirs(path, exist_ok=True)
-    user = pwd.getpwnam(owner)
-    if os.stat(path).st_uid != user.pw_uid:
-        os.chown(path, user.pw_uid, user.pw_gid)
-        os.chmod(path, mode)
+    """Makes a folder, or takes over one that is another's. What is in it stays as it is: a volume is too large to be walked.
+
+    The folder above may be the service's, which could plant a link there to a folder of root's. So none is followed.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+        opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        sys.exit(f"{path} must be a folder, and can't be a link or a file: {error.strerror}. Move it away and start again.")
+    try:
+        user = pwd.getpwnam(owner)
+        if os.fstat(opened).st_uid != user.pw_uid:
+            os.fchown(opened, user.pw_uid, user.pw_gid)
+            os.fchmod(opened, mode)
+    finally:
+        os.close(opened)
 
 
 def old_keys():
     """The keys of the server before this one, which the first start takes over: whoever put them there, they are the service's to read."""
     user = pwd.getpwnam("sounding")
-    folder = f"{VOLUME}/.admin"
-    paths = [f"{VOLUME}/auth-keys.csv"]
-    if os.path.isdir(folder) and not os.path.islink(folder):
-        paths += [folder, f"{folder}/auth-keys.csv"]
-    for path in filter(os.path.lexists, paths):
-        # A link's target may be anybody's.
-        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    for folder, names in [(VOLUME, ["auth-keys.csv"]), (f"{VOLUME}/.admin", [".", "auth-keys.csv"])]:
+        try:
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if folder != VOLUME else 0))
+        except OSError:
+            continue
+        for name in names:
+            # A link's target may be anybody's.
+            try:
+                os.chown(name, user.pw_uid, user.pw_gid, dir_fd=opened, follow_symlinks=False)
+            except FileNotFoundError:
+                pass
+        os.close(opened)
 
 
 def main():
     if not os.path.ismount(VOLUME):
         print(f"no volume is mounted at {VOLUME}: what is stored goes with the container", file=sys.stderr)
-    folder(VOLUME, "sounding", 0o750)
+    # The volume's own path is the operator's word, and may be a link.
+    folder(os.path.realpath(VOLUME), "sounding", 0o750)
     folder(f"{VOLUME}/.sounding", "sounding", 0o700)
     if not os.path.exists(f"{VOLUME}/.sounding/auth-keys.csv"):
         old_keys()

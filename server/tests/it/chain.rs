@@ -45,11 +45,20 @@ impl Deref for Chain {
 /// Starts a chain, with these variables besides its own, and runs a test in its network. Does nothing where there can be no
 /// chain, and says so.
 pub fn in_chain(variables: &[&str], test: impl FnOnce(&mut Chain) + Send) {
+    in_chain_over(|_| (), variables, test);
+}
+
+/// The same over a volume that was prepared.
+pub fn in_chain_over(
+    prepare: impl FnOnce(&Path),
+    variables: &[&str],
+    test: impl FnOnce(&mut Chain) + Send,
+) {
     if let Some(what) = missing() {
         skipped("the container's programs", what);
         return;
     }
-    let mut chain = Chain::start(variables);
+    let mut chain = Chain::start(prepare, variables);
     within_network(chain.unshare.id(), || test(&mut chain));
 }
 
@@ -67,9 +76,10 @@ fn missing() -> Option<&'static str> {
 }
 
 impl Chain {
-    fn start(variables: &[&str]) -> Chain {
+    fn start(prepare: impl FnOnce(&Path), variables: &[&str]) -> Chain {
         let (folder, layer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         write_keys(folder.path());
+        prepare(folder.path());
         let log = layer.path().with_extension("log");
         let output = File::options().create(true).append(true).open(&log).unwrap();
         let unshare = Command::new("unshare")

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
 
 use rustix::process::Signal;
 
-use super::{in_chain, signal, wait_for};
+use super::{in_chain, in_chain_over, signal, wait_for};
 use crate::support::{KEY, pattern};
 
 /// The service's user in the image.
@@ -120,4 +121,23 @@ fn a_server_that_cannot_be_kept_up_ends_the_container_with_1() {
         assert_eq!(chain.ended(), Some(1));
         assert!(chain.log().contains("invalid value 'never'"), "it says why");
     });
+}
+
+#[test]
+fn a_planted_link_is_not_followed_and_nothing_is_given_away() {
+    for target in ["private", "/data/private", "/usr/local/bin", "nowhere"] {
+        let plant = |volume: &Path| {
+            fs::create_dir(volume.join("private")).unwrap();
+            fs::rename(volume.join(".sounding"), volume.join("private/was")).unwrap();
+            symlink(target, volume.join(".sounding")).unwrap();
+        };
+        in_chain_over(plant, &[], |chain| {
+            assert_eq!(chain.ended(), Some(1), "{target}");
+            let log = chain.log();
+            assert!(log.contains("/data/.sounding must be a folder"), "{target}: {log}");
+            assert!(!log.contains("Traceback"), "{target}: {log}");
+            let private = fs::metadata(chain.path("private")).unwrap();
+            assert_eq!((private.uid(), private.mode() & 0o777), (0, 0o755), "{target}");
+        });
+    }
 }
