@@ -11,7 +11,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use tokio::sync::watch;
 use volume::journal::{Cursor, Journal, JournalError, Page};
-use volume::observer::{News, Observer};
+use volume::observer::{News, Observer, Warning};
 use volume::{RelPath, Volume};
 
 use crate::app::App;
@@ -94,7 +94,7 @@ impl Feed {
                     "the change journal is begun anew, and the volume walked again: {why}"
                 );
             }
-            News::Warning(what) => tracing::warn!("{what}"),
+            News::Warning(what) => tracing::warn!("{}", what.whole),
             News::AllIsWell => tracing::info!("changes are noticed again"),
         };
         let observer = Observer::start(Arc::clone(&self.volume), tell);
@@ -114,7 +114,7 @@ impl Feed {
     }
 
     /// What is amiss with it, for the operator.
-    pub fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<Warning> {
         self.observer.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.warning()
     }
 

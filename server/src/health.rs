@@ -44,20 +44,20 @@ pub fn set_fields(fields: &mut HeaderMap) {
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
-/// What is amiss, in words that anyone may read.
+/// What is amiss, in words that anyone may read: no path, and nothing of what the system said. The log and the operator's
+/// console have the whole of it.
 pub fn warnings(app: &App, keys: &Keys) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Some(trouble) = app.key_file.trouble() {
-        warnings.push(format!(
-            "auth-keys.csv is not in force, the last good keys are: {}",
-            trouble.what
-        ));
+    if app.key_file.trouble().is_some() {
+        warnings.push(
+            "auth-keys.csv is not in force, the last good keys are: the log says why".to_owned(),
+        );
     }
     for notice in &keys.notices {
         warnings.push(format!("auth-keys.csv, line {}: {}", notice.line, notice.what));
     }
     warnings.extend(app.disk.warnings().into_iter().map(str::to_owned));
-    warnings.extend(app.feed.warning());
+    warnings.extend(app.feed.warning().map(|it| it.public));
     warnings.extend(app.activity.kept_out_warning().map(str::to_owned));
     if app.volume.walks() {
         warnings.push("this kernel has no openat2: look-ups are slower".to_owned());

@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub struct Observer {
     inbox: Sender<Message>,
-    warning: Arc<Mutex<Option<String>>>,
+    warning: Arc<Mutex<Option<Warning>>>,
     behind: Arc<Mutex<Option<Instant>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,7 +52,7 @@ pub enum News {
     /// The journal was damaged or is gone: a new one is begun, and all is walked again. Why.
     BegunAnew(String),
     /// Something is amiss, in words for the operator.
-    Warning(String),
+    Warning(Warning),
     /// Nothing is amiss any more.
     AllIsWell,
 }
@@ -85,7 +85,7 @@ impl Observer {
         // Without a thread nothing is observed, which is a warning like any other.
         let thread = thread
             .map_err(|it| {
-                let what = format!("changes are not noticed: {it}");
+                let what = Warning::of_system("changes are not noticed", &it.to_string());
                 *warning.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
             })
             .ok();
@@ -99,7 +99,7 @@ impl Observer {
     }
 
     /// What is amiss, if anything is.
-    pub fn warning(&self) -> Option<String> {
+    pub fn warning(&self) -> Option<Warning> {
         self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -114,8 +114,29 @@ impl Drop for Observer {
     }
 }
 
+/// What is amiss with noticing changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// In words that anyone may read: they tell nothing of what is on the volume.
+    pub public: String,
+    /// The whole of it, with the paths and words of the system, for the operator.
+    pub whole: String,
+}
+
+impl Warning {
+    /// One that has nothing to hide.
+    fn open(what: String) -> Warning {
+        Warning { public: what.clone(), whole: what }
+    }
+
+    /// One that the system gave a reason for.
+    fn of_system(what: &str, why: &str) -> Warning {
+        Warning { public: format!("{what}: the log says why"), whole: format!("{what}: {why}") }
+    }
+}
+
 struct Report {
-    warning: Arc<Mutex<Option<String>>>,
+    warning: Arc<Mutex<Option<Warning>>>,
     /// Since when there is something that was not looked at, if there is.
     behind: Arc<Mutex<Option<Instant>>>,
     tell: Box<dyn Fn(News) + Send>,
@@ -129,7 +150,7 @@ impl Report {
     }
 
     /// Says what is amiss, or that nothing is; the same only once.
-    fn warn(&self, what: Option<String>) {
+    fn warn(&self, what: Option<Warning>) {
         let mut warning = self.warning.lock().unwrap_or_else(PoisonError::into_inner);
         if *warning == what {
             return;
@@ -167,7 +188,8 @@ fn observe(
             pause = FIRST_PAUSE;
         }
         report.is_behind(true);
-        report.warn(Some(format!("changes are not noticed for now: {}", told(&error))));
+        let what = "changes are not noticed for now";
+        report.warn(Some(Warning::of_system(what, &told(&error))));
         // What hints say meanwhile, the walk will find.
         let until = Instant::now() + pause;
         while let Some(left) = until.checked_duration_since(Instant::now()) {

@@ -442,3 +442,87 @@ fn a_file_replaced_while_it_is_sent_arrives_as_it_was() {
     .unwrap();
     assert!(response.body == old);
 }
+
+#[test]
+fn no_answer_without_a_key_tells_a_private_name() {
+    const NAME: &str = "zanzibar";
+    let server = TestServer::start();
+    server.put(&format!("{NAME}-2027/{NAME}.csv"), b"a;b\n");
+    server.put("public/open.csv", b"a;b\n");
+    std::os::unix::fs::symlink(format!("../{NAME}-2027"), server.path("public/way-in")).unwrap();
+    // As long as a path may be, so that it can't be watched by one that begins at the machine's root.
+    let mut folder = std::fs::File::open(server.folder.path()).unwrap();
+    for len in std::iter::repeat_n(25, 20).chain([9]) {
+        let name = NAME.repeat(len);
+        rustix::fs::mkdirat(&folder, name.as_str(), rustix::fs::Mode::RWXU).unwrap();
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY;
+        folder = rustix::fs::openat(&folder, name.as_str(), flags, rustix::fs::Mode::empty())
+            .unwrap()
+            .into();
+    }
+    server.app.observe();
+    let health = wait_for("a warning", || {
+        let health = server.request("GET", "/health", &[]).json();
+        (health["status"] == "degraded").then_some(health)
+    });
+    let warning = health["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("can't be watched")
+            && !warning.contains("os error")
+            && !warning.contains('/'),
+        "{warning}"
+    );
+    let whole = server.app.feed.warning().unwrap().whole;
+    assert!(whole.contains(NAME), "the operator is told: {whole}");
+    std::fs::write(
+        server.path(".sounding/auth-keys.csv"),
+        format!("{NAME},x\u{0},read,{NAME}\n{NAME}\n"),
+    )
+    .unwrap();
+    let targets = [
+        "/",
+        "/files",
+        "/files/",
+        "/files/?format=json",
+        "/files/none",
+        "/files/none/",
+        "/files/public/",
+        "/files/public/?format=json",
+        "/files/public/?filter=z",
+        "/files/public/way-in",
+        "/files/public/way-in/",
+        "/files/public/none",
+        "/files/z%",
+        "/files/../x",
+        "/share/x",
+        "/share/x/",
+        "/share//",
+        "/uploads",
+        "/uploads/0123456789abcdef0123456789abcdef",
+        "/changes",
+        "/changes?since=0",
+        "/changes?path=public",
+        "/changes?path=none",
+        "/events?path=none",
+        "/health",
+        "/openapi.json",
+        "/sounding.js",
+        "/sounding.d.ts",
+        "/none",
+        "/metrics",
+        "/activity",
+    ];
+    for target in targets {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", "OPTIONS", "PROPFIND"] {
+            for accept in ["*/*", "text/html"] {
+                let response =
+                    server.request(method, target, &[("Accept", accept), ("Content-Length", "0")]);
+                let all = format!("{:?} {}", response.fields, response.text());
+                assert!(
+                    !all.contains(NAME) && !all.contains("os error"),
+                    "{method} {target}: {all}"
+                );
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 
-use super::{End, Message, News, Report};
+use super::{End, Message, News, Report, Warning};
 use crate::journal::{ChangeKind, FileRow, FolderRow, Journal, JournalError};
 use crate::names::Kind;
 use crate::path::RelPath;
@@ -543,17 +543,17 @@ impl<'a> Looks<'a> {
     }
 
     fn warn_of(&self, error: &WatchError) {
-        let why = match error {
-            WatchError::NoneLeft => {
-                "no inotify watches are left (raise fs.inotify.max_user_watches)".to_owned()
-            }
-            WatchError::Gone => return,
-            WatchError::Other(what) => what.clone(),
-        };
-        self.report.warn(Some(format!(
-            "some folders can't be watched and are looked at every {} seconds or less often: {why}",
+        let what = format!(
+            "some folders can't be watched and are looked at every {} seconds or less often",
             POLL.as_secs()
-        )));
+        );
+        self.report.warn(Some(match error {
+            WatchError::NoneLeft => Warning::open(format!(
+                "{what}: no inotify watches are left (raise fs.inotify.max_user_watches)"
+            )),
+            WatchError::Gone => return,
+            WatchError::Other(why) => Warning::of_system(&what, why),
+        }));
     }
 }
 
