@@ -53,7 +53,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
     }
     let query = parts.uri.query();
     match found {
-        Found::Folder(_) if !visit.names_folder => Ok(listing::redirect(&visit, query)),
+        Found::Folder(_) if !visit.names_folder => listing::redirect(&visit, query),
         Found::Folder(folder) => listing::answer(app, visit, folder, query, &parts.headers).await,
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
         Found::File(file) => ask.file(file, moment).await,
@@ -72,8 +72,8 @@ impl Ask<'_> {
     async fn file(&self, mut file: FoundFile, moment: Moment) -> Result<Response, Problem> {
         let Parts { method, headers, .. } = self.parts;
         let name = self.visit.path.file_name().unwrap_or_default();
-        let Visit { path, key_is_in_address, .. } = self.visit;
-        let embedding = Embedding::of(*key_is_in_address, path, file.real_path.as_ref());
+        let Visit { path, key_in_address, .. } = self.visit;
+        let embedding = Embedding::of(key_in_address.is_some(), path, file.real_path.as_ref());
         let representation = Representation::choose(name, &mut file, headers, embedding).await;
         let representation = representation.map_err(|it| self.unreadable(it))?;
         let (stat, is_kept) = (file.stat, self.is_kept(&file));

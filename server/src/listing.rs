@@ -45,6 +45,9 @@ const WORTH_A_THREAD: usize = 2000;
 /// A listing of fewer entries than this is not worth a coding.
 const WORTH_CODING: usize = 20;
 
+/// What a listing can be asked for in a URL's query.
+const PARAMETERS: [&str; 5] = ["format", "sort", "filter", "limit", "after"];
+
 /// How many entries there are in all, for clients that ask for a part of them.
 pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
@@ -124,7 +127,7 @@ pub async fn answer(
 ) -> Result<Response, Problem> {
     let wish = Wish::of(query, headers)?;
     if wish.needs_slash(&visit) {
-        return Ok(redirect(&visit, query));
+        return redirect(&visit, query);
     }
     let coding = Coding::preferred(headers);
     let service = Arc::clone(&app);
@@ -182,7 +185,8 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
 }
 
 /// To a folder's own address, which ends in a slash. Relative, so that it holds behind any proxy.
-pub fn redirect(visit: &Visit, query: Option<&str>) -> Response {
+pub fn redirect(visit: &Visit, query: Option<&str>) -> Result<Response, Problem> {
+    query::only(query, &PARAMETERS)?;
     let folder = visit.reference(&visit.path);
     let query =
         query.map(|it| format!("?{}", utf8_percent_encode(it, CONTROLS))).unwrap_or_default();
@@ -191,11 +195,12 @@ pub fn redirect(visit: &Visit, query: Option<&str>) -> Response {
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
     fields::set(response.headers_mut(), header::LOCATION, &format!("{folder}/{query}"));
     fields::set(response.headers_mut(), header::CACHE_CONTROL, "no-cache");
-    response
+    Ok(response)
 }
 
 impl Wish {
     fn of(query: Option<&str>, headers: &HeaderMap) -> Result<Wish, Problem> {
+        query::only(query, &PARAMETERS)?;
         let text =
             |name| query::value(query, name).map(|it| String::from_utf8_lossy(&it).into_owned());
         let format = match text("format").as_deref() {

@@ -5,6 +5,7 @@
 use percent_encoding::percent_decode;
 
 use crate::problem::Problem;
+use crate::text::visible;
 
 /// The first value of a parameter, decoded; empty if it stands there without one.
 pub fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
@@ -24,6 +25,21 @@ pub fn number<T: std::str::FromStr>(query: Option<&str>, name: &str) -> Result<O
     let number = std::str::from_utf8(&value).ok().and_then(|it| it.parse().ok());
     let bad = || Problem::BadQuery(format!("`{name}` is a whole number."));
     number.map(Some).ok_or_else(bad)
+}
+
+/// Refuses parameters that are not known: an answer that has no regard to one would mislead.
+pub fn only(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
+    let names = query.unwrap_or_default().split('&').filter_map(|it| it.split('=').next());
+    match names.filter(|it| !it.is_empty()).find(|it| !known.contains(it)) {
+        None => Ok(()),
+        Some(name) => {
+            let name = visible(&percent_decode(name.as_bytes()).collect::<Vec<u8>>());
+            let known = known.join("`, `");
+            Err(Problem::BadQuery(format!(
+                "`{name}` can't be asked of a folder; what can is `{known}`."
+            )))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub struct Visit {
     pub last_names: usize,
     /// Who is asking.
     pub caller: Caller,
-    /// Whether their key stands in the URL.
-    pub key_is_in_address: bool,
+    /// Their key, where it stands in the URL.
+    pub key_in_address: Option<PlainKey>,
 }
 
 impl FromRequestParts<Arc<App>> for Visit {
@@ -53,14 +53,21 @@ impl Visit {
     pub async fn asked(parts: &Parts, app: &App) -> Result<Visit, Problem> {
         let target = Target::of(parts.uri.path()).ok_or(Problem::NotFound)?;
         let parsed = target.parse()?;
-        let key = match target.key {
-            Some(key) => Some(PlainKey::new(&percent_decode_str(key).collect::<Vec<u8>>())),
-            None => auth::key_in(&parts.headers),
-        };
+        let key_in_address =
+            target.key.map(|it| PlainKey::new(&percent_decode_str(it).collect::<Vec<u8>>()));
+        let key = key_in_address.clone().or_else(|| auth::key_in(&parts.headers));
         let ParsedPath { path, names_folder, last_names } = parsed;
         let caller = caller(parts, app, key, Purpose::of(&parts.method), &path).await?;
-        let key_is_in_address = target.key.is_some();
-        Ok(Visit { path, names_folder, last_names, caller, key_is_in_address })
+        Ok(Visit { path, names_folder, last_names, caller, key_in_address })
+    }
+
+    /// The absolute path of a folder's URL, for whoever asks as this one does.
+    pub fn address_of(&self, folder: &RelPath) -> String {
+        let root = match &self.key_in_address {
+            None => "/files/".to_owned(),
+            Some(key) => format!("/share/{}/", volume::escape(key.reveal())),
+        };
+        if folder.is_root() { root } else { format!("{root}{}/", folder.to_url()) }
     }
 
     /// Where a path in the same folder is, relative to the request's own URL, so that it holds behind any proxy.

@@ -1,7 +1,8 @@
-//! The page that people see, and that `SimWrapper`, rclone, wget and lftp read.
+//! The page that people see, and that `SimWrapper`, rclone, wget, lftp, fsspec and GDAL read.
 //!
 //! `SimWrapper` reads it line by line: it wants the literal `<table>`, each entry on one line with
-//! `<td><a href="NAME">`, and no unordered list anywhere.
+//! `<td><a href="NAME">`, and no unordered list anywhere. Links that are no entries are absolute paths: fsspec follows
+//! relative ones, also upwards. GDAL wants the title `Index of /PATH/`, with the path as it asked for it.
 
 use std::fmt::Write;
 use std::iter::successors;
@@ -18,8 +19,8 @@ use crate::visit::Visit;
 /// All before the first entry; `summary` says what there is.
 pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: bool) -> String {
     let names: Vec<String> = visit.path.names().map(visible).collect();
-    let title = if names.is_empty() { "files".to_owned() } else { names.join("/") };
-    let mut out = page::top(&title);
+    let names = names.join("/");
+    let mut out = page::top(&format!("Index of {}", title(visit, &names)));
     out.push_str("<header>\n<nav aria-label=\"Folders\">");
     let folders: Vec<RelPath> = successors(Some(visit.path.clone()), RelPath::parent).collect();
     for (up, folder) in folders.iter().enumerate().rev() {
@@ -39,13 +40,19 @@ pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: boo
          <input type=\"search\" name=\"filter\" value=\"{filter}\" placeholder=\"Filter names\" \
          aria-label=\"Filter names\" autocomplete=\"off\">\n<button>Filter</button>\n</form>\n</header>\n\
          <main>\n<h1 class=\"spoken\">Files in /{}</h1>\n{upload}<p id=\"count\" role=\"status\">{}</p>\n<table>\n<thead>\n<tr>{}{}{}</tr>\n</thead>\n<tbody>\n",
-        escape_html(&names.join("/")),
+        escape_html(&names),
         escape_html(summary),
         heading("name", "Name", sort, wish.sort.is_reversed),
         heading("size", "Size", sort, wish.sort.is_reversed),
         heading("date", "Date (UTC)", sort, wish.sort.is_reversed),
     );
     out
+}
+
+/// The folder's address as people read it.
+fn title(visit: &Visit, names: &str) -> String {
+    let slash = if names.is_empty() { "" } else { "/" };
+    format!("{}{names}{slash}", visit.address_of(&RelPath::root()))
 }
 
 /// Where to drop files and folders. Shown by its script: without one nothing can be dropped. It says which names are not served,
@@ -79,7 +86,9 @@ fn crumb(out: &mut String, visit: &Visit, folder: &RelPath, up: usize) {
     let is_covered = !matches!(visit.caller.may_read(folder), Err(Problem::NotCovered(_)));
     let _infallible = match up {
         0 => write!(out, "<b>{name}</b>"),
-        _ if is_covered => write!(out, "<a href=\"{}\">{name}</a>", "../".repeat(up)),
+        _ if is_covered => {
+            write!(out, "<a href=\"{}\">{name}</a>", escape_html(&visit.address_of(folder)))
+        }
         _ => write!(out, "<span>{name}</span>"),
     };
 }

@@ -27,11 +27,11 @@ pub async fn answer(
 ) -> Result<Response, Problem> {
     let query = parts.uri.query();
     if !visit.names_folder {
-        return Ok(redirect(visit, query));
+        return redirect(visit, query);
     }
     let wish = Wish::of(query, &parts.headers)?;
     if wish.needs_slash(visit) {
-        return Ok(redirect(visit, query));
+        return redirect(visit, query);
     }
     let found = find(app, visit, goal).await?;
     let entry = found.and_then(|(kind, stat)| next_on_way(&visit.path, goal, kind, stat));

@@ -119,6 +119,7 @@ fn every_answer_is_the_servers_own() {
             "/files/",
             "/files/run",
             "/files/run?a=b&c",
+            "/files/run?format=json&filter=b",
             "/files/run/",
             "/files/run/?format=json",
             "/files/run/?format=json&limit=1",
