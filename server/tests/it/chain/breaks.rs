@@ -111,8 +111,8 @@ fn no_log_has_a_key_where_the_server_fails() {
         ] {
             assert_eq!(ask(target).receive("GET").status, 503, "{target}");
         }
-        let long = format!("/share/{KEY}/{}", "x".repeat(70_000));
-        assert!(ask(&long).receive("GET").status >= 400);
+        let too_long = format!("/share/{KEY}/{}", "x".repeat(70_000));
+        assert!(ask(&too_long).receive("GET").status >= 400);
         let log = chain.log();
         assert_eq!(log.lines().find(|it| it.contains(KEY)), None);
         // The operator hears of it all the same.
