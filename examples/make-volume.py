@@ -621,6 +621,13 @@ def score_chart(history):
 # ---------------------------------------------------------------------------------------------------
 # Texts
 
+RUN_README = """\
+# Riverton, 1 % sample
+
+An invented run of an invented town: its trips, its streets with the traffic of a day, and how it settled down. Nothing here
+leads out of this folder, so it can be moved as it is, into `public/` too.
+"""
+
 README = """\
 # Hello from Riverton
 
@@ -646,7 +653,7 @@ layout:
     - type: text
       title: About this run
       width: 2
-      file: ../public/README.md
+      file: README.md
 
     - type: pie
       title: Mode share
@@ -904,6 +911,7 @@ def main():
         ),
     )
     write_parquet(out / RUN / "link_volumes.parquet", links, hours)
+    write(f"{RUN}/README.md", RUN_README)
     write(f"{RUN}/dashboard-1.yaml", dashboard(to_lon_lat(*middle)))
     write(f"{RUN}/modestats.csv", mode_stats(trips))
     write(f"{RUN}/scorestats.csv", score_stats_csv(history))

@@ -105,8 +105,7 @@ Examples:
   API_KEYS=kmt-s3cret sounding-server
       with one more key, of the user `kmt`
 
-  curl -H 'Authorization: KEY' http://127.0.0.1:4999/files/                   what is there
-  curl -H 'Authorization: KEY' 'http://127.0.0.1:4999/files/?format=json'    the same for programs
+  curl -H 'Authorization: KEY' 'http://127.0.0.1:4999/files/?format=json'    what is there
   curl -H 'Authorization: KEY' -r 0-1023 http://127.0.0.1:4999/files/FILE    a file's first 1024 bytes
   curl -H 'Authorization: KEY' -T FILE http://127.0.0.1:4999/files/FOLDER/   store a file (key with scope `write`)
 

@@ -8,32 +8,37 @@ use axum::routing::{MethodFilter, MethodRouter, get, head, on, post};
 use http::Uri;
 
 use crate::app::App;
+use crate::counted::Route;
 use crate::feed::{changes, events};
 use crate::problem::Problem;
 use crate::{delete, files, health, openapi, put, tus, web};
 
 /// The public ones.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/", get(|| async { Redirect::temporary("files/") }))
-        .route("/files", get(|| async { Redirect::temporary("files/") }))
-        .route("/files/", tree())
-        .route("/files/{*path}", tree())
-        .route("/share/{key}", get(add_slash))
-        .route("/share/{key}/", tree())
-        .route("/share/{key}/{*path}", tree())
-        .route("/uploads", post(tus::create))
-        .route("/uploads/", post(tus::create))
-        .route("/uploads/{id}", upload())
-        .route("/changes", get(changes::answer))
-        .route("/events", get(events::answer))
-        .route(health::PATH, get(health::answer))
-        .route("/openapi.json", get(openapi::answer))
-        .route("/sounding.js", get(web::module))
-        .route("/sounding.d.ts", get(web::types))
+    let routes = Route::ALL.into_iter().filter(|it| it.is_pattern());
+    routes
+        .fold(Router::new(), |router, it| router.route(it.pattern(), methods(it)))
         .method_not_allowed_fallback(|method| async move { Problem::of_method(&method) })
         .fallback(|| async { Problem::NotFound })
         .with_state(app)
+}
+
+/// What can be done at a route.
+fn methods(route: Route) -> MethodRouter<Arc<App>> {
+    match route {
+        Route::Other => MethodRouter::new(),
+        Route::Root | Route::Files => get(|| async { Redirect::temporary("files/") }),
+        Route::FilesRoot | Route::FilesPath | Route::ShareRoot | Route::SharePath => tree(),
+        Route::Share => get(add_slash),
+        Route::Uploads | Route::UploadsSlash => post(tus::create),
+        Route::Upload => upload(),
+        Route::Changes => get(changes::answer),
+        Route::Events => get(events::answer),
+        Route::Health => get(health::answer),
+        Route::OpenApi => get(openapi::answer),
+        Route::Module => get(web::module),
+        Route::Types => get(web::types),
+    }
 }
 
 /// For an address that lost its slash on the way.

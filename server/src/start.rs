@@ -216,7 +216,7 @@ fn announce(listener: &Listener, first_key: Option<&PlainKey>, volume: &Path) ->
         writeln!(
             out,
             "\nThere was no key yet. This one has been made; it is shown this once and stands in\n{}:\n\n    {key}\n\n\
-             Try it:\n\n    curl -H 'Authorization: {key}' {}\n",
+             See what is there, `[]` where that is nothing yet:\n\n    curl -H 'Authorization: {key}' {}\n",
             volume.join(volume::layout::SERVICE_FOLDER).join(volume::layout::KEYS_FILE).display(),
             curl_target(listener),
         )?;
@@ -228,10 +228,10 @@ fn announce(listener: &Listener, first_key: Option<&PlainKey>, volume: &Path) ->
 fn curl_target(listener: &Listener) -> String {
     if let Some(path) = listener.unix_path() {
         let path = path.to_string_lossy().replace('\'', "'\\''");
-        return format!("--unix-socket '{path}' http://localhost/files/");
+        return format!("--unix-socket '{path}' 'http://localhost/files/?format=json'");
     }
     let Some(mut address) = listener.tcp_address() else {
-        return "http://localhost/files/".to_owned();
+        return "'http://localhost/files/?format=json'".to_owned();
     };
     // Listening everywhere is listening here too.
     if address.ip().is_unspecified() {
@@ -240,8 +240,8 @@ fn curl_target(listener: &Listener) -> String {
             std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    // A shell would take the brackets of an IPv6 address for a pattern.
-    format!("'http://{address}/files/'")
+    // A shell would take the brackets of an IPv6 address, and the question mark, for a pattern.
+    format!("'http://{address}/files/?format=json'")
 }
 
 /// Every download has a socket and a file.

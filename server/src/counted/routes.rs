@@ -1,67 +1,116 @@
-//! Which route a path leads to. A route is the pattern that it is matched by, never a path: paths are without end, and
-//! they are people's.
+//! The service's routes: [the router](crate::router) is made of them, and requests are counted by them. A route is the pattern that
+//! paths are matched by, never a path: paths are without end, and they are people's.
 
-/// The router's patterns. What is missing here counts as [`OTHER`].
-pub(crate) const ROUTES: [&str; 17] = [
-    OTHER,
-    "/",
-    "/files",
-    "/files/",
-    "/files/{*path}",
-    "/share/{key}",
-    "/share/{key}/",
-    "/share/{key}/{*path}",
-    "/uploads",
-    "/uploads/",
-    "/uploads/{id}",
-    "/changes",
-    "/events",
-    "/health",
-    "/openapi.json",
-    "/sounding.js",
-    "/sounding.d.ts",
-];
-/// Whatever leads nowhere.
-const OTHER: &str = "other";
-
-/// One of the router's patterns, by its place among [`ROUTES`].
+/// One of the router's patterns, or none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Route(pub(super) usize);
-
-impl Route {
-    /// A path's.
-    pub(crate) fn of(path: &str) -> Route {
-        let pattern = pattern(path);
-        // `OTHER` is the first.
-        Route(ROUTES.iter().position(|it| *it == pattern).unwrap_or(0))
-    }
+pub(crate) enum Route {
+    /// Whatever leads nowhere.
+    Other,
+    Root,
+    Files,
+    FilesRoot,
+    FilesPath,
+    Share,
+    ShareRoot,
+    SharePath,
+    Uploads,
+    UploadsSlash,
+    Upload,
+    Changes,
+    Events,
+    Health,
+    OpenApi,
+    Module,
+    Types,
 }
 
 impl Route {
+    /// All, in the order of their numbers.
+    pub(crate) const ALL: [Route; 17] = [
+        Route::Other,
+        Route::Root,
+        Route::Files,
+        Route::FilesRoot,
+        Route::FilesPath,
+        Route::Share,
+        Route::ShareRoot,
+        Route::SharePath,
+        Route::Uploads,
+        Route::UploadsSlash,
+        Route::Upload,
+        Route::Changes,
+        Route::Events,
+        Route::Health,
+        Route::OpenApi,
+        Route::Module,
+        Route::Types,
+    ];
+
+    /// As the router writes it.
+    pub(crate) const fn pattern(self) -> &'static str {
+        match self {
+            Route::Other => "other",
+            Route::Root => "/",
+            Route::Files => "/files",
+            Route::FilesRoot => "/files/",
+            Route::FilesPath => "/files/{*path}",
+            Route::Share => "/share/{key}",
+            Route::ShareRoot => "/share/{key}/",
+            Route::SharePath => "/share/{key}/{*path}",
+            Route::Uploads => "/uploads",
+            Route::UploadsSlash => "/uploads/",
+            Route::Upload => "/uploads/{id}",
+            Route::Changes => "/changes",
+            Route::Events => "/events",
+            Route::Health => "/health",
+            Route::OpenApi => "/openapi.json",
+            Route::Module => "/sounding.js",
+            Route::Types => "/sounding.d.ts",
+        }
+    }
+
+    /// A path's, told without routing it: what refuses a request may come before that.
+    pub(crate) fn of(path: &str) -> Route {
+        if path.strip_prefix("/files/").is_some_and(|it| !it.is_empty()) {
+            return Route::FilesPath;
+        }
+        if let Some((_, rest)) = path.strip_prefix("/share/").and_then(|it| it.split_once('/')) {
+            return if rest.is_empty() { Route::ShareRoot } else { Route::SharePath };
+        }
+        match path.rsplit_once('/') {
+            Some(("/share", key)) if !key.is_empty() => Route::Share,
+            Some(("/uploads", id)) if !id.is_empty() => Route::Upload,
+            _ => Route::fixed(path).unwrap_or(Route::Other),
+        }
+    }
+
     /// Whether a path is a pattern by itself, so that it tells nothing of whoever asks.
     pub(crate) fn is_fixed(path: &str) -> bool {
-        path != OTHER && !path.contains('{') && ROUTES.contains(&path)
+        Route::fixed(path).is_some()
     }
-}
 
-/// The router's pattern for a path, told without routing it: what refuses a request may come before that.
-fn pattern(path: &str) -> &'static str {
-    if path.strip_prefix("/files/").is_some_and(|it| !it.is_empty()) {
-        return "/files/{*path}";
+    fn fixed(path: &str) -> Option<Route> {
+        let mut fixed =
+            Route::ALL.into_iter().filter(|it| it.is_pattern() && !it.pattern().contains('{'));
+        fixed.find(|it| it.pattern() == path)
     }
-    if let Some((_, rest)) = path.strip_prefix("/share/").and_then(|it| it.split_once('/')) {
-        return if rest.is_empty() { "/share/{key}/" } else { "/share/{key}/{*path}" };
-    }
-    match path.rsplit_once('/') {
-        Some(("/share", key)) if !key.is_empty() => "/share/{key}",
-        Some(("/uploads", id)) if !id.is_empty() => "/uploads/{id}",
-        _ => ROUTES.into_iter().find(|it| *it == path && !it.contains('{')).unwrap_or(OTHER),
+
+    /// Whether there is a route at all.
+    pub(crate) fn is_pattern(self) -> bool {
+        self != Route::Other
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_has_its_number() {
+        for (number, route) in Route::ALL.into_iter().enumerate() {
+            assert_eq!(route as usize, number, "{route:?}");
+        }
+    }
 
     #[tokio::test]
     async fn a_path_has_the_pattern_that_the_router_gives_it() {
@@ -73,10 +122,10 @@ mod tests {
         use http_body_util::BodyExt as _;
         use tower::ServiceExt as _;
         let told = || get(|it: MatchedPath| async move { it.as_str().to_owned() });
-        let patterns = ROUTES.into_iter().filter(|it| *it != OTHER);
-        let router = patterns.fold(Router::new(), |router, it| router.route(it, told()));
-        let router = router.fallback(|| async { OTHER });
-        let fixed = ROUTES.into_iter().filter(|it| it.starts_with('/') && !it.contains('{'));
+        let known = || Route::ALL.into_iter().filter(|it| it.is_pattern());
+        let router = known().fold(Router::new(), |router, it| router.route(it.pattern(), told()));
+        let router = router.fallback(|| async { Route::Other.pattern() });
+        let fixed = known().map(Route::pattern).filter(|it| !it.contains('{'));
         let others = [
             "/files/a",
             "/files/a/b/",
@@ -102,8 +151,12 @@ mod tests {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let answer = router.clone().oneshot(request).await.unwrap();
             let expected = answer.into_body().collect().await.unwrap().to_bytes();
-            assert_eq!(pattern(path), std::str::from_utf8(&expected).unwrap(), "{path}");
+            assert_eq!(
+                Route::of(path).pattern(),
+                std::str::from_utf8(&expected).unwrap(),
+                "{path}"
+            );
         }
-        assert_eq!(pattern("*"), OTHER);
+        assert_eq!(Route::of("*"), Route::Other);
     }
 }

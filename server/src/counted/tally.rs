@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::routes::{ROUTES, Route};
+use super::routes::Route;
 
 /// Which parts of files answers are.
 pub(crate) const KINDS: [&str; 4] = ["whole", "single", "multi", "unsatisfiable"];
@@ -29,7 +29,7 @@ const LAST_BYTE: [u64; 11] = [
 /// What is counted of requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
-    routes: [OfRoute; ROUTES.len()],
+    routes: [OfRoute; Route::ALL.len()],
     ranges: [u64; KINDS.len()],
 }
 
@@ -62,14 +62,14 @@ pub(crate) struct Histogram<const CLASSES: usize> {
 impl Tally {
     /// Bytes of an answer went out.
     pub(crate) fn sent(&mut self, route: Route, bytes: u64) {
-        if let Some(route) = self.routes.get_mut(route.0) {
+        if let Some(route) = self.routes.get_mut(route as usize) {
             route.sent += bytes;
         }
     }
 
     /// Bytes of a request's body came in.
     pub(crate) fn received(&mut self, route: Route, bytes: u64) {
-        if let Some(route) = self.routes.get_mut(route.0) {
+        if let Some(route) = self.routes.get_mut(route as usize) {
             route.received += bytes;
         }
     }
@@ -90,7 +90,7 @@ impl Tally {
         first_byte: Duration,
         last_byte: Duration,
     ) {
-        if let Some(route) = self.routes.get_mut(route.0) {
+        if let Some(route) = self.routes.get_mut(route as usize) {
             route.count(status, 1);
             route.first_byte.observe(first_byte);
             route.last_byte.observe(last_byte);
@@ -115,7 +115,7 @@ impl Tally {
 
     /// What is counted of each route.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (&'static str, &OfRoute)> {
-        ROUTES.into_iter().zip(&self.routes)
+        Route::ALL.into_iter().map(Route::pattern).zip(&self.routes)
     }
 
     /// Answers by which part of a file they were.

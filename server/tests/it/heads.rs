@@ -541,6 +541,12 @@ impl Sent {
         });
         let mut came = read();
         came.is_reset |= !is_sent;
+        // Of a head that is too long, and none either, hyper says the one or the other: whichever it sees first, by how much it
+        // has read.
+        for answer in came.answers.iter_mut().filter(|_| self.bytes.len() > LONGEST_READ) {
+            answer.status =
+                answer.status.replace("431 Request Header Fields Too Large", "400 Bad Request");
+        }
         came
     }
 
@@ -603,6 +609,8 @@ impl Answer {
     }
 }
 
+/// Bytes of a head that are read at all.
+const LONGEST_READ: usize = 64 << 10;
 /// What stands for the status of an answer whose head did not come.
 const NO_HEAD: &str = "no head";
 

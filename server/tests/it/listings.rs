@@ -85,6 +85,21 @@ fn the_client_chooses_between_html_and_json() {
 }
 
 #[test]
+fn the_examples_dashboard_needs_nothing_from_outside_its_run() {
+    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/volume/riverton-1pct");
+    let dashboard = fs::read_to_string(format!("{run}/dashboard-1.yaml")).unwrap();
+    let named = dashboard.lines().filter_map(|it| it.trim().split_once(": "));
+    let named = named.filter(|(name, _)| ["file", "dataset"].contains(name)).map(|(_, it)| it);
+    let mut files = 0;
+    for file in named {
+        assert!(!file.contains(".."), "{file} is lost when the run is moved");
+        assert!(std::path::Path::new(run).join(file).exists(), "{file} is not there");
+        files += 1;
+    }
+    assert!(files > 5, "{files}");
+}
+
+#[test]
 fn pages_follow_each_other_without_gap_or_overlap() {
     let server = volume();
     let all = names(&server, "/files/run/?format=json");
