@@ -28,6 +28,9 @@ use crate::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
 /// What begins each problem's `type`; what follows is stable.
 const TYPE_PREFIX: &str = "urn:sounding:problem:";
 
+/// What a client without a good key is asked for, if it can send a field. No browser asks people for it.
+const BEARER: &str = "Bearer realm=\"sounding\"";
+
 /// Seconds after which there may be room again.
 const COMES_AGAIN: u32 = 10;
 
@@ -476,7 +479,7 @@ impl Problem {
         };
         match self {
             Problem::NoKey | Problem::UnknownKey | Problem::ExpiredKey => {
-                add(header::WWW_AUTHENTICATE, "Bearer realm=\"sounding\"");
+                add(header::WWW_AUTHENTICATE, BEARER);
                 add(header::WWW_AUTHENTICATE, "Basic realm=\"sounding\", charset=\"UTF-8\"");
             }
             Problem::TooManyWrongKeys { retry_after } => {
@@ -674,6 +677,10 @@ impl Reader {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        if self.shared.is_some() && headers.contains_key(header::WWW_AUTHENTICATE) {
+            // A browser would ask for a password over and over, and none helps: the key in the address counts.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BEARER));
+        }
         headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
     }
 }

@@ -137,6 +137,7 @@ fn a_refusal_says_what_to_do() {
     // Below /share/KEY/ a browser's own question is of no use.
     let html = server.request("GET", "/share/unknown/berlin/", &[("Accept", "text/html")]);
     assert!(!html.text().contains("Enter a key"), "{}", html.text());
+    assert_eq!(html.field("www-authenticate").as_deref(), Some("Bearer realm=\"sounding\""));
     let html = server.request("POST", "/files/berlin/", &[("Accept", "text/html")]);
     assert!(html.text().contains("The <code>Allow</code> field"), "{}", html.text());
     assert_eq!(html.field("content-length").unwrap(), html.body.len().to_string());
