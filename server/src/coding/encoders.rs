@@ -34,6 +34,9 @@ const CHUNK: usize = 32 * 1024;
 const AHEAD: usize = 2;
 /// Bytes of a file that are coded in one turn: about a millisecond's work.
 const SLICE: usize = 64 * 1024;
+/// Bytes of a file that are coded at most before something of it is handed on, however well it shrinks: only by being sent something is
+/// a client found to have gone, and by receiving something it knows that the server is there.
+const FLUSH_AFTER: usize = 128 * SLICE;
 /// Log₂ of the encoders' windows in bytes.
 const WINDOW_BITS: u32 = 18;
 /// Where speed and size meet for text made on the fly, in each coding's own scale.
@@ -245,12 +248,14 @@ struct Coder {
     /// The piece that is being filled, and how far it is.
     piece: Vec<u8>,
     filled: usize,
+    /// Bytes of the file that were coded since a piece was handed on.
+    taken: usize,
     teller: mpsc::Sender<News>,
 }
 
 impl Coder {
     fn new(coding: Coding, teller: mpsc::Sender<News>) -> Coder {
-        Coder { codec: codec(coding), piece: vec![0; CHUNK], filled: 0, teller }
+        Coder { codec: codec(coding), piece: vec![0; CHUNK], filled: 0, taken: 0, teller }
     }
 
     async fn code(mut self, mut plain: Body) -> io::Result<()> {
@@ -276,6 +281,13 @@ impl Coder {
                 self.hand_on().await;
             }
         }
+        self.taken += slice.len();
+        if self.taken >= FLUSH_AFTER {
+            while !self.step(|codec, output| codec.flush(output))? {
+                self.hand_on().await;
+            }
+            self.hand_on().await;
+        }
         Ok(())
     }
 
@@ -293,6 +305,7 @@ impl Coder {
 
     /// Waits while the client has not taken what it was given.
     async fn hand_on(&mut self) {
+        self.taken = 0;
         let mut piece = std::mem::replace(&mut self.piece, vec![0; CHUNK]);
         piece.truncate(std::mem::take(&mut self.filled));
         if !piece.is_empty() {
@@ -351,6 +364,28 @@ mod tests {
         let coded = encoders.take(Coding::Zstd).unwrap().encode(body(failing), Some("tag"));
         assert!(coded.collect().await.is_err());
         assert_eq!(encoders.length_of("tag"), None);
+    }
+
+    #[tokio::test]
+    async fn what_shrinks_to_next_to_nothing_is_handed_on_all_the_same() {
+        let zeros = Bytes::from(vec![0; SLICE]);
+        for coding in [Coding::Gzip, Coding::Brotli, Coding::Zstd] {
+            let encoders = Encoders::default();
+            let taken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+            let (counted, zeros) = (Arc::clone(&taken), zeros.clone());
+            let endless = stream::repeat_with(move || {
+                counted.fetch_add(SLICE, std::sync::atomic::Ordering::SeqCst);
+                Ok(zeros.clone())
+            });
+            let coded = encoders.take(coding).unwrap().encode(body(endless), None);
+            let mut coded = std::pin::pin!(coded.into_data_stream());
+            for number in 1..=4 {
+                assert!(!coded.next().await.unwrap().unwrap().is_empty());
+                // Those that wait come on top.
+                let most = (number + AHEAD + 2) * FLUSH_AFTER;
+                assert!(taken.load(std::sync::atomic::Ordering::SeqCst) <= most, "{coding:?}");
+            }
+        }
     }
 
     #[tokio::test]
