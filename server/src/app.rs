@@ -18,6 +18,7 @@ use crate::disk::Disk;
 use crate::feed::Feed;
 use crate::guesses::Guesses;
 use crate::idle::Idle;
+use crate::listing::snapshots::Snapshots;
 use crate::problem::Problem;
 use crate::recall::Recall;
 use crate::tus::holders::Holders;
@@ -34,6 +35,8 @@ pub struct App {
     pub guesses: Guesses,
     /// What makes codings on the fly, as far as memory allows.
     pub encoders: Encoders,
+    /// Folders that listings under way read from.
+    pub snapshots: Snapshots,
     /// Answers that were given a moment ago.
     pub recall: Recall,
     /// Who has requests under way.
@@ -95,6 +98,7 @@ impl App {
             guesses: Guesses::default(),
             activity: Arc::default(),
             encoders: Encoders::default(),
+            snapshots: Snapshots::default(),
             recall: Recall::default(),
             crowd: Crowd::new(Limits::default()),
             holders: Holders::default(),

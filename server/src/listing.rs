@@ -1,24 +1,29 @@
 //! A folder as a page for people and for programs that read pages, or as JSON.
 //!
 //! A folder's names are read and put in order at once; sizes and times are asked for a page of entries at a time,
-//! on the blocking pool, two pages side by side and only as fast as the client reads. A client that goes away ends it,
-//! whatever it is at. Nothing of it is cached: a listing is as fresh as its request.
+//! on the blocking pool, one page ahead of the client's reading. A client that goes away ends it, whatever it is at. A listing is
+//! as fresh as its request.
+//!
+//! What a listing holds while its client reads is small: two pages. The names are in a [snapshot](snapshots) that all listings
+//! share the room for. If it has been let go by the time that the client wants more, the folder is read again, and the listing goes on
+//! behind the last entry that it has written: in the order of names nothing comes twice, and nothing that stayed is left out.
 
 mod html;
 mod json;
+pub mod snapshots;
 pub mod way;
 
-use std::future::ready;
+use std::io;
 use std::sync::{Arc, Weak};
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use jiff::Timestamp;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 use volume::names::{Kind, Name, Names};
 use volume::{FoundFolder, RelPath, Stat};
 
@@ -33,13 +38,14 @@ use crate::query;
 use crate::text::visible;
 use crate::visit::Visit;
 
-/// Entries whose sizes and times are asked for, written and sent together.
-const PAGE: usize = 500;
+use snapshots::{Order, Snapshot};
+
+/// Entries whose sizes and times are asked for, written and sent together. A client that does not read has two pages waiting for it.
+const PAGE: usize = 50;
+/// Rows that a browser can leave out together while they are not in sight: whole pages.
+const GROUP: usize = 10 * PAGE;
 /// What an entry takes as text, where its name is not long: a page grows no more than once or twice.
 const ROOM: usize = 160;
-/// Pages that are made at the same time. Asking for sizes is most of a listing's work, and the kernel does it for two as fast
-/// as for one; with more, a listing would leave others nothing of a small machine.
-const PAGES_AT_ONCE: usize = 2;
 /// Entries that are not worth a second thread, where all are asked before the first is written.
 const WORTH_A_THREAD: usize = 2000;
 /// A listing of fewer entries than this is not worth a coding.
@@ -83,17 +89,32 @@ enum By {
     Date,
 }
 
-/// A listing that is ready to be written, in pages that know nothing of each other.
+/// A listing that is being written, page after page.
 struct Listing {
     app: Arc<App>,
-    names: Names,
-    /// Positions in `names`, in the order of the listing.
-    shown: Vec<u32>,
-    format: Format,
+    visit: Visit,
+    folder: Arc<FoundFolder>,
+    wish: Wish,
     /// Whether the page has an upload area.
     takes_uploads: bool,
-    /// What comes before the first entry.
-    head: String,
+    /// Gone, where others needed its room.
+    snapshot: Weak<Snapshot>,
+    /// Entries of the snapshot that come before the next page.
+    place: usize,
+    /// Entries that the listing may still have.
+    left: usize,
+    /// The last entry of the pages that are made.
+    last: Option<(Kind, Vec<u8>)>,
+    /// How many entries these pages have, with those that were gone when they were asked for.
+    passed: usize,
+    /// Whether any was there.
+    has_entry: bool,
+}
+
+/// Some entries as text.
+struct Page {
+    text: Bytes,
+    is_last: bool,
 }
 
 /// Whoever waits for an answer or reads it, as the threads see it that work for it. The answer holds the `Arc`, so all
@@ -133,15 +154,19 @@ pub async fn answer(
     let service = Arc::clone(&app);
     let answered = Arc::new(());
     let reader = Reader::of(&answered);
-    let prepare = move || Prepared::new(service, &visit, folder, &wish, &reader);
-    let Prepared { listing, first, total, next } =
+    let turn = app.snapshots.turn().await;
+    let prepare = move || {
+        let _turn = turn;
+        Prepared::new(service, visit, folder, wish, &reader)
+    };
+    let Prepared { listing, first, total, listed, next } =
         tokio::task::spawn_blocking(prepare).await.map_err(Problem::internal)??;
-    let (format, takes_uploads) = (listing.format, listing.takes_uploads);
-    let is_worth_coding = listing.shown.len() >= WORTH_CODING;
-    let body = if listing.pages() == 1 {
-        Body::from(first)
+    let (format, takes_uploads) = (listing.wish.format, listing.takes_uploads);
+    let is_worth_coding = listed >= WORTH_CODING;
+    let body = if first.is_last {
+        Body::from(first.text)
     } else {
-        Body::from_stream(Arc::new(listing).stream(first, answered))
+        Body::from_stream(listing.stream(first.text, answered))
     };
     let mut response = respond(body, format, total, takes_uploads);
     let headers = response.headers_mut();
@@ -255,8 +280,10 @@ impl Sort {
 /// A listing with its first page written, and what its header says of it.
 struct Prepared {
     listing: Listing,
-    first: Bytes,
+    first: Page,
     total: usize,
+    /// How many of them this answer has.
+    listed: usize,
     /// Where the next page is.
     next: Option<String>,
 }
@@ -265,43 +292,52 @@ impl Prepared {
     /// Blocks on the disk.
     fn new(
         app: Arc<App>,
-        visit: &Visit,
+        visit: Visit,
         folder: FoundFolder,
-        wish: &Wish,
+        wish: Wish,
         reader: &Reader,
     ) -> Result<Prepared, Problem> {
-        let may_read = |path: &RelPath| visit.caller.may_read(path).is_ok();
-        let place = folder.real_path.as_ref().unwrap_or(&visit.path);
-        let takes_uploads =
-            [&visit.path, place].iter().all(|it| visit.caller.may_write(it).is_ok());
-        let is_wanted = || reader.is_there();
-        let names = Names::read_while(is_wanted, &app.volume, folder, &visit.path, may_read)
-            .map_err(|source| ReadError { path: visit.path.clone(), source })?;
-        let mut shown = wish.select(&names);
-        let counts = Counts::of(&names, &shown);
-        let (folders, files) = shown.split_at_mut(counts.folders);
-        let asked = Asked { app: &app, names: &names, reader };
-        wish.sort.apply(&asked, folders, files);
-        let total = shown.len();
+        let path = folder.real_path.as_ref().unwrap_or(&visit.path);
+        let takes_uploads = [&visit.path, path].iter().all(|it| visit.caller.may_write(it).is_ok());
+        let unreadable = |path: &RelPath, source| ReadError { path: path.clone(), source };
+        let folder = Arc::new(folder);
+        let snapshot = wish
+            .snapshot(&app, &visit, &folder, reader)
+            .map_err(|source| unreadable(&visit.path, source))?;
+        let total = snapshot.len();
+        let mut place = 0;
+        let mut listed = total;
         let mut next = None;
         if wish.format == Format::Json {
-            shown.drain(..wish.start(&names, &shown));
-            if let Some(limit) = wish.limit.filter(|it| *it < shown.len()) {
-                shown.truncate(limit);
-                next = shown
-                    .last()
-                    .and_then(|it| names.get(*it as usize))
-                    .map(|it| wish.next_page(limit, it));
+            place = wish.start(&snapshot);
+            listed = total - place;
+            if let Some(limit) = wish.limit.filter(|it| *it < listed) {
+                listed = limit;
+                next = snapshot.get(place + limit - 1).map(|it| wish.next_page(limit, it));
             }
         }
         let head = match wish.format {
-            Format::Html => html::head(visit, &counts.in_words(&wish.filter), wish, takes_uploads),
+            Format::Html => {
+                let counts = Counts::of(&snapshot).in_words(&wish.filter);
+                html::head(&visit, &counts, &wish, takes_uploads)
+            }
             Format::Json => json::HEAD.to_owned(),
         };
-        let format = wish.format;
-        let listing = Listing { app, names, shown, format, takes_uploads, head };
-        let first = listing.page(0, reader);
-        Ok(Prepared { listing, first, total, next })
+        let mut listing = Listing {
+            app,
+            visit,
+            folder,
+            wish,
+            takes_uploads,
+            snapshot: Arc::downgrade(&snapshot),
+            place,
+            left: listed,
+            last: None,
+            passed: 0,
+            has_entry: false,
+        };
+        let first = listing.page(head, &snapshot, reader);
+        Ok(Prepared { listing, first, total, listed, next })
     }
 }
 
@@ -309,6 +345,46 @@ impl Wish {
     /// Whether the address ends in an encoded slash, from which the relative links of a page would lead elsewhere.
     fn needs_slash(&self, visit: &Visit) -> bool {
         self.format == Format::Html && visit.last_names > 0
+    }
+
+    /// The folder as it is now. Blocks on the disk.
+    fn snapshot(
+        &self,
+        app: &App,
+        visit: &Visit,
+        folder: &Arc<FoundFolder>,
+        reader: &Reader,
+    ) -> io::Result<Arc<Snapshot>> {
+        let has_all = self.sort == Sort::BY_NAME && self.filter.is_empty();
+        // Asked before the names: whatever changes from now on gives the folder another time, once its clock has made a step.
+        let stat = folder.stat_now().filter(|it| has_all && it.is_settled());
+        if let Some(stat) = &stat
+            && let Some(shared) = app.snapshots.find(&visit.path, stat)
+        {
+            return Ok(shared);
+        }
+        let may_read = |path: &RelPath| visit.caller.may_read(path).is_ok();
+        let is_wanted = || reader.is_there();
+        let names =
+            Names::read_while(is_wanted, &app.volume, Arc::clone(folder), &visit.path, may_read)?;
+        let order =
+            if has_all { Order::All } else { self.order(&Asked { app, names: &names, reader }) };
+        let version = stat.map(|it| (visit.path.clone(), it));
+        Ok(Arc::new(Snapshot::new(names, order, version)))
+    }
+
+    /// What is listed, in the order of the listing.
+    fn order(&self, asked: &Asked<'_>) -> Order {
+        let mut listed = self.select(asked.names);
+        if self.sort == Sort::BY_NAME {
+            return Order::Some(listed);
+        }
+        let is_folder =
+            |it: &u32| asked.names.get(*it as usize).is_some_and(|it| it.kind == Kind::Folder);
+        let first_file = listed.partition_point(is_folder);
+        let (folders, files) = listed.split_at_mut(first_file);
+        self.sort.apply(asked, folders, files);
+        Order::Sorted(listed)
     }
 
     fn select(&self, names: &Names) -> Vec<u32> {
@@ -324,13 +400,12 @@ impl Wish {
     }
 
     /// How many of the entries come before the page that is asked for.
-    fn start(&self, names: &Names, shown: &[u32]) -> usize {
+    fn start(&self, snapshot: &Snapshot) -> usize {
         let Some(after) = self.after.as_deref().filter(|it| !it.is_empty()) else { return 0 };
-        let position = match after.strip_suffix(b"/") {
-            Some(folder) => names.position_after(Kind::Folder, folder),
-            None => names.position_after(Kind::File, after),
-        };
-        shown.partition_point(|it| (*it as usize) < position)
+        match after.strip_suffix(b"/") {
+            Some(folder) => snapshot.place_behind(Kind::Folder, folder, 0),
+            None => snapshot.place_behind(Kind::File, after, 0),
+        }
     }
 
     fn next_page(&self, limit: usize, last: Name<'_>) -> String {
@@ -406,40 +481,28 @@ struct Counts {
 }
 
 impl Counts {
-    /// Of names in their order.
-    fn of(names: &Names, shown: &[u32]) -> Counts {
-        let is_folder =
-            |it: &u32| names.get(*it as usize).is_some_and(|it| it.kind == Kind::Folder);
-        let folders = shown.partition_point(is_folder);
-        Counts { folders, files: shown.len() - folders }
+    fn of(snapshot: &Snapshot) -> Counts {
+        let folders = snapshot.folders();
+        Counts { folders, files: snapshot.len() - folders }
     }
 }
 
 impl Listing {
-    /// An empty listing has a page as well.
-    fn pages(&self) -> usize {
-        self.shown.len().div_ceil(PAGE).max(1)
-    }
-
-    /// The entries of one page, as text, with what comes before the first and behind the last. Blocks on the disk.
-    fn page(&self, number: usize, reader: &Reader) -> Bytes {
-        let start = number * PAGE;
-        let end = self.shown.len().min(start + PAGE);
-        let (is_first, is_last) = (number == 0, end == self.shown.len());
-        let shown = self.shown.get(start..end).unwrap_or_default().iter();
-        let names =
-            shown.map_while(|it| self.names.get(*it as usize).filter(|_| reader.is_there()));
+    /// The next page, from a snapshot that is kept for those behind it. Blocks on the disk.
+    fn page(&mut self, head: String, snapshot: &Arc<Snapshot>, reader: &Reader) -> Page {
+        let listed = self.left.min(snapshot.len().saturating_sub(self.place));
+        let places = self.place..self.place + listed.min(PAGE);
+        let is_last = listed <= PAGE;
+        let names = places.clone().map_while(|it| snapshot.get(it).filter(|_| reader.is_there()));
         // Some may be gone since the folder was read.
         let entries = names.filter_map(|name| {
-            Some(Entry { name, stat: self.names.stat(&self.app.volume, name)? })
+            Some(Entry { name, stat: snapshot.names.stat(&self.app.volume, name)? })
         });
-        let head = if is_first { self.head.as_str() } else { "" };
-        let room = head.len() + (end - start) * ROOM;
-        match self.format {
+        let text = match self.wish.format {
             Format::Html => {
-                let mut out = String::with_capacity(room);
-                out.push_str(head);
-                if !is_first {
+                let mut out = head;
+                out.reserve_exact(places.len() * ROOM);
+                if self.passed > 0 && self.passed.is_multiple_of(GROUP) {
                     out.push_str(html::NEXT_GROUP);
                 }
                 for it in entries {
@@ -448,41 +511,87 @@ impl Listing {
                 if is_last {
                     html::tail(&mut out, self.takes_uploads);
                 }
-                Bytes::from(out)
+                out.into_bytes()
             }
             Format::Json => {
-                let mut out = Vec::with_capacity(room);
-                out.extend_from_slice(head.as_bytes());
+                let mut out = head.into_bytes();
+                out.reserve_exact(places.len() * ROOM);
+                let mut has_entry = self.has_entry;
                 for it in entries {
-                    json::entry(&mut out, &it);
+                    json::entry(&mut out, &it, !has_entry);
+                    has_entry = true;
                 }
+                self.has_entry = has_entry;
                 if is_last {
                     json::tail(&mut out);
                 }
-                Bytes::from(out)
+                out
             }
+        };
+        if !is_last {
+            self.app.snapshots.keep(snapshot);
         }
+        let last = places.end.checked_sub(1).and_then(|it| snapshot.get(it));
+        self.last = last.map(|it| (it.kind, it.bytes.to_vec())).or_else(|| self.last.take());
+        self.place = places.end;
+        self.left = listed - places.len();
+        self.passed += places.len();
+        Page { text: Bytes::from(text), is_last }
     }
 
-    /// Page after page. The next ones are being made while one is on its way.
+    /// The same, where the snapshot may have been let go. Fails where the folder can't be read any more.
+    fn next_page(&mut self, reader: &Reader) -> io::Result<Page> {
+        let snapshot = if let Some(it) = self.snapshot.upgrade() {
+            it
+        } else {
+            let found = self.wish.snapshot(&self.app, &self.visit, &self.folder, reader)?;
+            if let Some((kind, name)) = &self.last {
+                self.place = found.place_behind(*kind, name, self.place);
+            }
+            self.snapshot = Arc::downgrade(&found);
+            found
+        };
+        Ok(self.page(String::new(), &snapshot, reader))
+    }
+
+    /// Page after page. The next one is being made while one is on its way.
     fn stream(
-        self: Arc<Self>,
+        self,
         first: Bytes,
         answered: Arc<()>,
-    ) -> impl Stream<Item = Result<Bytes, JoinError>> + Send {
-        let mut follows_entry = first.len() > self.head.len();
-        let format = self.format;
-        let made = stream::iter(1..self.pages()).map(move |number| {
-            let (listing, reader) = (Arc::clone(&self), Reader::of(&answered));
-            tokio::task::spawn_blocking(move || listing.page(number, &reader))
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        let begin = move |listing: Listing| {
+            let making = make(listing, Reader::of(&answered));
+            AbortOnDropHandle::new(tokio::spawn(making))
+        };
+        let pages = stream::unfold(Some(begin(self)), move |making| {
+            let begin = begin.clone();
+            async move {
+                match making?.await.map_err(io::Error::other).flatten() {
+                    Ok((_, Page { text, is_last: true })) => Some((Ok(text), None)),
+                    Ok((listing, Page { text, .. })) => Some((Ok(text), Some(begin(listing)))),
+                    Err(error) => Some((Err(error), None)),
+                }
+            }
         });
-        let pages = made.buffered(PAGES_AT_ONCE).map_ok(move |page| {
-            // All of the first page's entries were gone.
-            let begins_here = format == Format::Json && !follows_entry && json::has_entry(&page);
-            follows_entry |= begins_here;
-            if begins_here { json::without_comma(&page) } else { page }
-        });
-        stream::once(ready(Ok(first))).chain(pages)
+        stream::iter([Ok(first)]).chain(pages)
+    }
+}
+
+/// Waits for its turn, and then makes a page on the blocking pool.
+async fn make(mut listing: Listing, reader: Reader) -> io::Result<(Listing, Page)> {
+    let turn = listing.app.snapshots.turn().await;
+    let work = move || {
+        let _turn = turn;
+        let page = listing.next_page(&reader)?;
+        Ok((listing, page))
+    };
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.app.snapshots.leave(std::mem::take(&mut self.snapshot));
     }
 }
 
@@ -495,6 +604,10 @@ impl Entry<'_> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test puts files on a volume as another program does"
+)]
 mod tests {
     use std::time::Duration;
 
@@ -504,64 +617,136 @@ mod tests {
     use volume::{Effort, Found, Volume};
     use wormhole::Settings;
 
-    use super::*;
+    use futures_util::TryStreamExt;
 
-    /// All files of a folder that has `count` of them, for whoever holds the mark.
-    fn listing(place: &std::path::Path, count: usize) -> (Arc<Listing>, Arc<()>) {
-        for number in 0..count {
-            std::fs::File::create_new(place.join(number.to_string())).unwrap();
-        }
-        let volume = Arc::new(Volume::open(place).unwrap());
-        let transfers =
-            Transfers::new(Arc::clone(&volume), Settings::default(), Servers::default());
-        let app = App::new(volume, Keys::parse_list(""), transfers, Duration::ZERO);
-        let Ok(Found::Folder(folder)) = app.volume.find(&RelPath::root(), Effort::MayBlock) else {
-            panic!("a volume is a folder")
-        };
-        let names = Names::read(&app.volume, folder, &RelPath::root(), |_| true).unwrap();
-        let answered = Arc::new(());
-        let listing = Listing {
-            app: Arc::new(app),
-            shown: (0..u32::try_from(count).unwrap()).collect(),
-            names,
-            format: Format::Json,
-            takes_uploads: false,
-            head: json::HEAD.to_owned(),
-        };
-        (Arc::new(listing), answered)
+    use super::*;
+    use crate::auth::Caller;
+
+    fn number(count: usize) -> impl Iterator<Item = String> {
+        (0..count).map(|it| it.to_string())
     }
 
-    fn lines(page: &Bytes) -> usize {
-        page.split(|it| *it == b'\n').filter(|it| it.starts_with(b"{")).count()
+    fn app(root: &std::path::Path) -> Arc<App> {
+        let volume = Arc::new(Volume::open(root).unwrap());
+        let transfers =
+            Transfers::new(Arc::clone(&volume), Settings::default(), Servers::default());
+        Arc::new(App::new(volume, Keys::parse_list(""), transfers, Duration::ZERO))
+    }
+
+    /// A listing of all of `public`, as JSON or as a query wants it, for whoever holds the mark.
+    fn begin(app: &Arc<App>, query: &str) -> (Prepared, Arc<()>) {
+        let path = RelPath::from_plain(b"public").unwrap();
+        let Ok(Found::Folder(folder)) = app.volume.find(&path, Effort::MayBlock) else {
+            panic!("it is a folder")
+        };
+        let visit = Visit {
+            path,
+            names_folder: true,
+            last_names: 0,
+            key_in_address: None,
+            caller: Caller::Anyone,
+        };
+        let wish = Wish::of(Some(&format!("format=json{query}")), &HeaderMap::new()).unwrap();
+        let answered = Arc::new(());
+        let reader = Reader::of(&answered);
+        let prepared = Prepared::new(Arc::clone(app), visit, folder, wish, &reader).unwrap();
+        (prepared, answered)
+    }
+
+    fn make_files(root: &std::path::Path, count: usize) {
+        std::fs::create_dir_all(root.join("public")).unwrap();
+        for name in number(count) {
+            std::fs::File::create_new(root.join("public").join(name)).unwrap();
+        }
+        // Its last change is certain to show in its times.
+        let folder = std::fs::File::open(root.join("public")).unwrap();
+        while Stat::of_open(&folder).is_some_and(|it| !it.is_settled()) {
+            std::thread::yield_now();
+        }
+    }
+
+    async fn names((prepared, answered): (Prepared, Arc<()>)) -> Vec<String> {
+        let pages = prepared.listing.stream(prepared.first.text, answered);
+        let pages: Vec<Bytes> = pages.try_collect().await.unwrap();
+        let rows: Vec<serde_json::Value> = serde_json::from_slice(&pages.concat()).unwrap();
+        rows.iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
     }
 
     #[tokio::test]
     async fn no_page_is_made_for_a_client_that_has_gone() {
-        let place = tempfile::tempdir().unwrap();
-        let (listing, answered) = listing(place.path(), 3 * PAGE);
+        let root = tempfile::tempdir().unwrap();
+        make_files(root.path(), 3 * PAGE);
+        let app = app(root.path());
+        let (Prepared { mut listing, first, .. }, answered) = begin(&app, "");
+        assert_eq!(first.text.split(|it| *it == b'{').count(), PAGE + 1);
         let reader = Reader::of(&answered);
-        let first = listing.page(0, &reader);
-        let mut pages = Box::pin(Arc::clone(&listing).stream(first, answered));
-        for _ in 0..2 {
-            assert_eq!(lines(&pages.next().await.unwrap().unwrap()), PAGE);
-        }
-        assert_eq!(lines(&listing.page(2, &reader)), PAGE);
-        drop(pages);
-        assert_eq!(lines(&listing.page(2, &reader)), 0);
+        assert!(listing.next_page(&reader).unwrap().text.starts_with(b",\n{"));
+        drop(answered);
+        assert!(listing.next_page(&reader).unwrap().text.starts_with(b"\n]"));
     }
 
     #[tokio::test]
     async fn a_listing_whose_first_entries_are_gone_is_json_all_the_same() {
-        let place = tempfile::tempdir().unwrap();
-        let (listing, answered) = listing(place.path(), 3 * PAGE);
-        for number in 0..PAGE + 10 {
-            rustix::fs::unlink(place.path().join(number.to_string())).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        make_files(root.path(), 3 * PAGE);
+        let app = app(root.path());
+        let (mut prepared, answered) = begin(&app, "");
+        for name in number(PAGE + 10) {
+            std::fs::remove_file(root.path().join("public").join(name)).unwrap();
         }
-        let first = listing.page(0, &Reader::of(&answered));
-        let pages: Vec<Bytes> = listing.stream(first, answered).try_collect().await.unwrap();
-        let pages = pages.concat();
-        let entries: Vec<serde_json::Value> = serde_json::from_slice(&pages).unwrap();
-        assert_eq!(entries.len(), 2 * PAGE - 10);
-        assert_eq!(entries[0]["name"], "510");
+        // As if they had been gone when the first page was made.
+        prepared.first.text = Bytes::from(json::HEAD);
+        prepared.listing.has_entry = false;
+        let rows = names((prepared, answered)).await;
+        assert_eq!((rows.len(), rows[0].as_str()), (2 * PAGE - 10, "60"));
+    }
+
+    #[tokio::test]
+    async fn listings_of_a_folder_share_its_names_while_it_is_as_it_was_and_let_them_go() {
+        let root = tempfile::tempdir().unwrap();
+        make_files(root.path(), 3 * PAGE);
+        let app = app(root.path());
+        let listings: Vec<_> = (0..20).map(|_| begin(&app, "")).collect();
+        let one = app.snapshots.memory();
+        assert!(one > 0 && one == listings[0].0.listing.snapshot.upgrade().unwrap().names.memory());
+        std::fs::write(root.path().join("public/a"), b"").unwrap();
+        let (changed, _answered) = begin(&app, "");
+        assert_eq!(changed.total, 3 * PAGE + 1);
+        assert!(app.snapshots.memory() > one);
+        drop((listings, changed));
+        assert_eq!(app.snapshots.memory(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_listing_goes_on_behind_its_last_entry_when_its_names_were_let_go() {
+        let root = tempfile::tempdir().unwrap();
+        make_files(root.path(), 5 * PAGE);
+        let folder = root.path().join("public");
+        for name in ["0", "50"] {
+            std::fs::write(folder.join(name), b"more than the others").unwrap();
+        }
+        for query in ["", "&sort=-name", "&sort=size", "&sort=-size", "&filter=1", "&limit=120"] {
+            let app = app(root.path());
+            let expected = names(begin(&app, query)).await;
+            assert!(expected.len() > PAGE + 1, "{query}");
+            let (mut prepared, answered) = begin(&app, query);
+            let reader = Reader::of(&answered);
+            let mut text = prepared.first.text.to_vec();
+            loop {
+                app.snapshots.let_all_go();
+                // Comes before, and would move all others by one place.
+                std::fs::write(folder.join("-"), b"").unwrap();
+                let page = prepared.listing.next_page(&reader).unwrap();
+                text.extend_from_slice(&page.text);
+                std::fs::remove_file(folder.join("-")).unwrap();
+                if page.is_last {
+                    break;
+                }
+            }
+            let rows: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();
+            let rows = rows.iter().map(|it| it["name"].as_str().unwrap().to_owned());
+            let rows: Vec<String> = rows.filter(|it| it != "-").collect();
+            assert_eq!(rows, expected, "{query}");
+        }
     }
 }

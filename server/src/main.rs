@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use server::config::Config;
+use server::workers::MAIN_BLOCKING_THREADS;
 use server::{log, start};
 
 fn main() -> ExitCode {
@@ -11,7 +12,11 @@ fn main() -> ExitCode {
         return fail(&error);
     }
     // One thread: connections over TCP have threads of their own, and nginx in front of a Unix socket is one process too.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MAIN_BLOCKING_THREADS)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };

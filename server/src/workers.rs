@@ -13,6 +13,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+/// Threads that wait for the disk for the connections of all workers together, beside those of the main runtime. More would
+/// not make a disk faster, and each takes memory.
+const BLOCKING_THREADS: usize = 64;
+/// As many for the main runtime, whose wormhole transfers keep one or two each for as long as they last.
+pub const MAIN_BLOCKING_THREADS: usize = 128;
+
 thread_local! {
     static TURN: Cell<Option<u64>> = const { Cell::new(None) };
 }
@@ -36,8 +42,9 @@ impl Workers {
     pub fn start() -> io::Result<Workers> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let end = CancellationToken::new();
-        let handles =
-            (0..cores).map(|number| worker(number, end.clone())).collect::<Result<_, _>>()?;
+        let handles = (0..cores)
+            .map(|number| worker(number, cores, end.clone()))
+            .collect::<Result<_, _>>()?;
         Ok(Workers { handles, next: AtomicUsize::new(0), _end: end.drop_guard() })
     }
 
@@ -58,9 +65,13 @@ impl Workers {
     }
 }
 
-fn worker(number: usize, end: CancellationToken) -> io::Result<Handle> {
+fn worker(number: usize, cores: usize, end: CancellationToken) -> io::Result<Handle> {
     let next = || TURN.set(TURN.get().map(|it| it + 1).or(Some(0)));
-    let runtime = Builder::new_current_thread().enable_all().on_thread_unpark(next).build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .on_thread_unpark(next)
+        .max_blocking_threads((BLOCKING_THREADS / cores).max(4))
+        .build()?;
     let handle = runtime.handle().clone();
     let work = move || {
         runtime.block_on(end.cancelled());

@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::io;
+use std::sync::Arc;
 
 use rustix::fs::{FileType, RawDir};
 
@@ -39,7 +40,7 @@ pub struct Name<'a> {
 /// All visible names of a folder, folders first, each in natural order.
 #[derive(Debug)]
 pub struct Names {
-    folder: FoundFolder,
+    folder: Arc<FoundFolder>,
     path: RelPath,
     /// Every name, one after the other.
     text: Vec<u8>,
@@ -64,7 +65,7 @@ impl Names {
     /// place that `may_read` refuses.
     pub fn read(
         volume: &Volume,
-        folder: FoundFolder,
+        folder: impl Into<Arc<FoundFolder>>,
         path: &RelPath,
         may_read: impl Fn(&RelPath) -> bool,
     ) -> io::Result<Names> {
@@ -75,10 +76,11 @@ impl Names {
     pub fn read_while(
         is_wanted: impl Fn() -> bool,
         volume: &Volume,
-        folder: FoundFolder,
+        folder: impl Into<Arc<FoundFolder>>,
         path: &RelPath,
         may_read: impl Fn(&RelPath) -> bool,
     ) -> io::Result<Names> {
+        let folder = folder.into();
         let mut text = Vec::new();
         let mut entries = Vec::new();
         let mut step = Vec::with_capacity(STEP);
@@ -116,6 +118,9 @@ impl Names {
             entries.push(Entry { key: 0, start, len, kind, is_link });
             text.extend_from_slice(name);
         }
+        // They may be kept for as long as a client takes to read them.
+        text.shrink_to_fit();
+        entries.shrink_to_fit();
         sort(&mut entries, &text, 0);
         Ok(Names { folder, path: path.clone(), text, entries })
     }
@@ -128,6 +133,16 @@ impl Names {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Bytes of memory that they take.
+    pub fn memory(&self) -> usize {
+        size_of::<Names>() + self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
+    /// Whether any of them is a symbolic link, whose kind and right to be shown depend on what is elsewhere.
+    pub fn has_links(&self) -> bool {
+        self.entries.iter().any(|it| it.is_link)
     }
 
     /// The name at a position.

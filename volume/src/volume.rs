@@ -329,6 +329,11 @@ impl FoundFolder {
     }
 
     /// What is known of a name in this folder; none if it is gone or a symbolic link now.
+    /// What the system says of it now; none where it can't be asked.
+    pub fn stat_now(&self) -> Option<Stat> {
+        self.stat(b".")
+    }
+
     pub(crate) fn stat(&self, name: &[u8]) -> Option<Stat> {
         let stat = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         (FileType::from_raw_mode(stat.st_mode) != FileType::Symlink).then(|| Stat::of(&stat))

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde::Serialize;
@@ -30,7 +29,7 @@ struct Row<'a> {
 }
 
 /// One entry, on a line of its own, with a comma before it unless it is the first of all.
-pub(super) fn entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
+pub(super) fn entry(out: &mut Vec<u8>, entry: &Entry<'_>, is_first: bool) {
     let is_file = entry.name.kind == Kind::File;
     let name = String::from_utf8_lossy(entry.name.bytes);
     let is_text = matches!(name, Cow::Borrowed(_));
@@ -43,7 +42,7 @@ pub(super) fn entry(out: &mut Vec<u8>, entry: &Entry<'_>) {
         href: (!is_text).then(|| text::href(entry.name)),
     };
     let end = out.len();
-    out.extend_from_slice(if out == HEAD.as_bytes() { b"\n" } else { b",\n" });
+    out.extend_from_slice(if is_first { b"\n" } else { b",\n" });
     if let Err(error) = serde_json::to_writer(&mut *out, &row) {
         tracing::error!("an entry could not be written as JSON: {error}");
         out.truncate(end);
@@ -69,16 +68,6 @@ fn to_milliseconds(time: Timestamp) -> String {
     push(two(parts.second()), 2, '.');
     push(parts.millisecond().unsigned_abs().into(), 3, 'Z');
     out
-}
-
-/// Whether a page that is not the first has entries.
-pub(super) fn has_entry(page: &Bytes) -> bool {
-    page.starts_with(b",")
-}
-
-/// Such a page where no entry comes before it.
-pub(super) fn without_comma(page: &Bytes) -> Bytes {
-    page.slice(1..)
 }
 
 pub(super) fn tail(out: &mut Vec<u8>) {

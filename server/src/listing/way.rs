@@ -53,7 +53,7 @@ pub async fn answer(
         Format::Json => {
             let mut out = json::HEAD.as_bytes().to_vec();
             if let Some(entry) = &entry {
-                json::entry(&mut out, entry);
+                json::entry(&mut out, entry, true);
             }
             json::tail(&mut out);
             Body::from(out)

@@ -1,11 +1,13 @@
 //! One client, or hundreds that do the same, and what others get meanwhile.
 
 use std::fs;
+use std::io::BufRead;
 use std::time::{Duration, SystemTime};
 
 use server::coding::Coding;
 
-use crate::support::{Connection, KEY, TestServer, wait_for};
+use crate::process::Program;
+use crate::support::{Connection, KEY, TestServer, wait_for, write};
 
 /// As good as endless: nobody reads so much here.
 const ENDLESS: u64 = 1 << 36;
@@ -65,4 +67,49 @@ fn nicer_threads() -> usize {
     let stats = tasks.filter_map(|it| fs::read_to_string(it.unwrap().path().join("stat")).ok());
     let nice = |stat: String| stat.rsplit_once(')')?.1.split(' ').nth(17)?.parse::<i32>().ok();
     stats.filter_map(nice).filter(|it| *it > 0).count()
+}
+
+/// What a process has in memory, in MB, and its threads.
+fn memory_and_threads(program: &Program) -> (u64, u64) {
+    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
+    let number = |name: &str| {
+        let line = status.lines().find(|it| it.starts_with(name)).unwrap();
+        line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    (number("VmRSS:") / 1024, number("Threads:"))
+}
+
+#[test]
+fn hundreds_of_listings_that_nobody_reads_take_little_memory_and_few_threads() {
+    const LISTINGS: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    for name in 0..8000 {
+        write(&folder.path().join(format!("public/names/link-{name}.csv")), b"");
+    }
+    let program = Program::start_quiet(folder.path(), "127.0.0.1:0");
+    let (before, _) = memory_and_threads(&program);
+    let unread: Vec<Connection> = (0..LISTINGS)
+        .map(|number| {
+            let mut connection = Connection::to(&program.address);
+            let format = if number % 2 == 0 { "json" } else { "html" };
+            connection.send("GET", &format!("/files/public/names/?format={format}"), &[]);
+            connection
+        })
+        .collect();
+    let mut unread = unread;
+    for connection in &mut unread {
+        assert!(connection.stream.fill_buf().unwrap().starts_with(b"HTTP/1.1 200"));
+    }
+    let (with, threads) = memory_and_threads(&program);
+    assert!(with < before + 40, "{before} MB before, {with} MB with {LISTINGS} listings");
+    assert!(threads < 120, "{threads} threads");
+    // Others are answered, and who reads after all gets the whole.
+    let mut other = Connection::to(&program.address);
+    other.send("GET", "/files/public/names/link-1.csv", &[]);
+    assert_eq!(other.receive("GET").status, 200);
+    for mut connection in unread.into_iter().take(4) {
+        let listing = connection.receive("GET");
+        assert!(listing.is_complete);
+        assert_eq!(listing.text().lines().filter(|it| it.contains("link-")).count(), 8000);
+    }
 }
