@@ -22,6 +22,7 @@ use crate::listing::snapshots::Snapshots;
 use crate::problem::Problem;
 use crate::recall::Recall;
 use crate::tus::holders::Holders;
+use crate::upload::Intake;
 use crate::workers;
 
 /// Shared by all connections, for as long as the server runs.
@@ -37,6 +38,8 @@ pub struct App {
     pub encoders: Encoders,
     /// Folders that listings under way read from.
     pub snapshots: Snapshots,
+    /// Uploads under way.
+    pub intake: Intake,
     /// Answers that were given a moment ago.
     pub recall: Recall,
     /// Who has requests under way.
@@ -99,6 +102,7 @@ impl App {
             activity: Arc::default(),
             encoders: Encoders::default(),
             snapshots: Snapshots::default(),
+            intake: Intake::default(),
             recall: Recall::default(),
             crowd: Crowd::new(Limits::default()),
             holders: Holders::default(),

@@ -16,6 +16,7 @@ pub mod auth;
 pub mod bell;
 pub mod body;
 pub mod browser_cache;
+pub mod bulkhead;
 pub mod coding;
 pub mod conditions;
 pub mod config;

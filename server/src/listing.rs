@@ -154,13 +154,10 @@ pub async fn answer(
     let service = Arc::clone(&app);
     let answered = Arc::new(());
     let reader = Reader::of(&answered);
-    let turn = app.snapshots.turn().await;
-    let prepare = move || {
-        let _turn = turn;
-        Prepared::new(service, visit, folder, wish, &reader)
-    };
+    let prepare = move || Prepared::new(service, visit, folder, wish, &reader);
+    let prepared = app.snapshots.reading.run(prepare).await;
     let Prepared { listing, first, total, listed, next } =
-        tokio::task::spawn_blocking(prepare).await.map_err(Problem::internal)??;
+        prepared.map_err(Problem::internal)??;
     let (format, takes_uploads) = (listing.wish.format, listing.takes_uploads);
     let is_worth_coding = listed >= WORTH_CODING;
     let body = if first.is_last {
@@ -578,15 +575,14 @@ impl Listing {
     }
 }
 
-/// Waits for its turn, and then makes a page on the blocking pool.
+/// Makes a page on the blocking pool.
 async fn make(mut listing: Listing, reader: Reader) -> io::Result<(Listing, Page)> {
-    let turn = listing.app.snapshots.turn().await;
+    let reading = listing.app.snapshots.reading.clone();
     let work = move || {
-        let _turn = turn;
         let page = listing.next_page(&reader)?;
         Ok((listing, page))
     };
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    reading.run(work).await.map_err(io::Error::other)?
 }
 
 impl Drop for Listing {

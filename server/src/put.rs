@@ -149,6 +149,6 @@ async fn publish(
         Ok((published, found.ok().and_then(Found::into_file)))
     };
     let published: Result<_, PublishError> =
-        tokio::task::spawn_blocking(publish).await.map_err(Problem::internal)?;
+        app.intake.publishing.run(publish).await.map_err(Problem::internal)?;
     Ok(published?)
 }

@@ -414,7 +414,7 @@ async fn append(
         return Ok(upload);
     }
     if is_checked {
-        upload = blocking(move || upload.begin_check().map(|()| upload))
+        upload = durably(app, move || upload.begin_check().map(|()| upload))
             .await?
             .map_err(Problem::of_disk)?;
     }
@@ -425,7 +425,7 @@ async fn append(
     upload.put_back(sink.staged);
     let checked = sink.digests.check().map_err(|_mismatch| Problem::ChecksumMismatch);
     let is_good = ended.is_ok() && checked.is_ok();
-    let upload = blocking(move || {
+    let upload = durably(app, move || {
         if is_checked { upload.end_check(is_good) } else { upload.sync() }.map(|()| upload)
     });
     let upload = upload.await?.map_err(Problem::of_disk)?;
@@ -437,7 +437,7 @@ async fn append(
 /// Publishes what is complete.
 async fn finish(app: &App, mut upload: Upload, uploader: &Uploader) -> Result<Upload, Problem> {
     let (was_published, may_write) = (upload.is_published(), uploader.may_write());
-    let finished = blocking(move || {
+    let finished = durably(app, move || {
         upload.sync()?;
         Ok::<_, std::io::Error>(upload.finish(&may_write).map(|()| upload))
     });
@@ -493,6 +493,14 @@ fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Problem
     let digits = value.to_str().ok().filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
     let number = digits.and_then(|it| it.parse().ok()).filter(|it| i64::try_from(*it).is_ok());
     number.map(Some).ok_or_else(|| Problem::BadField(format!("`{name}` is no number of bytes.")))
+}
+
+/// For what waits until something is durable.
+async fn durably<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    app.intake.publishing.run(work).await.map_err(Problem::internal)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -2,7 +2,11 @@
 //!
 //! While one buffer is written on the blocking pool, the next is gathered from the connection. A client that sends
 //! nothing for a while is cut off, and so is one whose key is taken away; a slow one may take as long as it likes.
+//!
+//! Hundreds at a time leave the disk, its threads and the memory to the others: few of them write at a time, and the more there
+//! are, the less of each is gathered.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,11 +16,63 @@ use tokio_util::sync::CancellationToken;
 use volume::staging::{StageError, Staged};
 
 use crate::auth::Permit;
+use crate::bulkhead::Bulkhead;
 use crate::digest::Digests;
 use crate::problem::Problem;
 
-/// Bytes gathered before they are written.
+/// Bytes of a body that are gathered before they are written, if few bodies come at a time, and if many do. As many are being written
+/// meanwhile.
 const BUFFER: usize = 512 * 1024;
+const SMALL_BUFFER: usize = 32 * 1024;
+/// Bytes that are gathered of all bodies together, as long as [`SMALL_BUFFER`] for each is less.
+const ALL_BUFFERS: usize = 8 << 20;
+/// Bodies of which something is written at a time. Writing takes the processor, for digests most of all.
+const MOST_WRITING: usize = 4;
+/// Files that are made durable and published at a time. That is waiting for the disk, which takes several together.
+const MOST_PUBLISHING: usize = 16;
+
+/// What all uploads of a service share.
+#[derive(Debug)]
+pub struct Intake {
+    /// Where bodies are written.
+    writing: Bulkhead,
+    /// Where files are made durable and published.
+    pub publishing: Bulkhead,
+    /// Bodies on their way.
+    bodies: AtomicUsize,
+}
+
+impl Default for Intake {
+    fn default() -> Intake {
+        Intake {
+            writing: Bulkhead::new(MOST_WRITING),
+            publishing: Bulkhead::new(MOST_PUBLISHING),
+            bodies: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// A body on its way, until dropped.
+struct Underway<'a>(&'a AtomicUsize);
+
+impl Underway<'_> {
+    fn begin(bodies: &AtomicUsize) -> Underway<'_> {
+        bodies.fetch_add(1, Ordering::Relaxed);
+        Underway(bodies)
+    }
+
+    /// How many bytes to gather.
+    fn buffer(&self) -> usize {
+        let share = ALL_BUFFERS / self.0.load(Ordering::Relaxed).max(1);
+        share.clamp(SMALL_BUFFER, BUFFER)
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Where the bytes go.
 #[derive(Debug)]
@@ -46,8 +102,10 @@ pub async fn receive(
     mut sink: Sink,
     limits: &Limits,
 ) -> Result<(Sink, Result<(), Problem>), Problem> {
+    let intake = &limits.permit.app.intake;
+    let underway = Underway::begin(&intake.bodies);
     let mut left = limits.most.unwrap_or(u64::MAX);
-    let mut gathered = gather(&mut body, limits, &mut left).await;
+    let mut gathered = gather(&mut body, limits, underway.buffer(), &mut left).await;
     loop {
         let Gathered { pieces, ended } = gathered;
         if pieces.is_empty() {
@@ -57,16 +115,19 @@ pub async fn receive(
         if let Err(problem) = limits.permit.check() {
             return Ok((sink, Err(problem)));
         }
-        let writing = tokio::task::spawn_blocking(move || {
+        let writing = intake.writing.run(move || {
             let written = sink.write(&pieces);
             (sink, written)
         });
-        let next = match ended {
-            None => gather(&mut body, limits, &mut left).await,
-            Some(ended) => Gathered { pieces: Vec::new(), ended: Some(ended) },
+        let gathering = async {
+            match ended {
+                None => gather(&mut body, limits, underway.buffer(), &mut left).await,
+                Some(ended) => Gathered { pieces: Vec::new(), ended: Some(ended) },
+            }
         };
+        let (done, next) = tokio::join!(writing, gathering);
         let written;
-        (sink, written) = writing.await.map_err(Problem::internal)?;
+        (sink, written) = done.map_err(Problem::internal)?;
         if let Err(error) = written {
             return Ok((sink, Err(error.into())));
         }
@@ -92,9 +153,9 @@ struct Gathered {
 }
 
 /// The next bytes of a body, about a buffer of them.
-async fn gather(body: &mut Body, limits: &Limits, left: &mut u64) -> Gathered {
+async fn gather(body: &mut Body, limits: &Limits, buffer: usize, left: &mut u64) -> Gathered {
     let (mut pieces, mut length) = (Vec::new(), 0);
-    while length < BUFFER {
+    while length < buffer {
         let piece = match next_piece(body, limits).await {
             Ok(Some(piece)) => piece,
             Ok(None) => return Gathered { pieces, ended: Some(Ok(())) },

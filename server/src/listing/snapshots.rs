@@ -3,20 +3,21 @@
 //! A listing of several pages needs its folder's names until its client has taken the last one, and a client may take hours. So
 //! only [`MOST_BYTES`] of names are kept for all listings together; the least recently used go first. A listing whose
 //! snapshot has gone reads its folder again for the next page. Listings of one folder share a snapshot as long as the folder
-//! has not changed. And only so many listings ask the disk at a time, the others wait for their turn.
+//! has not changed. And only so many listings ask the disk at a time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use volume::names::{Kind, Name, Names};
 use volume::{RelPath, Stat};
+
+use crate::bulkhead::Bulkhead;
 
 /// Bytes of names that are kept for all listings together. The latest snapshot is kept whatever its size: 31 bytes for each of
 /// the names, if these are of 15 letters.
 const MOST_BYTES: usize = 16 << 20;
 /// Listings that ask the disk at a time.
-const MOST_AT_WORK: usize = 4;
+const MOST_READING: usize = 4;
 
 /// A folder's names, as they were at one moment, in the order of a listing.
 #[derive(Debug)]
@@ -101,27 +102,22 @@ impl Snapshot {
     }
 }
 
-/// The snapshots of a service, and the turns of its listings.
+/// The snapshots of a service.
 #[derive(Debug)]
 pub struct Snapshots {
     /// The least recently used comes first. Taken for a few steps through the list.
     kept: Mutex<VecDeque<Arc<Snapshot>>>,
-    turns: Arc<Semaphore>,
+    /// Where listings ask the disk.
+    pub(super) reading: Bulkhead,
 }
 
 impl Default for Snapshots {
     fn default() -> Snapshots {
-        Snapshots { kept: Mutex::default(), turns: Arc::new(Semaphore::new(MOST_AT_WORK)) }
+        Snapshots { kept: Mutex::default(), reading: Bulkhead::new(MOST_READING) }
     }
 }
 
 impl Snapshots {
-    /// Waits for leave to ask the disk, which is given back with what this returns.
-    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
-        Arc::clone(&self.turns).acquire_owned().await.ok()
-    }
-
     /// One of all names of this very version of a folder.
     pub(super) fn find(&self, path: &RelPath, stat: &Stat) -> Option<Arc<Snapshot>> {
         let is_it = |it: &&Arc<Snapshot>| {

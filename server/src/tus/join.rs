@@ -8,8 +8,8 @@ use volume::keys::Scope;
 use volume::staging::PublishError;
 use volume::uploads::{Purpose, Upload};
 
-use super::blocking;
 use super::holders::Held;
+use super::{blocking, durably};
 use crate::app::App;
 use crate::counted::Way;
 use crate::problem::Problem;
@@ -39,9 +39,9 @@ pub(super) async fn join(
         }
         let is_done;
         (upload, is_done) =
-            blocking(move || upload.join_more(STEP).map(|is_done| (upload, is_done))).await??;
+            durably(app, move || upload.join_more(STEP).map(|is_done| (upload, is_done))).await??;
         if is_done {
-            let upload = blocking(move || upload.finish(&may_write).map(|()| upload)).await??;
+            let upload = durably(app, move || upload.finish(&may_write).map(|()| upload)).await??;
             app.activity.counted.uploaded(Way::Tus);
             return Ok(upload);
         }
@@ -97,7 +97,8 @@ async fn finish(
     mut upload: Upload,
     may_write: impl Fn(&RelPath) -> bool + Send + 'static,
 ) -> Result<(), Problem> {
-    let finished: Result<(), PublishError> = blocking(move || upload.finish(&may_write)).await?;
+    let finished: Result<(), PublishError> =
+        durably(app, move || upload.finish(&may_write)).await?;
     finished?;
     app.activity.counted.uploaded(Way::Tus);
     Ok(())

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use server::coding::Coding;
 
 use crate::process::Program;
-use crate::support::{Connection, KEY, TestServer, wait_for, write};
+use crate::support::{Connection, KEY, TestServer, wait_for, write, write_keys};
 
 /// As good as endless: nobody reads so much here.
 const ENDLESS: u64 = 1 << 36;
@@ -112,4 +112,41 @@ fn hundreds_of_listings_that_nobody_reads_take_little_memory_and_few_threads() {
         assert!(listing.is_complete);
         assert_eq!(listing.text().lines().filter(|it| it.contains("link-")).count(), 8000);
     }
+}
+
+#[test]
+fn hundreds_of_uploads_that_stand_still_take_little_memory_and_no_thread() {
+    const UPLOADS: usize = 250;
+    let folder = tempfile::tempdir().unwrap();
+    write_keys(folder.path());
+    write(&folder.path().join("public/small.csv"), b"1;2;3\n");
+    fs::create_dir(folder.path().join("in")).unwrap();
+    let program = Program::start_quiet(folder.path(), "127.0.0.1:0");
+    let (before, _) = memory_and_threads(&program);
+    let part = vec![b'x'; 400_000];
+    let mut standing: Vec<Connection> = (0..UPLOADS)
+        .map(|number| {
+            let mut connection = Connection::to(&program.address);
+            let length = (2 * part.len()).to_string();
+            let fields = [("Authorization", KEY), ("Content-Length", &length)];
+            connection.send("PUT", &format!("/files/in/{number}.bin"), &fields);
+            connection.send_raw(&part);
+            connection
+        })
+        .collect();
+    let (with, threads) = memory_and_threads(&program);
+    assert!(with < before + 60, "{before} MB before, {with} MB with {UPLOADS} uploads");
+    assert!(threads < 120, "{threads} threads");
+    for target in ["/files/public/small.csv", "/health"] {
+        let mut other = Connection::to(&program.address);
+        other.send("GET", target, &[]);
+        assert_eq!(other.receive("GET").status, 200);
+    }
+    for connection in &mut standing {
+        connection.send_raw(&part);
+    }
+    for mut connection in standing {
+        assert_eq!(connection.receive("PUT").status, 201);
+    }
+    assert_eq!(fs::metadata(folder.path().join("in/249.bin")).unwrap().len(), 800_000);
 }

@@ -1,0 +1,73 @@
+//! Blocking work of one kind, a few at a time: a flood of it leaves threads and the disk to the others.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+
+/// Lets so many pieces of work onto the blocking pool at a time. Whoever came first goes first.
+#[derive(Clone, Debug)]
+pub struct Bulkhead(Arc<Semaphore>);
+
+impl Bulkhead {
+    /// For so many at a time.
+    pub fn new(most: usize) -> Bulkhead {
+        Bulkhead(Arc::new(Semaphore::new(most)))
+    }
+
+    /// Waits for a place and does the work on the blocking pool. The place is taken until the work is done, whoever still waits for it.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        // It is never closed, so there always is a place in the end.
+        let place = Arc::clone(&self.0).acquire_owned().await;
+        let work = move || {
+            let _place = place;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_more_work_at_a_time_than_there_are_places() {
+        let bulkhead = Bulkhead::new(2);
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let work = || {
+            let (bulkhead, now, most) = (bulkhead.clone(), Arc::clone(&now), Arc::clone(&most));
+            async move {
+                let work = move || {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::yield_now();
+                    now.fetch_sub(1, Ordering::SeqCst);
+                };
+                bulkhead.run(work).await
+            }
+        };
+        let all: Vec<_> = (0..100).map(|_| tokio::spawn(work())).collect();
+        for one in all {
+            one.await.unwrap().unwrap();
+        }
+        assert!((1..=2).contains(&most.load(Ordering::SeqCst)));
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_any_more_takes_no_place_for_ever() {
+        let bulkhead = Bulkhead::new(1);
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let mut first = Box::pin(bulkhead.run(move || ended.recv().is_err()));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        let mut second = Box::pin(bulkhead.run(|| ()));
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop((first, second));
+        drop(end);
+        bulkhead.run(|| ()).await.unwrap();
+    }
+}
