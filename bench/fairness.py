@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Measures what others get while many ask for what is dear: compressed downloads, and listings that nobody reads.
 
-    bench/fairness.py [--server PROGRAM …] [--only downloads,listings] [--fronts direct,nginx] [--codings gzip,br,zstd] [--clients 1,16,300] [--seconds 6]
+    bench/fairness.py [--server PROGRAM …] [--only downloads,uploads,listings] [--fronts direct,nginx] [--codings gzip,br,zstd] [--clients 1,16,300] [--seconds 6]
 
-Needs `cargo build --release --workspace` first, and nginx for the second front. Some six minutes for one server. With several `--server`, they are
+Needs `cargo build --release --workspace` first, and nginx for the second front. Some eight minutes for one server. With several `--server`, they are
 measured in turns, to compare programs before and after a change.
 
 Downloads: so many clients fetch a text of 236 MB, compressed on its way. Meanwhile a prober asks for /health and for a file of 2 KB, each over a connection of its
 own, a hundred times a second, and says what the 99th of 100 waited for, and the longest. "compressed" is what all clients together got of compressed
 bodies, in MB a second: it says whether quick answers were bought with slow downloads. Clients beyond the encoders that the server has get the text as it is.
+
+Uploads: so many clients put files of 8 MB, one after the other, each with a digest that is asked for, and the prober asks as above. "stored" is what
+all together were told is stored, in MB a second; beside it the most memory that the server had (VmRSS).
 
 Listings: 900 clients ask for a listing of 20,000 names and read nothing. What the server's memory (VmRSS) is then, and 10 s after they have gone; its threads;
 how many were answered at all; and the longest wait for the file of 2 KB meanwhile.
@@ -33,7 +36,8 @@ import time
 
 import peers
 
-TEXT, NAMES, UNREAD = 236_000_000, 20_000, 900
+TEXT, NAMES, UNREAD, UPLOAD = 236_000_000, 20_000, 900, 8 << 20
+KEY = "k" * 43
 FRONTS = {"direct": peers.Ours, "nginx": peers.Chain}
 PROBES = {"/health": "health", "/files/public/small/0.csv": "2 KB"}
 
@@ -47,6 +51,9 @@ def make_volume(folder):
     with open(volume / "public/text.csv", "wb") as out:
         while out.tell() < TEXT:
             out.write(block[: TEXT - out.tell()])
+    (volume / ".sounding").mkdir()
+    (volume / ".sounding/auth-keys.csv").write_text(f"bench,{KEY},write\n")
+    (volume / "in").mkdir()
     (volume / "public/small/0.csv").write_bytes(b"1;2;3;4\n" * 256)
     for number in range(NAMES):
         (volume / f"public/names/link_{number:05}.csv").touch()
@@ -144,6 +151,56 @@ def downloads(server, coding, clients, seconds):
     return [*waits, counted["bytes"] / 1e6 / (seconds + 2), counted["plain"] / 1e6 / (seconds + 2)]
 
 
+def put(port, number, key, until, told):
+    """Puts one file after the other until the time is over; tells how many."""
+    block = os.urandom(1 << 20)
+    stored = 0
+    while time.monotonic() < until:
+        head = f"PUT /files/in/{number}.bin HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\nWant-Repr-Digest: sha-256=1\r\n"
+        try:
+            with connect(port) as it:
+                it.sendall(f"{head}Connection: close\r\nContent-Length: {UPLOAD}\r\n\r\n".encode())
+                for _ in range(UPLOAD >> 20):
+                    it.sendall(block)
+                answer = it.recv(100)
+        except OSError:
+            continue
+        stored += answer[9:12] in (b"201", b"204")
+    told.append(stored)
+
+
+def flood_with_uploads(port, clients, key, seconds, ready, told):
+    stored, until = [], time.monotonic() + seconds
+    threads = [threading.Thread(target=put, args=(port, number, key, until, stored)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    ready.set()
+    for thread in threads:
+        thread.join()
+    told.put(sum(stored))
+
+
+def uploads(server, clients, seconds):
+    told, flood_told, ready = multiprocessing.Queue(), multiprocessing.Queue(), multiprocessing.Event()
+    flood = multiprocessing.Process(target=flood_with_uploads, args=(server.port, clients, KEY, seconds + 2, ready, flood_told))
+    began = time.monotonic()
+    flood.start()
+    ready.wait(60)
+    time.sleep(1)
+    prober = multiprocessing.Process(target=probe, args=(server.port, seconds, told))
+    prober.start()
+    most = 0
+    while prober.exitcode is None and told.empty():
+        most = max(most, memory(server))
+        time.sleep(0.05)
+    found, stored = told.get(timeout=300), flood_told.get(timeout=300)
+    spent = time.monotonic() - began
+    prober.join()
+    flood.join()
+    waits = [wait for target in PROBES for wait in (percentile(found[target], 99), max(found[target]))]
+    return [*waits, stored * UPLOAD / 1e6 / spent, most]
+
+
 def percentile(values, share):
     return sorted(values)[min(len(values) - 1, len(values) * share // 100)]
 
@@ -212,7 +269,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = lambda text: text.split(",")
     parser.add_argument("--server", action="append", help="a program to measure; several in turns")
-    parser.add_argument("--only", type=names, default=["downloads", "listings"])
+    parser.add_argument("--only", type=names, default=["downloads", "uploads", "listings"])
     parser.add_argument("--fronts", type=names, default=list(FRONTS))
     parser.add_argument("--codings", type=names, default=["gzip", "br", "zstd"])
     parser.add_argument("--clients", type=names, default=["1", "16", "300"])
@@ -240,6 +297,15 @@ def main():
         which = ["server"] if len(programs) > 1 else []
         if rows:
             show(["front", "coding", "clients", *which, *waits, "compressed, MB/s", "as it is, MB/s"], rows)
+        rows = []
+        for front in arguments.fronts if "uploads" in arguments.only else []:
+            for clients in arguments.clients:
+                for program in programs:
+                    found = run(FRONTS[front], program, volume, folder, uploads, int(clients), arguments.seconds)
+                    rows.append([front, clients, *([program] if len(programs) > 1 else []), *(f"{it:.1f}" for it in found)])
+                    print(*rows[-1], file=sys.stderr)
+        if rows:
+            show(["front", "clients", *which, *waits, "stored, MB/s", "memory, MB"], rows)
         rows = []
         for front in arguments.fronts if "listings" in arguments.only else []:
             for form in ("text/html", "application/json"):
