@@ -383,13 +383,10 @@ async fn blocking<T: Send + 'static>(
 /// What can be seen to be wrong before anything is begun.
 fn check(request: &Request) -> Result<(), Refused> {
     let code = match request {
-        Request::Receive(it) => &it.code,
-        Request::Send(it) => &it.code,
+        Request::Receive(it) => it.parsed_code(),
+        Request::Send(it) => it.code.as_deref().map(wormhole::Code::parse).transpose(),
     };
-    if let Some(code) = code {
-        wormhole::Code::parse(code).map_err(|it| Refused::Wrong(crate::job::chain(&it)))?;
-    }
-    Ok(())
+    code.map(drop).map_err(|it| Refused::Wrong(crate::job::chain(&it)))
 }
 
 fn begin(number: u64, request: &Request, by: &str, host: volume::staging::StagedId) -> Transfer {

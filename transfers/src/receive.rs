@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use volume::Volume;
 use volume::uploads::Exists;
-use wormhole::{Absent, Arrival, Code, Incoming, Offer, Receiving, Route, Settings};
+use wormhole::{Absent, Arrival, Incoming, Offer, Receiving, Route, Settings};
 
 use crate::job::{Answered, Ended, Job, chain};
 use crate::question::{Outstanding, Plan, Reserved, offered};
@@ -101,9 +101,8 @@ pub(crate) async fn receive(
 
 /// Meets the sender and hears what they have.
 async fn meet(job: &Job, settings: &Settings, wanted: &Receive) -> Result<Arrival, Ended> {
-    let invitation = match &wanted.code {
+    let invitation = match wanted.parsed_code().map_err(|it| Ended::failed(chain(&it)))? {
         Some(code) => {
-            let code = Code::parse(code).map_err(|it| Ended::failed(chain(&it)))?;
             let absent = if wanted.wait { Absent::Wait } else { Absent::Fail };
             job.unless_stopped(wormhole::join(settings, &code, absent)).await?
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use volume::RelPath;
 use volume::staging::StagedId;
 use volume::uploads::Exists;
+use wormhole::{Code, CodeError};
 
 /// The records' format.
 pub const VERSION: u32 = 1;
@@ -22,9 +23,12 @@ pub enum Request {
 /// To receive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command of its own")]
 pub struct Receive {
     /// The sender's code; where there is none, one is made for the sender to use.
     pub code: Option<String>,
+    /// Whether each letter of the code counts as it stands; else words of the word list may have capitals.
+    pub exact: bool,
     /// The folder that it goes into.
     pub into: RelPath,
     /// What becomes of what has the name already; asked for where it is not said.
@@ -37,6 +41,14 @@ pub struct Receive {
     pub wait: bool,
     /// Other servers than the configured ones.
     pub servers: Servers,
+}
+
+impl Receive {
+    /// The sender's code, if there is one.
+    pub(crate) fn parsed_code(&self) -> Result<Option<Code>, CodeError> {
+        let parse = if self.exact { Code::exact } else { Code::parse };
+        self.code.as_deref().map(parse).transpose()
+    }
 }
 
 /// To send.

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::words;
+
 /// As many digits the mailbox server takes.
 const MOST_DIGITS: usize = 40;
 /// Longer than any code that people pass on.
@@ -40,9 +42,16 @@ pub enum CodeError {
 }
 
 impl Code {
-    /// Takes a code as people type it: spaces around it do not matter, those within it are dashes, and capitals are
-    /// small letters. Words need not be of the word list: who sends may have chosen them.
+    /// Takes a code as people type it: spaces around it do not matter, those within it are dashes, and the capitals of a
+    /// word of the word list are small letters. Other words stay as they are: who sends may have chosen them, and the
+    /// whole text is the password.
     pub fn parse(text: &str) -> Result<Code, CodeError> {
+        let code = Code::exact(text)?;
+        Ok(Code { text: words::in_small_letters(&code.text), ..code })
+    }
+
+    /// The same, with every letter as it stands.
+    pub fn exact(text: &str) -> Result<Code, CodeError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(CodeError::Empty);
@@ -54,7 +63,7 @@ impl Code {
         if let Some(odd) = typed.next() {
             return Err(CodeError::Character(odd));
         }
-        let text = text.split_whitespace().collect::<Vec<_>>().join("-").to_lowercase();
+        let text = text.split_whitespace().collect::<Vec<_>>().join("-");
         // `7 - guitarist` is meant as `7-guitarist`.
         let text = text.replace("---", "-");
         let (number, words) = text.split_once('-').unwrap_or((&text, ""));
@@ -124,6 +133,9 @@ mod tests {
         check("7 crossover clockwork", "7-crossover-clockwork");
         check("7 - Crossover\t-  clockwork", "7-crossover-clockwork");
         check("123-guitarist", "123-guitarist");
+        check("4-Purple-Sausages", "4-Purple-Sausages");
+        check("4-GUITARIST-Sausages-Ähre", "4-guitarist-Sausages-Ähre");
+        assert_eq!(Code::exact(" 4 Guitarist-B ").unwrap().to_string(), "4-Guitarist-B");
         check("4-password", "4-password");
         check("4-häuser-1-2-3", "4-häuser-1-2-3");
     }

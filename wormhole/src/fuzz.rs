@@ -43,7 +43,10 @@ pub fn records(bytes: &[u8]) {
 /// What a person types.
 pub fn code(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        drop(Code::parse(text));
+        if let (Ok(code), Ok(exact)) = (Code::parse(text), Code::exact(text)) {
+            assert_eq!(code.to_string().to_lowercase(), exact.to_string().to_lowercase());
+            assert_eq!(Code::exact(&code.to_string()), Ok(code));
+        }
         drop(words::completions(text));
         drop(words::check(text));
     }

@@ -2,11 +2,12 @@
 //!
 //! After client-protocol.md ("The `pake` message", "Key derivation"): SPAKE2 in its symmetric form over Ed25519, with the
 //! application's name as identity; HKDF-SHA256 without salt; a secretbox with the nonce in front. The mathematics is that of
-//! the crates `spake2` and `hkdf`, and of libsodium.
+//! the crates `spake2` and `hmac`, and of libsodium.
 
 use std::fmt;
 
-use hkdf::Hkdf;
+use hmac::digest::block_api::Block;
+use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use spake2::{Ed25519Group, Identity, Password, Spake2};
@@ -70,11 +71,11 @@ impl Key {
     }
 
     /// A key for one purpose, from which no other can be reckoned.
+    ///
+    /// HKDF (RFC 5869) without salt, for the one block that a key is: so there is no length that could be wrong.
     pub(crate) fn derive(&self, purpose: &[u8]) -> Key {
-        let mut derived = [0; 32];
-        // Only an output above 8160 bytes fails; the key would be all zeros on both sides' own, and open nothing.
-        Hkdf::<Sha256>::new(None, &self.0).expand(purpose, &mut derived).unwrap_or_default();
-        Key(derived)
+        let extracted = hmac([0; 32], &[&self.0]);
+        Key(hmac(extracted, &[purpose, &[1]]))
     }
 
     /// For a message of one side in one phase.
@@ -115,6 +116,18 @@ impl Key {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
         self.secretbox().open(*nonce, sealed)
     }
+}
+
+/// HMAC-SHA256 (RFC 2104) of these parts, one behind the other.
+fn hmac(key: [u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    // A key is filled up with zeros to the hash's block.
+    let mut block = Block::<Sha256>::default();
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = from);
+    let mut hmac = Hmac::<Sha256>::new(&block);
+    for part in parts {
+        hmac.update(part);
+    }
+    hmac.finalize().into_bytes().into()
 }
 
 /// Fills it with random bytes.

@@ -54,6 +54,16 @@ pub fn check(code: &str) -> Vec<Unknown> {
     unknown
 }
 
+/// A code with those of its words in small letters that are of the list then.
+pub fn in_small_letters(code: &str) -> String {
+    let word = |(place, word): (usize, &str)| {
+        let small = word.to_lowercase();
+        let is_listed = place > 0 && list_at(place - 1).any(|it| it == small);
+        if is_listed { small } else { word.to_owned() }
+    };
+    code.split('-').enumerate().map(word).collect::<Vec<_>>().join("-")
+}
+
 /// Words for a code of our own, joined by dashes: each is one of 256.
 pub(crate) fn random(count: usize) -> io::Result<String> {
     let mut bytes = vec![0; count.clamp(1, 16)];

@@ -101,9 +101,9 @@ impl ReceiveScreen {
 
     /// The code as it is sent.
     pub fn code_text(&self) -> String {
-        let typed = self.code.text().trim_matches('-').to_lowercase();
+        let typed = self.code.text().trim_matches('-');
         // The other side's line as a whole is a code too.
-        typed.strip_prefix("wormhole-receive-").map(str::to_owned).unwrap_or(typed)
+        words::in_small_letters(typed.strip_prefix("wormhole-receive-").unwrap_or(typed))
     }
 
     /// Words that are in no list, but for one that is still being typed.

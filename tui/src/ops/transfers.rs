@@ -63,6 +63,7 @@ impl Desk {
         let into = args.folder.as_ref().or(args.into.as_ref()).map(AsRef::as_ref);
         Ok(Request::Receive(Receive {
             code: args.code.clone(),
+            exact: args.exact,
             into: self.path(into.unwrap_or(OsStr::new("/")))?,
             on_conflict: args.on_conflict.map(Into::into),
             yes: args.yes,

@@ -413,6 +413,24 @@ fn a_command_that_is_interrupted_tells_the_sender_and_leaves_nothing() {
 }
 
 #[test]
+fn a_code_with_capitals_is_the_one_that_was_chosen() {
+    let (place, servers) = (Place::new(), Servers::start());
+    let text = |code: &str, typed: &str, options: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let sent = ["send", "--hide-progress", "--code", code, "--text", "hello"];
+        let mut sender = servers.python(folder.path(), &sent);
+        let arguments = [&["receive", typed, "--yes", "--wait"], options].concat();
+        let output = command(&place, &servers, &arguments).output().unwrap();
+        assert!(output.status.success(), "{code}: {}", said(&output.stderr));
+        assert!(said(&output.stdout).contains("hello"), "{code}");
+        assert!(sender.end().0);
+    };
+    text("4-Purple-Sausages", "4-Purple-Sausages", &["--exact"]);
+    text("5-Guitarist-Revenge", "5-Guitarist-Revenge", &["--exact"]);
+    text("6-guitarist-revenge", "6 Guitarist REVENGE", &[]);
+}
+
+#[test]
 fn what_cannot_be_right_is_said_before_a_code_is_used() {
     let (place, servers) = (Place::new(), Servers::start());
     let check = |arguments: &[&str], expected: &str| {
