@@ -31,6 +31,8 @@ pub mod feed;
 pub mod fields;
 pub mod files;
 pub mod front;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod guesses;
 pub mod head;
 pub mod health;

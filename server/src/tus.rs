@@ -35,7 +35,7 @@ use crate::visit;
 
 pub mod holders;
 pub mod join;
-mod metadata;
+pub(crate) mod metadata;
 
 pub use join::recover;
 

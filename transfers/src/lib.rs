@@ -9,6 +9,8 @@
 //! offer; `storing` and `unpacking` are the threads that write, `reading` the one that reads; [`settings`] says
 //! which servers are used.
 
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod job;
 mod question;

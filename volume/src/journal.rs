@@ -572,7 +572,7 @@ impl FromStr for Cursor {
 }
 
 /// None for a row that a person has meddled with.
-fn change(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
+pub(crate) fn change(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
     let path = |bytes: Vec<u8>| RelPath::from_plain(&bytes).ok();
     let kind = match row.get::<_, String>(2)?.as_str() {
         "added" => ChangeKind::Added,

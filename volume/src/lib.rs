@@ -18,6 +18,8 @@
 mod clock;
 pub mod console_look;
 pub mod ending;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod journal;
 mod keep_awake;
 pub mod key_file;

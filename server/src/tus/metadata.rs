@@ -15,11 +15,11 @@ use crate::query;
 
 /// Keys and their values, decoded.
 #[derive(Debug, Default)]
-pub(super) struct Metadata(Vec<(String, Vec<u8>)>);
+pub(crate) struct Metadata(Vec<(String, Vec<u8>)>);
 
 impl Metadata {
     /// What a request's header says.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Metadata, Problem> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Metadata, Problem> {
         let bad = |what: &str| Problem::BadField(format!("`Upload-Metadata`: {what}."));
         let Some(value) = headers.get(UPLOAD_METADATA) else { return Ok(Metadata::default()) };
         let text = value.to_str().map_err(|_malformed| bad("it is no text"))?;
@@ -35,7 +35,7 @@ impl Metadata {
     }
 
     /// Where the upload goes. `into` and `exists` of the URL's query go before what the metadata say.
-    pub(super) fn target(&self, query: Option<&str>) -> Result<Target, Problem> {
+    pub(crate) fn target(&self, query: Option<&str>) -> Result<Target, Problem> {
         let mut path = match query::value(query, "into") {
             None => RelPath::root(),
             Some(folder) => RelPath::normalize(&folder)?,

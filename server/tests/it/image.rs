@@ -357,13 +357,13 @@ fn keys_and_data_do_not_go_into_the_making() {
         "data/.sounding/auth-keys.csv",
         "data/run/trips.csv",
         "examples/volume/.sounding/auth-keys.csv",
+        "fuzz/corpus/keys/x",
         "notes.txt",
         "server/.env.local",
         "server/auth-keys.csv",
         "server/data/.sounding/journal.sqlite",
         "server/tests/it/main.rs",
         "target/release/sounding-server",
-        "wormhole/fuzz/target/x",
     ];
     for path in wanted.iter().chain(&unwanted) {
         write(&tree.path().join(path), b"x");

@@ -2,12 +2,13 @@
 //!
 //! The first byte says which of them speaks.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
 use wormhole::fuzz::{code, peer_message, records, server_message};
 
-fuzz_target!(|input: &[u8]| {
+fuzz::target!(check);
+
+fn check(input: &[u8]) {
     let Some((kind, said)) = input.split_first() else { return };
     match kind % 4 {
         0 => server_message(said),
@@ -15,4 +16,4 @@ fuzz_target!(|input: &[u8]| {
         2 => records(said),
         _ => code(said),
     }
-});
+}

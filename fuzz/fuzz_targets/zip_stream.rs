@@ -4,15 +4,16 @@
 //! asserts what the reader promises: nothing beyond what was announced, pieces that are not too large, calls in
 //! their order. What is taken must be what the sink has seen.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use std::collections::HashSet;
 use std::convert::Infallible;
 
-use libfuzzer_sys::fuzz_target;
 use wormhole::zip::{Announced, Entry, Sink, Totals, ZipError, ZipReader};
 
-fuzz_target!(|input: &[u8]| {
+fuzz::target!(check);
+
+fn check(input: &[u8]) {
     let Some((head, stream)) = input.split_first_chunk::<6>() else { return };
     let [bytes_low, bytes_high, files, cut, cut_growth, is_generous] = *head;
     let announced = Announced {
@@ -30,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
         (Err(_), Err(_)) => {}
         (one, other) => panic!("{one:?} in pieces, {other:?} at once"),
     }
-});
+}
 
 fn pieces(stream: &[u8], cut: usize, growth: usize) -> impl Iterator<Item = &[u8]> {
     let (mut rest, mut length) = (stream, cut + 1);

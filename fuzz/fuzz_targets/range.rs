@@ -1,0 +1,5 @@
+//! Any bytes as a file's length and a `Range`: what is selected lies within the file.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(server::fuzz::range);

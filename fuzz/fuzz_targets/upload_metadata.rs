@@ -1,0 +1,5 @@
+//! Any bytes as what a tus client says of its upload: it has a name that is served, or is refused.
+
+#![cfg_attr(fuzzing, no_main)]
+
+fuzz::target!(server::fuzz::upload_metadata);

@@ -1,0 +1,22 @@
+//! The unpacking of what strangers send, for fuzz targets. Not part of the interface.
+
+use std::sync::Arc;
+
+use volume::uploads::Exists;
+use volume::{RelPath, Volume};
+
+use crate::question::Plan;
+use crate::transfer::{Offered, OfferedKind};
+use crate::unpacking;
+
+/// Receives an archive of this name, as `--unpack` does, to a folder `out` on the volume. Whether it is there then.
+pub fn unpack(volume: &Arc<Volume>, name: &str, archive: &[u8]) -> Option<bool> {
+    let size = archive.len() as u64;
+    let mut staged = volume.stage(Some(size)).ok()?;
+    staged.write(archive).ok()?;
+    let (name, kind) = (name.to_owned(), OfferedKind::File);
+    let offer = Offered { kind, name, size, unpacked: size, files: 1, is_archive: true };
+    let to = RelPath::from_plain(b"out").ok()?;
+    let plan = Plan { offer, to, exists: Exists::Refuse, unpack: true };
+    Some(unpacking::unpack(&staged, &plan).is_ok())
+}
