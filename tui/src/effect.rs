@@ -41,6 +41,8 @@ pub enum Op {
     NewFolder(RelPath),
     /// A text into a file, if that is still this version: and what it was before.
     Write(RelPath, Vec<u8>, Stat, Vec<u8>),
+    /// A text into a file that is not there yet.
+    Put(RelPath, Vec<u8>),
     /// Back from the trash: its name there, and where it goes.
     Restore(Vec<u8>, RelPath),
     /// A change taken back.

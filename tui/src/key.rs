@@ -321,14 +321,7 @@ pub const BINDINGS: &[Binding] = &[
         "make a new key for an old one",
         Command("keys rotate kmt"),
     ),
-    row(
-        Act::RevokeKey,
-        &["d"],
-        Keys,
-        "revoke",
-        "revoke a key for good",
-        Command("keys revoke kmt"),
-    ),
+    row(Act::RevokeKey, &["d"], Keys, "revoke", "revoke a key", Command("keys revoke kmt")),
     row(
         Act::EditKey,
         &["e", "Enter"],

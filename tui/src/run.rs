@@ -388,14 +388,13 @@ fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<()
     Ok(())
 }
 
-/// One thing or several to one place: all of them or none.
-fn relocate(
+/// What is to be moved or copied, as the command line says it.
+pub fn relocation(
     desk: &Desk,
     how: Relocating,
     args: &TransferArgs,
-    out: &mut Out<'_>,
-) -> Result<(), Failure> {
-    let Some((to, from)) = args.paths.split_last() else { return Ok(()) };
+) -> Result<Relocation, Failure> {
+    let (to, from) = args.paths.split_last().ok_or_else(|| Failure::new("say where to"))?;
     let exists = match (args.keep_both, args.replace) {
         (true, _) => Exists::KeepBoth,
         (_, true) => Exists::Replace,
@@ -403,7 +402,17 @@ fn relocate(
     };
     let from = from.iter().map(|it| desk.path(it)).collect::<Result<_, _>>()?;
     let to = desk.destination(to)?;
-    let what = Relocation { how, from, to, exists, makes_folder: false };
+    Ok(Relocation { how, from, to, exists, makes_folder: false })
+}
+
+/// One thing or several to one place: all of them or none.
+fn relocate(
+    desk: &Desk,
+    how: Relocating,
+    args: &TransferArgs,
+    out: &mut Out<'_>,
+) -> Result<(), Failure> {
+    let what = relocation(desk, how, args)?;
     let moved = desk.relocate(&what, &mut |_| ControlFlow::Continue(()));
     let moved = moved.map_err(|it| match it {
         NotRelocated::Refused(failure) => failure,

@@ -143,6 +143,30 @@ impl Volume {
         now: Timestamp,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Vec<u8>, DiscardError> {
+        self.discard_as(path, wanted, (path, user, now), may_write)
+    }
+
+    /// Moves something to the trash again that was restored from it. Its record is as it was: where it came from first,
+    /// when it was deleted, and by whom.
+    pub fn discard_again(
+        &self,
+        path: &RelPath,
+        wanted: Wanted,
+        before: &Trashed,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Vec<u8>, DiscardError> {
+        let from = before.path.as_ref().unwrap_or(path);
+        let deleted = before.deleted.unwrap_or_else(Timestamp::now);
+        self.discard_as(path, wanted, (from, &before.user, deleted), may_write)
+    }
+
+    fn discard_as(
+        &self,
+        path: &RelPath,
+        wanted: Wanted,
+        (from, user, deleted): (&RelPath, &str, Timestamp),
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Vec<u8>, DiscardError> {
         let failed = |source: io::Error| DiscardError::Io { path: path.clone(), source };
         let place = self.place(path, may_write).map_err(|it| match it {
             PlaceError::NotAFolder { .. } | PlaceError::Find(crate::FindError::Missing { .. }) => {
@@ -164,7 +188,8 @@ impl Volume {
             }
         }
         let trash = self.trash().map_err(failed)?;
-        let name = trash.record(&place.name, path, user, now).map_err(failed)?;
+        let name = from.file_name().unwrap_or(&place.name);
+        let name = trash.record(name, from, user, deleted).map_err(failed)?;
         if let Err(errno) = trash.take(&place.folder.handle, &place.name, &name) {
             trash.forget(&name).map_err(failed)?;
             return Err(match errno {

@@ -9,7 +9,7 @@ use volume::ending::ending;
 use volume::names::{Kind, Names};
 use volume::scan::{Searching, Usage};
 use volume::staging::Replace;
-use volume::trash::Wanted;
+use volume::trash::{Trashed, Wanted};
 use volume::{Effort, Found, FoundFile, FoundFolder, RelPath, Stat};
 
 use super::{Desk, Failure, WHO, anywhere, shown};
@@ -138,6 +138,14 @@ impl Desk {
         })
     }
 
+    /// Writes a file that is not there yet.
+    pub fn put_new(&self, path: &RelPath, text: &[u8]) -> Result<(), Failure> {
+        let mut staged = self.volume.stage(Some(text.len() as u64))?;
+        staged.write(text)?;
+        staged.publish(path, Replace::Refuse, &anywhere)?;
+        Ok(())
+    }
+
     /// Writes a file whole: no reader sees a part. Where a version is given, only that one is replaced.
     pub fn write(
         &self,
@@ -174,11 +182,20 @@ impl Desk {
 
     /// Moves to the trash. Returns the name it has there.
     pub fn discard(&self, path: &RelPath) -> Result<Vec<u8>, Failure> {
-        let wanted = match self.volume.find(path, Effort::MayBlock) {
+        let wanted = self.wanted(path);
+        Ok(self.volume.discard(path, wanted, WHO, Timestamp::now(), &anywhere)?)
+    }
+
+    /// Moves to the trash again what was restored from it.
+    pub fn discard_again(&self, path: &RelPath, before: &Trashed) -> Result<Vec<u8>, Failure> {
+        Ok(self.volume.discard_again(path, self.wanted(path), before, &anywhere)?)
+    }
+
+    fn wanted(&self, path: &RelPath) -> Wanted {
+        match self.volume.find(path, Effort::MayBlock) {
             Ok(Found::Folder(_)) => Wanted::Folder,
             _ => Wanted::File,
-        };
-        Ok(self.volume.discard(path, wanted, WHO, Timestamp::now(), &anywhere)?)
+        }
     }
 }
 

@@ -263,6 +263,20 @@ impl Desk {
         Ok(moved.path)
     }
 
+    /// Does something for which the folders above a path are made; where it fails, they go again.
+    pub fn with_folders_above<T>(
+        &self,
+        path: &RelPath,
+        steps: &mut Vec<Step>,
+        act: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let result = self.make_folders_above(path, steps).and_then(|()| act());
+        if result.is_err() {
+            self.take_back(std::mem::take(steps));
+        }
+        result
+    }
+
     /// Makes the folders above a path that are missing, and writes down which.
     pub fn make_folders_above(&self, path: &RelPath, steps: &mut Vec<Step>) -> Result<(), Failure> {
         let Some(folder) = path.parent().filter(|it| !it.is_root()) else { return Ok(()) };

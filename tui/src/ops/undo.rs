@@ -8,6 +8,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use volume::key_sheet::SheetChange;
+use volume::trash::Trashed;
 use volume::uploads::Exists;
 use volume::{Effort, FileId, Found, RelPath, Stat};
 
@@ -49,12 +50,21 @@ pub enum Step {
         /// What it is.
         id: Option<FileId>,
     },
-    /// A copy came, or something from the trash.
+    /// A copy came, or a new file.
     Came {
         /// Where to.
         path: RelPath,
         /// A print of it as it was then.
         print: Option<u64>,
+    },
+    /// Something came from the trash.
+    Restored {
+        /// Where to.
+        path: RelPath,
+        /// A print of it as it was then.
+        print: Option<u64>,
+        /// What the trash said of it.
+        before: Trashed,
     },
     /// A text was written.
     Wrote {
@@ -79,6 +89,7 @@ impl std::fmt::Debug for Step {
             Step::Moved { from, to, .. } => write!(f, "Moved({from}, {to})"),
             Step::Trashed { path, .. } => write!(f, "Trashed({path})"),
             Step::Came { path, .. } => write!(f, "Came({path})"),
+            Step::Restored { path, .. } => write!(f, "Restored({path})"),
             Step::Wrote { path, .. } => write!(f, "Wrote({path})"),
             Step::Keys(change) => write!(f, "Keys({change:?})"),
         }
@@ -121,7 +132,7 @@ impl Undo {
             Step::Moved { from: path, .. }
             | Step::Trashed { path, .. }
             | Step::Wrote { path, .. } => Some(path),
-            Step::MadeFolder(_) | Step::Came { .. } | Step::Keys(_) => None,
+            Step::MadeFolder(_) | Step::Came { .. } | Step::Restored { .. } | Step::Keys(_) => None,
         }
     }
 
@@ -131,7 +142,9 @@ impl Undo {
             let id = match step {
                 Step::Moved { id, .. } | Step::Trashed { id, .. } => id,
                 Step::Wrote { now, .. } => &mut now.id,
-                Step::MadeFolder(_) | Step::Came { .. } | Step::Keys(_) => continue,
+                Step::MadeFolder(_) | Step::Came { .. } | Step::Restored { .. } | Step::Keys(_) => {
+                    continue;
+                }
             };
             if *id == Some(old) {
                 *id = Some(new);
@@ -148,7 +161,8 @@ impl Desk {
             match self.take_back_one(&step) {
                 Ok(became) => {
                     result.done += 1;
-                    result.to_trash += usize::from(matches!(step, Step::Came { .. }));
+                    let is_trashed = matches!(step, Step::Came { .. } | Step::Restored { .. });
+                    result.to_trash += usize::from(is_trashed);
                     result.became.extend(became);
                 }
                 Err(failure) => {
@@ -178,6 +192,12 @@ impl Desk {
                     return Err(changed(path));
                 }
                 self.discard(path)?;
+            }
+            Step::Restored { path, print, before } => {
+                if self.print(path) != *print {
+                    return Err(changed(path));
+                }
+                self.discard_again(path, before)?;
             }
             Step::Wrote { path, before, modified, now } => {
                 let file = self.file(path)?;
@@ -225,6 +245,11 @@ impl Desk {
     /// Something that came.
     pub fn came_step(&self, path: &RelPath) -> Step {
         Step::Came { path: path.clone(), print: self.print(path) }
+    }
+
+    /// Something that was restored from the trash.
+    pub fn restored_step(&self, path: &RelPath, before: Trashed) -> Step {
+        Step::Restored { path: path.clone(), print: self.print(path), before }
     }
 
     /// A text that was written, in the place of another.

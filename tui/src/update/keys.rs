@@ -105,7 +105,8 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
                 Purpose::Confirm(Box::new(op), None),
             )
             .line("Only the key's hash is kept: whoever reads the file does not learn it.")
-            .line("The old Python server does not know the key any more. This can't be undone.");
+            .line("The old Python server does not know the key any more.")
+            .line("u undoes it as long as this console runs; after that nobody can.");
             open(model, form);
         }
         _ => model.complain("this line has no key: w mends it, p switches it off"),

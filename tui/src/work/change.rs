@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use volume::RelPath;
+use volume::key_sheet::SheetChange;
 use volume::uploads::Exists;
 
 use super::ticket::Ticket;
@@ -46,8 +47,7 @@ impl Work {
             Op::Relocate(what) => self.relocate(&what, ticket),
             Op::NewFolder(path) => {
                 let mut steps = Vec::new();
-                desk.make_folders_above(&path, &mut steps)?;
-                desk.new_folder(&path)?;
+                desk.with_folders_above(&path, &mut steps, || desk.new_folder(&path))?;
                 steps.push(Step::MadeFolder(path.clone()));
                 let what = format!("made {}", name(&path));
                 Ok(Done { go_to: Some(path), ..undoable(what, steps) })
@@ -65,9 +65,22 @@ impl Work {
                 let steps = vec![desk.wrote_step(&path, before, version.modified, now)];
                 Ok(Done { became, ..undoable(format!("saved {}", name(&path)), steps) })
             }
+            Op::Put(path, text) => {
+                let mut steps = Vec::new();
+                desk.with_folders_above(&path, &mut steps, || desk.put_new(&path, &text))?;
+                steps.push(desk.came_step(&path));
+                Ok(Done {
+                    go_to: Some(path.clone()),
+                    ..undoable(format!("made {}", name(&path)), steps)
+                })
+            }
             Op::Restore(in_trash, path) => {
-                let path = desk.restore(&in_trash, Some(&path))?;
-                let steps = vec![desk.came_step(&path)];
+                let mut steps = Vec::new();
+                let before = desk.volume.trashed_as(&in_trash)?;
+                let path = desk.with_folders_above(&path, &mut steps, || {
+                    desk.restore(&in_trash, Some(&path))
+                })?;
+                steps.extend(before.map(|it| desk.restored_step(&path, it)));
                 let what = format!("put back {}", shown(&path));
                 Ok(Done { go_to: Some(path), ..undoable(what, steps) })
             }
@@ -125,7 +138,7 @@ impl Work {
                 let what = format!("shared {}", shown(&path));
                 Ok(Done { secret, ..undoable(what, vec![Step::Keys(link.change)]) })
             }
-            Op::Command(line) => command::command(desk, &line),
+            Op::Command(line) => self.command(&line, ticket),
         }
     }
 
@@ -206,6 +219,21 @@ impl Work {
                 partly(done, Some(failure))
             }
         }
+    }
+
+    /// A line of the palette. What a key does too is done as by that key, and so it can be undone.
+    fn command(&self, line: &str, ticket: &Ticket) -> Result<Done, Failure> {
+        let desk = &self.desk;
+        if let Some(op) = command::as_by_key(desk, line)? {
+            return self.change(op, ticket);
+        }
+        let before = desk.volume.key_sheet().ok();
+        let done = command::command(desk, line)?;
+        let change = before.zip(desk.volume.key_sheet().ok());
+        let change = change.filter(|(before, after)| before != after);
+        let steps = change.map(|(before, after)| Step::Keys(SheetChange::between(&before, &after)));
+        let undo = steps.map(|it| Undo::new(line, vec![it]));
+        Ok(Done { undo, ..done })
     }
 
     /// Takes back what can be. What is left is kept for another time; once.

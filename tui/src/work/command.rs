@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
-use crate::cli::{Command, KeysCommand};
-use crate::effect::Done;
+use crate::cli::{Command, KeysCommand, TrashCommand};
+use crate::effect::{Done, Op};
+use crate::ops::relocate::Relocating;
 use crate::ops::{Desk, Failure};
 use crate::palette::{self, Word};
-use crate::run::{Out, run};
+use crate::run::{Out, relocation, run};
 use crate::text;
 
 /// What a command may print for the screen: more than anybody reads there.
@@ -29,6 +30,37 @@ impl Write for Capped {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What a key does too, where a line asks for that.
+pub(super) fn as_by_key(desk: &Desk, line: &str) -> Result<Option<Op>, Failure> {
+    use std::os::unix::ffi::OsStrExt;
+    let Ok(Word::Command(command)) = palette::parse(line) else { return Ok(None) };
+    Ok(Some(match &command {
+        Command::Rm { paths } => {
+            Op::Discard(paths.iter().map(|it| desk.path(it)).collect::<Result<_, _>>()?)
+        }
+        Command::Mv(args) => Op::Relocate(relocation(desk, Relocating::Move, args)?),
+        Command::Cp(args) => Op::Relocate(relocation(desk, Relocating::Copy, args)?),
+        Command::Mkdir { path } => Op::NewFolder(desk.path(path)?),
+        Command::Put { path, text: Some(text) } => {
+            let (path, text) = (desk.path(path)?, text.clone().into_bytes());
+            if desk.find(&path).is_err() {
+                return Ok(Some(Op::Put(path, text)));
+            }
+            let before = desk.text(&path)?;
+            Op::Write(path, text, before.version, before.before().as_bytes().to_vec())
+        }
+        Command::Trash { command: Some(TrashCommand::Restore { name, to }), .. } => {
+            let to = to.as_ref().map(|it| desk.path(it)).transpose()?;
+            let of_it =
+                || desk.trashed().ok()?.into_iter().find(|it| it.bytes == name.as_bytes())?.path;
+            // What is not there, or came from nowhere, is told by the command itself.
+            let Some(to) = to.or_else(of_it) else { return Ok(None) };
+            Op::Restore(name.as_bytes().to_vec(), to)
+        }
+        _ => return Ok(None),
+    }))
 }
 
 /// A command of the command line, and what it printed.

@@ -40,7 +40,9 @@ impl Acting {
     }
 
     fn with(read_only: bool) -> Acting {
-        let place = tempfile::tempdir().unwrap();
+        // In memory, where nothing waits for a disk.
+        let memory = Path::new("/dev/shm");
+        let place = tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap();
         let volume = place.path().join("volume");
         for (path, text) in [
             ("zurich/a.csv", "a"),
@@ -229,12 +231,12 @@ pub fn put(volume: &Path, path: &str, text: &str) {
     fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
 }
 
-/// Names, texts and times of files; folders; the keys file; what is in the trash.
+/// Names, texts and times of files; folders; the keys file; what is in the trash: where from, its text, its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub tree: BTreeMap<String, Option<(String, i64, i64)>>,
     pub keys: String,
-    pub trash: Vec<(String, String)>,
+    pub trash: Vec<(String, String, String)>,
 }
 
 impl Seen {
@@ -267,7 +269,7 @@ impl Seen {
             } else {
                 fs::read_to_string(entry.path()).unwrap()
             };
-            trash.push((from, text));
+            trash.push((from, text, record));
         }
         trash.sort();
         let staging = fs::read_dir(own.join("staging")).map_or(0, Iterator::count);
@@ -893,4 +895,207 @@ fn nothing_is_sent_unasked() {
     acting.one('w');
     let effects = acting.one('\r');
     assert!(matches!(effects.as_slice(), [Effect::Transfer(_)]), "{effects:?}");
+}
+
+/// Something that an operator does. Numbers choose among what is there then.
+#[derive(Clone, Debug)]
+enum Deed {
+    Relocate { key: char, folder: usize, chosen: Vec<usize>, to: &'static str, conflict: usize },
+    Discard { folder: usize, chosen: Vec<usize> },
+    Restore(usize),
+    NewFolder { folder: usize, name: &'static str },
+    Rename { folder: usize, which: usize, name: &'static str },
+    Edit { folder: usize, which: usize },
+    Key { key: char, which: usize, answer: &'static str },
+    Share { folder: usize, which: usize },
+    Line(&'static str),
+}
+
+const FOLDERS: [&str; 6] = ["", "zurich", "berlin", "zurich/run", "berlin/it.0", "new"];
+const NAMES: [&str; 5] = ["a.csv", "b.csv", "run", "notes.txt", "new"];
+const DESTINATIONS: [&str; 9] = [
+    "/",
+    "zurich",
+    "berlin/",
+    "new",
+    "new/",
+    "zurich/run/deep/",
+    "berlin/a.csv",
+    "notes.txt",
+    "zurich/run",
+];
+
+const LINES: [&str; 12] = [
+    "rm zurich/a.csv berlin",
+    "mv zurich/a.csv zurich/b.csv berlin --replace",
+    "mv zurich/a.csv new/one.csv",
+    "cp zurich berlin --keep-both",
+    "mkdir new/deep",
+    "put notes.txt --text other",
+    "put new/deep/note.txt --text x",
+    "trash restore a.csv",
+    "trash restore a.csv --to new/a.csv",
+    "keys off kmt",
+    "keys rotate imove --overlap 0",
+    "share zurich",
+];
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let folder = || 0..FOLDERS.len();
+    let chosen = || prop::collection::vec(0..8_usize, 1..4);
+    let name = || prop::sample::select(NAMES.to_vec());
+    let to = prop::sample::select(DESTINATIONS.to_vec());
+    let key = prop::sample::select(vec![
+        ('p', ""),
+        ('e', "\x15other\r→\r\x15/zurich\r\x15never\r"),
+        ('e', "\r\r\r\x1560d\r"),
+        ('o', "\r90d\r"),
+        ('o', "←\r\x15never\r"),
+        ('d', ""),
+        ('z', "\t\r"),
+        ('a', "zoe\tnew\t\t\t\r"),
+        ('w', ""),
+    ]);
+    prop_oneof![
+        6 => (prop::sample::select(vec!['m', 'y']), folder(), chosen(), to, 0..3_usize)
+            .prop_map(|(key, folder, chosen, to, conflict)| Deed::Relocate { key, folder, chosen, to, conflict }),
+        3 => (folder(), chosen()).prop_map(|(folder, chosen)| Deed::Discard { folder, chosen }),
+        2 => (0..4_usize).prop_map(Deed::Restore),
+        1 => (folder(), name()).prop_map(|(folder, name)| Deed::NewFolder { folder, name }),
+        2 => (folder(), 0..8_usize, name()).prop_map(|(folder, which, name)| Deed::Rename { folder, which, name }),
+        2 => (folder(), 0..8_usize).prop_map(|(folder, which)| Deed::Edit { folder, which }),
+        4 => (key, 0..4_usize).prop_map(|((key, answer), which)| Deed::Key { key, which, answer }),
+        1 => (folder(), 0..8_usize).prop_map(|(folder, which)| Deed::Share { folder, which }),
+        3 => prop::sample::select(LINES.to_vec()).prop_map(Deed::Line),
+    ]
+}
+
+impl Acting {
+    /// The names of a folder, if that is there; the console is in it then.
+    fn names_of(&mut self, folder: usize) -> Vec<String> {
+        self.press(&format!("1:goto /{}\r", FOLDERS[folder]));
+        self.press("\x1b\x1b");
+        if tui::ops::shown(&self.model.browse.path) != format!("/{}", FOLDERS[folder]) {
+            return Vec::new();
+        }
+        let Some(names) = self.model.browse.names.clone() else { return Vec::new() };
+        let text = |it| String::from_utf8(names.get(it).unwrap().bytes.to_vec()).unwrap();
+        (0..names.len()).map(text).collect()
+    }
+
+    fn do_it(&mut self, deed: &Deed) {
+        match deed {
+            Deed::Relocate { key, folder, chosen, to, conflict } => {
+                if self.choose(*folder, chosen) {
+                    self.press(&format!("{key}\x15{to}\t{}\r", CONFLICTS[*conflict]));
+                    // The folder is made where that is offered.
+                    if self.form().is_some_and(|it| it.title.starts_with("Make the folder")) {
+                        self.press("\r");
+                    }
+                }
+            }
+            Deed::Discard { folder, chosen } => {
+                if self.choose(*folder, chosen) {
+                    self.press("d");
+                }
+            }
+            Deed::Restore(which) => self.press(&format!("1t{}\r", "j".repeat(*which))),
+            Deed::NewFolder { folder, name } => {
+                self.names_of(*folder);
+                self.press(&format!("n{name}\r"));
+            }
+            Deed::Rename { folder, which, name } => {
+                if self.choose(*folder, &[*which]) {
+                    self.press("r");
+                    // Behind what tells the type.
+                    self.press(&format!("{}\x15{name}\r", "→".repeat(20)));
+                }
+            }
+            Deed::Edit { folder, which } => {
+                if self.choose(*folder, &[*which]) {
+                    self.press("emore \x0f");
+                }
+            }
+            Deed::Key { key, which, answer } => {
+                self.press("4R");
+                let rows = self.model.keys.keys.as_ref().map_or(0, |it| it.rows.len());
+                self.model.keys.cursor = which % rows.max(1);
+                self.press(&key.to_string());
+                let last = match self.form().map(|it| &it.purpose) {
+                    Some(tui::model::Purpose::RevokeKey(_, last)) => last.clone() + "\r",
+                    _ => (*answer).to_owned(),
+                };
+                if self.form().is_some() {
+                    self.press(&last);
+                }
+                self.press("\r1");
+            }
+            Deed::Share { folder, which } => {
+                if self.choose(*folder, &[*which]) {
+                    self.press("S\r\r");
+                }
+            }
+            Deed::Line(line) => self.press(&format!("1:{line}\r")),
+        }
+        self.press("\x1b\x1b\x1b");
+        self.model.popup = None;
+    }
+
+    /// Whether there is anything to choose.
+    fn choose(&mut self, folder: usize, chosen: &[usize]) -> bool {
+        let names = self.names_of(folder);
+        self.model.browse.selected.clear();
+        let Some(count) = std::num::NonZero::new(names.len()) else { return false };
+        let mut chosen: Vec<usize> = chosen.iter().map(|it| it % count.get()).collect();
+        chosen.sort_unstable();
+        chosen.dedup();
+        for name in chosen.iter().map(|it| &names[*it]) {
+            self.point_at(name);
+            if chosen.len() > 1 {
+                self.press(" ");
+            }
+        }
+        true
+    }
+}
+
+/// How many there are, unless somebody wants more.
+fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|it| it.parse().ok()).unwrap_or(usual)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases(128)))]
+
+    #[test]
+    fn whatever_is_done_is_undone(deeds in prop::collection::vec(deed(), 1..10)) {
+        use tui::ops::undo::Step;
+        let mut acting = Acting::new();
+        // Something was deleted before.
+        acting.select("berlin", &["a.csv"]);
+        acting.press("d");
+        put(&acting.volume, "berlin/a.csv", "a second one");
+        acting.model.undo.clear();
+        let before = acting.seen();
+        for deed in &deeds {
+            acting.do_it(deed);
+        }
+        let done = acting.model.undo.clone();
+        let is_copy = |it: &&Step| matches!(it, Step::Came { .. });
+        let copies: usize = done.iter().map(|it| it.steps.iter().filter(is_copy).count()).sum();
+        for it in done.iter().rev() {
+            acting.press("u");
+            prop_assert!(acting.said().starts_with("undone"), "{}: {} {:?}", it.what, acting.said(), done);
+        }
+        acting.press("u");
+        prop_assert_eq!(acting.said(), "nothing to undo");
+        let after = acting.seen();
+        prop_assert_eq!(&after.tree, &before.tree, "{:?}", done);
+        prop_assert_eq!(&after.keys, &before.keys, "{:?}", done);
+        // Only copies and texts that were made have come into the trash: they are not thrown away either.
+        prop_assert_eq!(after.trash.len(), before.trash.len() + copies, "{:?}", done);
+        for it in &before.trash {
+            prop_assert!(after.trash.contains(it), "{:?} {:?} {:?}", it, after.trash, done);
+        }
+    }
 }

@@ -46,6 +46,23 @@ fn the_trash_knows_where_a_thing_came_from_and_when() {
 }
 
 #[test]
+fn what_was_restored_goes_back_as_if_it_never_had_been() {
+    let place = Place::new();
+    place.put("zurich/trips.csv", "one");
+    let when = "2026-11-24T07:33:58Z";
+    let name = discard(&place, "zurich/trips.csv", Wanted::File, when).unwrap();
+    let before = place.volume.trashed_as(&name).unwrap().unwrap();
+    place.volume.restore(&name, Some(&rel("berlin/other.csv"))).unwrap();
+    let again = place.volume.discard_again(
+        &rel("berlin/other.csv"),
+        Wanted::File,
+        &before,
+        &|_: &RelPath| true,
+    );
+    assert_eq!(place.volume.trashed_as(&again.unwrap()).unwrap(), Some(before));
+}
+
+#[test]
 fn only_what_was_meant_is_deleted() {
     let place = Place::new();
     place.put("folder/a", "old");
