@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tui::cli::{Cli, Command};
 use tui::console;
+use tui::interrupt;
 use tui::ops::Desk;
 use tui::run::{Out, Outcome, completions, man, run};
 use tui::service_user;
@@ -14,6 +15,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Err(failure) = service_user::become_it(&cli) {
         tell(&failure.what);
+    }
+    // What these leave half-done is to be gone when they end.
+    if let Some(Command::Cp(_) | Command::Mv(_) | Command::Put { .. }) = &cli.command
+        && let Err(error) = interrupt::listen()
+    {
+        tell(&format!("a signal will end this at once, and may leave something behind: {error}"));
     }
     let mut to = io::BufWriter::new(io::stdout().lock());
     let mut errors = io::stderr();
@@ -34,7 +41,10 @@ fn main() -> ExitCode {
         // Whoever reads the output has enough of it.
         (Err(failure), _) if failure.is_broken_pipe => ExitCode::SUCCESS,
         (_, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        (Err(failure), _) => fail(&failure.what),
+        (Err(failure), _) => {
+            let status = fail(&failure.what);
+            interrupt::status().map_or(status, ExitCode::from)
+        }
         (_, Err(error)) => fail(&error.to_string()),
         (Ok(Outcome::Done), _) => ExitCode::SUCCESS,
         (Ok(Outcome::Partly), _) => ExitCode::FAILURE,

@@ -22,9 +22,10 @@ use volume::uploads::Exists;
 use crate::admin::{Admin, Wanted};
 use crate::cli::transfers::TransfersCommand;
 use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
+use crate::interrupt::{self, UntilAsked};
 use crate::ops::awake;
 use crate::ops::keys::{KeyEntry, reach};
-use crate::ops::relocate::{NotRelocated, Relocating, Relocation};
+use crate::ops::relocate::{NotRelocated, Progress, Relocating, Relocation};
 use crate::ops::{Desk, Failure, parse_age, shown};
 use crate::text;
 
@@ -110,7 +111,7 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
             let path = desk.path(&path)?;
             match text {
                 Some(text) => desk.write(&path, &mut text.as_bytes(), None)?,
-                None => desk.write(&path, &mut io::stdin(), None)?,
+                None => desk.write(&path, &mut UntilAsked(io::stdin()), None)?,
             };
         }
         Command::Mv(args) => relocate(desk, Relocating::Move, &args, out)?,
@@ -413,7 +414,10 @@ fn relocate(
     out: &mut Out<'_>,
 ) -> Result<(), Failure> {
     let what = relocation(desk, how, args)?;
-    let moved = desk.relocate(&what, &mut |_| ControlFlow::Continue(()));
+    let tell = &mut |_: Progress<'_>| {
+        if interrupt::is_asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let moved = desk.relocate(&what, tell);
     let moved = moved.map_err(|it| match it {
         NotRelocated::Refused(failure) => failure,
         NotRelocated::NoFolder(path) => {

@@ -300,6 +300,28 @@ impl Volume {
         })
     }
 
+    /// Makes room for copies of all of these, or removes nothing.
+    pub fn make_room_for_copies(self: &Arc<Volume>, all: &[&RelPath]) -> Result<(), TreeError> {
+        let mut needed: u64 = 0;
+        for from in all {
+            let mut add = |file: &FoundFile| needed = needed.saturating_add(file.stat.len);
+            match self.find(from, Effort::MayBlock)? {
+                Found::File(file) => add(&file),
+                Found::Folder(folder) => {
+                    let take = &mut |it: Part<'_>| {
+                        if let Part::File(_, file, _) = it {
+                            add(&file);
+                        }
+                        Ok(())
+                    };
+                    each_part(self, from, folder, &RelPath::root(), take, &mut 0)?;
+                }
+            }
+        }
+        let room = self.make_room(needed).map_err(StageError::Io)?;
+        Ok(room.map_err(StageError::NoRoom)?)
+    }
+
     /// Puts back what was moved to the trash for something that did not come.
     fn or_put_back<T, E>(
         &self,

@@ -19,10 +19,10 @@ const SEED: u64 = 0x5eed_0f5e_aed0;
 const WRITERS: u64 = 3;
 
 /// A small generator whose numbers follow from a seed (xorshift64*).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -31,7 +31,7 @@ impl Random {
 }
 
 /// A content that tells by itself whether it is whole.
-fn content(random: &mut Random) -> Vec<u8> {
+pub fn content(random: &mut Random) -> Vec<u8> {
     let length = 16 + usize::try_from(random.below(400_000)).unwrap();
     let mark = random.below(u64::MAX).to_be_bytes();
     let mut content = pattern(length);
@@ -43,7 +43,7 @@ fn content(random: &mut Random) -> Vec<u8> {
     content
 }
 
-fn is_whole(content: &[u8]) -> bool {
+pub fn is_whole(content: &[u8]) -> bool {
     let Some((head, _)) = content.split_at_checked(16) else { return false };
     let length = u64::from_be_bytes(head[8..].try_into().unwrap());
     let mut plain = pattern(content.len());
@@ -72,7 +72,7 @@ fn upload_until_killed(address: &str, mut random: Random, is_over: &AtomicBool) 
 }
 
 /// A request to a server that may go away at any moment.
-fn ask(
+pub fn ask(
     address: &str,
     method: &str,
     target: &str,

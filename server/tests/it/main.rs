@@ -32,6 +32,7 @@ mod hygiene;
 mod idle;
 mod image;
 mod keys;
+mod kills;
 mod lane;
 mod limits;
 mod listings;

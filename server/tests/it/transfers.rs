@@ -64,6 +64,12 @@ impl Place {
         self.program = Some(Program::start(self.volume.path(), &arguments));
     }
 
+    /// By which a program goes by the same mailbox server and relay.
+    pub fn options(&self) -> [String; 4] {
+        let (mailbox, relay) = (self.servers.mailbox_url(), self.servers.relay());
+        ["--mailbox".to_owned(), mailbox, "--relay".to_owned(), relay]
+    }
+
     pub fn path(&self, path: &str) -> PathBuf {
         self.volume.path().join(path)
     }

@@ -232,6 +232,8 @@ impl Desk {
             };
             self.volume.prepare_copy(&going.from, tell)
         };
+        let all: Vec<&RelPath> = going.iter().map(|it| &it.from).collect();
+        self.volume.make_room_for_copies(&all)?;
         let copies: Vec<PreparedCopy> =
             going.iter().enumerate().map(prepare).collect::<Result<_, _>>()?;
         for (copy, Going { to, .. }) in copies.into_iter().zip(going) {

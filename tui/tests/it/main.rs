@@ -14,6 +14,7 @@
 mod acts;
 mod commands;
 mod fake;
+mod interrupts;
 mod preview;
 mod root;
 mod screen;

@@ -290,3 +290,18 @@ fn a_folder_that_does_not_fit_is_not_begun_and_costs_nobody_their_trash() {
     assert!(!place.path("copy").exists() && is_tidy(&place));
     assert_eq!(place.volume.trashed().unwrap().len(), 1);
 }
+
+#[test]
+fn copies_that_do_not_fit_together_cost_nobody_their_trash() {
+    let place = Place::new();
+    place.put("dear", "x");
+    place.volume.discard(&rel("dear"), Wanted::File, "kmt", Timestamp::now(), &anywhere).unwrap();
+    // Each would fit where it is the only one.
+    let half = place.volume.space().unwrap().size / 2;
+    for name in ["a", "b"] {
+        fs::File::create(place.path(name)).unwrap().set_len(half).unwrap();
+    }
+    let refused = shared(&place).make_room_for_copies(&[&rel("a"), &rel("b")]);
+    assert!(matches!(refused, Err(TreeError::Stage(StageError::NoRoom(_)))), "{refused:?}");
+    assert_eq!(place.volume.trashed().unwrap().len(), 1);
+}
