@@ -64,7 +64,7 @@ fn a_sender_gets_no_room_from_the_trash_before_they_are_accepted_or_if_it_would_
     let mut sender =
         Python::send(Version::New, &place, sized("x.bin", 63 << 20), &code, &["x.bin"]);
     let number = place.receive(json!({"code": code, "yes": true, "wait": true}));
-    sender.fails("bytes are needed, and the volume has room for");
+    sender.fails("MB are needed, and the volume has room for");
     place.wait_for(number, "failed");
     assert_eq!(trashed(), 2);
     // It would do, but nobody has said yes yet.
