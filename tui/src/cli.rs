@@ -5,7 +5,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub mod transfers;
 
@@ -19,7 +20,6 @@ use transfers::{ReceiveArgs, SendArgs, ServerArgs, TransfersCommand};
     about = "The operators' console of a data volume.",
     long_about = LONG_ABOUT,
     after_long_help = EXAMPLES,
-    disable_help_subcommand = true,
     args_conflicts_with_subcommands = false
 )]
 pub struct Cli {
@@ -104,7 +104,7 @@ pub enum Command {
         /// The folder, from the volume's root.
         #[arg(default_value = "/")]
         path: OsString,
-        /// Kind, size and time in front of each name.
+        /// Size and time in front of each name.
         #[arg(short, long)]
         long: bool,
         /// The order.
@@ -290,6 +290,20 @@ pub enum Command {
     Man,
 }
 
+impl Cli {
+    /// What the program was started with; where that is not understood, the program says so and ends.
+    ///
+    /// What a variable says counts as given, so a usage line would show it as one has to give it: what is wrong is told as
+    /// it is without variables.
+    pub fn read() -> Cli {
+        Cli::try_parse().unwrap_or_else(|error| {
+            let plain = Cli::command().mut_args(|it| it.env(Resettable::Reset));
+            let told = error.use_stderr().then(|| plain.try_get_matches().err()).flatten();
+            told.unwrap_or(error).exit()
+        })
+    }
+}
+
 impl Command {
     /// Whether it changes anything: on the volume, or of what the server does.
     pub fn changes_something(&self) -> bool {
@@ -343,9 +357,11 @@ impl Command {
 /// From where to where.
 #[derive(Debug, Args)]
 pub struct TransferArgs {
-    /// What, and where to.
-    #[arg(required = true, num_args = 2.., value_names = ["FROM", "TO"])]
-    pub paths: Vec<OsString>,
+    /// What.
+    #[arg(required = true)]
+    pub from: Vec<OsString>,
+    /// Where to.
+    pub to: OsString,
     /// Where the name is taken, take `name (2)`.
     #[arg(long, conflicts_with = "replace")]
     pub keep_both: bool,
@@ -552,8 +568,6 @@ If the screen is odd after the line was lost, type `reset`.";
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// All commands that have none below them, with the words that lead to them.

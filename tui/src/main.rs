@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tui::cli::{Cli, Command};
 use tui::console;
 use tui::interrupt;
@@ -12,7 +11,7 @@ use tui::run::{Out, Outcome, completions, man, run};
 use tui::service_user;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     if let Err(failure) = service_user::become_it(&cli) {
         tell(&failure.what);
     }

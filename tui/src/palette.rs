@@ -17,12 +17,7 @@ const MOST: usize = 60;
 
 /// A line, as it is written.
 #[derive(Debug, Parser)]
-#[command(
-    name = "",
-    no_binary_name = true,
-    disable_help_subcommand = true,
-    disable_help_flag = true
-)]
+#[command(name = "", no_binary_name = true, disable_help_flag = true)]
 struct Line {
     #[command(subcommand)]
     word: Word,
@@ -158,7 +153,7 @@ fn candidates(desk: &Desk, before: &[String], begun: &str) -> Vec<String> {
         option.into_iter().chain(command.get_positionals().filter(|_| option.is_none()));
     arguments
         .flat_map(|it| match it.get_id().as_str() {
-            "path" | "paths" | "to" | "into" | "folder" => paths(desk, begun),
+            "path" | "paths" | "from" | "to" | "into" | "folder" => paths(desk, begun),
             "code" => codes(begun),
             "key" => keys(desk, begun),
             _ => {

@@ -166,7 +166,8 @@ pub fn man(out: &mut Out<'_>) -> Result<(), Failure> {
 }
 
 fn commands(of: &clap::Command, out: &mut Out<'_>) -> Result<(), Failure> {
-    for command in of.get_subcommands() {
+    // The program's own help needs no page.
+    for command in of.get_subcommands().filter(|it| it.get_name() != "help") {
         let page = clap_mangen::Man::new(command.clone());
         let name = command.get_bin_name().unwrap_or_default();
         writeln!(out.to, ".SH \"{}\"", name.to_uppercase())?;
@@ -395,14 +396,13 @@ pub fn relocation(
     how: Relocating,
     args: &TransferArgs,
 ) -> Result<Relocation, Failure> {
-    let (to, from) = args.paths.split_last().ok_or_else(|| Failure::new("say where to"))?;
     let exists = match (args.keep_both, args.replace) {
         (true, _) => Exists::KeepBoth,
         (_, true) => Exists::Replace,
         _ => Exists::Refuse,
     };
-    let from = from.iter().map(|it| desk.path(it)).collect::<Result<_, _>>()?;
-    let to = desk.destination(to)?;
+    let from = args.from.iter().map(|it| desk.path(it)).collect::<Result<_, _>>()?;
+    let to = desk.destination(&args.to)?;
     Ok(Relocation { how, from, to, exists, makes_folder: false })
 }
 

@@ -31,6 +31,9 @@ pub struct Entry {
     pub size: Option<u64>,
     /// The last write, RFC 3339.
     pub mtime: Option<Timestamp>,
+    /// The version, of a file, as the server's listings have it; not while it changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
     /// The name itself.
     #[serde(skip)]
     pub bytes: Vec<u8>,
@@ -208,6 +211,9 @@ impl Entry {
             kind: kind_text(kind),
             size: stat.filter(|_| kind == Kind::File).map(|it| it.len),
             mtime: stat.map(|it| crate::text::timestamp(it.modified)),
+            etag: stat
+                .filter(|it| kind == Kind::File && it.is_settled())
+                .map(|it| format!("\"{}\"", it.version())),
             bytes: name.to_vec(),
         }
     }

@@ -40,13 +40,15 @@ pub(super) fn run(model: &mut Model, line: &str) -> Result<Vec<Effect>, String> 
     }
     let word = match parse(line) {
         Ok(word) => word,
-        // Help is asked for, or something is missing: more than a line to read.
-        Err(lines) if lines.len() > 6 => {
-            return Ok(vec![Effect::Do(Op::Command(line.to_owned()))]);
-        }
         Err(lines) => {
-            let why = lines.first().map_or("", String::as_str);
-            return Err(why.strip_prefix("error: ").unwrap_or(why).to_owned());
+            let first = lines.iter().map(|it| it.trim()).take_while(|it| !it.is_empty());
+            let first = first.collect::<Vec<_>>().join(" ");
+            return match first.strip_prefix("error: ") {
+                Some(why) => Err(why.to_owned()),
+                // Help is asked for: more than a line to read.
+                None if lines.len() > 1 => Ok(vec![Effect::Do(Op::Command(line.to_owned()))]),
+                None => Err(first),
+            };
         }
     };
     match word {

@@ -489,3 +489,40 @@ fn several_things_are_moved_or_copied_all_or_none() {
         assert!(!place.path(".sounding/trash/files").exists());
     }
 }
+
+#[test]
+fn help_is_a_command_too() {
+    let place = Place::new();
+    // No volume is needed for it.
+    let run = |args: &[&str]| {
+        let mut command = place.command(args);
+        let output = command.env("SOUNDING_VOLUME", "/nowhere").output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(run(&["help"]), run(&["--help"]));
+    assert_eq!(run(&["help", "ls"]), run(&["ls", "--help"]));
+    assert_eq!(run(&["keys", "help", "add"]), run(&["help", "keys", "add"]));
+    assert!(!place.run(&["man"]).contains("SOUNDING HELP"));
+    assert_eq!(place.fails(&["help", "nothing"]).0, 2);
+}
+
+#[test]
+fn a_usage_line_says_what_has_to_be_given_and_no_more() {
+    let place = Place::new();
+    let usage = |args: &[&str]| {
+        let output = place.command(args).env("SOUNDING_ADMIN", "/none.sock").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        said.lines().find_map(|it| it.strip_prefix("Usage: ")).unwrap().to_owned()
+    };
+    assert_eq!(usage(&["mv"]), "sounding mv <FROM>... <TO>");
+    assert_eq!(usage(&["cp", "a"]), "sounding cp <FROM>... <TO>");
+    assert_eq!(usage(&["rm"]), "sounding rm <PATHS>...");
+    assert_eq!(usage(&["keys", "revoke"]), "sounding keys revoke <KEY>");
+    let long = place.run(&["ls", "--help"]);
+    assert!(long.contains("Size and time in front"), "{long}");
+    // What is given counts, and a variable that is wrong is still told.
+    let output = place.command(&["ls"]).env("SOUNDING_ADMIN", "").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--admin"), "{output:?}");
+}
