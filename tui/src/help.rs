@@ -1,4 +1,17 @@
-//! What to know beyond the keys: a page each.
+//! The table of keys, and what to know beyond them: a page each.
+
+use crate::key::{BINDINGS, Binding, Place, Twin};
+
+/// A line of it: a heading, or keys and what they do.
+#[derive(Debug)]
+pub enum Line {
+    /// Over what follows.
+    Heading(&'static str),
+    /// Keys and what they do.
+    Keys(&'static Binding),
+    /// Of a page.
+    Text(&'static str),
+}
 
 /// A page of the help.
 #[derive(Debug)]
@@ -103,3 +116,45 @@ pub const TOPICS: &[Topic] = &[
         ],
     },
 ];
+
+/// What there is to read where keys act so: all of it, or what has this in it.
+pub fn lines(wanted: &str, here: Place) -> Vec<Line> {
+    let wanted = wanted.to_lowercase();
+    let wanted = wanted.as_str();
+    let mut places = [
+        (Place::Move, "Move"),
+        (Place::Browse, "Files (1)"),
+        (Place::Receive, "Receive (2)"),
+        (Place::Waiting, "Receive (2), waiting"),
+        (Place::Offer, "Receive (2), an offer"),
+        (Place::Transfers, "Transfers (3)"),
+        (Place::Keys, "Keys (4)"),
+        (Place::Activity, "Activity (5)"),
+        (Place::Everywhere, "Everywhere"),
+    ];
+    // What works where the question was asked comes first.
+    places.sort_by_key(|it| (it.0 != Place::Move, it.0 != here, it.0 != Place::Everywhere));
+    let mut lines = Vec::new();
+    for (place, heading) in places {
+        let matches = |it: &&Binding| {
+            let twin = if let Twin::Command(command) = it.twin { command } else { "" };
+            let text = format!("{} {} {heading} {twin}", it.keys.join(" "), it.help).to_lowercase();
+            it.place == place && text.contains(wanted)
+        };
+        let found: Vec<Line> = BINDINGS.iter().filter(matches).map(Line::Keys).collect();
+        if !found.is_empty() {
+            lines.push(Line::Heading(heading));
+            lines.extend(found);
+        }
+    }
+    // Whoever looks for something finds it in the pages too.
+    for topic in TOPICS.iter().filter(|_| !wanted.is_empty()) {
+        let found = topic.lines.iter().filter(|it| it.to_lowercase().contains(wanted));
+        let found: Vec<Line> = found.map(|it| Line::Text(it)).collect();
+        if !found.is_empty() {
+            lines.push(Line::Heading(topic.title));
+            lines.extend(found);
+        }
+    }
+    lines
+}

@@ -137,6 +137,18 @@ impl Form {
         self.focus == self.fields.len() + 1
     }
 
+    /// Whether Enter gives the answer, and does not just go on to the next field.
+    pub fn is_answered(&self) -> bool {
+        !self.is_on_cancel() && self.focus + 1 >= self.fields.len()
+    }
+
+    /// Says what is wrong; the cursor goes to the field that it is in.
+    pub fn refuse(&mut self, field: Option<&str>, why: String) {
+        self.error = Some(why);
+        let wrong = self.fields.iter().position(|it| Some(it.label) == field);
+        self.focus = wrong.unwrap_or(self.focus);
+    }
+
     /// To the next field or button.
     pub fn forward(&mut self) {
         self.focus = (self.focus + 1) % (self.fields.len() + 2);
@@ -151,6 +163,11 @@ impl Form {
     pub fn is_in_text(&self) -> bool {
         let field = self.fields.get(self.focus);
         field.is_some_and(|it| matches!(it.kind, FieldKind::Text(_)))
+    }
+
+    /// Whether left and right choose something where the cursor is.
+    pub fn is_on_choice(&self) -> bool {
+        !self.is_in_text()
     }
 
     /// The field with the cursor.

@@ -213,8 +213,8 @@ pub struct Told {
 /// What is shown in front of the screen.
 #[derive(Debug)]
 pub enum Popup {
-    /// The help, and what is looked for in it.
-    Help(Input, usize),
+    /// The help.
+    Help(Help),
     /// A question.
     Form(Form),
     /// Something that is shown this once, alone on its line.
@@ -231,6 +231,17 @@ pub enum Popup {
     Trash(Vec<TrashEntry>, usize),
     /// One letter decides.
     Menu(Menu),
+}
+
+/// The table of keys.
+#[derive(Debug, Default)]
+pub struct Help {
+    /// What is looked for in it.
+    pub filter: Input,
+    /// Whether letters go into that.
+    pub is_typed: bool,
+    /// The first line that is seen.
+    pub top: usize,
 }
 
 /// Lines to read.

@@ -22,7 +22,8 @@ use crate::admin::KeysNow;
 use crate::effect::{Done, Effect, Message, Op};
 use crate::key::{self, Act};
 use crate::model::{
-    Form, Input, MESSAGE_STAYS, Model, Popup, Purpose, Reading, Redraw, Screen, Secret, Server,
+    Form, Help, Input, MESSAGE_STAYS, Model, Popup, Purpose, Reading, Redraw, Screen, Secret,
+    Server,
 };
 use crate::ops::{Failure, READ_ONLY};
 use crate::preview::pages::Where;
@@ -348,7 +349,7 @@ pub fn act_on(model: &mut Model, act: Act) -> Vec<Effect> {
     }
     match act {
         Act::Quit => quit(model),
-        Act::Help => model.popup = Some(Popup::Help(Input::default(), 0)),
+        Act::Help => model.popup = Some(Popup::Help(Help::default())),
         Act::Palette => {
             let form = Form::new("Command", "Run", Purpose::Palette);
             let mut form = form.text(":", Input::default(), "");
@@ -526,6 +527,7 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
         Err(failure) => {
             model.complain(failure.what);
             model.undos_wanted = 0;
+            model.pressed = None;
         }
         Ok(done) => {
             if done.is_partial {

@@ -14,7 +14,7 @@ pub(super) fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
     let has_lines = match &model.popup {
         Some(Popup::Editor(editor)) => (!editor.is_leaving).then_some(true),
         Some(Popup::Form(form)) => form.is_in_text().then_some(false),
-        Some(Popup::Help(..)) => Some(false),
+        Some(Popup::Help(help)) => help.is_typed.then_some(false),
         Some(_) => None,
         None => is_typed(model).then_some(false),
     };
@@ -43,14 +43,5 @@ fn keys(text: &str, has_lines: bool) -> Vec<KeyEvent> {
 }
 
 fn letter(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
-    match &mut model.popup {
-        // Its first letters would mean something else.
-        Some(Popup::Help(input, top)) => {
-            input.key(key);
-            *top = 0;
-            Vec::new()
-        }
-        Some(_) => popup::key(model, key),
-        None => typed(model, key),
-    }
+    if model.popup.is_some() { popup::key(model, key) } else { typed(model, key) }
 }

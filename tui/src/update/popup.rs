@@ -4,8 +4,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{browse, forms, open, palette};
 use crate::effect::{Effect, Op};
-use crate::help::TOPICS;
-use crate::model::{Editor, Form, Model, Popup, Purpose, Reading};
+use crate::help::{self, TOPICS};
+use crate::model::{Editor, Form, Help, Model, Popup, Purpose, Reading};
 use crate::ops::READ_ONLY;
 use crate::preview::pages::Where;
 use crate::text;
@@ -16,10 +16,22 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let room = usize::from(model.size.0).saturating_sub(2);
     let Some(mut popup) = model.popup.take() else { return Vec::new() };
     match &mut popup {
-        Popup::Help(input, top) => match key.code {
-            KeyCode::Esc | KeyCode::F(1) => return Vec::new(),
-            KeyCode::Char('q' | '?') if input.text().is_empty() => return Vec::new(),
-            KeyCode::Char(digit @ '1'..='9') if input.text().is_empty() => {
+        Popup::Help(help) if help.is_typed => match key.code {
+            KeyCode::F(1) => return Vec::new(),
+            KeyCode::Esc => *help = Help::default(),
+            KeyCode::Enter => help.is_typed = false,
+            KeyCode::Down | KeyCode::Up | KeyCode::PageDown | KeyCode::PageUp => {
+                let count = help::lines(help.filter.text(), model.place()).len();
+                help.top = scrolled(key.code, help.top, count, rows);
+            }
+            _ if help.filter.key(key) => help.top = 0,
+            _ => {}
+        },
+        Popup::Help(help) => match key.code {
+            KeyCode::Esc if !help.filter.text().is_empty() => *help = Help::default(),
+            KeyCode::Esc | KeyCode::F(1) | KeyCode::Char('q' | '?') => return Vec::new(),
+            KeyCode::Char('/') => help.is_typed = true,
+            KeyCode::Char(digit @ '1'..='9') => {
                 let at = digit.to_digit(10).and_then(|it| usize::try_from(it - 1).ok());
                 if let Some(topic) = at.and_then(|it| TOPICS.get(it)) {
                     let lines = topic.lines.iter().flat_map(|it| text::wrapped(it, room)).collect();
@@ -27,34 +39,20 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                     popup = Popup::Text(Reading { title, lines, ..Reading::default() });
                 }
             }
-            KeyCode::Down => *top += 1,
-            KeyCode::Up => *top = top.saturating_sub(1),
-            KeyCode::PageDown => *top += rows,
-            KeyCode::PageUp => *top = top.saturating_sub(rows),
-            _ => {
-                if input.key(key) {
-                    *top = 0;
-                }
+            code => {
+                let count = help::lines(help.filter.text(), model.place()).len();
+                help.top = scrolled(code, help.top, count, rows);
             }
         },
-        Popup::Text(Reading { lines, top, column, file, .. }) => {
-            let last = lines.len().saturating_sub(rows);
-            match key.code {
-                KeyCode::Char('x') if file.is_some() => {
-                    let file = file.take().unwrap_or_default();
-                    return vec![Effect::OpenBytes(file, rows)];
-                }
-                KeyCode::Left | KeyCode::Right => *column = aside(key, *column, model.size.0),
-                KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => return Vec::new(),
-                KeyCode::Down | KeyCode::Char('j') => *top = (*top + 1).min(last),
-                KeyCode::Up | KeyCode::Char('k') => *top = top.saturating_sub(1),
-                KeyCode::PageDown | KeyCode::Char(' ') => *top = (*top + rows).min(last),
-                KeyCode::PageUp => *top = top.saturating_sub(rows),
-                KeyCode::Home | KeyCode::Char('g') => *top = 0,
-                KeyCode::End | KeyCode::Char('G') => *top = last,
-                _ => {}
+        Popup::Text(Reading { lines, top, column, file, .. }) => match key.code {
+            KeyCode::Char('x') if file.is_some() => {
+                let file = file.take().unwrap_or_default();
+                return vec![Effect::OpenBytes(file, rows)];
             }
-        }
+            KeyCode::Left | KeyCode::Right => *column = aside(key, *column, model.size.0),
+            KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => return Vec::new(),
+            code => *top = scrolled(code, *top, lines.len(), rows),
+        },
         Popup::Editor(editor) => {
             if let Some(effects) = editing(model, editor, key) {
                 return effects;
@@ -150,6 +148,20 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         model.popup = Some(popup);
     }
     Vec::new()
+}
+
+/// The first line that is seen then, of so many lines where so many fit.
+fn scrolled(code: KeyCode, top: usize, count: usize, rows: usize) -> usize {
+    let last = count.saturating_sub(rows);
+    match code {
+        KeyCode::Down | KeyCode::Char('j') => (top + 1).min(last),
+        KeyCode::Up | KeyCode::Char('k') => top.saturating_sub(1),
+        KeyCode::PageDown | KeyCode::Char(' ') => (top + rows).min(last),
+        KeyCode::PageUp => top.saturating_sub(rows),
+        KeyCode::Home | KeyCode::Char('g') => 0,
+        KeyCode::End | KeyCode::Char('G') => last,
+        _ => top,
+    }
 }
 
 /// A key for a text that is being changed. None where that goes on.

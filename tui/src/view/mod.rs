@@ -42,7 +42,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
     paint.rule(2, 0, area.width);
     let body = Rect { x: 0, y: 3, width: area.width, height: area.height - 6 };
     match (&model.popup, model.screen) {
-        (Some(Popup::Help(input, top)), _) => help::draw(&mut paint, body, input, *top, model),
+        (Some(Popup::Help(it)), _) => help::draw(&mut paint, body, it, model),
         (Some(Popup::Text(it)), _) => {
             popup::lines(&mut paint, body, it.lines.iter().skip(it.top), it.column);
         }
@@ -127,8 +127,11 @@ fn away(model: &Model, paint: &mut Paint<'_, '_>, end: u16, begin: u16) {
 
 fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     let (left, right) = match (&model.popup, model.screen) {
-        (Some(Popup::Help(input, _)), _) => {
-            (" Help".to_owned(), format!("type to search keys and commands: {}_ ", input.text()))
+        (Some(Popup::Help(it)), _) if it.filter.text().is_empty() => {
+            (" Help".to_owned(), String::new())
+        }
+        (Some(Popup::Help(it)), _) => {
+            (format!(" Help: what has `{}`", it.filter.text()), String::new())
         }
         (Some(Popup::Text(it)), _) => {
             (format!(" {}", it.title), format!("line {} of {} ", it.top + 1, it.lines.len()))
@@ -169,8 +172,8 @@ fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         paint.put(0, y, area.width, &label, paint.plain());
         return paint.cursor(before.min(area.width - 1), y);
     }
-    if let Some(Popup::Help(input, _)) = &model.popup
-        && input.text().is_empty()
+    if let Some(Popup::Help(it)) = &model.popup
+        && it.filter.text().is_empty()
     {
         return paint.put(1, y, area.width - 1, &help::topics(), paint.plain());
     }
@@ -199,8 +202,10 @@ fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
 }
 
 fn typed_filter(model: &Model) -> Option<&crate::model::Input> {
-    if model.popup.is_some() {
-        return None;
+    match &model.popup {
+        Some(Popup::Help(it)) => return Some(&it.filter).filter(|_| it.is_typed),
+        Some(_) => return None,
+        None => {}
     }
     match model.screen {
         Screen::Browse => model.browse.filter.as_ref().filter(|it| it.is_typed).map(|it| &it.input),

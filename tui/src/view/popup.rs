@@ -31,7 +31,13 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
 /// The keys that work in it.
 pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
     let all: &[(&str, &str)] = match popup {
-        Popup::Help(..) => &[("Up Down", "scroll"), ("1 .. 6", "open a topic"), ("Esc", "close")],
+        Popup::Help(it) if it.is_typed => {
+            &[("Enter", "keep"), ("Esc", "all"), ("Up Down", "scroll")]
+        }
+        Popup::Help(it) if it.filter.text().is_empty() => {
+            &[("/", "search"), ("Up Down", "scroll"), ("1 .. 6", "open a topic"), ("q", "close")]
+        }
+        Popup::Help(_) => &[("/", "search"), ("Up Down", "scroll"), ("Esc", "all"), ("q", "close")],
         Popup::Text(it) if it.file.is_some() => {
             &[("Up Down PgDn", "scroll"), ("Left Right", "aside"), ("x", "bytes"), ("Esc", "close")]
         }
@@ -46,20 +52,29 @@ pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
         Popup::Editor(it) if it.is_leaving => &[("s", "save"), ("x", "throw away")],
         Popup::Editor(_) => &[("^O", "save"), ("Esc", "leave")],
         Popup::Picture(..) => &[("Esc", "close")],
-        Popup::Form(it) if matches!(it.purpose, Purpose::Palette) => {
-            &[("Tab", "complete"), ("Enter", "do it"), ("Esc", "cancel")]
-        }
-        Popup::Form(_) => &[
-            ("Tab", "next field"),
-            ("Left Right", "choose"),
-            ("Enter", "do it"),
-            ("Esc", "cancel"),
-        ],
+        Popup::Form(it) => return form_keys(it),
         Popup::Secret(_) => &[("y", "copy"), ("Enter", "close")],
         Popup::Menu(_) => &[("letter", "choose"), ("Esc", "cancel")],
         Popup::Trash(..) => &[("Enter", "put back"), ("X", "delete for good"), ("Esc", "close")],
     };
     all.iter().map(|(key, label)| ((*key).to_owned(), (*label).to_owned())).collect()
+}
+
+/// What the keys do where the cursor is.
+fn form_keys(form: &Form) -> Vec<(String, String)> {
+    let is_palette = matches!(form.purpose, Purpose::Palette);
+    let button = form.button.to_lowercase();
+    let mut keys = match form.is_answered() {
+        _ if form.is_on_cancel() => vec![("Enter", "cancel")],
+        true if is_palette => vec![("Tab", "complete"), ("Enter", button.as_str())],
+        true => vec![("Enter", button.as_str()), ("Tab", "next")],
+        false => vec![("Enter Tab", "next field")],
+    };
+    if form.is_on_choice() {
+        keys.push(("Left Right", "choose"));
+    }
+    keys.push(("Esc", "cancel"));
+    keys.into_iter().map(|(key, label)| (key.to_owned(), label.to_owned())).collect()
 }
 
 /// Lines that are read, on all of the screen, from a column on.

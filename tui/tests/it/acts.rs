@@ -824,7 +824,9 @@ fn what_is_pasted_is_letters_or_nothing() {
     acting.goto("zurich");
     acting.point_at("a.csv");
     // In every list, in front of what is only looked at, and on the buttons of a question.
-    for keys in ["1", "3", "4", "5", "1t", "1c", "1X\t", "1S\t", "1s", "4d\t", "4z", "1w", "1y\t"] {
+    for keys in
+        ["1", "3", "4", "5", "1?", "1t", "1c", "1X\t", "1S\t", "1s", "4d\t", "4z", "1w", "1y\t"]
+    {
         acting.press(keys);
         let popup = format!("{:?}", acting.model.popup);
         acting.paste("downloads of run\rudX yqxs\n");
@@ -848,10 +850,10 @@ fn what_is_pasted_is_letters_or_nothing() {
     acting.press("\x1b/");
     acting.paste("a.c");
     assert_eq!(acting.model.browse.filter.as_ref().unwrap().input.text(), "a.c");
-    acting.press("\x1b?");
+    acting.press("\x1b?/");
     acting.paste("q1?");
-    assert!(matches!(&acting.model.popup, Some(Popup::Help(input, _)) if input.text() == "q1?"));
-    acting.press("\x1b");
+    assert!(matches!(&acting.model.popup, Some(Popup::Help(it)) if it.filter.text() == "q1?"));
+    acting.press("\x1b\x1b");
     acting.goto("");
     acting.point_at("notes.txt");
     acting.press("e");

@@ -427,9 +427,10 @@ fn help_and_palette_know_the_keys_and_the_commands() {
     console.press("4", "Type: reset");
     console.press("\x1b", "berlin/");
     console.press("?", "one line up");
-    console.press("revoke", "sounding keys revoke kmt");
+    console.press("/revoke", "sounding keys revoke kmt");
     assert!(!console.text().contains("one line up"));
-    console.press("\x1b", "berlin/");
+    console.press("\x1b", "one line up");
+    console.press("q", "berlin/");
     console.press(":", "Command");
     console.press("find logo\r", "/public/logo.png");
     console.press("\x1b", "berlin/");

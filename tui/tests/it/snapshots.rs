@@ -399,7 +399,7 @@ fn what_goes_on() {
 fn help_and_commands() {
     check("help", |it| it.press("?"));
     check("help-topic", |it| it.press("?1"));
-    check("help-search", |it| it.press("?rotate"));
+    check("help-search", |it| it.press("?/rotate"));
     check("address", |it| {
         let address = "https://x.fly.dev/files/analysis/".to_owned();
         it.hear(Message::Addressed(rel("analysis"), address));

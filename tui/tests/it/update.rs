@@ -362,3 +362,86 @@ fn a_picture_of_letters_is_no_negative() {
         );
     }
 }
+
+#[test]
+fn the_help_is_read_like_any_text_and_searched_behind_a_slash() {
+    let mut told = told();
+    told.press("?");
+    let first = told.drawn();
+    assert!(first.contains("/ search") && first.contains("q close"), "{first}");
+    told.press("jj");
+    assert!(told.drawn() != first);
+    told.press("kk");
+    assert_eq!(told.drawn(), first);
+    // Behind the end there is nothing to come back from.
+    told.press("GGjjj");
+    let last = told.drawn();
+    told.press("k");
+    assert!(told.drawn() != last);
+    told.press("/quiet");
+    assert!(told.drawn().contains("Nothing matches") && told.drawn().contains("/ quiet"));
+    key(&mut told, KeyCode::Esc);
+    assert_eq!(told.drawn(), first);
+    told.press("/rotate\r");
+    assert!(told.drawn().contains("what has `rotate`") && !told.drawn().contains("one line up"));
+    key(&mut told, KeyCode::Esc);
+    assert_eq!(told.drawn(), first);
+    told.press("q");
+    assert!(told.model.popup.is_none() && !told.model.is_over);
+}
+
+/// What the key line says of Enter is what it does, wherever the cursor is.
+#[test]
+fn a_form_s_key_line_says_what_enter_does() {
+    let at = |steps: usize| {
+        let mut told = told();
+        told.press("4a");
+        (0..steps).for_each(|_| drop(key(&mut told, KeyCode::Tab)));
+        told.model.deaf_until = None;
+        told
+    };
+    let key_line = |told: &Told| told.drawn().lines().last().unwrap().to_owned();
+    for (steps, says) in [
+        (0, "Enter Tab next field"),
+        (2, "Left Right choose"),
+        (3, "Enter Tab next field"),
+        (4, "Enter create"),
+        (5, "Enter create"),
+        (6, "Enter cancel"),
+    ] {
+        let told = at(steps);
+        assert!(key_line(&told).contains(says), "{steps}: {}", key_line(&told));
+    }
+    let mut told = at(6);
+    assert!(key(&mut told, KeyCode::Enter).is_empty() && told.model.popup.is_none());
+}
+
+#[test]
+fn after_an_error_the_cursor_is_in_the_field_that_is_wrong() {
+    let form = |told: &Told| match &told.model.popup {
+        Some(Popup::Form(form)) => {
+            (form.fields.get(form.focus).map(|it| it.label), form.error.clone().unwrap_or_default())
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut told = told();
+    told.press("4a");
+    told.model.deaf_until = None;
+    // Enter does not leave a field in which something is wrong; Tab does, and the answer comes back to it.
+    key(&mut told, KeyCode::Enter);
+    assert_eq!(form(&told), (Some("User"), "type whose key it is".to_owned()));
+    told.press("a b\r");
+    assert!(matches!(form(&told), (Some("User"), why) if why.contains("letters, digits")));
+    (0..4).for_each(|_| drop(key(&mut told, KeyCode::Tab)));
+    assert!(key(&mut told, KeyCode::Enter).is_empty());
+    assert_eq!(form(&told).0, Some("User"));
+    (0..3).for_each(|_| drop(key(&mut told, KeyCode::Backspace)));
+    told.press("kmt\t\t\t");
+    (0..2).for_each(|_| drop(key(&mut told, KeyCode::Backspace)));
+    told.press("../x\r");
+    assert_eq!(form(&told).0, Some("Path"), "{:?}", form(&told));
+    (0..4).for_each(|_| drop(key(&mut told, KeyCode::Backspace)));
+    told.press("\rx\r");
+    assert_eq!(form(&told).0, Some("Ends"), "{:?}", form(&told));
+    assert!(!form(&told).1.is_empty());
+}
