@@ -26,7 +26,8 @@ export interface Server {
   url(path: Path): URL;
 
   /**
-   * A file, or a part of it; resolves when its content begins to come, and rejects where the answer is no success. Where
+   * A file, or a part of it; resolves when its content begins to come, and rejects where the answer is no success or the path is a
+   * folder's (`is-folder`), as the calls below do. Where
    * the line may break in the midst of it, take the calls below: they have all of it, or ask again.
    */
   fetch(path: Path, options?: FetchOptions): Promise<Response>;
@@ -46,7 +47,7 @@ export interface Server {
    */
   csv(path: Path, options?: FetchOptions): Promise<Record<string, string>[]>;
 
-  /** All that is in a folder: folders first, in natural order. */
+  /** All that is in a folder: folders first, in natural order. In one request, unless `limit` is given. */
   list(folder?: Path, options?: ListOptions): Promise<Entry[]>;
 
   /** The same, for folders of many entries: as they come, a page at a time. */
@@ -84,22 +85,34 @@ export interface FetchOptions extends Omit<RequestInit, "body" | "signal">, Canc
 }
 
 export interface ListOptions extends Cancellable {
-  /** How many entries are asked for at a time. */
+  /** How many entries are asked for at a time: 10 000 by `entries`, all by `list`, unless said otherwise. */
   limit?: number;
   /** Only names with this text in them. */
   filter?: string;
 }
 
-/** A file or folder in a listing. */
-export interface Entry {
+/** A file or folder in a listing: `entry.type` tells which. */
+export type Entry = FileEntry | FolderEntry;
+
+export interface FileEntry extends NamedEntry {
+  type: "file";
+  /** Bytes. */
+  size: number;
+  /** Changes whenever the file does. */
+  etag: string;
+}
+
+export interface FolderEntry extends NamedEntry {
+  type: "directory";
+  size?: undefined;
+  etag?: undefined;
+}
+
+/** What files and folders have. */
+export interface NamedEntry {
   name: string;
-  type: "file" | "directory";
-  /** Bytes; of files only. */
-  size?: number;
   /** When it was last modified, as RFC 3339 has it. */
   mtime: string;
-  /** Changes whenever the file does; of files only. */
-  etag?: string;
   /** For the calls above. */
   url: URL;
 }

@@ -22,6 +22,8 @@ const BUDGET = 60_000;
 const LONG = 1_000;
 /** An answer this long ago says nothing any more: the server is woken before many requests wait for it. */
 const STALE = 60_000;
+/** Entries of a folder that are asked for at a time, where they are wanted as they come. */
+const PAGE = 10_000;
 /** How often in a row something is tried that brings nothing. */
 const TRIES = 5;
 /** Bytes that go up at once: as many as take a second or so. Gateways can repeat 10 MB when they meet a sleeping server. */
@@ -245,7 +247,14 @@ class Server {
       // A cache that holds another version answers with parts that fit nothing.
       init.cache ??= "no-store";
     }
-    return this.#use(this.url(path), { ...init, headers }, read);
+    return this.#use(this.url(path), { ...init, headers }, (answer) => {
+      // What it leads to would be a page for people. Asked for with a slash or without, a folder's address ends in one.
+      if ((answer.url || this.url(path).href).replace(/[?#].*/, "").endsWith("/")) {
+        void answer.body?.cancel();
+        throw new SoundingError(`${path} is a folder: list() or entries() tell what is in it.`, { status: 409, type: "is-folder" });
+      }
+      return read(answer);
+    });
   }
 
   // ---- Folders ----
@@ -253,8 +262,17 @@ class Server {
   /** @param {api.Path} [folder] @param {api.ListOptions} [options] */
   async list(folder, options) {
     const all = [];
-    for await (const entry of this.entries(folder, options)) all.push(entry);
+    // The server reads and sorts the folder for each page anew: so it is asked once, unless the caller wants pages.
+    for await (const entry of this.#pages(folder, options)) all.push(entry);
     return all;
+  }
+
+  /**
+   * @param {api.Path} [folder]
+   * @param {api.ListOptions} [options]
+   */
+  entries(folder, options) {
+    return this.#pages(folder, { limit: PAGE, ...options });
   }
 
   /**
@@ -262,7 +280,7 @@ class Server {
    * @param {api.ListOptions} [options]
    * @returns {AsyncGenerator<api.Entry, void, undefined>}
    */
-  async *entries(folder = "", { limit = 1000, filter, signal } = {}) {
+  async *#pages(folder = "", { limit, filter, signal } = {}) {
     const url = this.#folder(folder);
     /** @type {URL | undefined} */
     let page = withQuery(url, { format: "json", limit, filter });
@@ -379,6 +397,7 @@ class Server {
   /** @param {Blob} file @param {api.UploadOptions} [options] */
   async upload(file, { path = "", exists = "refuse", progress = () => {}, signal } = {}) {
     const target = !path || path.endsWith("/") ? path + nameOf(file) : path;
+    if (!target || target.endsWith("/")) throw new TypeError("This Blob has no name of its own: put one at the end of `path`.");
     const memory = memoryOf(file, [this.#base, target, exists]);
     const known = memory.get();
     let upload = known && await this.#look(new URL(known), signal) || await this.#begin(file, target, exists, signal);

@@ -201,6 +201,20 @@ async function calls(context) {
   assert.deepEqual([pages('10'), pages('2')], [3, 2]);
   step('listings, a page at a time and no page more than is wanted');
 
+  const lists = () => edge.requests.filter((it) => it.startsWith('GET') && it.includes('/files/run/many/?format=json')).length;
+  const listed = lists();
+  assert.equal(await page.evaluate(() => server.list('run/many').then((all) => all.length)), names.length);
+  assert.equal(lists() - listed, 1);
+  step('a list that is asked for as a whole, in one request');
+
+  const folders = await page.evaluate(() => Promise.all(['text', 'csv', 'bytes', 'fetch'].flatMap((call) => ['run/many', 'run/many/'].map(
+    (path) => server[call](path).then(() => null, (error) => `${error.name} ${error.type}: ${error.message.includes('list()')}`)))));
+  assert.deepEqual(folders, Array(8).fill('SoundingError is-folder: true'));
+  const nameless = await page.evaluate(() => Promise.all([{}, { path: 'run/' }].map(
+    (options) => server.upload(new Blob(['x']), options).then(() => null, (error) => `${error.name}: ${/has no name/.test(error.message)}`))));
+  assert.deepEqual(nameless, Array(2).fill('TypeError: true'));
+  step('folders that are no files, and files without a name');
+
   const stranger = await open(context, `${edge.base}/`, '');
   assert.equal(await stranger.evaluate(() => server.text('public/open.txt')), 'for anyone');
   const refused = (page, path) => page.evaluate((path) => server.fetch(path).then(() => null, (error) => [error.name, error.status, error.type, error.message, error instanceof sounding.SoundingError]), path);

@@ -8,6 +8,8 @@ export async function app(file: File, signal: AbortSignal): Promise<void> {
   await server.wake({ signal });
   const entries: Entry[] = await server.list('run');
   for await (const entry of server.entries(entries[0]?.url, { limit: 10, filter: 'csv' })) console.log(entry.size ?? 0);
+  const bytes: number = entries.reduce((sum, entry) => (entry.type === 'file' ? sum + entry.size + entry.etag.length : sum), 0);
+  console.log(bytes);
   const response: Response = await server.fetch('run/a.bin', { range: [0, 99], headers: { 'If-None-Match': '"x"' }, signal });
   const collection = await server.json<{ features: number[] }>('run/network.geojson');
   const rows = await server.csv('run/trips.csv.gz');
