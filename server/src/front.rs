@@ -67,12 +67,18 @@ impl Front {
             return response;
         }
         let full = full.map(Problem::Crowded);
+        // As `/share/KEY/` does, also where it is mistyped: no page, nor what it links to, shall tell of its address.
+        let may_hold_key = !request.uri().path().starts_with("/files/");
         let mut response = match full.map_or_else(|| limit_sizes(&request), Err) {
             Err(problem) => problem.into_response(),
             // A connection has room for its request's work for as long as it lasts: this is most of it, and is over with the head.
             Ok(()) => Box::pin(self.route(request, open, outlet)).await,
         };
-        cross_origin::open(response.headers_mut());
+        let headers = response.headers_mut();
+        cross_origin::open(headers);
+        if may_hold_key {
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
         response
     }
 

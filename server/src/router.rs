@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Redirect;
 use axum::routing::{MethodFilter, MethodRouter, get, head, on, post};
-use http::Uri;
 
 use crate::app::App;
 use crate::counted::Route;
@@ -29,7 +28,7 @@ fn methods(route: Route) -> MethodRouter<Arc<App>> {
         Route::Other => MethodRouter::new(),
         Route::Root | Route::Files => get(|| async { Redirect::temporary("files/") }),
         Route::FilesRoot | Route::FilesPath | Route::ShareRoot | Route::SharePath => tree(),
-        Route::Share => get(add_slash),
+        Route::Share => get(|| async { Problem::ShareWithoutSlash }),
         Route::Uploads | Route::UploadsSlash => post(tus::create),
         Route::Upload => upload(),
         Route::Changes => get(changes::answer),
@@ -39,12 +38,6 @@ fn methods(route: Route) -> MethodRouter<Arc<App>> {
         Route::Module => get(web::module),
         Route::Types => get(web::types),
     }
-}
-
-/// For an address that lost its slash on the way.
-async fn add_slash(uri: Uri) -> Redirect {
-    let name = uri.path().rsplit('/').next().unwrap_or_default();
-    Redirect::temporary(&format!("./{name}/"))
 }
 
 fn tree() -> MethodRouter<Arc<App>> {

@@ -2,7 +2,8 @@
 //!
 //! `SimWrapper` reads it line by line: it wants the literal `<table>`, each entry on one line with
 //! `<td><a href="NAME">`, and no unordered list anywhere. Links that are no entries are absolute paths: fsspec follows
-//! relative ones, also upwards. GDAL wants the title `Index of /PATH/`, with the path as it asked for it.
+//! relative ones, also upwards. GDAL wants the title `Index of /PATH/`, with the path as it stands in the address, and takes for an
+//! entry whatever has the literal `<a href="`.
 
 use std::fmt::Write;
 use std::iter::successors;
@@ -20,7 +21,7 @@ use crate::visit::Visit;
 pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: bool) -> String {
     let names: Vec<String> = visit.path.names().map(visible).collect();
     let names = names.join("/");
-    let mut out = page::top(&format!("Index of {}", title(visit, &names)));
+    let mut out = page::top(&format!("Index of {}", visit.address_of(&visit.path)));
     out.push_str("<header>\n<nav aria-label=\"Folders\">");
     let folders: Vec<RelPath> = successors(Some(visit.path.clone()), RelPath::parent).collect();
     for (up, folder) in folders.iter().enumerate().rev() {
@@ -47,12 +48,6 @@ pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: boo
         heading("date", "Date (UTC)", sort, wish.sort.is_reversed),
     );
     out
-}
-
-/// The folder's address as people read it.
-fn title(visit: &Visit, names: &str) -> String {
-    let slash = if names.is_empty() { "" } else { "/" };
-    format!("{}{names}{slash}", visit.address_of(&RelPath::root()))
 }
 
 /// Where to drop files and folders. Shown by its script: without one nothing can be dropped. It says which names are not served,
@@ -87,7 +82,11 @@ fn crumb(out: &mut String, visit: &Visit, folder: &RelPath, up: usize) {
     let _infallible = match up {
         0 => write!(out, "<b>{name}</b>"),
         _ if is_covered => {
-            write!(out, "<a href=\"{}\">{name}</a>", escape_html(&visit.address_of(folder)))
+            write!(
+                out,
+                "<a rel=\"up\" href=\"{}\">{name}</a>",
+                escape_html(&visit.address_of(folder))
+            )
         }
         _ => write!(out, "<span>{name}</span>"),
     };

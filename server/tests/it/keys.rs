@@ -88,7 +88,9 @@ fn a_key_comes_in_four_ways() {
         200
     );
     let without_slash = server.request("GET", &format!("/share/{KEY}"), &[]);
-    assert_eq!(without_slash.field("location"), Some(format!("./{KEY}/")));
+    // A redirect would show the key once more.
+    assert_eq!((without_slash.status, without_slash.field("location")), (404, None));
+    assert!(without_slash.text().contains("put one behind the key"));
     assert_eq!(status(&server, &format!("/share/{BERLIN_KEY}/zurich/a.txt"), None), 403);
     assert_eq!(status(&server, "/share/unknown/zurich/a.txt", None), 401);
     assert_eq!(status(&server, "/share//zurich/a.txt", None), 401);
@@ -302,5 +304,34 @@ fn nobody_is_let_in_by_a_key_of_nothing() {
         }
         let health = server.request("GET", "/health", &[]).text();
         assert!(health.contains("line 2: its key is the SHA-256 of nothing"), "{health}");
+    }
+}
+
+/// What an answer says of addresses, to whom follows its links or its redirect.
+#[test]
+fn what_has_the_key_in_its_address_passes_it_on_in_no_field() {
+    let server = volume();
+    for target in [
+        format!("/share/{KEY}"),
+        format!("/share/{KEY}/"),
+        format!("/share/{KEY}/zurich"),
+        format!("/share/{KEY}/zurich/"),
+        format!("/share/{KEY}/zurich/a.txt"),
+        format!("/share/{KEY}//zurich"),
+        format!("/share/{KEY}/zurich%2F"),
+        format!("/share/{KEY}/none"),
+        format!("/share/{KEY}/../x"),
+        format!("//share/{KEY}/zurich"),
+        format!("/Share/{KEY}/zurich"),
+        format!("/share%2F{KEY}/zurich"),
+        format!("/{KEY}"),
+    ] {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "POST"] {
+            let fields = [("Accept", "text/html"), ("Content-Length", "0")];
+            let answer = server.request(method, &target, &fields);
+            let policy = answer.field("referrer-policy");
+            assert_eq!(policy.as_deref(), Some("no-referrer"), "{method} {target}");
+            assert!(!format!("{:?}", answer.fields).contains(KEY), "{method} {target}");
+        }
     }
 }

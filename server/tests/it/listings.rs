@@ -187,7 +187,7 @@ fn the_page_has_the_shape_that_simwrapper_reads() {
         assert!(!page.contains(absent), "{absent}");
     }
     assert_eq!(shown(&page), ["it.2/", "it.10/", "a.csv", "B.csv", "big.bin", "c9.csv", "c10.csv"]);
-    assert!(page.contains("<a href=\"/files/\">files</a> / <b>run</b>"));
+    assert!(page.contains("<a rel=\"up\" href=\"/files/\">files</a> / <b>run</b>"));
     assert!(page.contains("5.0 KB") && page.contains("2 folders, 5 files"));
     let policy = response.field("content-security-policy").unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
@@ -333,11 +333,13 @@ fn whoever_may_write_gets_an_upload_area() {
         // What programs read of it stays as it was.
         assert_eq!(response.text().matches("<table>").count(), 1);
         assert!(!response.text().contains("<ul"));
+        // To some programs each `<a href` is an entry.
         let links = response.text().matches("<td><a href=").count();
+        assert_eq!(response.text().matches("<a href=\"").count(), links);
         // Folders that the key does not cover are no links.
         let has_links = key.is_none_or(|it| it == KEY);
         assert_eq!(
-            response.text().matches("<a href=\"").count() - links,
+            response.text().matches("<a rel=\"up\" href=\"").count(),
             if has_links { target.matches('/').count() - 2 } else { 0 },
         );
         has_area
@@ -355,7 +357,10 @@ fn whoever_may_write_gets_an_upload_area() {
 fn links_up(page: &str) -> Vec<String> {
     let (_, nav) = page.split_once("<nav").unwrap();
     let (nav, _) = nav.split_once("</nav>").unwrap();
-    nav.split("<a href=\"").skip(1).map(|it| it.split('"').next().unwrap().to_owned()).collect()
+    nav.split("<a rel=\"up\" href=\"")
+        .skip(1)
+        .map(|it| it.split('"').next().unwrap().to_owned())
+        .collect()
 }
 
 /// Requests by the key that covers `berlin/v6.4` only, in each way that a key can come.
