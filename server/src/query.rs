@@ -2,6 +2,10 @@
 //!
 //! Values are bytes: a cursor may hold a file's name, which need not be text.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use percent_encoding::percent_decode;
 
 use crate::problem::Problem;
@@ -19,8 +23,27 @@ pub fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
     })
 }
 
+/// The same within bounds, and refused beyond them.
+pub fn number_within<T>(
+    query: Option<&str>,
+    name: &str,
+    bounds: RangeInclusive<T>,
+) -> Result<Option<T>, Problem>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let (least, most) = (bounds.start(), bounds.end());
+    let beyond =
+        || Problem::BadQuery(format!("`{name}` is a whole number from {least} to {most}."));
+    match number(query, name) {
+        Ok(Some(number)) if !bounds.contains(&number) => Err(beyond()),
+        Err(_) => Err(beyond()),
+        other => other,
+    }
+}
+
 /// The first value of a parameter as a whole number.
-pub fn number<T: std::str::FromStr>(query: Option<&str>, name: &str) -> Result<Option<T>, Problem> {
+pub fn number<T: FromStr>(query: Option<&str>, name: &str) -> Result<Option<T>, Problem> {
     let Some(value) = value(query, name) else { return Ok(None) };
     let number = std::str::from_utf8(&value).ok().and_then(|it| it.parse().ok());
     let bad = || Problem::BadQuery(format!("`{name}` is a whole number."));

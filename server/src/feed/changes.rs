@@ -18,8 +18,8 @@ use crate::query;
 /// Rows in an answer, unless the client says otherwise; and the most it may ask for.
 const ROWS: usize = 1000;
 const MOST_ROWS: usize = 10_000;
-/// The longest that a client may wait. Proxies give up after a minute or so.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// Seconds that a client may wait at most. Proxies give up after a minute or so.
+const LONGEST_WAIT: u64 = 60;
 /// A folder that arrives is told as one when nothing came for so long,
 const QUIET: Duration = Duration::from_secs(3);
 /// or after so long at the latest.
@@ -39,9 +39,10 @@ pub async fn answer(
     mut following: Following,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let limit = query::number(uri.query(), "limit")?.unwrap_or(ROWS).clamp(1, MOST_ROWS);
-    let wait = Duration::from_secs(query::number(uri.query(), "wait")?.unwrap_or(0));
-    let until = Instant::now() + wait.min(LONGEST_WAIT);
+    let limit = query::number_within(uri.query(), "limit", 1..=MOST_ROWS)?.unwrap_or(ROWS);
+    let wait = query::number_within(uri.query(), "wait", 0..=LONGEST_WAIT)?.unwrap_or(0);
+    let wait = Duration::from_secs(wait);
+    let until = Instant::now() + wait;
     app.idle.rouse(&app);
     let mut news = app.feed.last.subscribe();
     let batch = loop {

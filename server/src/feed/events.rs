@@ -25,8 +25,8 @@ use crate::query;
 /// Between two comments that say that the line stands.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// After so long without a change the stream ends, unless the client says otherwise; and the most it may ask for.
-const QUIET: Duration = Duration::from_mins(5);
-const LONGEST_QUIET: Duration = Duration::from_hours(1);
+const QUIET: u64 = 5 * 60;
+const LONGEST_QUIET: u64 = 60 * 60;
 /// When a browser comes back after the line broke, in milliseconds,
 const RETRY: u32 = 3_000;
 /// and after a quiet end: its page may do so earlier, when somebody looks at it.
@@ -60,14 +60,8 @@ pub async fn answer(
     if let Some(id) = headers.get(LAST_EVENT_ID).filter(|it| !it.is_empty()) {
         following.cursor = Some(parse_cursor(id.as_bytes())?);
     }
-    let quiet = match query::value(uri.query(), "quiet") {
-        None => QUIET,
-        Some(seconds) => {
-            let seconds = std::str::from_utf8(&seconds).ok().and_then(|it| it.parse().ok());
-            let bad = || Problem::BadQuery("`quiet` is a number of seconds.".to_owned());
-            Duration::from_secs(seconds.ok_or_else(bad)?).min(LONGEST_QUIET)
-        }
-    };
+    let quiet = query::number_within(uri.query(), "quiet", 0..=LONGEST_QUIET)?.unwrap_or(QUIET);
+    let quiet = Duration::from_secs(quiet);
     app.idle.rouse(&app);
     let news = app.feed.last.subscribe();
     let quiet_at = Instant::now() + quiet;

@@ -1,6 +1,6 @@
 //! What goes with every answer: fields, CORS, errors, and what a browser may do with an uploaded page.
 
-use crate::support::{KEY, TestServer, wait_for};
+use crate::support::{BERLIN_KEY, KEY, TestServer, wait_for};
 
 /// Every field that an answer may carry. A new one is added here on purpose, or not at all.
 const FIELDS: &[&str] = &[
@@ -299,6 +299,142 @@ fn a_method_that_is_not_there_is_told_which_are() {
             );
             assert!(!response.field("allow").is_some_and(|it| it.is_empty()), "{method} {target}");
         }
+    }
+}
+
+/// A description with its references followed, which lead to `components` only.
+fn resolved(description: &serde_json::Value, value: &serde_json::Value) -> serde_json::Value {
+    let reference = value.get("$ref").and_then(|it| it.as_str());
+    let Some(pointer) = reference.and_then(|it| it.strip_prefix('#')) else { return value.clone() };
+    description.pointer(pointer).unwrap_or_else(|| panic!("{pointer}")).clone()
+}
+
+/// An operation's parameters in the query, with those that all of its path's operations have.
+fn in_query(
+    description: &serde_json::Value,
+    path: &serde_json::Value,
+    method: &str,
+) -> Vec<serde_json::Value> {
+    let lists = [&path["parameters"], &path[method]["parameters"]];
+    let all = lists.into_iter().filter_map(|it| it.as_array()).flatten();
+    all.map(|it| resolved(description, it)).filter(|it| it["in"] == "query").collect()
+}
+
+#[test]
+fn parameters_are_taken_within_their_described_bounds_and_refused_beyond() {
+    let server = volume();
+    let description = server.request("GET", "/openapi.json", &[]).json();
+    let mut bounds = 0;
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        for parameter in in_query(&description, operations, "get") {
+            let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+            let mut good: Vec<String> = Vec::new();
+            let mut bad: Vec<String> = Vec::new();
+            for (bound, step) in [("minimum", -1), ("maximum", 1)] {
+                if let Some(bound) = schema[bound].as_i64() {
+                    // One that nobody need wait for.
+                    good.extend((bound == 0 || name == "limit").then(|| bound.to_string()));
+                    bad.push((bound + step).to_string());
+                }
+            }
+            if schema["type"] == "integer" {
+                bad.extend(["x", "1.5", "99999999999999999999999", "-1"].map(str::to_owned));
+            }
+            for value in schema["enum"].as_array().into_iter().flatten() {
+                good.push(value.as_str().unwrap().to_owned());
+                bad.push("else".to_owned());
+            }
+            bounds += bad.len();
+            let folder = path.replace("{path}", "run/").replace("{key}", KEY);
+            let format =
+                if path.contains("{path}") && name != "format" { "&format=json" } else { "" };
+            // A stream that does not last.
+            let quiet = if path == "/events" && name != "quiet" { "&quiet=0" } else { "" };
+            for (values, is_good) in [(good, true), (bad, false)] {
+                for value in values {
+                    let target = format!("{folder}?{name}={value}{format}{quiet}");
+                    let status = server.get(&target, &[]).status;
+                    assert_eq!(status, if is_good { 200 } else { 400 }, "{target}");
+                }
+            }
+        }
+    }
+    assert!(bounds > 20, "{bounds}");
+}
+
+#[test]
+fn each_answer_is_described_also_to_odd_requests() {
+    let server = volume();
+    let description = server.request("GET", "/openapi.json", &[]).json();
+    let upload = server.begin(3, "run/upload.csv", &[]);
+    let authorizations: [&[(&str, &str)]; 4] = [
+        &[("Authorization", KEY)],
+        &[("Authorization", "wrong")],
+        &[("Authorization", BERLIN_KEY)],
+        &[],
+    ];
+    let odd: [&[(&str, &str)]; 14] = [
+        &[],
+        &[("Range", "bytes=0-0")],
+        &[("Range", "bytes=999999-")],
+        &[("If-None-Match", "*")],
+        &[("If-Match", "\"other\"")],
+        &[("If-Modified-Since", "Thu, 01 Jan 2099 00:00:00 GMT")],
+        &[("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT")],
+        &[("Tus-Resumable", "1.0.0")],
+        &[("Tus-Resumable", "0.2.2")],
+        &[("Tus-Resumable", "1.0.0"), ("Upload-Offset", "7")],
+        &[("Tus-Resumable", "1.0.0"), ("Upload-Offset", "0"), ("Content-Type", "text/plain")],
+        &[("Tus-Resumable", "1.0.0"), ("Upload-Length", "x")],
+        &[("Content-Encoding", "gzip"), ("Content-Range", "bytes 0-0/1")],
+        &[("Repr-Digest", "sha-256=:no:")],
+    ];
+    let mut told = std::collections::BTreeSet::new();
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            if method == "parameters" {
+                continue;
+            }
+            for (number, odd) in odd.iter().enumerate() {
+                for authorization in authorizations {
+                    for name in
+                        ["run/trips.csv", "run", "run/", "none/at-all", "run/%00", ".sounding/x"]
+                    {
+                        let end = format!("{number}/x");
+                        // Each wrong key is answered late.
+                        if authorization.contains(&("Authorization", "wrong"))
+                            && (number, name) != (0, "run/trips.csv")
+                        {
+                            continue;
+                        }
+                        // What is written and deleted is nobody else's.
+                        let is_written = matches!(method.as_str(), "put" | "delete");
+                        let name = if is_written && !name.starts_with('.') { &end } else { name };
+                        let target = path.replace("{path}", name).replace("{key}", KEY);
+                        let target = target.replace("/uploads/{id}", &upload);
+                        let target = target.replace("/events", "/events?quiet=0");
+                        let mut fields = [authorization, odd].concat();
+                        fields.push(("Content-Length", "0"));
+                        let answer = server.request(&method.to_uppercase(), &target, &fields);
+                        let status = answer.status.to_string();
+                        assert!(
+                            operation["responses"].get(&status).is_some(),
+                            "{method} {target} {fields:?}: {status} {}",
+                            answer.text()
+                        );
+                        told.insert((path.clone(), method.clone(), status));
+                    }
+                }
+            }
+        }
+    }
+    for (path, method, status) in [
+        ("/files/{path}", "head", "416"),
+        ("/share/{key}/{path}", "get", "304"),
+        ("/uploads/{id}", "head", "412"),
+        ("/uploads/{id}", "delete", "412"),
+    ] {
+        assert!(told.contains(&(path.to_owned(), method.to_owned(), status.to_owned())), "{path}");
     }
 }
 
