@@ -352,6 +352,11 @@ impl Keys {
     }
 }
 
+/// What an unset variable makes of a user's key, with what a script puts behind it.
+fn cut_off(user: &str, end: &str) -> PlainKey {
+    PlainKey(format!("{user}-{end}").into_bytes())
+}
+
 /// What a line of the keys file says.
 pub(crate) enum Line {
     Blank,
@@ -375,6 +380,10 @@ pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str>
             return Err(
                 "its key is the SHA-256 of nothing: whoever sends an empty key would be let in",
             );
+        }
+        let is_cut_off = |end: &str| hashed == cut_off(columns.user, end).hash();
+        if ["", "\n", "\r\n"].into_iter().any(is_cut_off) {
+            return Err(NOTHING_BEHIND);
         }
         return columns.into_key(hashed, format!("sealed {}", hashed.id()));
     }
@@ -536,6 +545,10 @@ mod tests {
             let hash = PlainKey::new(nothing.as_bytes()).hash().to_hex();
             check(&format!("#!sha256,user,{hash},write"), "SHA-256 of nothing");
             check(&format!("#!sha256,user,{},write", hash.to_uppercase()), "SHA-256 of nothing");
+        }
+        for cut_off in ["user-", "user-\n"] {
+            let hash = PlainKey::new(cut_off.as_bytes()).hash().to_hex();
+            check(&format!("#!sha256,user,{hash},write"), "nothing behind");
         }
         check("user,user-", "nothing behind");
         check(",-", "nothing behind");
