@@ -136,6 +136,19 @@ impl Caller {
         }
     }
 
+    /// The folders within a folder of which all may be read.
+    pub fn sight(&self, folder: &RelPath) -> Vec<RelPath> {
+        let (public, of_key) = (RelPath::public(), self.key().map(|it| &it.path));
+        std::iter::once(&public)
+            .chain(of_key)
+            .filter_map(|it| match (folder.is_within(it), it.is_within(folder)) {
+                (true, _) => Some(folder.clone()),
+                (_, true) => Some(it.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// Whether there is any path that may be written.
     pub fn may_write_somewhere(&self) -> Result<(), Problem> {
         match self {

@@ -192,8 +192,10 @@ impl Following {
         let mut fold = self.is_folded.then(Fold::default);
         let mut rows = Vec::new();
         let mut is_fresh = false;
+        let sight = Arc::new(self.caller.sight(&self.folder));
         'pages: loop {
-            let page: Page = self.app.feed.read(move |it| it.since(cursor, BATCH)).await?;
+            let within = Arc::clone(&sight);
+            let page: Page = self.app.feed.read(move |it| it.since(cursor, BATCH, &within)).await?;
             is_fresh |= page.is_fresh;
             for change in &page.changes {
                 let may_see = |path: &RelPath| {

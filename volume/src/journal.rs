@@ -17,7 +17,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ffi, params};
+use rusqlite::types::Value;
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ffi, params, params_from_iter,
+};
 use rustix::fs::{AtFlags, FlockOperation};
 use rustix::io::Errno;
 
@@ -56,6 +59,11 @@ CREATE TABLE IF NOT EXISTS state (
     base_seq INTEGER NOT NULL, base_time INTEGER NOT NULL, born INTEGER NOT NULL, is_scanned INTEGER NOT NULL
 );
 ";
+
+/// True of changes in the folder that everybody may read. An index has those alone, so that a reader without a key costs no look at others;
+/// the database takes it where these words stand in a query.
+const OF_PUBLIC: &str = "(path = CAST('public' AS BLOB) OR (path > CAST('public/' AS BLOB) AND path < CAST('public0' AS BLOB)) \
+     OR origin = CAST('public' AS BLOB) OR (origin > CAST('public/' AS BLOB) AND origin < CAST('public0' AS BLOB)))";
 
 /// A place in the order of changes. Good across restarts; one of another journal is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +118,7 @@ pub struct Page {
     pub is_fresh: bool,
     /// In order.
     pub changes: Vec<Change>,
-    /// Behind the last of them.
+    /// Behind the last of them, and at the end behind all that is not asked for, too.
     pub cursor: Cursor,
     /// Whether there are no more for now.
     pub is_end: bool,
@@ -258,6 +266,10 @@ impl Journal {
             db.pragma_update(None, "user_version", VERSION)?;
             db.execute_batch("COMMIT")?;
         }
+        // Those of an older service have no such index; it knows of none, and is not troubled by it.
+        db.execute_batch(&format!(
+            "CREATE INDEX IF NOT EXISTS change_of_public ON change (seq, path, origin) WHERE {OF_PUBLIC}"
+        ))?;
         Ok(db)
     }
 
@@ -271,24 +283,38 @@ impl Journal {
         Ok(last.map_or_else(|| self.base(), Ok)?)
     }
 
-    /// At most `limit` changes behind a cursor.
-    pub fn since(&self, cursor: Cursor, limit: usize) -> Result<Page, JournalError> {
+    /// At most `limit` changes behind a cursor, of what is or was within one of some folders.
+    pub fn since(
+        &self,
+        cursor: Cursor,
+        limit: usize,
+        within: &[RelPath],
+    ) -> Result<Page, JournalError> {
+        // What is read is of one moment: nothing comes between the last change that is asked for and the end.
+        let _moment = self.db.unchecked_transaction()?;
         if !self.knows(cursor)? {
             let (cursor, changes) = (self.now()?, Vec::new());
             return Ok(Page { is_fresh: true, changes, cursor, is_end: true });
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut statement = self.db.prepare_cached(
-            "SELECT seq, time, kind, path, origin, type, size, mtime, ctime, inode FROM change WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-        )?;
+        let mut statement = self.db.prepare_cached(&query_within(within))?;
+        let mut values = vec![Value::Integer(signed(cursor.seq)), Value::Integer(limit)];
+        let is_whole = within.iter().any(RelPath::is_root);
+        for folder in within.iter().filter(|_| !is_whole) {
+            let folder = folder.to_plain();
+            let below = [[&folder[..], b"/"].concat(), [&folder[..], b"0"].concat()];
+            values.extend([folder].into_iter().chain(below).map(Value::Blob));
+        }
         let (mut changes, mut cursor, mut read) = (Vec::new(), cursor, 0);
-        let mut rows = statement.query(params![signed(cursor.seq), limit])?;
+        let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
             read += 1;
             cursor = Cursor { seq: unsigned(row.get(0)?), time: row.get(1)? };
             changes.extend(change(row)?);
         }
-        Ok(Page { is_fresh: false, changes, cursor, is_end: read < limit })
+        let is_end = read < limit;
+        let cursor = if is_end { self.now()? } else { cursor };
+        Ok(Page { is_fresh: false, changes, cursor, is_end })
     }
 
     /// The last changes, the youngest first.
@@ -571,6 +597,35 @@ impl FromStr for Cursor {
     }
 }
 
+/// The query for changes within some folders: behind the cursor and the limit, it takes three values for each, if none is the root.
+fn query_within(folders: &[RelPath]) -> String {
+    let one_of = |all: Vec<String>| format!("({})", all.join(" OR "));
+    let folder = |number: usize| {
+        let [it, from, to] = [3, 4, 5].map(|first| first + 3 * number);
+        one_of(
+            ["path", "origin"]
+                .map(|path| format!("{path} = ?{it} OR ({path} > ?{from} AND {path} < ?{to})"))
+                .to_vec(),
+        )
+    };
+    let (index, is_within) = if folders.iter().any(RelPath::is_root) {
+        ("", String::new())
+    } else if folders.is_empty() {
+        ("", " AND FALSE".to_owned())
+    } else {
+        let all = one_of((0..folders.len()).map(folder).collect());
+        if folders.iter().all(RelPath::is_public) {
+            (" INDEXED BY change_of_public", format!(" AND {OF_PUBLIC} AND {all}"))
+        } else {
+            ("", format!(" AND {all}"))
+        }
+    };
+    format!(
+        "SELECT seq, time, kind, path, origin, type, size, mtime, ctime, inode FROM change{index} \
+         WHERE seq > ?1{is_within} ORDER BY seq LIMIT ?2"
+    )
+}
+
 /// None for a row that a person has meddled with.
 pub(crate) fn change(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
     let path = |bytes: Vec<u8>| RelPath::from_plain(&bytes).ok();
@@ -683,6 +738,9 @@ fn unsigned(number: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
     use super::*;
 
     #[test]
@@ -700,15 +758,70 @@ mod tests {
             journal.now().unwrap()
         };
         let middle = log(40_000);
-        assert!(!journal.since(begin, 1).unwrap().is_fresh);
+        assert!(!journal.since(begin, 1, &[RelPath::root()]).unwrap().is_fresh);
         let end = log(KEPT);
-        assert!(journal.since(begin, 1).unwrap().is_fresh);
-        let page = journal.since(middle, usize::MAX).unwrap();
+        assert!(journal.since(begin, 1, &[RelPath::root()]).unwrap().is_fresh);
+        let page = journal.since(middle, usize::MAX, &[RelPath::root()]).unwrap();
         assert!(!page.is_fresh && page.cursor == end);
         assert_eq!(page.changes.len(), usize::try_from(KEPT).unwrap());
         let rows: i64 =
             journal.db.query_row("SELECT count(*) FROM change", [], |row| row.get(0)).unwrap();
         assert!((KEPT..=KEPT + SLACK).contains(&rows), "{rows}");
+    }
+
+    #[test]
+    fn a_reader_of_some_folders_gets_what_concerns_them_and_what_does_not_costs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = Volume::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&volume).unwrap();
+        let begin = journal.now().unwrap();
+        let log = |path: &str, from: Option<&str>| {
+            let (path, from) = (path.as_bytes(), from.map(str::as_bytes));
+            let kind = if from.is_some() { ChangeKind::Moved } else { ChangeKind::Added };
+            journal.log(kind, path, from, Kind::File, None).unwrap();
+        };
+        journal.begin().unwrap();
+        for number in 0..20_000 {
+            log(&format!("private/{number}.csv"), None);
+        }
+        log("public", None);
+        log("public/a.csv", None);
+        log("publicity/b.csv", None);
+        log("public-1/c.csv", None);
+        log("berlin/d.csv", Some("public/d.csv"));
+        log("public/e.csv", Some("berlin/e.csv"));
+        log("berlin/f.csv", None);
+        log("berlin-2/g.csv", None);
+        journal.commit().unwrap();
+        let steps = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&steps);
+        let count = move || {
+            counted.fetch_add(100, Relaxed);
+            false
+        };
+        journal.db.progress_handler(100, Some(count)).unwrap();
+        let check = |within: &[&str], expected: &[&str]| {
+            let folders: Vec<_> = within.iter().map(|it| RelPath::from_url(it).unwrap()).collect();
+            let page = journal.since(begin, 1000, &folders).unwrap();
+            let names: Vec<_> = page.changes.iter().map(|it| it.path.to_url()).collect();
+            assert_eq!(names, expected, "{within:?}");
+            assert!(page.is_end && page.cursor == journal.now().unwrap());
+            let page = journal.since(page.cursor, 1000, &folders).unwrap();
+            assert!(!page.is_fresh && page.is_end && page.changes.is_empty());
+        };
+        let of_public = ["public", "public/a.csv", "berlin/d.csv", "public/e.csv"];
+        check(&["public"], &of_public);
+        check(&["public/a.csv"], &["public/a.csv"]);
+        check(&[], &[]);
+        assert!(steps.load(Relaxed) < 2000, "{steps:?} steps");
+        check(&["berlin"], &["berlin/d.csv", "public/e.csv", "berlin/f.csv"]);
+        check(&["public", "berlin"], &[&of_public[..], &["berlin/f.csv"]].concat());
+        let all = [RelPath::public(), RelPath::root()];
+        let page = journal.since(begin, 1000, &all).unwrap();
+        assert_eq!((page.changes.len(), page.is_end), (1000, false));
+        let page = journal.since(begin, 2, &[RelPath::from_url("public").unwrap()]).unwrap();
+        assert_eq!((page.changes.len(), page.is_end), (2, false));
+        assert_eq!(page.cursor, page.changes[1].cursor());
     }
 
     #[test]

@@ -151,6 +151,11 @@ impl RelPath {
         }
     }
 
+    /// The folder that anyone may read, without a key.
+    pub fn public() -> RelPath {
+        RelPath { bytes: layout::PUBLIC_FOLDER.as_bytes().to_vec() }
+    }
+
     /// Whether anyone may read here, without a key.
     pub fn is_public(&self) -> bool {
         self.names().next() == Some(layout::PUBLIC_FOLDER.as_bytes())

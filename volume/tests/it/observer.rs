@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
 
-use volume::Volume;
 use volume::journal::{ChangeKind, Cursor, Journal};
 use volume::observer::{News, Observer};
+use volume::{RelPath, Volume};
 
 use crate::support::Place;
 
@@ -59,7 +59,10 @@ impl Watched {
 
     /// What is new in the journal, as `kind path` or `moved path from path`; folders end in `/`.
     fn read(&mut self) -> Vec<String> {
-        let page = Journal::open(&self.volume).unwrap().since(self.cursor, 1_000_000).unwrap();
+        let page = Journal::open(&self.volume)
+            .unwrap()
+            .since(self.cursor, 1_000_000, &[RelPath::root()])
+            .unwrap();
         assert!(!page.is_fresh && page.is_end);
         self.cursor = page.cursor;
         let lines = page.changes.into_iter().map(|it| {
@@ -273,7 +276,10 @@ fn a_cursor_of_another_journal_is_recognised() {
     assert_eq!(end.to_string().parse::<Cursor>().unwrap(), end);
     for strange in ["0-0", "1-0", "99-1", "x", "1", "-", "18446744073709551615-1"] {
         if let Ok(cursor) = strange.parse::<Cursor>() {
-            let page = Journal::open(&volume.volume).unwrap().since(cursor, 10).unwrap();
+            let page = Journal::open(&volume.volume)
+                .unwrap()
+                .since(cursor, 10, &[RelPath::root()])
+                .unwrap();
             assert!(page.is_fresh && page.changes.is_empty() && page.cursor == end, "{strange}");
         }
     }
@@ -282,7 +288,8 @@ fn a_cursor_of_another_journal_is_recognised() {
     }
     volume.start();
     for cursor in [begin, end] {
-        let page = Journal::open(&volume.volume).unwrap().since(cursor, 10).unwrap();
+        let page =
+            Journal::open(&volume.volume).unwrap().since(cursor, 10, &[RelPath::root()]).unwrap();
         assert!(page.is_fresh);
     }
 }
@@ -319,7 +326,7 @@ fn a_journal_that_is_damaged_behind_a_good_header_is_put_aside_and_begun_anew() 
     volume.start();
     let health = Journal::examine(&volume.volume).unwrap();
     assert!(health.damage.is_none() && health.put_aside.is_some(), "{health:?}");
-    let page = Journal::open(&volume.volume).unwrap().since(old, 10).unwrap();
+    let page = Journal::open(&volume.volume).unwrap().since(old, 10, &[RelPath::root()]).unwrap();
     assert!(page.is_fresh);
     volume.cursor = page.cursor;
     volume.expect_nothing_but("end.csv");
@@ -334,7 +341,7 @@ fn a_damage_that_only_a_reader_meets_is_enough() {
     damage(&journal);
     assert!(Journal::examine(&volume.volume).unwrap().damage.is_some());
     let reader = Journal::open(&volume.volume).unwrap();
-    let error = reader.since(volume.cursor, 10).unwrap_err();
+    let error = reader.since(volume.cursor, 10, &[RelPath::root()]).unwrap_err();
     assert!(reader.put_aside_if_damaged(&volume.volume, &error).unwrap(), "{error:?}");
     assert!(!reader.is_in_force() && volume.path(".sounding/journal.broken.sqlite").exists());
     // The second who meets it takes nothing away from the new one.
