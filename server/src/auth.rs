@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +15,7 @@ use volume::RelPath;
 use volume::keys::{Key, PlainKey, Scope};
 
 use crate::app::App;
+use crate::guesses::Turn;
 use crate::problem::Problem;
 
 /// Where a connection comes from.
@@ -236,21 +237,25 @@ pub async fn identify(
     path: &RelPath,
 ) -> Result<Caller, Problem> {
     let Some(key) = key else { return Ok(Caller::Anyone) };
-    let keys = app.keys();
-    let caller = keys.verify(&key).map_or(Caller::Stranger, Caller::of);
+    let hashed = key.hash();
+    let who = || app.keys().find(hashed).map_or(Caller::Stranger, Caller::of);
     if purpose.is_free(path) {
-        return Ok(caller);
+        return Ok(who());
     }
-    if app.guesses.must_wait(client, key.hash(), Instant::now()) {
-        tokio::time::sleep(crate::guesses::DELAY).await;
+    let too_many = |rest: Duration| Problem::TooManyWrongKeys { retry_after: rest.as_secs() + 1 };
+    match app.guesses.turn(client, hashed, Instant::now()) {
+        Turn::Now => {}
+        Turn::In(wait) => tokio::time::sleep(wait).await,
+        Turn::Refused(rest) => return Err(too_many(rest)),
     }
+    let caller = who();
     match &caller {
         Caller::Stranger => {
             if let Some(rest) = app.guesses.was_wrong(client, Instant::now()) {
-                return Err(Problem::TooManyWrongKeys { retry_after: rest.as_secs() + 1 });
+                return Err(too_many(rest));
             }
         }
-        Caller::Holder(it) => app.guesses.was_right(client, it.hashed),
+        Caller::Holder(it) => app.guesses.was_right(client, it.hashed, Instant::now()),
         Caller::Former(_) | Caller::Anyone => {}
     }
     Ok(caller)
@@ -275,7 +280,7 @@ pub fn identify_now(
     if caller.may_read(path).is_err() || app.guesses.must_wait(client, hashed, now) {
         return None;
     }
-    app.guesses.was_right(client, hashed);
+    app.guesses.was_right(client, hashed, now);
     Some(caller)
 }
 

@@ -1,114 +1,233 @@
 //! Slows down whoever tries keys.
 //!
-//! Wrong keys are counted by client address. An address with too many of them in a minute is suspect: each key that
-//! has not been right from there before is answered a little later, the right like the wrong, and a wrong one with
-//! 429. So guessing goes no faster with more patience for one connection, and a right key is never locked out.
+//! Wrong keys are counted by client address, and by the larger network that it lies in. A place with too many of them in a minute is
+//! suspect: each key that has not been right from the same address before has to wait for its turn, of which there are so many a
+//! second, the right like the wrong. So guessing goes no faster over more connections or from more addresses. Whoever would have to
+//! wait for too long is refused without a look at the key, since an answer to it would be a guess more.
+//!
+//! A key that has been right from an address waits for nobody there.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{
     AtomicBool,
     Ordering::{Acquire, Release},
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use volume::keys::HashedKey;
 
-/// Wrong keys within [`WINDOW`] that make an address suspect.
-const ALLOWED: u32 = 20;
 /// How long wrong keys are counted together.
 const WINDOW: Duration = Duration::from_mins(1);
-/// How much later a suspect is answered.
+/// How much later than at once a suspect is answered, at least; and what lies between two turns of one address.
 pub const DELAY: Duration = Duration::from_millis(250);
-/// As many addresses are kept in mind; beyond that the oldest are forgotten.
-const MOST_ADDRESSES: usize = 4096;
-/// As many right keys are kept in mind for an address.
-const MOST_TRUSTED: usize = 64;
+/// Nobody waits longer for a turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// What an address may do,
+const OF_ADDRESS: Rule = Rule { allowed: 20, pace: DELAY };
+/// and what all those of a larger network may do together.
+const OF_NETWORK: Rule = Rule { allowed: 100, pace: Duration::from_millis(50) };
+/// As many places are kept in mind of each kind, and as many right keys. Beyond that half are forgotten.
+const MOST: usize = 4096;
+/// How long a thread relies on having kept in mind that a key was right.
+const NOTED: Duration = Duration::from_secs(30);
+/// As many of those a thread knows.
+const MOST_NOTED: usize = 256;
 
-/// What came from which address.
+/// What came from where.
 #[derive(Debug, Default)]
 pub struct Guesses {
     /// Taken by requests with a key for a private path only, for one look-up.
-    records: Mutex<HashMap<IpAddr, Record>>,
+    suspects: Mutex<Suspects>,
     /// Whether there are any: most services never see a wrong key, and then nobody takes the lock.
-    has_records: AtomicBool,
+    has_suspects: AtomicBool,
+    /// Keys that were right from an address, and when that was noted last. Taken by a thread once in [`NOTED`] for each.
+    right: Mutex<HashMap<(IpAddr, HashedKey), Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Suspects {
+    addresses: HashMap<IpAddr, Record>,
+    networks: HashMap<IpAddr, Record>,
 }
 
 #[derive(Debug)]
+struct Rule {
+    /// More wrong keys within [`WINDOW`] make a place suspect.
+    allowed: u32,
+    /// What lies between two of its turns then.
+    pace: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Record {
     window_began: Instant,
     wrong: u32,
-    /// Keys that were right from this address while it was suspect.
-    trusted: Vec<HashedKey>,
+    /// The earliest that the next turn can be.
+    next_turn: Instant,
+}
+
+/// When a key may be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// At once.
+    Now,
+    /// So much later.
+    In(Duration),
+    /// Not at all: too many wait already. It may be tried again after so long.
+    Refused(Duration),
+}
+
+thread_local! {
+    /// Which keys this thread has noted as right, of which service (by its address) and client, and when.
+    static RIGHT: RefCell<HashMap<(usize, IpAddr, HashedKey), Instant>> = RefCell::default();
 }
 
 impl Guesses {
-    /// Whether a key from this address must wait for its answer.
+    /// Whether a key from this address must wait for its turn.
     pub fn must_wait(&self, address: IpAddr, key: HashedKey, now: Instant) -> bool {
-        if !self.has_records.load(Acquire) {
-            return false;
+        self.has_suspects.load(Acquire)
+            && !self.was_right_before(address, key)
+            && self.suspects().records(address).any(|(it, rule)| it.is_suspect(rule, now))
+    }
+
+    /// The turn of a key from this address, which is taken by that.
+    pub fn turn(&self, address: IpAddr, key: HashedKey, now: Instant) -> Turn {
+        if !self.must_wait(address, key, now) {
+            return Turn::Now;
         }
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let record = records.get(&neighbourhood(address));
-        record.is_some_and(|it| it.is_suspect(now) && !it.trusted.contains(&key))
+        let mut suspects = self.suspects();
+        let suspicious = || |(it, rule): &(&mut Record, &Rule)| it.is_suspect(rule, now);
+        let next = suspects.records(address).filter(suspicious()).map(|(it, _)| it.next_turn).max();
+        let Some(next) = next else { return Turn::Now };
+        let turn = next.max(now + DELAY);
+        let wait = turn.duration_since(now);
+        if wait > LONGEST_WAIT {
+            return Turn::Refused(wait);
+        }
+        for (record, rule) in suspects.records(address).filter(suspicious()) {
+            // Of the two, the one that is not as busy goes on counting from its own last turn.
+            record.next_turn = record.next_turn.max(now + DELAY) + rule.pace;
+        }
+        Turn::In(wait)
     }
 
     /// Counts a wrong key. Says how long to stay away if there were too many.
     pub fn was_wrong(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        if records.len() >= MOST_ADDRESSES && !records.contains_key(&neighbourhood(address)) {
-            forget_some(&mut records, now);
-        }
-        let fresh = || Record { window_began: now, wrong: 0, trusted: Vec::new() };
-        let record = records.entry(neighbourhood(address)).or_insert_with(fresh);
-        self.has_records.store(true, Release);
-        if now.duration_since(record.window_began) >= WINDOW {
-            record.window_began = now;
-            record.wrong = 0;
-        }
-        record.wrong = record.wrong.saturating_add(1);
-        let window_ends = record.window_began + WINDOW;
-        record.is_suspect(now).then(|| window_ends.duration_since(now))
+        let mut suspects = self.suspects();
+        let Suspects { addresses, networks } = &mut *suspects;
+        let of_address = count(addresses, neighbourhood(address), &OF_ADDRESS, now);
+        let of_network = count(networks, network(address), &OF_NETWORK, now);
+        self.has_suspects.store(true, Release);
+        of_address.max(of_network)
     }
 
     /// Keeps in mind that a key is right, so that its owner need not wait among guessers.
-    pub fn was_right(&self, address: IpAddr, key: HashedKey) {
-        if !self.has_records.load(Acquire) {
-            return;
+    pub fn was_right(&self, address: IpAddr, key: HashedKey, now: Instant) {
+        let whose = std::ptr::from_ref(self).addr();
+        let place = neighbourhood(address);
+        let is_noted = RIGHT.with_borrow_mut(|noted| {
+            let last = noted.get(&(whose, place, key));
+            if last.is_some_and(|it| now.saturating_duration_since(*it) < NOTED) {
+                return true;
+            }
+            if noted.len() >= MOST_NOTED {
+                noted.clear();
+            }
+            noted.insert((whose, place, key), now);
+            false
+        });
+        if !is_noted {
+            let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+            if right.len() >= MOST && !right.contains_key(&(place, key)) {
+                forget_half(&mut right, |noted| *noted);
+            }
+            right.insert((place, key), now);
         }
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(record) = records.get_mut(&neighbourhood(address)) else { return };
-        if record.trusted.len() < MOST_TRUSTED && !record.trusted.contains(&key) {
-            record.trusted.push(key);
-        }
+    }
+
+    fn was_right_before(&self, address: IpAddr, key: HashedKey) -> bool {
+        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        right.contains_key(&(neighbourhood(address), key))
+    }
+
+    fn suspects(&self) -> MutexGuard<'_, Suspects> {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Suspects {
+    /// What is known of an address and of its network.
+    fn records(&mut self, address: IpAddr) -> impl Iterator<Item = (&mut Record, &'static Rule)> {
+        let of_address =
+            self.addresses.get_mut(&neighbourhood(address)).map(|it| (it, &OF_ADDRESS));
+        let of_network = self.networks.get_mut(&network(address)).map(|it| (it, &OF_NETWORK));
+        of_address.into_iter().chain(of_network)
     }
 }
 
 impl Record {
-    fn is_suspect(&self, now: Instant) -> bool {
-        self.wrong > ALLOWED && now.duration_since(self.window_began) < WINDOW
+    fn is_suspect(&self, rule: &Rule, now: Instant) -> bool {
+        self.wrong > rule.allowed && now.saturating_duration_since(self.window_began) < WINDOW
     }
 }
 
-fn forget_some(records: &mut HashMap<IpAddr, Record>, now: Instant) {
-    records.retain(|_, it| now.duration_since(it.window_began) < WINDOW);
-    if records.len() < MOST_ADDRESSES {
-        return;
+/// Counts a wrong key of a place. For how long that is suspect, if it is.
+fn count(
+    records: &mut HashMap<IpAddr, Record>,
+    place: IpAddr,
+    rule: &Rule,
+    now: Instant,
+) -> Option<Duration> {
+    if records.len() >= MOST && !records.contains_key(&place) {
+        records.retain(|_, it| now.saturating_duration_since(it.window_began) < WINDOW);
+        if records.len() >= MOST {
+            // Those with the most wrong keys are kept: many addresses that try once hide none that tries often.
+            forget_half(records, |it| (it.wrong, it.window_began));
+        }
     }
-    let oldest = records.iter().min_by_key(|(_, it)| it.window_began).map(|(address, _)| *address);
-    if let Some(oldest) = oldest {
-        records.remove(&oldest);
+    let fresh = Record { window_began: now, wrong: 0, next_turn: now };
+    let record = records.entry(place).or_insert(fresh);
+    if now.saturating_duration_since(record.window_began) >= WINDOW {
+        record.window_began = now;
+        record.wrong = 0;
+    }
+    record.wrong = record.wrong.saturating_add(1);
+    let window_ends = record.window_began + WINDOW;
+    record.is_suspect(rule, now).then(|| window_ends.saturating_duration_since(now))
+}
+
+/// Forgets the lower half, by what they are worth.
+fn forget_half<K: Copy + Eq + Hash, V, W: Ord>(known: &mut HashMap<K, V>, worth: impl Fn(&V) -> W) {
+    let mut all: Vec<(W, K)> = known.iter().map(|(key, it)| (worth(it), *key)).collect();
+    let half = all.len() / 2;
+    all.select_nth_unstable_by(half, |(one, _), (other, _)| one.cmp(other));
+    for (_, key) in all.iter().take(half) {
+        known.remove(key);
     }
 }
 
 /// One client, as far as addresses tell: whoever has one IPv6 address has the other 2⁶⁴ of its network as well.
 pub fn neighbourhood(address: IpAddr) -> IpAddr {
+    prefix(address, 32, 64)
+}
+
+/// The larger network that whoever has many addresses has them in, as a rule.
+fn network(address: IpAddr) -> IpAddr {
+    prefix(address, 24, 48)
+}
+
+fn prefix(address: IpAddr, bits_of_v4: u32, bits_of_v6: u32) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        IpAddr::V4(it) => {
+            Ipv4Addr::from_bits(it.to_bits() & (u32::MAX << (32 - bits_of_v4))).into()
         }
-        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(it) => {
+            Ipv6Addr::from_bits(it.to_bits() & (u128::MAX << (128 - bits_of_v6))).into()
+        }
     }
 }
 
@@ -118,13 +237,17 @@ mod tests {
 
     use super::*;
 
-    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn key(text: &str) -> HashedKey {
+        PlainKey::new(text.as_bytes()).hash()
+    }
 
     #[test]
     fn too_many_wrong_keys_make_an_address_suspect_for_a_while() {
         let (guesses, start) = (Guesses::default(), Instant::now());
-        let key = PlainKey::new(b"right").hash();
-        for _ in 0..ALLOWED {
+        let key = key("right");
+        for _ in 0..OF_ADDRESS.allowed {
             assert_eq!(guesses.was_wrong(HOME, start), None);
         }
         assert!(!guesses.must_wait(HOME, key, start));
@@ -136,35 +259,111 @@ mod tests {
         assert_eq!(guesses.was_wrong(HOME, start + WINDOW), None);
     }
 
+    /// How many keys are looked at within ten seconds, if each of so many addresses tries as many at once, again and again.
+    fn looked_at(addresses: &[IpAddr], at_once: u32) -> u32 {
+        let (guesses, start) = (Guesses::default(), Instant::now());
+        let mut looked_at = 0;
+        let mut tried = 0;
+        for tenth in 0..100 {
+            let now = start + Duration::from_millis(100) * tenth;
+            for _ in 0..at_once {
+                let address = &addresses[tried % addresses.len()];
+                tried += 1;
+                match guesses.turn(*address, key(&format!("guess-{tried}")), now) {
+                    Turn::Now => {}
+                    Turn::In(wait) if now + wait < start + Duration::from_secs(10) => {}
+                    Turn::In(_) | Turn::Refused(_) => continue,
+                }
+                guesses.was_wrong(*address, now);
+                looked_at += 1;
+            }
+        }
+        looked_at
+    }
+
     #[test]
-    fn a_key_that_was_right_before_need_not_wait_among_guessers() {
+    fn guessing_is_no_faster_over_more_connections_or_from_more_addresses() {
+        let one = looked_at(&[HOME], 1);
+        let over_many = looked_at(&[HOME], 300);
+        assert!((40..=61).contains(&one), "{one}");
+        assert!((40..=61).contains(&over_many), "{over_many}");
+        let v6 = |it: u32| format!("2001:db8:0:{it:x}::1").parse().unwrap();
+        let of_one_network: Vec<IpAddr> = (0..20_000).map(v6).collect();
+        let from_many = looked_at(&of_one_network, 300);
+        assert!((200..=301).contains(&from_many), "{from_many}");
+        let v4: Vec<IpAddr> = (0..=255).map(|it| Ipv4Addr::new(192, 0, 2, it).into()).collect();
+        let from_many = looked_at(&v4, 300);
+        assert!((200..=301).contains(&from_many), "{from_many}");
+    }
+
+    #[test]
+    fn a_key_that_was_right_before_waits_for_no_guesser() {
         let (guesses, now) = (Guesses::default(), Instant::now());
-        let key = PlainKey::new(b"right").hash();
-        for _ in 0..=ALLOWED {
+        // Before anybody guesses, and among guessers.
+        guesses.was_right(HOME, key("early"), now);
+        for _ in 0..1000 {
             guesses.was_wrong(HOME, now);
         }
-        guesses.was_right(HOME, key);
-        assert!(!guesses.must_wait(HOME, key, now));
-        assert!(guesses.must_wait(HOME, PlainKey::new(b"another").hash(), now));
+        guesses.was_right(HOME, key("late"), now);
+        for _ in 0..1000 {
+            guesses.turn(HOME, key("guess"), now);
+        }
+        for right in ["early", "late"] {
+            assert_eq!(guesses.turn(HOME, key(right), now), Turn::Now);
+        }
+        assert!(matches!(guesses.turn(HOME, key("another"), now), Turn::Refused(_)));
+        assert_eq!(guesses.turn("10.0.0.1".parse().unwrap(), key("another"), now), Turn::Now);
+        // From elsewhere the same key is one that could be guessed.
+        let neighbour = "127.0.0.2".parse().unwrap();
+        assert!(matches!(guesses.turn(neighbour, key("early"), now), Turn::In(_)));
+    }
+
+    #[test]
+    fn whoever_waits_waits_no_longer_than_it_takes_their_place() {
+        let (guesses, now) = (Guesses::default(), Instant::now());
+        for _ in 0..=OF_ADDRESS.allowed {
+            guesses.was_wrong(HOME, now);
+        }
+        for place in 1..=40 {
+            assert_eq!(guesses.turn(HOME, key("guess"), now), Turn::In(DELAY * place));
+        }
+        assert_eq!(guesses.turn(HOME, key("guess"), now), Turn::Refused(DELAY * 41));
+        // One who is refused takes no place.
+        let later = now + DELAY;
+        assert_eq!(guesses.turn(HOME, key("guess"), later), Turn::In(DELAY * 40));
     }
 
     #[test]
     fn addresses_of_one_network_count_together() {
         let (guesses, now) = (Guesses::default(), Instant::now());
-        for host in 0..=ALLOWED {
+        for host in 0..=OF_ADDRESS.allowed {
             guesses.was_wrong(format!("2001:db8::{host:x}").parse().unwrap(), now);
         }
-        let key = PlainKey::new(b"x").hash();
+        let key = key("x");
         assert!(guesses.must_wait("2001:db8::ffff".parse().unwrap(), key, now));
+        assert!(!guesses.must_wait("2001:db8:0:1::1".parse().unwrap(), key, now));
+        for host in 0..=OF_NETWORK.allowed {
+            guesses.was_wrong(format!("2001:db8:0:{host:x}::1").parse().unwrap(), now);
+        }
+        assert!(guesses.must_wait("2001:db8:0:ffff::1".parse().unwrap(), key, now));
         assert!(!guesses.must_wait("2001:db8:1::1".parse().unwrap(), key, now));
     }
 
     #[test]
-    fn memory_is_bounded_however_many_addresses_try() {
+    fn memory_is_bounded_however_many_addresses_try_and_who_tries_often_is_kept() {
         let (guesses, now) = (Guesses::default(), Instant::now());
-        for host in 0..10_000u32 {
-            guesses.was_wrong(IpAddr::V4(host.into()), now);
+        let often = "203.0.113.1".parse().unwrap();
+        for _ in 0..1000 {
+            guesses.was_wrong(often, now);
         }
-        assert_eq!(guesses.records.lock().unwrap().len(), MOST_ADDRESSES);
+        for host in 0..10_000u32 {
+            guesses.was_wrong(IpAddr::V4((host << 8).into()), now);
+            guesses.was_right(IpAddr::V4(host.into()), key("right"), now);
+        }
+        let suspects = guesses.suspects();
+        assert!(suspects.addresses.len() <= MOST && suspects.networks.len() <= MOST);
+        assert!(guesses.right.lock().unwrap().len() <= MOST);
+        drop(suspects);
+        assert!(guesses.must_wait(often, key("x"), now));
     }
 }

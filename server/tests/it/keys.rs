@@ -268,6 +268,17 @@ fn too_many_wrong_keys_are_slowed_down_and_a_right_one_is_not_locked_out() {
     for _ in 0..3 {
         assert_eq!(try_key(KEY, &client(1)).status, 200);
     }
+    // New ones come one after the other, however many connections they come over.
+    let keys: Vec<String> = (0..8).map(|it| format!("new-{it}-of-eight-keys-012345")).collect();
+    let lines = keys.join("\nnew,");
+    fs::write(server.path(".sounding/auth-keys.csv"), format!("kmt,{KEY}\nnew,{lines}\n")).unwrap();
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for key in &keys {
+            scope.spawn(|| assert_eq!(try_key(key, &client(1)).status, 200));
+        }
+    });
+    assert!(began.elapsed() >= server::guesses::DELAY * 8, "{:?}", began.elapsed());
     // Other addresses, and what needs no key, are not concerned.
     assert_eq!(try_key("guess", &client(2)).status, 401);
     let public = [("Authorization", "guess"), ("Fly-Client-IP", "198.51.100.1")];
