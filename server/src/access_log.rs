@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use crate::activity::{Activity, Ended, Open, Passed};
 use crate::app::App;
-use crate::auth::Peer;
+use crate::auth::{Peer, Permits};
 use crate::counted::range_kind;
 use crate::crowd::Place;
 use crate::log::{self, Escaped};
@@ -106,15 +106,15 @@ impl Line {
     }
 
     /// A body that counts what goes out, for an answer that was ready.
-    pub fn with(self, body: Body, outlet: Outlet) -> LoggedBody {
+    pub fn with(self, body: Body, permits: Option<Permits>, outlet: Outlet) -> LoggedBody {
         let is_complete = body.is_end_stream();
-        LoggedBody { body, line: Some(self), is_complete, outlet }
+        LoggedBody { body, permits, line: Some(self), is_complete, outlet }
     }
 
     /// There is an answer, which begins to go out.
     pub fn answered(
         mut self,
-        response: Response,
+        mut response: Response,
         outlet: Outlet,
         place: Option<Place>,
     ) -> Response<LoggedBody> {
@@ -140,7 +140,8 @@ impl Line {
         let kind = range_kind(open.method(), status, headers);
         self.activity.answered(open, status.as_u16(), kind);
         self.status = Some(status);
-        response.map(|body| self.with(body, outlet))
+        let permits = response.extensions_mut().remove();
+        response.map(|body| self.with(body, permits, outlet))
     }
 }
 
@@ -228,14 +229,29 @@ impl http_body::Body for ReceivedBody {
     }
 }
 
-/// Counts what goes out.
+/// An answer is cut off, since its reader may not have the rest.
+#[derive(Debug, thiserror::Error)]
+#[error("its key is not good for it any more")]
+struct Revoked;
+
+/// Counts what goes out, and sees that it may.
 #[derive(Debug)]
 pub struct LoggedBody {
     body: Body,
+    /// None where anyone may have it.
+    permits: Option<Permits>,
     /// None when it has been handed on.
     line: Option<Line>,
     is_complete: bool,
     outlet: Outlet,
+}
+
+impl LoggedBody {
+    /// Whether its reader may still have what comes. Its beginning was asked for just now.
+    fn may_go_on(&self) -> bool {
+        let is_begun = self.line.as_ref().is_some_and(|it| it.bytes > 0);
+        !is_begun || self.permits.as_ref().is_none_or(|it| it.check().is_ok())
+    }
 }
 
 /// The body is over when its last bytes wait to be sent; the line is written when they have left.
@@ -259,7 +275,11 @@ impl http_body::Body for LoggedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let frame = if self.may_go_on() {
+            ready!(Pin::new(&mut self.body).poll_frame(context))
+        } else {
+            Some(Err(axum::Error::new(Revoked)))
+        };
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, |it| it.len() as u64);

@@ -15,10 +15,10 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 
 use crate::access_log::{self, Line, LoggedBody};
-use crate::activity::{Activity, Passed};
+use crate::activity::Passed;
 use crate::answer_head::{self, AnswerHead};
 use crate::app::App;
-use crate::auth::{self, Caller};
+use crate::auth::{self, Caller, Permits};
 use crate::body::{FileBody, Piece};
 use crate::coding::Coding;
 use crate::cross_origin;
@@ -42,7 +42,7 @@ pub enum Rest<'a> {
 /// An answer on its way out. If that is over at once, it is accounted for in one go.
 #[derive(Debug)]
 pub struct Whole<'a> {
-    activity: &'a Arc<Activity>,
+    app: &'a Arc<App>,
     method: &'a Method,
     /// What it is of; none for the service's health.
     known: Option<Arc<Known>>,
@@ -76,7 +76,7 @@ pub struct Asker<'a> {
 /// Writes the head of an answer by what is known of its file, and its body too where that is small. None where that does not help,
 /// with nothing written.
 pub fn answer<'a>(
-    app: &'a App,
+    app: &'a Arc<App>,
     head: &'a Head<'_, '_>,
     asker: Asker<'_>,
     out: &mut Vec<u8>,
@@ -118,7 +118,7 @@ pub fn answer<'a>(
         }
     };
     let whole = Whole {
-        activity: &app.activity,
+        app,
         method: &head.method,
         known: Some(known),
         client,
@@ -145,7 +145,7 @@ static HEALTH_LINES: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 fn tell_health<'a>(
-    app: &'a App,
+    app: &'a Arc<App>,
     head: &'a Head<'_, '_>,
     asker: Asker<'_>,
     out: &mut Vec<u8>,
@@ -158,7 +158,7 @@ fn tell_health<'a>(
     let body = if head.method == Method::GET { told.as_slice() } else { &[] };
     out.extend_from_slice(body);
     Rest::Nothing(Whole {
-        activity: &app.activity,
+        app,
         method: &head.method,
         known: None,
         client: asker.client,
@@ -175,7 +175,7 @@ fn tell_health<'a>(
 impl Whole<'_> {
     /// It has gone out, at once.
     pub fn went(self) {
-        access_log::passed(self.activity, &self.passed());
+        access_log::passed(&self.app.activity, &self.passed());
     }
 
     /// Bytes of its body.
@@ -186,7 +186,7 @@ impl Whole<'_> {
     /// Its line, for an answer that takes longer.
     pub fn line(&mut self) -> Line {
         let place = self.place.take();
-        let line = Line::of_known(self.activity, self.passed(), place);
+        let line = Line::of_known(&self.app.activity, self.passed(), place);
         line.open().expect(Some(self.length), self.range.as_deref());
         line
     }
@@ -195,7 +195,9 @@ impl Whole<'_> {
     pub fn logged(&mut self, body: FileBody, outlet: Outlet) -> LoggedBody {
         let mut line = self.line();
         line.went(self.length - body.size_hint().exact().unwrap_or_default());
-        line.with(Body::new(body), outlet)
+        let place = self.known.as_ref().map(|it| &it.path);
+        let permits = Permits::to_read(self.app, &self.caller, place);
+        line.with(Body::new(body), permits, outlet)
     }
 
     fn passed(&self) -> Passed<'_> {

@@ -187,7 +187,7 @@ impl Caller {
 
 /// What a caller was let in for, to be asked again while it lasts: a key that is taken away meanwhile is not good any
 /// more.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Permit {
     /// Who knows the keys.
     pub app: Arc<App>,
@@ -203,6 +203,34 @@ impl Permit {
     /// Whether it still holds. Costs a look at whether the keys file has changed.
     pub fn check(&self) -> Result<(), Problem> {
         self.caller.by_now(&self.app).may(self.purpose, &self.path)
+    }
+}
+
+/// What the body of an answer is sent by: asked for again as long as there is more of it.
+#[derive(Clone, Debug)]
+pub struct Permits(Vec<Permit>);
+
+impl Permits {
+    /// To read at all of these places, for whoever may do so now. None where that needs no key.
+    pub fn to_read<'a>(
+        app: &Arc<App>,
+        caller: &Caller,
+        places: impl IntoIterator<Item = &'a RelPath>,
+    ) -> Option<Permits> {
+        let private = places.into_iter().filter(|it| !Purpose::Read.is_free(it));
+        let permit = |path: &RelPath| Permit {
+            app: Arc::clone(app),
+            caller: caller.clone(),
+            purpose: Purpose::Read,
+            path: path.clone(),
+        };
+        let all: Vec<Permit> = private.map(permit).collect();
+        (!all.is_empty()).then_some(Permits(all))
+    }
+
+    /// Whether all of them still hold.
+    pub fn check(&self) -> Result<(), Problem> {
+        self.0.iter().try_for_each(Permit::check)
     }
 }
 

@@ -7,7 +7,8 @@
 //! 5. the representation is chosen: the file as it is, or coded on the fly ([`Representation`]);
 //! 6. the request's conditions are weighed ([`Validators`](crate::validators::Validators));
 //! 7. the range is selected ([`range`](crate::range));
-//! 8. the file is opened and its bytes set out ([`FileBody`]).
+//! 8. the file is opened and its bytes set out ([`FileBody`]);
+//! 9. what is sent ends early where the key is taken away meanwhile ([`Permits`]).
 //!
 //! What a request found out is [kept](crate::recall), for those of the next moment to be answered [at once](crate::again).
 
@@ -20,10 +21,12 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::request::Parts;
 use http::{Method, header};
+use http_body::Body as _;
 use volume::{Found, FoundFile, RelPath, Stat};
 
 use crate::activity::Open;
 use crate::app::App;
+use crate::auth::Permits;
 use crate::body::FileBody;
 use crate::cross_origin::Embedding;
 use crate::fields;
@@ -51,13 +54,19 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
     if let Some(real_path) = found.real_path() {
         visit.caller.may_read(real_path)?;
     }
+    let places = [Some(&visit.path), found.real_path()].into_iter().flatten();
+    let permits = Permits::to_read(&app, &visit.caller, places);
     let query = parts.uri.query();
-    match found {
+    let mut response = match found {
         Found::Folder(_) if !visit.names_folder => listing::redirect(&visit, query),
         Found::Folder(folder) => listing::answer(app, visit, folder, query, &parts.headers).await,
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
         Found::File(file) => ask.file(file, moment).await,
+    }?;
+    if let Some(permits) = permits.filter(|_| !response.body().is_end_stream()) {
+        response.extensions_mut().insert(permits);
     }
+    Ok(response)
 }
 
 /// A request that may read what it asks for.

@@ -10,10 +10,10 @@ use crate::process::Program;
 use crate::support::{Connection, KEY, TestServer, wait_for, write, write_keys};
 
 /// As good as endless: nobody reads so much here.
-const ENDLESS: u64 = 1 << 36;
+pub const ENDLESS: u64 = 1 << 36;
 
 /// A text that takes no room, and no end to compress.
-fn put_endless(server: &TestServer, path: &str) {
+pub fn put_endless(server: &TestServer, path: &str) {
     server.put(path, b"");
     let file = fs::File::options().write(true).open(server.path(path)).unwrap();
     file.set_len(ENDLESS).unwrap();

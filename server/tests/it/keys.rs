@@ -1,9 +1,13 @@
 //! Keys against the running server: who may read what, edits, guesses, and that no key shows.
 
 use std::fs;
+use std::io::{BufRead, ErrorKind, Read};
 use std::time::Instant;
 
-use crate::support::{BERLIN_KEY, KEY, OLD_KEY, Setup, TestServer, wait_for};
+use crate::floods::{ENDLESS, put_endless};
+use crate::support::{
+    BERLIN_KEY, KEY, OLD_KEY, Setup, TestServer, pattern, wait_for, write, write_keys,
+};
 
 fn volume() -> TestServer {
     let server =
@@ -345,4 +349,90 @@ fn what_has_the_key_in_its_address_passes_it_on_in_no_field() {
             assert!(!format!("{:?}", answer.fields).contains(KEY), "{method} {target}");
         }
     }
+}
+
+/// Begins an answer, takes its key away, and reads what still comes of it. Whether that was cut off.
+fn is_cut_off(server: &TestServer, target: &str, fields: &[(&str, &str)]) -> bool {
+    const FAR_TOO_MUCH: usize = 1 << 30;
+    write_keys(server.folder.path());
+    let mut connection = server.connect();
+    connection.send("GET", target, &[&[("Authorization", KEY)], fields].concat());
+    let head = connection.receive_head();
+    assert!(matches!(head.status, 200 | 206), "{target}: {}", head.status);
+    let other = "zoe,zoe-covers-everything-0123456789\n";
+    fs::write(server.path(".sounding/auth-keys.csv"), other).unwrap();
+    let (mut buffer, mut read) = (vec![0; 1 << 20], 0);
+    let mut end = Vec::new();
+    loop {
+        let length = match connection.stream.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("{target} stands still"),
+            Ok(0) | Err(_) => break,
+            Ok(length) => length,
+        };
+        read += length;
+        end = buffer[length.saturating_sub(5)..length].to_vec();
+        if read > FAR_TOO_MUCH {
+            return false;
+        }
+    }
+    let is_chunked = head.field("transfer-encoding").is_some();
+    let length = head.field("content-length").map(|it| it.parse::<usize>().unwrap());
+    if is_chunked { end != b"0\r\n\r\n" } else { read < length.unwrap() }
+}
+
+#[test]
+fn a_download_ends_when_its_key_is_taken_away() {
+    let server = volume();
+    for name in ["zurich/endless.bin", "zurich/endless.csv", "public/endless.bin"] {
+        put_endless(&server, name);
+    }
+    for number in 0..8000 {
+        write(&server.path(&format!("zurich/many/a-name-that-is-not-short-{number}.csv")), b"");
+    }
+    std::os::unix::fs::symlink("../zurich/endless.bin", server.path("public/link.bin")).unwrap();
+    let file = "/files/zurich/endless.bin";
+    let share = format!("/share/{KEY}/zurich/endless.bin");
+    let listing = "/files/zurich/many/";
+    for (target, fields) in [
+        (file, &[][..]),
+        // By what is known of it by now.
+        (file, &[]),
+        (&share, &[]),
+        (file, &[("Range", "bytes=1000-")]),
+        (file, &[("Range", "bytes=1-30000000000,30000001000-")]),
+        ("/files/zurich/endless.csv", &[("Accept-Encoding", "gzip")]),
+        ("/files/zurich/endless.csv", &[("Accept-Encoding", "zstd")]),
+        ("/files/public/link.bin", &[]),
+        (listing, &[("Accept", "text/html")]),
+        (listing, &[("Accept", "application/json")]),
+        // Over hyper.
+        (file, &[("Content-Length", "0")]),
+        (file, &[("Connection", "close")]),
+    ] {
+        assert!(is_cut_off(&server, target, fields), "{target}, {fields:?}");
+    }
+    // What anyone may have goes on.
+    assert!(!is_cut_off(&server, "/files/public/endless.bin", &[]));
+}
+
+#[test]
+fn a_download_goes_on_while_its_key_is_good_whatever_becomes_of_others() {
+    let server = volume();
+    let content = pattern(64 << 20);
+    server.put("zurich/large.bin", &content);
+    let mut connection = server.connect();
+    connection.send("GET", "/files/zurich/large.bin", &[("Authorization", KEY)]);
+    connection.stream.fill_buf().unwrap();
+    fs::write(server.path(".sounding/auth-keys.csv"), format!("new,{KEY},read,zurich\n")).unwrap();
+    let response = connection.receive("GET");
+    assert!(response.is_complete && response.body == content);
+    // A key that covers less now is not good for the rest.
+    put_endless(&server, "zurich/endless.bin");
+    let mut connection = server.connect();
+    connection.send("GET", "/files/zurich/endless.bin", &[("Authorization", KEY)]);
+    assert_eq!(connection.receive_head().status, 200);
+    fs::write(server.path(".sounding/auth-keys.csv"), format!("new,{KEY},read,berlin\n")).unwrap();
+    let rest = &mut connection.stream.by_ref().take(ENDLESS);
+    let read = std::io::copy(rest, &mut std::io::sink()).unwrap_or_default();
+    assert!(read < ENDLESS, "all of it came");
 }
