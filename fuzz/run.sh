@@ -14,7 +14,7 @@ export RUSTC_BOOTSTRAP=1
 # Ten programs, built for a few minutes of use each.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_STRIP=false
 build=(--fuzz-dir . --target-dir ../target/fuzz --sanitizer none)
-for target; do cargo fuzz build "${build[@]}" "$target"; done
+cargo fuzz build "${build[@]}"
 
 # The archives are unpacked in memory, where there is such a place.
 [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
