@@ -131,8 +131,9 @@ fn press(model: &mut Model) -> Vec<Effect> {
                 form.is_answered = true;
                 vec![Effect::Transfer(Wish::Transfers(command))]
             }
-            Err(why) => {
-                form.error = Some(why);
+            Err((field, why)) => {
+                // The cursor goes to what is wrong.
+                (form.focus, form.error) = (field, Some(why));
                 Vec::new()
             }
         },
@@ -152,26 +153,28 @@ fn press(model: &mut Model) -> Vec<Effect> {
 }
 
 fn accept(
-    form: &mut OfferForm,
+    form: &OfferForm,
     number: u64,
     has_conflict: bool,
-) -> Result<TransfersCommand, String> {
-    let into = typed_folder(form.into.text())?;
-    let name = typed_name(form.name.text())?;
-    form.path()?;
+) -> Result<TransfersCommand, (OfferField, String)> {
+    let refused = |field| move |why: String| (field, why);
+    let into = typed_folder(form.into.text()).map_err(refused(OfferField::Into))?;
+    let name = typed_name(form.name.text()).map_err(refused(OfferField::Name))?;
+    form.path().map_err(refused(OfferField::Name))?;
     let on_conflict = match form.conflict {
         _ if !has_conflict => None,
         Conflict::KeepBoth => Some(OnConflict::Keep),
         Conflict::Replace => Some(OnConflict::Replace),
         Conflict::Elsewhere => {
-            form.focus = OfferField::Into;
-            return Err("type another folder, or another name".to_owned());
+            let why = "type another folder, or another name".to_owned();
+            return Err((OfferField::Into, why));
         }
     };
     let unpack = form.unpack == Some(true);
     // What is unpacked gets its own name without the ending.
     let is_own_name = unpack && !form.is_renamed();
-    let name = String::from_utf8(name).map_err(|_odd| "a name must be UTF-8 here".to_owned())?;
+    let name = String::from_utf8(name)
+        .map_err(|_odd| (OfferField::Name, "a name must be UTF-8 here".to_owned()))?;
     Ok(TransfersCommand::Accept {
         number,
         into: Some(transfers::typed(&into)),

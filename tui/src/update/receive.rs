@@ -164,7 +164,7 @@ fn connect(model: &mut Model) -> Vec<Effect> {
     let into = match typed_folder(receive.into.text()) {
         Ok(into) => into,
         Err(why) => {
-            receive.error = Some(why);
+            (receive.error, receive.is_into) = (Some(why), true);
             return Vec::new();
         }
     };

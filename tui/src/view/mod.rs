@@ -236,6 +236,11 @@ fn key_line(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
                 ("Esc".into(), "stop, back".into()),
             ]
         }
+        None if let Some((.., form)) =
+            offered(model).filter(|_| model.screen == Screen::Receive) =>
+        {
+            offer::keys(form)
+        }
         None => {
             let here =
                 BINDINGS.iter().filter(|it| it.place == model.place() && !it.label.is_empty());

@@ -39,6 +39,20 @@ pub(super) fn draw(
     }
 }
 
+/// What the keys do where the cursor is.
+pub(super) fn keys(form: &OfferForm) -> Vec<(String, String)> {
+    let keys: &[(&str, &str)] = match form.focus {
+        OfferField::Into => &[("Tab", "complete"), ("Enter", "next field")],
+        OfferField::Name => &[("Enter Tab", "next field")],
+        OfferField::Conflict => &[("Space", "choose"), ("Enter", "go on"), ("Tab", "next field")],
+        OfferField::Unpack => &[("Space", "choose"), ("Enter Tab", "next field")],
+        OfferField::Accept => &[("Enter", "receive"), ("Tab", "next field")],
+        OfferField::Refuse => &[("Enter", "refuse"), ("Tab", "next field")],
+    };
+    let back = ("Esc", "back, it waits");
+    keys.iter().chain([&back]).map(|it| (it.0.to_owned(), it.1.to_owned())).collect()
+}
+
 /// A line of it.
 enum Row {
     Blank,

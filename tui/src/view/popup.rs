@@ -67,6 +67,7 @@ fn form_keys(form: &Form) -> Vec<(String, String)> {
     let mut keys = match form.is_answered() {
         _ if form.is_on_cancel() => vec![("Enter", "cancel")],
         true if is_palette => vec![("Tab", "complete"), ("Enter", button.as_str())],
+        true if form.fields.is_empty() => vec![("Enter", button.as_str())],
         true => vec![("Enter", button.as_str()), ("Tab", "next")],
         false => vec![("Enter Tab", "next field")],
     };

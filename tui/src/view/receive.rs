@@ -35,7 +35,7 @@ pub(super) fn title(model: &Model) -> (String, String) {
 pub(super) fn keys(place: Place) -> Vec<(String, String)> {
     let keys: &[(&str, &str)] = match place {
         Place::Receive => &[("Esc", "back"), ("Down", "more words")],
-        Place::Waiting | Place::Offer => &[("Esc", "back, it waits")],
+        Place::Waiting => &[("Esc", "back, it waits")],
         _ => &[],
     };
     keys.iter().map(|(key, label)| ((*key).to_owned(), (*label).to_owned())).collect()

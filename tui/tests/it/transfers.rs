@@ -343,6 +343,34 @@ fn a_refusal_is_a_button_of_its_own() {
 }
 
 #[test]
+fn an_offer_s_key_line_says_what_enter_does_and_an_error_leads_to_what_is_wrong() {
+    let mut told = told();
+    offer(&mut told, &question(), &folder());
+    let says = |told: &Told, keys: &str| {
+        let drawn = told.drawn();
+        assert!(drawn.lines().last().unwrap().contains(keys), "{keys}: {drawn}");
+    };
+    says(&told, "Enter receive");
+    told.press("x");
+    says(&told, "Enter refuse");
+    (0..2).for_each(|_| drop(press(&mut told, KeyCode::Up)));
+    says(&told, "Enter Tab next field");
+    // A name with nothing in it, asked for from the button.
+    (0.."output-1pct".len()).for_each(|_| drop(press(&mut told, KeyCode::Backspace)));
+    told.press("\r");
+    says(&told, "Enter receive");
+    assert!(press(&mut told, KeyCode::Enter).is_empty());
+    assert!(told.drawn().contains("! type a name"), "{}", told.drawn());
+    says(&told, "Enter Tab next field");
+    told.press("run");
+    press(&mut told, KeyCode::Up);
+    says(&told, "Tab complete  Enter next field");
+    told.press("..\r\r");
+    assert!(press(&mut told, KeyCode::Enter).is_empty());
+    says(&told, "Tab complete  Enter next field");
+}
+
+#[test]
 fn an_answer_that_can_not_be_taken_is_told_and_can_be_mended() {
     let mut told = told();
     offer(&mut told, &question(), &folder());
