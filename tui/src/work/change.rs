@@ -233,7 +233,8 @@ impl Work {
         let change = change.filter(|(before, after)| before != after);
         let steps = change.map(|(before, after)| Step::Keys(SheetChange::between(&before, &after)));
         let undo = steps.map(|it| Undo::new(line, vec![it]));
-        Ok(Done { undo, ..done })
+        let hint = if undo.is_some() && !done.text.is_empty() { " (u undo)" } else { "" };
+        Ok(Done { undo, text: done.text + hint, ..done })
     }
 
     /// Takes back what can be. What is left is kept for another time; once.

@@ -911,6 +911,7 @@ enum Deed {
     Key { key: char, which: usize, answer: &'static str },
     Share { folder: usize, which: usize },
     Line(&'static str),
+    Undo,
 }
 
 const FOLDERS: [&str; 6] = ["", "zurich", "berlin", "zurich/run", "berlin/it.0", "new"];
@@ -969,6 +970,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         4 => (key, 0..4_usize).prop_map(|((key, answer), which)| Deed::Key { key, which, answer }),
         1 => (folder(), 0..8_usize).prop_map(|(folder, which)| Deed::Share { folder, which }),
         3 => prop::sample::select(LINES.to_vec()).prop_map(Deed::Line),
+        2 => Just(Deed::Undo),
     ]
 }
 
@@ -1038,6 +1040,7 @@ impl Acting {
                 }
             }
             Deed::Line(line) => self.press(&format!("1:{line}\r")),
+            Deed::Undo => self.press("1u"),
         }
         self.press("\x1b\x1b\x1b");
         self.model.popup = None;
@@ -1079,12 +1082,16 @@ proptest! {
         put(&acting.volume, "berlin/a.csv", "a second one");
         acting.model.undo.clear();
         let before = acting.seen();
+        let mut copies = 0;
         for deed in &deeds {
+            let before = acting.model.undo.len();
             acting.do_it(deed);
+            let is_undone = acting.said().starts_with("undone") || acting.said() == "nothing to undo";
+            prop_assert!(is_undone || !matches!(deed, Deed::Undo), "{}", acting.said());
+            let new = acting.model.undo.iter().skip(before).flat_map(|it| &it.steps);
+            copies += new.filter(|it| matches!(it, Step::Came { .. })).count();
         }
         let done = acting.model.undo.clone();
-        let is_copy = |it: &&Step| matches!(it, Step::Came { .. });
-        let copies: usize = done.iter().map(|it| it.steps.iter().filter(is_copy).count()).sum();
         for it in done.iter().rev() {
             acting.press("u");
             prop_assert!(acting.said().starts_with("undone"), "{}: {} {:?}", it.what, acting.said(), done);
