@@ -209,7 +209,7 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
 /// To a folder's own address, which ends in a slash. Relative, so that it holds behind any proxy.
 pub fn redirect(visit: &Visit, query: Option<&str>) -> Result<Response, Problem> {
     query::only(query, &PARAMETERS)?;
-    let folder = visit.reference(&visit.path);
+    let folder = visit.own_reference();
     let query =
         query.map(|it| format!("?{}", utf8_percent_encode(it, CONTROLS))).unwrap_or_default();
     let mut response = Response::new(Body::empty());
@@ -639,6 +639,7 @@ mod tests {
             path,
             names_folder: true,
             last_names: 0,
+            is_plain: false,
             key_in_address: None,
             caller: Caller::Anyone,
         };

@@ -27,6 +27,8 @@ pub struct Visit {
     /// How many of the path's names stand behind the URL's last `/`, which is where relative references begin: mostly one, none
     /// behind a slash at the end, and more where a client writes its slashes as `%2F`.
     pub last_names: usize,
+    /// Whether the URL has one segment for each name and no other, so that `../` leads from name to name.
+    pub is_plain: bool,
     /// Who is asking.
     pub caller: Caller,
     /// Their key, where it stands in the URL.
@@ -56,9 +58,9 @@ impl Visit {
         let key_in_address =
             target.key.map(|it| PlainKey::new(&percent_decode_str(it).collect::<Vec<u8>>()));
         let key = key_in_address.clone().or_else(|| auth::key_in(&parts.headers));
-        let ParsedPath { path, names_folder, last_names } = parsed;
+        let ParsedPath { path, names_folder, last_names, is_plain } = parsed;
         let caller = caller(parts, app, key, Purpose::of(&parts.method), &path).await?;
-        Ok(Visit { path, names_folder, last_names, caller, key_in_address })
+        Ok(Visit { path, names_folder, last_names, is_plain, caller, key_in_address })
     }
 
     /// The absolute path of a folder's URL, for whoever asks as this one does.
@@ -75,6 +77,16 @@ impl Visit {
         let names: Vec<String> = path.names().map(volume::escape).collect();
         let from = names.len().saturating_sub(self.last_names.max(1));
         format!("./{}", names.get(from..).unwrap_or_default().join("/"))
+    }
+
+    /// Where the visited path itself is, likewise, with all of its names where possible: yarl, and with it aiohttp and fsspec, takes
+    /// off the percent-encoding of what a reference does not name itself.
+    pub fn own_reference(&self) -> String {
+        let parents = self.path.names().count().saturating_sub(1);
+        if !self.is_plain || parents == 0 {
+            return self.reference(&self.path);
+        }
+        format!("{}{}", "../".repeat(parents), self.path.to_url())
     }
 }
 
@@ -115,8 +127,11 @@ impl<'a> Target<'a> {
         let last = self.path.rsplit('/').next().unwrap_or_default();
         let last = volume::unescape(last.as_bytes())?;
         let end = last.rsplit(|it| *it == b'/').next();
+        let path = RelPath::from_url(self.path)?;
+        let segments = self.path.split('/').map(|it| volume::unescape(it.as_bytes()));
         Ok(ParsedPath {
-            path: RelPath::from_url(self.path)?,
+            is_plain: segments.eq(path.names().map(|it| Ok(it.into()))),
+            path,
             names_folder: matches!(end, None | Some(b"" | b".")),
             last_names: RelPath::normalize(&last)?.names().count(),
         })
@@ -129,6 +144,7 @@ struct ParsedPath {
     path: RelPath,
     names_folder: bool,
     last_names: usize,
+    is_plain: bool,
 }
 
 #[cfg(test)]
@@ -138,8 +154,13 @@ mod tests {
     #[test]
     fn a_path_says_where_it_ends() {
         let check = |path: &str, names_folder: bool, last_names: usize| {
-            let expected =
-                RelPath::from_url(path).map(|path| ParsedPath { path, names_folder, last_names });
+            let is_plain = matches!(path, "a" | "a/b");
+            let expected = RelPath::from_url(path).map(|path| ParsedPath {
+                path,
+                names_folder,
+                last_names,
+                is_plain,
+            });
             assert_eq!(Target { key: None, path }.parse(), expected, "{path}");
         };
         check("", true, 0);

@@ -438,6 +438,21 @@ fn simwrapper_reads_listings_with_awkward_names() {
     Client::node("simwrapper.mjs", PATIENCE).args([&shared, "", folder.to_str().unwrap()]).run();
 }
 
+#[test]
+fn fsspec_and_gdal_read_a_tree_with_awkward_names() {
+    let server = TestServer::start();
+    // Beside it is what neither shall wander into.
+    server.put("run/beside/x.csv", b"x");
+    grow(&server.path("run/tree"), &[]);
+    let folder = server.path("run/tree");
+    for (path, key) in [("files/", KEY), (&format!("share/{KEY}/"), "")] {
+        let base = format!("http://{}/{path}run/tree/", server.address);
+        let said =
+            Client::python("tree.py", PATIENCE).args([&base, key, folder.to_str().unwrap()]).text();
+        assert_eq!(said.lines().count(), 6, "{said}");
+    }
+}
+
 /// A volume with tables for `DuckDB`. The large one is made once and kept.
 fn volume_of_tables() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
