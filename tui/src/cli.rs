@@ -207,7 +207,7 @@ pub enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
-    /// Make an address at which anyone can read a file or folder, for a while.
+    /// Make an address at which anyone can read a file or folder, for a while. What is public has one already: no key is made.
     #[command(
         after_help = "Examples:\n  sounding share berlin/report.html --expires 7d --note reviewers\n  sounding keys revoke 5b0c91e2"
     )]

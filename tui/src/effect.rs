@@ -22,6 +22,7 @@ use crate::ops::Failure;
 use crate::ops::carriers::Carried;
 use crate::ops::keys::{KeyEdit, Keys};
 use crate::ops::relocate::Relocation;
+use crate::ops::share::Access;
 use crate::ops::trash::TrashEntry;
 use crate::ops::undo::Undo;
 use crate::palette::Completion;
@@ -98,8 +99,8 @@ pub enum Effect {
     Count(u64, Vec<(usize, RelPath)>),
     /// Who can read a path.
     Readers(RelPath),
-    /// Where a path is read.
-    Address(RelPath),
+    /// Where a path is read, to be shown or to be passed on.
+    Address(RelPath, AddressFor),
     /// Look into a file, when the cursor has rested on it for a moment.
     Preview(RelPath),
     /// Open a file to be looked at as a whole, in so many columns and rows.
@@ -150,6 +151,15 @@ pub enum Effect {
     Suspend,
 }
 
+/// What an address is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressFor {
+    /// Somebody who has a key.
+    Shown,
+    /// Somebody who has none.
+    PassingOn,
+}
+
 /// Something the console hears.
 #[derive(Debug)]
 pub enum Message {
@@ -175,8 +185,8 @@ pub enum Message {
     Counted(u64, Vec<(usize, usize)>),
     /// Who can read a path, in lines.
     Readers(RelPath, Result<Vec<String>, Failure>),
-    /// Where a path is read.
-    Addressed(RelPath, String),
+    /// Where a path is read, to be shown or to be passed on.
+    Addressed(Result<Box<Access>, Failure>, AddressFor),
     /// A file was looked into.
     Previewed(RelPath, Box<Preview>),
     /// A page of the file that is open.

@@ -24,8 +24,9 @@ use crate::cli::transfers::TransfersCommand;
 use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
 use crate::interrupt::{self, UntilAsked};
 use crate::ops::awake;
-use crate::ops::keys::{KeyEntry, reach};
+use crate::ops::keys::KeyEntry;
 use crate::ops::relocate::{NotRelocated, Progress, Relocating, Relocation};
+use crate::ops::share::{NO_HOST, ShareLink};
 use crate::ops::{Desk, Failure, parse_age, shown};
 use crate::text;
 
@@ -124,8 +125,7 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
             return keys::keys(desk, command.unwrap_or(KeysCommand::List), json, out);
         }
         Command::Share { path, expires, note, json } => {
-            let link = desk.share(None, &desk.path(&path)?, &expires, &note)?;
-            if json { out.json(&link)? } else { out.line(&link.url)? }
+            share(&desk.share(None, &desk.path(&path)?, &expires, &note)?, json, out)?;
         }
         Command::Receive(args) => return transfers::receive(desk, &args, out),
         Command::Send(args) => return transfers::send(desk, &args, out),
@@ -342,28 +342,28 @@ struct Info {
 }
 
 fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {
-    let found = desk.find(path)?;
-    let (stat, items) = match &found {
+    let known = desk.keys_in_use();
+    let access = desk.access(path, &known)?;
+    let (stat, items) = match desk.find(path)? {
         volume::Found::File(file) => (Some(file.stat), None),
         volume::Found::Folder(folder) => (None, Some(folder.count()?)),
     };
-    // Who follows a link needs a key for where it leads too.
-    let real = found.real_path().unwrap_or(path).clone();
-    let both = |it: &KeyEntry| it.path.as_ref().is_some_and(|covered| real.is_within(covered));
     let now = Timestamp::now();
-    let (rows, known) = (desk.readers(path)?, desk.keys_in_use());
+    let of_rows = access.rows.iter().map(|it| KeyEntry::of(it, &known, now));
+    let readers = of_rows.chain(access.extra.iter().map(|it| KeyEntry::extra(it, &known)));
     let info = Info {
         path: path.clone(),
         kind: crate::ops::files::kind_text(if items.is_some() { Kind::Folder } else { Kind::File }),
         size: stat.map(|it| it.len),
         mtime: stat.map(|it| text::timestamp(it.modified)),
         items,
-        url: desk.address(path, items.is_some()),
-        public: path.is_public() && real.is_public(),
-        readers: rows.iter().map(|it| KeyEntry::of(it, &known, now)).filter(both).collect(),
+        url: access.url(),
+        public: access.is_public,
+        readers: readers.collect(),
     };
     if json {
-        return out.json(&info);
+        out.json(&info)?;
+        return told_no_host(access.has_host(), out);
     }
     out.path("", path, if info.items.is_some() { "/" } else { "" })?;
     if let Some(size) = info.size {
@@ -376,16 +376,22 @@ fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<()
         out.line(&format!("written {} UTC", mtime.strftime("%Y-%m-%d %H:%M:%S")))?;
     }
     out.line(&info.url)?;
-    if info.public {
-        out.line("anyone can read it, without a key")?;
+    access.readers().iter().try_for_each(|it| out.line(it))?;
+    told_no_host(access.has_host(), out)
+}
+
+fn share(link: &ShareLink, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {
+    if json { out.json(link) } else { out.line(&link.url) }?;
+    if link.apikey.is_none() {
+        let path = shown(&link.path);
+        writeln!(out.errors, "sounding: anyone can read {path} without a key: none was made")?;
     }
-    for row in
-        rows.iter().filter(|it| info.readers.iter().any(|reader| reader.line == Some(it.line)))
-    {
-        out.line(&format!("{}  {}  {}", row.user, row.masked, reach(row)))?;
-    }
-    if info.readers.is_empty() && !info.public {
-        out.line("no key covers it: nobody can read it")?;
+    told_no_host(link.has_host, out)
+}
+
+fn told_no_host(has_host: bool, out: &mut Out<'_>) -> Result<(), Failure> {
+    if !has_host {
+        writeln!(out.errors, "sounding: {NO_HOST}")?;
     }
     Ok(())
 }

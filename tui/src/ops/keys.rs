@@ -196,16 +196,6 @@ impl Desk {
         let ((), change) = self.volume.edit_keys(shown, edit)?;
         Ok(change)
     }
-
-    /// The rows' keys that cover a path and are good now: who can read it, besides everyone where it is public.
-    pub fn readers(&self, path: &RelPath) -> Result<Vec<Row>, Failure> {
-        let now = Timestamp::now();
-        let covers = |row: &Row| {
-            let key = row.key.as_ref().filter(|_| row.state == State::On);
-            key.is_some_and(|it| it.covers(path) && !it.has_expired(now))
-        };
-        Ok(self.volume.key_sheet()?.rows(now).into_iter().filter(covers).collect())
-    }
 }
 
 fn apply(

@@ -9,13 +9,14 @@ use volume::names::Kind;
 
 use super::{below, open, transfers};
 use crate::cli::Sort;
-use crate::effect::{Effect, Message, Op};
+use crate::effect::{AddressFor, Effect, Message, Op};
 use crate::key::{self, Act, Place};
 use crate::model::{
     Above, Filter, Form, Input, Menu, Model, Order, Popup, Purpose, Reading, Redraw, Secret,
     scrolled,
 };
 use crate::ops::files::suffix;
+use crate::ops::share::{Access, NO_HOST};
 use crate::ops::{shown, with_slash};
 use crate::preview::Body;
 use crate::text;
@@ -210,15 +211,13 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
             model.dirty(Redraw::Now);
             Vec::new()
         }
-        Message::Addressed(path, secret) => {
-            let title = format!("Address of {}", text::cut(&shown(&path), 50));
-            let below = [
-                "y copies it, if your terminal allows; otherwise mark the line above.",
-                "It opens with a key that covers it; S makes one that needs none.",
-            ];
-            let below = below.map(str::to_owned).to_vec();
-            model.popup = Some(Popup::Secret(Secret::new(title, secret, below, "Close")));
+        Message::Addressed(result, purpose) => {
             model.dirty(Redraw::Now);
+            match result {
+                Ok(it) if purpose == AddressFor::Shown || it.is_public => addressed(model, &it),
+                Ok(it) => share(model, it.path),
+                Err(failure) => model.complain(failure.what),
+            }
             Vec::new()
         }
         Message::Readers(path, result) => {
@@ -463,19 +462,36 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         Act::Usage => return below::measure(model, model.browse.path.clone()),
         Act::Send => return transfers::send(model),
         Act::Info => return act_info(model),
-        Act::Address => return subject(model).map(Effect::Address).into_iter().collect(),
-        Act::Share => {
-            let Some(path) = subject(model) else { return Vec::new() };
-            let title = format!("Share {}", text::cut(&shown(&path), 50));
-            let form = Form::new(title, "Make address", Purpose::Share(path));
-            let form =
-                form.line("Whoever has the address can read this and nothing else, until it ends.");
-            let form = form.line("It holds a key of its own: revoke it on the screen of keys.");
-            open(model, form.text("Ends", Input::with("30d"), "30d, a date, or never"));
+        Act::Address | Act::Share => {
+            let purpose = if act == Act::Share { AddressFor::PassingOn } else { AddressFor::Shown };
+            return subject(model).map(|it| Effect::Address(it, purpose)).into_iter().collect();
         }
         _ => {}
     }
     Vec::new()
+}
+
+/// An address alone on its line.
+fn addressed(model: &mut Model, access: &Access) {
+    let title = format!("Address of {}", text::cut(&shown(&access.path), 50));
+    let who = if access.is_public {
+        "Anyone can open it, without a key."
+    } else {
+        "It opens with a key that covers it; S makes an address that needs none."
+    };
+    let how = "y copies it, if your terminal allows; otherwise mark the line above.";
+    let host = (!access.has_host()).then_some(NO_HOST);
+    let below = [how, who].into_iter().chain(host).map(str::to_owned).collect();
+    model.popup = Some(Popup::Secret(Secret::new(title, access.url(), below, "Close")));
+}
+
+/// Asks how long an address with a key of its own is good.
+fn share(model: &mut Model, path: RelPath) {
+    let title = format!("Share {}", text::cut(&shown(&path), 50));
+    let form = Form::new(title, "Make address", Purpose::Share(path))
+        .line("Whoever has the address can read this and nothing else, until it ends.")
+        .line("It holds a key of its own: revoke it on the screen of keys.");
+    open(model, form.text("Ends", Input::with("30d"), "30d, a date, or never"));
 }
 
 fn act_parent(model: &mut Model) -> Vec<Effect> {

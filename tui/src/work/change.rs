@@ -13,6 +13,7 @@ use crate::model::Editor;
 use crate::ops::awake::told;
 use crate::ops::keys::{MadeKey, named};
 use crate::ops::relocate::{NotRelocated, Relocated, Relocating, Relocation};
+use crate::ops::share::{NO_HOST, ShareLink};
 use crate::ops::undo::{Step, TakenBack, Undo};
 use crate::ops::{Failure, shown};
 use crate::text;
@@ -120,24 +121,7 @@ impl Work {
                 let hint = if awake.kept_until.is_some() { " (w: no more)" } else { "" };
                 Ok(Done { text: format!("{}{hint}", told(&awake, length)), ..Done::default() })
             }
-            Op::Share(path, until) => {
-                let link = desk.share(None, &path, &until, "")?;
-                let ends =
-                    if link.expires.is_empty() { "never".to_owned() } else { link.expires.clone() };
-                let below = vec![
-                    format!(
-                        "Whoever has it can read {} and nothing else. It ends: {ends}.",
-                        shown(&path)
-                    ),
-                    "Its key is one of `share` among the keys (4): d there ends it at once."
-                        .to_owned(),
-                    "y copies it, if your terminal allows; otherwise mark the line above."
-                        .to_owned(),
-                ];
-                let secret = Some(("Address to pass on".to_owned(), link.url, below));
-                let what = format!("shared {}", shown(&path));
-                Ok(Done { secret, ..undoable(what, vec![Step::Keys(link.change)]) })
-            }
+            Op::Share(path, until) => Ok(shared(desk.share(None, &path, &until, "")?)),
             Op::Command(line) => self.command(&line, ticket),
         }
     }
@@ -294,6 +278,28 @@ fn undoable(what: String, steps: Vec<Step>) -> Done {
 
 fn name(path: &RelPath) -> String {
     path.file_name().map_or_else(|| shown(path), text::escape)
+}
+
+fn shared(link: ShareLink) -> Done {
+    let path = shown(&link.path);
+    let ends = if link.expires.is_empty() { "never" } else { &link.expires };
+    let how = "y copies it, if your terminal allows; otherwise mark the line above.";
+    let whose = match &link.apikey {
+        Some(_) => vec![
+            format!("Whoever has it can read {path} and nothing else. It ends: {ends}."),
+            "Its key is one of `share` among the keys (4): d there ends it at once.".to_owned(),
+        ],
+        None => vec!["Anyone can open it, without a key.".to_owned()],
+    };
+    let host = (!link.has_host).then(|| NO_HOST.to_owned());
+    let below = whose.into_iter().chain([how.to_owned()]).chain(host).collect();
+    let secret = Some(("Address to pass on".to_owned(), link.url, below));
+    let what = format!("shared {path}");
+    let done = match link.change {
+        Some(change) => undoable(what, vec![Step::Keys(change)]),
+        None => Done { text: what, ..Done::default() },
+    };
+    Done { secret, ..done }
 }
 
 fn made(made: MadeKey) -> Done {

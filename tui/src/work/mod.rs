@@ -19,10 +19,10 @@ use tokio::sync::mpsc::Sender;
 use volume::names::Names;
 use volume::{Effort, Found, RelPath};
 
-use crate::admin::{Admin, Present};
+use crate::admin::{Admin, KeysNow, Present};
 use crate::effect::{Effect, Message};
 use crate::ops::carriers::Carriers;
-use crate::ops::keys::reach;
+use crate::ops::share::NO_HOST;
 use crate::ops::transfers::GOOD_BYE;
 use crate::ops::{Desk, Failure};
 use crate::palette;
@@ -183,13 +183,17 @@ impl Work {
                 self.tell(Message::Counted(generation, counts));
             }
             Effect::Readers(path) => {
-                let lines = readers(desk, &path);
+                let access = desk.access(&path, &desk.keys_in_use());
+                let lines = access.map(|it| {
+                    let no_host = (!it.has_host()).then(|| NO_HOST.to_owned());
+                    let url = std::iter::once(it.url()).chain(no_host);
+                    url.chain([String::new()]).chain(it.readers()).collect()
+                });
                 self.tell(Message::Readers(path, lines));
             }
-            Effect::Address(path) => {
-                let is_folder = desk.find(&path).is_ok_and(|it| matches!(it, Found::Folder(_)));
-                let address = desk.address(&path, is_folder);
-                self.tell(Message::Addressed(path, address));
+            Effect::Address(path, purpose) => {
+                let access = desk.access(&path, &KeysNow::default());
+                self.tell(Message::Addressed(access.map(Box::new), purpose));
             }
             Effect::OpenFile(path, size) => self.open_file(path, size, ticket),
             Effect::OpenEditor(path) => {
@@ -369,29 +373,4 @@ fn place(desk: &Desk, given: &OsStr) -> Result<(RelPath, Option<Vec<u8>>), Failu
             Ok((path.parent().unwrap_or_default(), name))
         }
     }
-}
-
-/// Who can read a path and where, in lines.
-fn readers(desk: &Desk, path: &RelPath) -> Result<Vec<String>, Failure> {
-    let found = desk.find(path)?;
-    let is_folder = matches!(found, Found::Folder(_));
-    let real = found.real_path().unwrap_or(path).clone();
-    let mut lines = vec![desk.address(path, is_folder), String::new()];
-    if path.is_public() && real.is_public() {
-        lines.push("Anyone can read it, without a key.".to_owned());
-        return Ok(lines);
-    }
-    let rows = desk.readers(path)?;
-    let readers: Vec<_> =
-        rows.iter().filter(|it| it.key.as_ref().is_some_and(|it| it.covers(&real))).collect();
-    lines.push(match readers.len() {
-        0 => "No key covers it: nobody can read it.".to_owned(),
-        count => format!("{} can read it:", text::things(count as u64, "key", "keys")),
-    });
-    lines.extend(
-        readers.iter().map(|it| {
-            format!("{}  {}  {}", text::escape(it.user.as_bytes()), it.masked, reach(it))
-        }),
-    );
-    Ok(lines)
 }

@@ -98,7 +98,7 @@ impl Acting {
                 | Effect::OpenEditor(_)
                 | Effect::Transfer(_)
                 | Effect::AskTransfers
-                | Effect::Address(_)
+                | Effect::Address(..)
                 | Effect::Complete(_)
                 | Effect::CompleteFolder(_)
                 | Effect::Goto(_) => {

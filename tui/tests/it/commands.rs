@@ -358,6 +358,35 @@ fn a_share_link_opens_one_thing_for_a_while() {
 }
 
 #[test]
+fn what_is_public_is_shared_by_its_address_and_gets_no_key() {
+    let place = Place::new();
+    place.put("berlin/trips.csv", "x\n");
+    std::os::unix::fs::symlink("../berlin", place.path("public/berlin")).unwrap();
+    let share = |path: &str| place.json(&["--url", "https://x.fly.dev", "share", path, "--json"]);
+    let link = share("public/logo.png");
+    assert_eq!(link["url"], "https://x.fly.dev/files/public/logo.png");
+    assert_eq!(link.get("apikey"), None);
+    assert_eq!(place.json(&["keys", "--json"]), Value::Array(vec![]));
+    // What a link in there leads to needs a key.
+    assert!(share("public/berlin/trips.csv")["apikey"].is_string());
+}
+
+#[test]
+fn an_address_without_a_known_host_names_none() {
+    let place = Place::new();
+    for args in [&["info", "berlin"][..], &["share", "berlin"]] {
+        let output = place.command(args).output().unwrap();
+        let [printed, why] =
+            [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+        let has_path =
+            |it: &str| it.starts_with("/files/berlin/") || it.starts_with("/share/share-");
+        assert!(printed.lines().any(has_path) && !printed.contains("http"), "{printed}");
+        assert!(why.contains("has no host") && why.contains("SOUNDING_URL"), "{why}");
+    }
+    assert_eq!(place.json(&["info", "berlin", "--json"])["url"], "/files/berlin/");
+}
+
+#[test]
 fn completions_and_the_man_page_need_no_volume() {
     let run = |args: &[&str]| {
         let command = Command::new(env!("CARGO_BIN_EXE_sounding"))

@@ -396,6 +396,23 @@ fn a_share_link_is_made_on_the_spot() {
 }
 
 #[test]
+fn what_is_public_is_shared_without_a_key() {
+    let place = Place::new();
+    let before = place.keys();
+    let args = &["--url", "https://x.fly.dev"];
+    let mut console = Console::with(place.0.path(), &Setup { args, ..Setup::default() });
+    console.press("", "public/");
+    console.press("j", "▸ public/");
+    for key in ["c", "S"] {
+        let seen = console.press(key, "Anyone can open it, without a key.");
+        assert!(seen.contains("https://x.fly.dev/files/public/"), "{seen}");
+        assert!(!seen.contains("a key that covers it"), "{seen}");
+        console.press("\r", "sort");
+    }
+    assert_eq!(place.keys(), before);
+}
+
+#[test]
 fn names_that_could_do_harm_are_shown_escaped_and_can_be_renamed() {
     use std::os::unix::ffi::OsStrExt;
     let place = Place::new();

@@ -11,8 +11,9 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use serde_json::json;
 use tui::cli::{DeskArgs, ScreenArgs};
-use tui::effect::{Done, Message};
+use tui::effect::{AddressFor, Done, Message};
 use tui::model::{Look, Model};
+use tui::ops::share::Access;
 use tui::ops::trash::TrashEntry;
 use tui::ops::{Desk, Failure};
 use tui::palette::Completion;
@@ -196,6 +197,18 @@ pub fn rel(path: &str) -> RelPath {
     RelPath::from_plain(path.as_bytes()).unwrap()
 }
 
+/// A folder that nobody can read.
+fn access(path: &str) -> Access {
+    Access {
+        path: rel(path),
+        is_folder: true,
+        base: Some("https://x.fly.dev".to_owned()),
+        is_public: false,
+        rows: Vec::new(),
+        extra: Vec::new(),
+    }
+}
+
 #[test]
 fn files() {
     let tell = |it: &mut Told, is_page: bool| {
@@ -309,7 +322,9 @@ fn questions_about_files() {
     check("copy", |it| it.press("y"));
     check("sort", |it| it.press("s"));
     check("empty-trash", |it| it.press("X"));
-    check("share", |it| it.press("S"));
+    check("share", |it| {
+        it.hear(Message::Addressed(Ok(Box::new(access("ITERS"))), AddressFor::PassingOn));
+    });
     check("trash", |it| {
         let entry = |name: &str, kind, size| TrashEntry {
             name: name.to_owned(),
@@ -401,8 +416,11 @@ fn help_and_commands() {
     check("help-topic", |it| it.press("?1"));
     check("help-search", |it| it.press("?/rotate"));
     check("address", |it| {
-        let address = "https://x.fly.dev/files/analysis/".to_owned();
-        it.hear(Message::Addressed(rel("analysis"), address));
+        it.hear(Message::Addressed(Ok(Box::new(access("analysis"))), AddressFor::Shown));
+    });
+    check("address-public", |it| {
+        let public = Access { is_public: true, base: None, ..access("public") };
+        it.hear(Message::Addressed(Ok(Box::new(public)), AddressFor::PassingOn));
     });
     check("about", |it| it.press(":about\r"));
     check("command", |it| it.press(":keys add kmt"));
@@ -442,8 +460,10 @@ fn the_smallest_screen_has_room_for_every_question() {
     };
     small("keys-add", "akmt\t\t\t");
     small("copy", "1y");
-    small("share", "1S");
     small("empty-trash", "1X\r");
+    let mut told = Told::new((40, 10));
+    told.hear(Message::Addressed(Ok(Box::new(access("ITERS"))), AddressFor::PassingOn));
+    insta::assert_snapshot!("share-40x10", told.drawn());
 }
 
 #[test]

@@ -304,6 +304,7 @@ fn command_beside(place: &Place, socket: &Path, args: &[&str]) -> String {
         .args(args)
         .env("SOUNDING_VOLUME", place.0.path())
         .env("SOUNDING_ADMIN", socket)
+        .env("SOUNDING_URL", "https://x.fly.dev")
         .env_remove("FLY_APP_NAME")
         .output()
         .unwrap();
