@@ -42,6 +42,8 @@ pub fn told(app: &App, keys: &Keys) -> Vec<u8> {
 pub fn set_fields(fields: &mut HeaderMap) {
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // As the front says of all that is no file, so that the fast path says it too.
+    fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
 /// What is amiss, in words that anyone may read: no path, and nothing of what the system said. The log and the operator's
