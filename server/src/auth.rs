@@ -256,7 +256,7 @@ pub fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
 
 /// Finds out who is asking for a path. Fails only where too many wrong keys came from the same client.
 ///
-/// A key that does not matter, because anyone may read the path, is never counted as a guess.
+/// A key that does not matter, because anyone may read the path, makes nobody wait: after too many wrong ones it counts for none.
 pub async fn identify(
     app: &App,
     client: IpAddr,
@@ -268,7 +268,16 @@ pub async fn identify(
     let hashed = key.hash();
     let who = || app.keys().find(hashed).map_or(Caller::Stranger, Caller::of);
     if purpose.is_free(path) {
-        return Ok(who());
+        if !app.guesses.counts_in_public(client, hashed, Instant::now()) {
+            return Ok(Caller::Anyone);
+        }
+        let caller = who();
+        match &caller {
+            Caller::Stranger => app.guesses.was_wrong_in_public(client, Instant::now()),
+            Caller::Holder(it) => app.guesses.was_right(client, it.hashed, Instant::now()),
+            Caller::Former(_) | Caller::Anyone => {}
+        }
+        return Ok(caller);
     }
     let too_many = |rest: Duration| Problem::TooManyWrongKeys { retry_after: rest.as_secs() + 1 };
     match app.guesses.turn(client, hashed, Instant::now()) {

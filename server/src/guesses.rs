@@ -6,6 +6,9 @@
 //! wait for too long is refused without a look at the key, since an answer to it would be a guess more.
 //!
 //! A key that has been right from an address waits for nobody there.
+//!
+//! Where anyone may read, keys only make a difference to what else is offered. Wrong ones are counted apart there, and make nobody wait:
+//! where there were too many, a key counts for none.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -40,12 +43,21 @@ const MOST_NOTED: usize = 256;
 /// What came from where.
 #[derive(Debug, Default)]
 pub struct Guesses {
-    /// Taken by requests with a key for a private path only, for one look-up.
+    /// On paths that need a key.
+    private: Watch,
+    /// On paths that need none.
+    public: Watch,
+    /// Keys that were right from an address, and when that was noted last. Taken by a thread once in [`NOTED`] for each.
+    right: Mutex<HashMap<(IpAddr, HashedKey), Instant>>,
+}
+
+/// Wrong keys on one kind of paths.
+#[derive(Debug, Default)]
+struct Watch {
+    /// Taken by requests with a key, for one look-up.
     suspects: Mutex<Suspects>,
     /// Whether there are any: most services never see a wrong key, and then nobody takes the lock.
     has_suspects: AtomicBool,
-    /// Keys that were right from an address, and when that was noted last. Taken by a thread once in [`NOTED`] for each.
-    right: Mutex<HashMap<(IpAddr, HashedKey), Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -89,9 +101,12 @@ thread_local! {
 impl Guesses {
     /// Whether a key from this address must wait for its turn.
     pub fn must_wait(&self, address: IpAddr, key: HashedKey, now: Instant) -> bool {
-        self.has_suspects.load(Acquire)
-            && !self.was_right_before(address, key)
-            && self.suspects().records(address).any(|(it, rule)| it.is_suspect(rule, now))
+        self.private.is_suspect(address, now) && !self.was_right_before(address, key)
+    }
+
+    /// Whether a key counts on a path that needs none.
+    pub fn counts_in_public(&self, address: IpAddr, key: HashedKey, now: Instant) -> bool {
+        !self.public.is_suspect(address, now) || self.was_right_before(address, key)
     }
 
     /// The turn of a key from this address, which is taken by that.
@@ -99,7 +114,7 @@ impl Guesses {
         if !self.must_wait(address, key, now) {
             return Turn::Now;
         }
-        let mut suspects = self.suspects();
+        let mut suspects = self.private.suspects();
         let suspicious = || |(it, rule): &(&mut Record, &Rule)| it.is_suspect(rule, now);
         let next = suspects.records(address).filter(suspicious()).map(|(it, _)| it.next_turn).max();
         let Some(next) = next else { return Turn::Now };
@@ -117,12 +132,12 @@ impl Guesses {
 
     /// Counts a wrong key. Says how long to stay away if there were too many.
     pub fn was_wrong(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let mut suspects = self.suspects();
-        let Suspects { addresses, networks } = &mut *suspects;
-        let of_address = count(addresses, neighbourhood(address), &OF_ADDRESS, now);
-        let of_network = count(networks, network(address), &OF_NETWORK, now);
-        self.has_suspects.store(true, Release);
-        of_address.max(of_network)
+        self.private.count(address, now)
+    }
+
+    /// Counts a wrong key on a path that needs none.
+    pub fn was_wrong_in_public(&self, address: IpAddr, now: Instant) {
+        self.public.count(address, now);
     }
 
     /// Keeps in mind that a key is right, so that its owner need not wait among guessers.
@@ -152,6 +167,23 @@ impl Guesses {
     fn was_right_before(&self, address: IpAddr, key: HashedKey) -> bool {
         let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
         right.contains_key(&(neighbourhood(address), key))
+    }
+}
+
+impl Watch {
+    fn is_suspect(&self, address: IpAddr, now: Instant) -> bool {
+        self.has_suspects.load(Acquire)
+            && self.suspects().records(address).any(|(it, rule)| it.is_suspect(rule, now))
+    }
+
+    /// Counts a wrong key. For how long its address is suspect, if it is.
+    fn count(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+        let mut suspects = self.suspects();
+        let Suspects { addresses, networks } = &mut *suspects;
+        let of_address = count(addresses, neighbourhood(address), &OF_ADDRESS, now);
+        let of_network = count(networks, network(address), &OF_NETWORK, now);
+        self.has_suspects.store(true, Release);
+        of_address.max(of_network)
     }
 
     fn suspects(&self) -> MutexGuard<'_, Suspects> {
@@ -360,7 +392,7 @@ mod tests {
             guesses.was_wrong(IpAddr::V4((host << 8).into()), now);
             guesses.was_right(IpAddr::V4(host.into()), key("right"), now);
         }
-        let suspects = guesses.suspects();
+        let suspects = guesses.private.suspects();
         assert!(suspects.addresses.len() <= MOST && suspects.networks.len() <= MOST);
         assert!(guesses.right.lock().unwrap().len() <= MOST);
         drop(suspects);

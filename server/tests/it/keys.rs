@@ -300,6 +300,26 @@ fn wrong_keys_on_public_paths_are_no_guesses() {
 }
 
 #[test]
+fn what_needs_no_key_tells_no_guesser_which_one_is_right() {
+    let server = volume();
+    let has_upload_area = |key: &str, from: &str| {
+        let fields = [("Authorization", key), ("Fly-Client-IP", from), ("Accept", "text/html")];
+        let page = server.request("GET", "/files/public/", &fields);
+        assert_eq!(page.status, 200);
+        page.text().contains("id=\"upload\"")
+    };
+    for guess in 0..40 {
+        assert!(!has_upload_area(&format!("guess-{guess}"), "198.51.100.1"));
+    }
+    assert!(!has_upload_area(KEY, "198.51.100.1"), "a guesser found it");
+    assert!(has_upload_area(KEY, "203.0.113.2"));
+    // Where it was right before, it goes on being so.
+    let fields = [("Authorization", KEY), ("Fly-Client-IP", "198.51.100.1")];
+    assert_eq!(server.request("GET", "/files/zurich/a.txt", &fields).status, 200);
+    assert!(has_upload_area(KEY, "198.51.100.1"));
+}
+
+#[test]
 fn nobody_is_let_in_by_a_key_of_nothing() {
     let server = volume();
     // `printf '' | sha256sum`, `echo | sha256sum`: what a script makes of an unset variable.
