@@ -23,6 +23,7 @@ mod codings;
 mod conditions;
 mod crashes;
 mod crowd;
+mod documents;
 mod feed;
 mod floods;
 mod fly;

@@ -1,8 +1,9 @@
 //! HDF5, and with it OMX (Open Matrix): the datasets, with their shapes and types.
 //!
-//! Read by our own few lines rather than by the HDF5 library, which is some megabytes of C and has no pure peer: only
-//! groups and the heads of datasets (HDF5 file format specification 3.0, sections II, III.A, III.B, III.D, IV.A). What
-//! newer writers may do and these do not know is said as such.
+//! Read by our own few lines: only groups and the heads of datasets (HDF5 file format specification 3.0, sections II,
+//! III.A, III.B, III.D, IV.A). The HDF5 library is some megabytes of C; the readers in plain Rust (`hdf5-reader`,
+//! `hdf5-pure`) are made to read the data too, and a preview of a stranger's file is to read little and has a limit on
+//! it. What newer writers may do and these do not know is said as such.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
