@@ -135,7 +135,7 @@ impl Answers for Front {
         // Outermost, so that each request has its line.
         let (request, line) = access_log::begin(&self.app, request, connection.peer);
         // Around all that may leave a body unread.
-        let request = linger(request);
+        let (request, waiting) = linger(request);
         let (place, full) = match self.place(line.open().client(), connection) {
             Ok(place) => (place, None),
             Err(full) => (None, Some(full)),
@@ -144,7 +144,7 @@ impl Answers for Front {
         let mut response = self.pass(request, line.open(), full, &connection.outlet).await;
         reader.rewrite(&mut response);
         announcement.make(&mut response);
-        if connection.full.is_some() {
+        if connection.full.is_some() || waiting.is_some_and(|it| it.is_in_vain()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         line.answered(response, connection.outlet.clone(), place)

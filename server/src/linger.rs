@@ -2,19 +2,22 @@
 //!
 //! A request may be refused before its body came. A client that is still sending would have its connection reset, and
 //! might never read why; so what is left of a body is read and thrown away for a while, while the answer goes out.
-//! RFC 9112 §9.6 describes the danger. A client that waits for `100 Continue` sends nothing, and is not asked to.
+//! RFC 9112 §9.6 describes the danger. A client that waits for `100 Continue` sends nothing, and is not asked to: hyper then
+//! closes its connection, and the answer says so (RFC 9110 §10.1.1).
 //!
 //! How much and how long has a limit each: whoever is refused may send on for ever, and nobody asked for it. Then the
 //! connection is closed.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
-use http::header;
+use http::{Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
@@ -23,19 +26,39 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// Bytes that it may go on to send: enough for most files, so that clients that listen only when all has gone learn why.
 const MOST: usize = 64 << 20;
 
-/// Lets a request's body linger, if it has one.
-pub fn linger(request: Request) -> Request {
-    if request.body().is_end_stream() {
-        return request;
+/// A client that waits to be asked for its body.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting {
+    is_asked: Arc<AtomicBool>,
+}
+
+impl Waiting {
+    /// Whether it waits in vain: its body was not read.
+    pub fn is_in_vain(&self) -> bool {
+        !self.is_asked.load(Relaxed)
     }
-    let is_silent = request.headers().contains_key(header::EXPECT);
-    request.map(|body| Body::new(Lingering { body, is_silent, is_done: false }))
+}
+
+/// Lets a request's body linger, if it has one; tells whether its client waits to be asked for that.
+pub fn linger(request: Request) -> (Request, Option<Waiting>) {
+    if request.body().is_end_stream() {
+        return (request, None);
+    }
+    let waiting = waits(&request).then(Waiting::default);
+    let its = waiting.clone();
+    (request.map(|body| Body::new(Lingering { body, waiting: its, is_done: false })), waiting)
+}
+
+/// As hyper sees it. Whoever speaks HTTP/1.0, or expects anything else, sends its body at once.
+fn waits(request: &Request) -> bool {
+    let expected = request.headers().get_all(header::EXPECT).iter().next_back();
+    request.version() >= Version::HTTP_11
+        && expected.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 struct Lingering {
     body: Body,
-    /// The client sends nothing until the body is asked for.
-    is_silent: bool,
+    waiting: Option<Waiting>,
     is_done: bool,
 }
 
@@ -47,7 +70,9 @@ impl HttpBody for Lingering {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.is_silent = false;
+        if let Some(waiting) = &self.waiting {
+            waiting.is_asked.store(true, Relaxed);
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         self.is_done = !matches!(frame, Some(Ok(_)));
         Poll::Ready(frame)
@@ -64,7 +89,8 @@ impl HttpBody for Lingering {
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        if self.is_silent || self.is_done || self.body.is_end_stream() {
+        let is_silent = self.waiting.as_ref().is_some_and(Waiting::is_in_vain);
+        if is_silent || self.is_done || self.body.is_end_stream() {
             return;
         }
         let mut rest = std::mem::take(&mut self.body);

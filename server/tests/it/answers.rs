@@ -205,6 +205,12 @@ fn preflights_allow_what_is_asked_for_without_a_key() {
         assert_eq!(field("access-control-allow-private-network"), "true");
         assert!(field("access-control-max-age").parse::<u32>().unwrap() >= 600);
         assert_eq!(field("access-control-allow-credentials"), "");
+        for method in ["HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+            let asked = [("Origin", "null"), ("Access-Control-Request-Method", method)];
+            let response = server.request("OPTIONS", target, &asked);
+            let allowed = response.field("access-control-allow-methods");
+            assert_eq!(allowed.as_deref(), Some(method), "{target}");
+        }
     }
 }
 

@@ -541,11 +541,19 @@ impl Sent {
         });
         let mut came = read();
         came.is_reset |= !is_sent;
-        // Of a head that is too long, and none either, hyper says the one or the other: whichever it sees first, by how much it
-        // has read.
-        for answer in came.answers.iter_mut().filter(|_| self.bytes.len() > LONGEST_READ) {
-            answer.status =
-                answer.status.replace("431 Request Header Fields Too Large", "400 Bad Request");
+        // Of a head that is longer than it reads, hyper says that it is none and closes, or has just got the end of it: then we
+        // say that it is too long, and go on. Which of the two depends on how the bytes came.
+        let refused = |it: &Answer| ["400", "431"].iter().any(|code| it.status.contains(code));
+        if self.bytes.len() > LONGEST_READ
+            && let Some(first) = came.answers.iter().position(refused)
+        {
+            came.answers.truncate(first);
+            came.answers.push(Answer {
+                status: "HTTP/1.1 400 Bad Request".to_owned(),
+                fields: vec!["connection: close".to_owned()],
+                body: vec![],
+                is_whole: true,
+            });
         }
         came
     }

@@ -38,6 +38,7 @@ mod lane;
 mod limits;
 mod listings;
 mod metrics;
+mod odd_clients;
 mod owners;
 mod paths;
 mod process;
