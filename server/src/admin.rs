@@ -168,6 +168,7 @@ async fn activity(
     let (activity, mut open) = (&app.activity, app.activity.open());
     let sleep = Sleep::of(&app);
     open.extend(app.transfers.under_way().iter().map(of_transfer));
+    let of_disk = app.disk.warnings().into_iter().map(str::to_owned);
     let of_feed = app.feed.warning().map(|it| it.whole);
     let kept_out = activity.kept_out_warning().map(str::to_owned);
     let trouble =
@@ -181,7 +182,7 @@ async fn activity(
         arrivals: latest.iter().filter_map(Arrival::of).take(ARRIVALS).collect(),
         disk: Disk { size: space.size, free: space.free, filling: activity.filling(space.free) },
         sleep,
-        warnings: [of_feed, trouble, kept_out].into_iter().flatten().collect(),
+        warnings: [of_feed, trouble, kept_out].into_iter().flatten().chain(of_disk).collect(),
         console,
         consoles: activity.consoles(),
     }))

@@ -49,8 +49,8 @@ pub async fn watch(app: Arc<App>) {
 fn look(volume: &Volume) -> Vec<&'static str> {
     let loss = volume.loss().map(|it| match it {
         Loss::Place => {
-            "the volume is not in its place any more: it was unmounted, moved or removed. What is uploaded now may not be \
-             found again: mount it, and restart the service"
+            "the volume is not in its place any more: it was unmounted, moved or removed. What is open is still served, and \
+             nothing is changed: put it back, and restart the service"
         }
         Loss::ServiceFolder => {
             "`.sounding` is gone from the volume, or another one has its name. The keys that were good stay so until the \

@@ -64,6 +64,8 @@ pub enum Problem {
     Unreadable,
     /// The service itself may not write there.
     Unwritable,
+    /// The volume was unmounted, moved or removed, or the service's own folder on it was.
+    VolumeLost,
     /// There is no such method here.
     MethodNotAllowed,
     /// There is no such method here, but these, which the router does not know of.
@@ -189,6 +191,8 @@ impl Problem {
         match kind {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::NoRoom,
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Problem::Unwritable,
+            // Of our own (`volume::Loss`), and the system's of a file server that is gone.
+            ErrorKind::StaleNetworkFileHandle | ErrorKind::NotConnected => Problem::VolumeLost,
             _ => Problem::internal(cause),
         }
     }
@@ -213,7 +217,9 @@ impl Problem {
             | Problem::WrongOffset { .. } => StatusCode::CONFLICT,
             Problem::Transfer(refused) => of_transfer(refused),
             Problem::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
-            Problem::NoFeed(_) | Problem::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::NoFeed(_) | Problem::Crowded(_) | Problem::VolumeLost => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Problem::Stalled => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::TakenOver => StatusCode::LOCKED,
@@ -304,6 +310,13 @@ impl Problem {
                 "The service may not write here",
                 "The folder's permissions keep the service from changing anything in it; nothing was changed. Ask the operator to \
                  change them: `sounding doctor` says how."
+                    .to_owned(),
+            ),
+            Problem::VolumeLost => (
+                "volume-lost",
+                "The volume is not in its place",
+                "The volume was unmounted, moved or removed while the service runs, or its `.sounding` was; nothing was changed. Try \
+                 again when the operator has put it back."
                     .to_owned(),
             ),
             Problem::MethodNotAllowed | Problem::OnlyMethods(_) => {

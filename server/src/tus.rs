@@ -282,7 +282,7 @@ pub async fn delete(
     let id = find(&app, &uploader, &id).await?.id;
     let _held = app.holders.take(id).await;
     let upload = find(&app, &uploader, &id.to_string()).await?;
-    blocking(move || upload.remove()).await?.map_err(Problem::internal)?;
+    blocking(move || upload.remove()).await?.map_err(Problem::of_disk)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -452,7 +452,7 @@ async fn finish(app: &App, mut upload: Upload, uploader: &Uploader) -> Result<Up
 async fn find(app: &App, uploader: &Uploader, id: &str) -> Result<Upload, Problem> {
     let id: StagedId = id.parse().map_err(|_no_id| Problem::NotFound)?;
     let volume = Arc::clone(&app.volume);
-    let upload = blocking(move || volume.upload(id)).await?.map_err(Problem::internal)?;
+    let upload = blocking(move || volume.upload(id)).await?.map_err(Problem::of_disk)?;
     let upload = upload.ok_or(Problem::NotFound)?;
     uploader.may_have(&upload.record)?;
     Ok(upload)

@@ -22,8 +22,8 @@ use crate::stat::Stat;
 pub struct Volume {
     /// The root; every look-up starts from this handle, not from a path.
     root: OwnedFd,
-    /// The path that led to the root.
-    path: PathBuf,
+    /// The path that led to the root; none where no path did.
+    path: Option<PathBuf>,
     way: Way,
     /// Whether whoever opened it may only look.
     is_read_only: bool,
@@ -103,12 +103,21 @@ pub enum FindError {
 }
 
 /// What an open volume has lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Loss {
     /// The path that it was opened by leads to another folder now, or nowhere: it was unmounted, moved or removed.
+    #[error("the volume is not in its place any more: it was unmounted, moved or removed")]
     Place,
     /// The service's own folder is gone, or another one.
+    #[error("`.sounding` is gone from the volume, or another one has its name")]
     ServiceFolder,
+}
+
+impl From<Loss> for io::Error {
+    fn from(loss: Loss) -> io::Error {
+        // As the system says it of a file server that has lost what was opened.
+        io::Error::new(io::ErrorKind::StaleNetworkFileHandle, loss)
+    }
 }
 
 /// How far a look-up may go.
@@ -166,11 +175,15 @@ impl Volume {
         self.is_read_only
     }
 
-    /// Asked by each way to change something: for leave to do so.
+    /// Asked by each way to change something: for leave to do so. What is changed on a volume that was unmounted or moved
+    /// may never be found again, so nothing is.
     pub(crate) fn may_change(&self) -> io::Result<()> {
         if self.is_read_only {
             let why = "the volume was opened to be read only";
             return Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, why));
+        }
+        if self.has_lost_place() {
+            return Err(Loss::Place.into());
         }
         Ok(())
     }
@@ -182,7 +195,7 @@ impl Volume {
         place_of(root.as_fd()).map_err(|it| OpenVolumeError::NoProc { source: it.into() })?;
         let way = Way::of_this_kernel(root.as_fd());
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Ok(Volume::of(root, path, way))
+        Ok(Volume::of(root, Some(path), way))
     }
 
     /// The same volume, looked up name by name as on a kernel without `openat2`.
@@ -242,10 +255,10 @@ impl Volume {
 
     /// A folder looked at as a volume of its own.
     pub(crate) fn at(&self, root: OwnedFd) -> Volume {
-        Volume::of(root, PathBuf::new(), self.way)
+        Volume::of(root, None, self.way)
     }
 
-    fn of(root: OwnedFd, path: PathBuf, way: Way) -> Volume {
+    fn of(root: OwnedFd, path: Option<PathBuf>, way: Way) -> Volume {
         let service_folder = OnceLock::new();
         Volume {
             root,
@@ -279,7 +292,10 @@ impl Volume {
     pub(crate) fn service_folder(&self) -> io::Result<OwnedFd> {
         self.may_change()?;
         if self.service_folder.get().is_some() {
-            return Ok(open_folder(self.root(), layout::SERVICE_FOLDER)?);
+            return open_folder(self.root(), layout::SERVICE_FOLDER).map_err(|errno| match errno {
+                Errno::NOENT => Loss::ServiceFolder.into(),
+                errno => errno.into(),
+            });
         }
         let folder = private_folder(self.root(), layout::SERVICE_FOLDER)?;
         let stat = rustix::fs::fstat(&folder)?;
@@ -289,14 +305,28 @@ impl Volume {
 
     /// What was lost of it since it was opened, if anything.
     pub fn loss(&self) -> Option<Loss> {
-        let is_place_lost = match rustix::fs::stat(&self.path) {
-            Ok(stat) => self.identity().is_ok_and(|it| it != (stat.st_dev, stat.st_ino)),
-            Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR),
-        };
-        if is_place_lost {
+        if self.has_lost_place() {
             return Some(Loss::Place);
         }
         self.has_lost_service_folder().then_some(Loss::ServiceFolder)
+    }
+
+    fn has_lost_place(&self) -> bool {
+        let Some(path) = &self.path else { return false };
+        match rustix::fs::stat(path) {
+            Ok(stat) => self.identity().is_ok_and(|it| it != (stat.st_dev, stat.st_ino)),
+            // It leads nowhere, or to a device or a file server that does not answer.
+            Err(errno) => matches!(
+                errno,
+                Errno::NOENT
+                    | Errno::NOTDIR
+                    | Errno::NOTCONN
+                    | Errno::STALE
+                    | Errno::NODEV
+                    | Errno::NXIO
+                    | Errno::IO
+            ),
+        }
     }
 
     /// Whether the service's own folder is gone, or another than it was.

@@ -100,7 +100,7 @@
   };
 
   // What would be said of all other files too.
-  const OF_ALL = ["key-needed", "unknown-key", "expired-key", "key-only-reads", "key-does-not-cover", "no-room"];
+  const OF_ALL = ["key-needed", "unknown-key", "expired-key", "key-only-reads", "key-does-not-cover", "no-room", "volume-lost"];
 
   class Refused extends Error {
     constructor(request) {

@@ -18,7 +18,7 @@ const MEGABYTE: usize = 1 << 20;
 
 /// A server whose volume is a file system of 64 MiB in memory, in a namespace of its own.
 struct Small {
-    _folder: TempDir,
+    folder: TempDir,
     program: Program,
     volume: PathBuf,
 }
@@ -42,7 +42,7 @@ impl Small {
             .arg(options);
         let program = Program::run(command);
         let volume = format!("/proc/{}/root{}", program.id(), folder.path().display());
-        Small { _folder: folder, program, volume: volume.into() }
+        Small { folder, program, volume: volume.into() }
     }
 
     fn request(
@@ -310,4 +310,37 @@ fn where_the_disk_holds_no_more_files_one_can_delete_and_then_upload_again() {
     assert_eq!(small.put("/files/run/b.csv", b"new").status, 204);
     assert_eq!(small.trashed(), [""; 0]);
     assert!(small.is_whole("run/b.csv", b"new"));
+}
+
+#[test]
+fn a_volume_that_is_unmounted_takes_nothing_more_and_says_so() {
+    let small = Small::new();
+    assert_eq!(small.put("/files/run/a.csv", b"old").status, 201);
+    let upload = small.begin_upload("more.bin", 4);
+    let address = upload.field("location").unwrap().replacen("./", "/", 1);
+    let mut unmount = Command::new("nsenter");
+    let process = small.program.id().to_string();
+    unmount.args(["--user", "--mount", "--preserve-credentials", "--target", &process]);
+    let status = unmount.args(["umount", "--lazy"]).arg(small.folder.path()).status().unwrap();
+    assert!(status.success());
+    let lost = |response: &Response| {
+        assert_eq!((response.status, problem(response).as_str()), (503, "volume-lost"));
+    };
+    lost(&small.put("/files/run/new.csv", b"new"));
+    lost(&small.put("/files/run/a.csv", b"new"));
+    lost(&small.begin_upload("other.bin", 4));
+    let patch = [
+        ("Tus-Resumable", "1.0.0"),
+        ("Upload-Offset", "0"),
+        ("Content-Type", "application/offset+octet-stream"),
+    ];
+    lost(&small.request("PATCH", &address, &patch, b"more"));
+    lost(&small.request("DELETE", "/files/run/a.csv", &[], b""));
+    // What is open is served.
+    assert!(small.is_whole("run/a.csv", b"old"));
+    wait_for("a warning", || {
+        std::thread::sleep(Duration::from_millis(50));
+        let health = small.request("GET", "/health", &[], b"").json();
+        health["warnings"].to_string().contains("not in its place").then_some(())
+    });
 }
