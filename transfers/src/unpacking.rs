@@ -16,6 +16,8 @@ use crate::storing::{Hidden, StoreError, WHO, place, safe};
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 256 << 10;
+/// Deflate makes no more bytes than this of one.
+const MOST_OF_ONE: u64 = 1032;
 
 /// What was unpacked.
 pub(crate) struct Unpacked {
@@ -35,6 +37,9 @@ pub(crate) enum UnpackError {
     /// Something in it is neither a file nor a folder.
     #[error("`{name}` is neither a file nor a folder")]
     Special { name: String },
+    /// A zip announces more than can be in it.
+    #[error("it can't hold as much as it says")]
+    Bloated,
     /// A file in it is longer than the archive says.
     #[error("`{name}` is longer than the archive says")]
     Longer { name: String },
@@ -73,11 +78,12 @@ pub(crate) fn unpack(staged: &Staged, plan: &Plan) -> Result<Unpacked, UnpackErr
         into.top = top(tar_names(&archive).map_err(UnpackError::Read)?);
         into.tar(&archive)?;
     } else {
+        let length = archive.metadata().map_err(UnpackError::Read)?.len();
         let mut zip = zip::ZipArchive::new(archive).map_err(UnpackError::Zip)?;
         let names: Result<Vec<_>, _> =
             zip.file_names().map(|it| it.map(|it| it.as_bytes().to_vec())).collect();
         into.top = top(names.map_err(UnpackError::Zip)?);
-        let announced = zip_size(&mut zip).map_err(UnpackError::Zip)?;
+        let announced = zip_size(&mut zip, length)?;
         volume.make_room(announced).map_err(UnpackError::Read)??;
         into.zip(&mut zip)?;
     }
@@ -126,14 +132,19 @@ fn tar_names(archive: &File) -> io::Result<Vec<Vec<u8>>> {
     Ok(names)
 }
 
-/// Bytes of all files in a zip, as its directory at the end has them: a program that wrote it as a stream knew them
-/// only then.
-fn zip_size(archive: &mut zip::ZipArchive<File>) -> zip::result::ZipResult<u64> {
-    let mut all: u64 = 0;
+/// Bytes of all files in a zip of a length, as its directory at the end has them: a program that wrote it as a stream
+/// knew them only then. What can't be true is refused, so that no made-up number costs somebody their trash.
+fn zip_size(archive: &mut zip::ZipArchive<File>, length: u64) -> Result<u64, UnpackError> {
+    let (mut packed, mut all): (u64, u64) = (0, 0);
     for index in 0..archive.len() {
-        all = all.saturating_add(archive.by_index_raw(index)?.size());
+        let entry = archive.by_index_raw(index).map_err(UnpackError::Zip)?;
+        if entry.size() > entry.compressed_size().saturating_mul(MOST_OF_ONE) {
+            return Err(UnpackError::Bloated);
+        }
+        packed = packed.saturating_add(entry.compressed_size());
+        all = all.saturating_add(entry.size());
     }
-    Ok(all)
+    if packed > length { Err(UnpackError::Bloated) } else { Ok(all) }
 }
 
 struct Into<'a> {

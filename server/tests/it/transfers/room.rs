@@ -81,6 +81,41 @@ fn a_sender_gets_no_room_from_the_trash_before_they_are_accepted_or_if_it_would_
 }
 
 #[test]
+fn a_zip_that_announces_more_than_can_be_in_it_gets_no_room_from_the_trash() {
+    // A file's size in the directory at the end, or its packed size too: 45 MiB, which all of the trash would make room for.
+    for fields in ["(24,)", "(20, 24)"] {
+        let (place, volume) = small();
+        let trash = volume.join(".sounding/trash/files");
+        fs::create_dir_all(&trash).unwrap();
+        for name in ["old", "new"] {
+            fs::write(trash.join(name), vec![1; 12 << 20]).unwrap();
+        }
+        let script = format!(
+            "import zipfile
+with zipfile.ZipFile('x.zip', 'w', zipfile.ZIP_DEFLATED) as archive: archive.writestr('x.csv', 'a,b' * 1000)
+data = bytearray(open('x.zip', 'rb').read())
+entry = data.index(b'PK\\1\\2')
+for field in {fields}: data[entry + field:entry + field + 4] = (45 << 20).to_bytes(4, 'little')
+open('x.zip', 'wb').write(data)"
+        );
+        let make = |folder: &Path| {
+            let made = Command::new("python3").args(["-c", &script]).current_dir(folder).status();
+            assert!(made.unwrap().success());
+        };
+        let code = fresh_code();
+        let mut sender = Python::send(Version::New, &place, make, &code, &["x.zip"]);
+        let number =
+            place.receive(json!({"code": code, "yes": true, "unpack": true, "wait": true}));
+        let now = place.done(number);
+        sender.succeeds();
+        let note = now["notes"][0].as_str().unwrap();
+        assert!(note.contains("it can't hold as much as it says"), "{note}");
+        assert!(volume.join("x.zip").exists() && !volume.join("x").exists());
+        assert_eq!(fs::read_dir(&trash).unwrap().count(), 2, "{fields}");
+    }
+}
+
+#[test]
 fn what_permissions_keep_out_is_refused_before_it_comes() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("not root: nobody can be another user here");
