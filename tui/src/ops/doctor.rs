@@ -156,6 +156,14 @@ impl Desk {
         let trash = self.trashed().map_or(0, |it| it.len());
         let empty = if trash > 0 { ", `sounding trash empty --yes` empties the trash" } else { "" };
         let to_do = format!("`sounding du` shows what is big{empty}");
+        if self.volume.is_out_of_files().unwrap_or(false) {
+            let found = format!("{found}, but no more files can be made (no inodes are free)");
+            return Finding::ill(
+                "space",
+                found,
+                "delete files that are not needed, and empty the trash",
+            );
+        }
         if space.room() == 0 {
             return Finding::ill("space", format!("{found}: uploads are refused"), to_do);
         }

@@ -555,3 +555,60 @@ fn a_usage_line_says_what_has_to_be_given_and_no_more() {
     let output = place.command(&["ls"]).env("SOUNDING_ADMIN", "").output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("--admin"), "{output:?}");
 }
+
+#[test]
+fn a_copy_beside_keeps_at_its_end_what_tells_its_type() {
+    let place = Place::new();
+    for coding in ["", ".gz", ".zst", ".bz2", ".xz", ".br", ".lz4"] {
+        let name = format!("trips.csv{coding}");
+        place.put(&format!("from/{name}"), "new");
+        place.put(&format!("to/{name}"), "old");
+        place.run(&["cp", &format!("from/{name}"), "to", "--keep-both"]);
+        assert_eq!(place.read(&format!("to/trips (2).csv{coding}")), "new");
+        assert_eq!(place.read(&format!("to/{name}")), "old");
+    }
+}
+
+/// What the doctor found of one thing.
+fn findings(output: &Output, what: &str) -> Vec<(bool, String)> {
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = all.as_array().unwrap().iter().filter(|it| it["what"] == what);
+    of.map(|it| (it["ok"].as_bool().unwrap(), it["found"].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn the_doctor_tells_of_a_damaged_journal_and_of_one_that_was_put_aside() {
+    let place = Place::new();
+    let volume = volume::Volume::open(place.0.path()).unwrap();
+    drop(volume::journal::Journal::open(&volume).unwrap());
+    let journal = || findings(&place.try_run(&["doctor", "--json"]), "journal");
+    assert_eq!(journal(), [(true, "the journal of changes is sound".to_owned())]);
+    // The header stays good.
+    let path = place.path(".sounding/journal.sqlite");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[4096..].fill(0xa5);
+    fs::write(&path, &bytes).unwrap();
+    let found = journal();
+    assert!(
+        !found[0].0 && found[0].1.starts_with("the journal of changes is damaged"),
+        "{found:?}"
+    );
+    bytes.fill(0xa5);
+    fs::write(&path, &bytes).unwrap();
+    drop(volume::journal::Journal::open(&volume).unwrap());
+    let found = journal();
+    assert!(found.len() == 2 && found[0].0 && !found[1].0, "{found:?}");
+    assert!(found[1].1.starts_with("a damaged journal was put aside"), "{found:?}");
+}
+
+#[test]
+fn the_doctor_says_where_no_more_files_can_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=64m,nr_inodes=20,mode=755 tmpfs \"$1\" && mkdir -m 700 \"$1/.sounding\" && \
+                  i=0 && while touch \"$1/$i\" 2>&1; do i=$((i+1)); done > /dev/null; exec \"$2\" doctor --json --volume \"$1\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    let output = command.arg(folder.path()).arg(env!("CARGO_BIN_EXE_sounding")).output().unwrap();
+    let found = findings(&output, "space");
+    assert!(!found[0].0 && found[0].1.contains("no inodes are free"), "{found:?} {output:?}");
+}
