@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
 
-use volume::journal::{ChangeKind, Cursor, Journal};
+use volume::journal::{Change, ChangeKind, Cursor, Journal};
 use volume::observer::{News, Observer};
 use volume::{RelPath, Volume};
 
 use crate::support::Place;
 
 const DEADLINE: Duration = Duration::from_secs(20);
+/// Bytes of a page of the journal.
+const PAGE: usize = 4096;
 
 /// A volume that is observed.
 struct Watched {
@@ -309,8 +311,8 @@ fn damage(journal: &Path) {
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(db);
     let file = fs::File::options().write(true).open(journal).unwrap();
-    let rest = usize::try_from(file.metadata().unwrap().len()).unwrap() - 4096;
-    file.write_all_at(&vec![0xa5; rest], 4096).unwrap();
+    let rest = usize::try_from(file.metadata().unwrap().len()).unwrap() - PAGE;
+    file.write_all_at(&vec![0xa5; rest], PAGE as u64).unwrap();
 }
 
 #[test]
@@ -354,4 +356,75 @@ fn a_damage_that_only_a_reader_meets_is_enough() {
     volume.place.put("c.csv", "content");
     let lines = volume.wait(1);
     assert!(lines.iter().any(|it| it == "added c.csv" || it == "added b.csv"), "{lines:?}");
+}
+
+/// Noise at a place of the journal that a seed chooses: some bytes, a page, another page in its place, or the end cut off.
+fn damage_somewhere(journal: &Path, seed: u64) {
+    let mut bytes = fs::read(journal).unwrap();
+    let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = |end: usize| {
+        random ^= random >> 12;
+        random ^= random << 25;
+        random ^= random >> 27;
+        usize::try_from(random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % end
+    };
+    let pages = bytes.len() / PAGE;
+    // Every second time near a page's beginning, which says how it is to be read.
+    let page = below(pages) * PAGE;
+    let at = page + if below(2) == 0 { below(PAGE) } else { below(200) };
+    match below(6) {
+        0 => bytes.truncate(at),
+        1 => bytes[page..page + PAGE].fill(u8::try_from(below(256)).unwrap()),
+        2 => bytes.copy_within(page..page + PAGE, below(pages) * PAGE),
+        count => {
+            for _ in 0..count * 2 {
+                let place = (at + below(64)).min(bytes.len() - 1);
+                bytes[place] = u8::try_from(below(256)).unwrap();
+            }
+        }
+    }
+    fs::write(journal, bytes).unwrap();
+}
+
+#[test]
+fn whatever_is_damaged_in_a_journal_changes_are_noticed_again() {
+    let place = Place::new();
+    for number in 0..120 {
+        place.put(&format!("run {}/{number}.csv", number % 10), "content");
+    }
+    let mut volume = Watched::of(place);
+    volume.stop();
+    let journal = volume.path(".sounding/journal.sqlite");
+    let good = fs::read(&journal).unwrap();
+    for seed in 0..40 {
+        fs::write(&journal, &good).unwrap();
+        for suffix in ["-wal", "-shm"] {
+            let beside = volume.path(&format!(".sounding/journal.sqlite{suffix}"));
+            fs::remove_file(beside).unwrap_or_default();
+        }
+        damage_somewhere(&journal, seed);
+        volume.start();
+        let folder = format!("run {}", seed % 10);
+        fs::remove_file(volume.path(&format!("{folder}/{seed}.csv"))).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        for number in 0.. {
+            assert!(Instant::now() < deadline, "{seed}: {:?}", volume.observer);
+            // What came before a new one was begun is not told: so something comes again and again.
+            volume.place.put(&format!("{folder}/new-{seed}-{number}.csv"), "new");
+            let reader = Journal::open(&volume.volume).unwrap();
+            let told = |it: &Change| {
+                let path = String::from_utf8(it.path.to_plain()).unwrap_or_default();
+                path.contains(&format!("/new-{seed}-"))
+            };
+            match reader.latest(1000) {
+                Ok(changes) if changes.iter().any(told) => break,
+                Ok(_) => drop(volume.news.recv_timeout(Duration::from_millis(100))),
+                Err(error) => {
+                    let is_damaged = reader.put_aside_if_damaged(&volume.volume, &error).unwrap();
+                    assert!(is_damaged, "{seed}: {error:?}");
+                }
+            }
+        }
+        volume.stop();
+    }
 }
