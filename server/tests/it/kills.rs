@@ -1,7 +1,7 @@
 //! `kill -9`, again and again, while all that changes a volume goes on: uploads by PUT and tus, replacing, deletes, wormhole
 //! receives in the server, moves and copies of folders in another program that is killed with it.
 //!
-//! After each start nothing that was acknowledged is lost, no file is half-written, and no room is held. How many rounds
+//! In each round one of these is waited for, in turns; the kill comes within 50 ms of it. After each start nothing that was acknowledged is lost, no file is half-written, and no room is held. How many rounds
 //! there are says `SOUNDING_KILL_ROUNDS`; the seed is fixed.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use base64::Engine;
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 use volume::uploads::Exists;
 use volume::{RelPath, Volume};
 
-use crate::crashes::{Random, ask, content, is_whole};
+use crate::crashes::{Random, ask, comes, content, is_whole};
 use crate::process::{Program, command};
 use crate::support::{KEY, wait_for, write};
 use crate::transfers::{Place, fresh_code};
@@ -32,6 +33,37 @@ const SEED: u64 = 0x6b69_6c6c_2d39;
 const EMPTIED_EVERY: usize = 10;
 /// Tells a process of this test that it is the mover, and of which volume.
 const MOVER: &str = "SOUNDING_TEST_MOVER";
+
+/// What was done so far, by whom; read while it goes on.
+#[derive(Debug, Default)]
+struct Done([AtomicUsize; DEEDS.len()]);
+
+/// What has to be done once more in a round before its kill, in turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Replaced,
+    Deleted,
+    /// A piece of a resumable upload came.
+    Piece,
+    /// A folder was moved, and copied.
+    Copied,
+    /// A folder is on its way by wormhole.
+    Receiving,
+    Received,
+}
+
+const DEEDS: [Deed; 6] =
+    [Deed::Replaced, Deed::Deleted, Deed::Piece, Deed::Copied, Deed::Receiving, Deed::Received];
+
+impl Done {
+    fn add(&self, deed: Deed) {
+        self.0[deed as usize].fetch_add(1, SeqCst);
+    }
+
+    fn of(&self, deed: Deed) -> usize {
+        self.0[deed as usize].load(SeqCst)
+    }
+}
 
 /// A file under one name: what was acknowledged, and what was sent since.
 #[derive(Default)]
@@ -44,11 +76,10 @@ struct Versions {
 #[derive(Default)]
 struct Replacing {
     files: BTreeMap<String, Versions>,
-    count: usize,
 }
 
 impl Replacing {
-    fn run(&mut self, address: &str, random: &mut Random) {
+    fn run(&mut self, address: &str, random: &mut Random, done: &Done) {
         loop {
             let name = format!("run/{}.bin", random.below(4));
             let body = content(random);
@@ -58,7 +89,7 @@ impl Replacing {
                 return;
             }
             *versions = Versions { acknowledged: Some(body), sent: None };
-            self.count += 1;
+            done.add(Deed::Replaced);
         }
     }
 
@@ -87,11 +118,10 @@ enum Fate {
 struct Deleting {
     files: BTreeMap<String, (Vec<u8>, Fate)>,
     next: usize,
-    count: usize,
 }
 
 impl Deleting {
-    fn run(&mut self, address: &str, random: &mut Random) {
+    fn run(&mut self, address: &str, random: &mut Random, done: &Done) {
         loop {
             self.next += 1;
             let name = format!("deleted-{}.bin", self.next);
@@ -111,7 +141,7 @@ impl Deleting {
                 return;
             }
             tell(Fate::Deleted);
-            self.count += 1;
+            done.add(Deed::Deleted);
         }
     }
 
@@ -157,11 +187,11 @@ struct Upload {
 }
 
 impl Resuming {
-    fn run(&mut self, address: &str, random: &mut Random) {
-        while self.step(address, random).is_some() {}
+    fn run(&mut self, address: &str, random: &mut Random, done: &Done) {
+        while self.step(address, random, done).is_some() {}
     }
 
-    fn step(&mut self, address: &str, random: &mut Random) -> Option<()> {
+    fn step(&mut self, address: &str, random: &mut Random, done: &Done) -> Option<()> {
         let Some(upload) = &mut self.upload else {
             self.next += 1;
             let (name, body) = (format!("resumed-{}.bin", self.next), content(random));
@@ -179,6 +209,7 @@ impl Resuming {
         let stream = ("Content-Type", "application/offset+octet-stream");
         ask(address, "PATCH", &upload.address, &[("Upload-Offset", &offset), stream], piece)?;
         upload.acknowledged += piece.len();
+        done.add(Deed::Piece);
         if upload.acknowledged == upload.body.len() {
             self.count += 1;
         }
@@ -207,8 +238,18 @@ impl Resuming {
 struct Receiving {
     sender: Place,
     socket: PathBuf,
-    under_way: Option<(u64, u64, String, bool)>,
+    under_way: Option<Receive>,
     done: usize,
+    interrupted: usize,
+}
+
+struct Receive {
+    /// The transfer's number where it is sent, and where it is received.
+    sending: u64,
+    number: u64,
+    into: String,
+    is_running: bool,
+    is_done: bool,
 }
 
 impl Receiving {
@@ -217,7 +258,7 @@ impl Receiving {
         for name in ["a.bin", "b.bin"] {
             write(&sender.path(&format!("sent/{name}")), &content(&mut Random(SEED)));
         }
-        Receiving { sender, socket, under_way: None, done: 0 }
+        Receiving { sender, socket, under_way: None, done: 0, interrupted: 0 }
     }
 
     fn begin(&mut self, round: usize) {
@@ -227,20 +268,33 @@ impl Receiving {
             json!({"direction": "receive", "code": code, "yes": true, "wait": true, "into": into});
         let now = admin(&self.socket, "POST", "/transfers", &wanted).unwrap();
         let number = now["number"].as_u64().unwrap();
-        self.under_way = Some((sending, number, into, false));
+        self.under_way = Some(Receive { sending, number, into, is_running: false, is_done: false });
     }
 
     /// Until the server is gone.
-    fn follow(&mut self) {
-        let Some((_, number, _, is_done)) = &mut self.under_way else { return };
-        let target = format!("/transfers/{number}?wait=1");
+    fn follow(&mut self, done: &Done) {
+        let Some(receive) = &mut self.under_way else { return };
+        let target = format!("/transfers/{}?wait=1", receive.number);
         while let Some(now) = admin(&self.socket, "GET", &target, &Value::Null) {
-            *is_done |= now["state"] == "done";
+            let is_done = now["state"] == "done";
+            let is_running =
+                is_done || matches!(now["state"].as_str(), Some("running" | "storing"));
+            if is_running && !receive.is_running {
+                done.add(Deed::Receiving);
+            }
+            if is_done && !receive.is_done {
+                done.add(Deed::Received);
+            }
+            (receive.is_running, receive.is_done) = (is_running, is_done);
+            if is_done {
+                return;
+            }
         }
     }
 
     fn check(&mut self, volume: &Path) {
-        let Some((sending, number, into, was_done)) = self.under_way.take() else { return };
+        let Some(receive) = self.under_way.take() else { return };
+        let Receive { sending, number, into, is_running, is_done } = receive;
         self.sender.ask("DELETE", &format!("/transfers/{sending}"), &Value::Null);
         let record = volume.join(format!(".sounding/transfers/{number}.json"));
         let state = wait_for("the transfer's end", || {
@@ -248,12 +302,14 @@ impl Receiving {
             let state = record["state"].as_str()?.to_owned();
             (!record["ended"].is_null()).then_some(state)
         });
-        assert!(state == "done" || !was_done, "{state}, and it was said to be done");
+        assert!(state == "done" || !is_done, "{state}, and it was said to be done");
         let received = volume.join(into).join("sent");
         assert_eq!(received.exists(), state == "done", "{}", received.display());
         if state == "done" {
             assert_eq!(whole_files(&received), 2);
             self.done += 1;
+        } else {
+            self.interrupted += usize::from(is_running);
         }
     }
 }
@@ -299,10 +355,9 @@ impl Mover {
         Mover { child: command.spawn().unwrap() }
     }
 
-    /// How many copies it said were there.
-    fn copies(&mut self) -> usize {
-        let lines = BufReader::new(self.child.stdout.take().unwrap()).lines();
-        lines.map_while(Result::ok).filter(|it| it == "copied").count()
+    /// What it says, until it is gone.
+    fn output(&mut self) -> impl Iterator<Item = String> + Send + use<> {
+        BufReader::new(self.child.stdout.take().unwrap()).lines().map_while(Result::ok)
     }
 }
 
@@ -378,7 +433,7 @@ fn whatever_is_killed_loses_nothing_that_was_acknowledged_and_holds_no_room() {
     }
     let mut receiving = Receiving::new(socket.clone());
     let (mut replacing, mut deleting) = (Replacing::default(), Deleting::default());
-    let (mut resuming, mut copies) = (Resuming::default(), 0);
+    let (mut resuming, done) = (Resuming::default(), Done::default());
     for round in 0..rounds {
         let mut command = command(&volume);
         command.env("SOUNDING_ADMIN", &socket).args(["--listen", "127.0.0.1:0", "--local-peers"]);
@@ -387,7 +442,7 @@ fn whatever_is_killed_loses_nothing_that_was_acknowledged_and_holds_no_room() {
         let address = program.address.clone();
         replacing.check(&volume);
         deleting.check(&volume);
-        check_moved(&volume, copies > 0);
+        check_moved(&volume, done.of(Deed::Copied) > 0);
         resuming.check(&volume, &address);
         receiving.check(&volume);
         holds_no_room(&volume);
@@ -396,27 +451,40 @@ fn whatever_is_killed_loses_nothing_that_was_acknowledged_and_holds_no_room() {
         }
         receiving.begin(round);
         let mut mover = Mover::start(&volume);
-        let pause = Duration::from_millis(random.below(300));
+        let mut copied = mover.output();
+        let pause = Duration::from_millis(random.below(50));
+        let deed = DEEDS[round % DEEDS.len()];
+        let before = done.of(deed);
         let mut randoms = [(); 3].map(|()| Random(random.below(u64::MAX - 1) + 1));
         std::thread::scope(|scope| {
             let [one, two, three] = &mut randoms;
-            let address = &address;
-            scope.spawn(|| replacing.run(address, one));
-            scope.spawn(|| deleting.run(address, two));
-            scope.spawn(|| resuming.run(address, three));
-            scope.spawn(|| receiving.follow());
+            let (address, done) = (&address, &done);
+            scope.spawn(|| replacing.run(address, one, done));
+            scope.spawn(|| deleting.run(address, two, done));
+            scope.spawn(|| resuming.run(address, three, done));
+            scope.spawn(|| receiving.follow(done));
+            scope.spawn(|| {
+                copied.by_ref().filter(|it| it == "copied").for_each(|_| done.add(Deed::Copied));
+            });
+            let is_done = comes(|| done.of(deed) > before);
             // The moment of the kill, which the seed chooses; nothing is waited for.
             std::thread::sleep(pause);
             program.signal(Signal::KILL);
             kill_process(Pid::from_child(&mover.child), Signal::KILL).unwrap();
+            assert!(is_done, "round {round}: {deed:?} did not come in a minute");
         });
-        copies += mover.copies();
     }
-    let done = [replacing.count, deleting.count, resuming.count, resuming.resumed, copies];
     println!(
-        "{rounds} rounds: {} replaced, {} deleted, {} resumable uploads done and {} gone on with, {copies} folders moved and \
-         copied, {} received by wormhole; nothing acknowledged was lost",
-        replacing.count, deleting.count, resuming.count, resuming.resumed, receiving.done
+        "{rounds} rounds: {} replaced, {} deleted, {} resumable uploads done and {} gone on with, {} folders moved and \
+         copied, {} received by wormhole and {} broken off in the middle; nothing acknowledged was lost",
+        done.of(Deed::Replaced),
+        done.of(Deed::Deleted),
+        resuming.count,
+        resuming.resumed,
+        done.of(Deed::Copied),
+        receiving.done,
+        receiving.interrupted
     );
-    assert!(done.iter().all(|it| *it > rounds / 10), "too little was done: {done:?}");
+    let resumed = [resuming.count, resuming.resumed];
+    assert!(resumed.iter().all(|it| *it > rounds / 10), "too little was gone on with: {resumed:?}");
 }
