@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 use server::coding::Coding;
 
 use crate::process::Program;
-use crate::support::{Connection, KEY, TestServer, wait_for, write, write_keys};
+use crate::support::{Connection, KEY, Site, TestServer, wait_for, write, write_keys};
 
 /// As good as endless: nobody reads so much here.
 pub const ENDLESS: u64 = 1 << 36;
 
 /// A text that takes no room, and no end to compress.
-pub fn put_endless(server: &TestServer, path: &str) {
+pub fn put_endless(server: &Site, path: &str) {
     server.put(path, b"");
     let file = fs::File::options().write(true).open(server.path(path)).unwrap();
     file.set_len(ENDLESS).unwrap();

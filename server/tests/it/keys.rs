@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::floods::{ENDLESS, put_endless};
 use crate::support::{
-    BERLIN_KEY, KEY, OLD_KEY, Setup, TestServer, pattern, wait_for, write, write_keys,
+    BERLIN_KEY, KEY, OLD_KEY, Setup, Site, TestServer, pattern, wait_for, write, write_keys,
 };
 
 fn volume() -> TestServer {
@@ -372,7 +372,7 @@ fn what_has_the_key_in_its_address_passes_it_on_in_no_field() {
 }
 
 /// Begins an answer, takes its key away, and reads what still comes of it. Whether that was cut off.
-fn is_cut_off(server: &TestServer, target: &str, fields: &[(&str, &str)]) -> bool {
+pub fn is_cut_off(server: &Site, target: &str, fields: &[(&str, &str)]) -> bool {
     const FAR_TOO_MUCH: usize = 1 << 30;
     write_keys(server.folder.path());
     let mut connection = server.connect();

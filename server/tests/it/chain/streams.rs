@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::inotify;
 
 use super::{Chain, in_chain, wait_for};
+use crate::floods::put_endless;
+use crate::keys::is_cut_off;
 use crate::support::{Connection, KEY, pattern};
 
 const BLOCK: usize = 1 << 20;
@@ -175,5 +177,15 @@ fn changes_are_told_as_they_come() {
         // And whoever waits for an answer has it.
         let (lines, _) = chain.wait_for_changes(2, cursor, KEY, "");
         assert_eq!(lines, ["added run/", "added run/a.csv"]);
+    });
+}
+
+#[test]
+fn a_download_ends_when_its_key_is_taken_away() {
+    in_chain(&[], |chain| {
+        chain.wait_until_ready();
+        put_endless(chain, "run/endless.bin");
+        assert!(is_cut_off(chain, "/files/run/endless.bin", &[]));
+        assert!(is_cut_off(chain, "/files/run/endless.bin", &[("Range", "bytes=1000-")]));
     });
 }
