@@ -62,6 +62,7 @@ pub struct Awake {
 #[expect(missing_docs, reason = "named as the server names them")]
 pub struct Part {
     pub requests: u64,
+    pub refused: u64,
     pub errors: u64,
     pub sent: u64,
     pub received: u64,
@@ -165,6 +166,16 @@ pub struct Service {
     pub address: Option<String>,
 }
 
+/// What [`Recent::line`] has in its columns.
+pub const HEADINGS: &str = "ended     code    took  request  [bytes]  user";
+
+impl Part {
+    /// Requests that were answered with a status from 400 on.
+    pub fn failed(&self) -> u64 {
+        self.refused + self.errors
+    }
+}
+
 impl ActivityNow {
     /// What there is in all, in a few lines.
     pub fn summary(&self) -> Vec<String> {
@@ -173,8 +184,9 @@ impl ActivityNow {
         let mut lines = vec![
             format!("up        {}", text::duration(Duration::from_secs(self.up_seconds))),
             format!(
-                "5 min     {requests}, {} failed, half began within {}, 99 of 100 within {}; {} sent, {} received",
-                sum(|it| it.errors),
+                "5 min     {requests}, {} failed (5xx: {}), half began within {}, 99 of 100 within {}; {} sent, {} received",
+                text::count(sum(Part::failed)),
+                text::count(sum(|it| it.errors)),
                 millis(self.p50_micros),
                 millis(self.p99_micros),
                 text::bytes(sum(|it| it.sent)),
@@ -327,9 +339,9 @@ impl Recent {
         let cut_off = if self.complete { "" } else { "  cut off" };
         let user = self.who();
         let (time, path) = (self.time.strftime("%H:%M:%S"), text::path(&self.path));
-        let latency = millis(self.latency_micros);
+        let took = millis(self.micros);
         format!(
-            "{time}  {}  {latency:>7}  {:5} {path}{bytes}{cut_off}  {user}",
+            "{time}  {}  {took:>7}  {:5} {path}{bytes}{cut_off}  {user}",
             self.status, self.method
         )
     }
@@ -341,7 +353,8 @@ pub fn millis(micros: u64) -> String {
         0 => "-".to_owned(),
         1..1000 => "<1 ms".to_owned(),
         1000..10_000_000 => format!("{} ms", micros / 1000),
-        _ => format!("{} s", micros / 1_000_000),
+        10_000_000..600_000_000 => format!("{} s", micros / 1_000_000),
+        _ => format!("{} min", micros / 60_000_000),
     }
 }
 

@@ -19,7 +19,7 @@ use volume::RelPath;
 use volume::names::Kind;
 use volume::uploads::Exists;
 
-use crate::admin::{Admin, Wanted};
+use crate::admin::{Admin, HEADINGS, Wanted};
 use crate::cli::transfers::TransfersCommand;
 use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
 use crate::interrupt::{self, UntilAsked};
@@ -234,6 +234,9 @@ fn activity(desk: &Desk, wanted: &Wanted, json: bool, out: &mut Out<'_>) -> Resu
     }
     for it in &now.open {
         out.line(&format!("open      {}", it.line()))?;
+    }
+    if !now.recent.is_empty() {
+        out.line(HEADINGS)?;
     }
     for it in now.recent.iter().rev() {
         out.line(&it.line())?;

@@ -26,6 +26,7 @@ pub(super) struct Second {
     /// Which second it is, since the start; none before the first.
     number: Option<u64>,
     requests: u64,
+    refused: u64,
     errors: u64,
     /// Bytes that went out.
     pub(super) sent: u64,
@@ -39,7 +40,9 @@ pub(super) struct Second {
 pub struct Part {
     /// Requests that ended in it.
     pub requests: u64,
-    /// Those of them that failed for the service's own fault.
+    /// Those of them that were answered with a status from 400 to 499.
+    pub refused: u64,
+    /// Those of them that failed for the service's own fault, with a status from 500 on.
     pub errors: u64,
     /// Bytes that went out.
     pub sent: u64,
@@ -97,12 +100,21 @@ impl Seconds {
 
 impl Second {
     fn of(number: Option<u64>) -> Second {
-        Second { number, requests: 0, errors: 0, sent: 0, received: 0, latencies: [0; CLASSES] }
+        Second {
+            number,
+            requests: 0,
+            refused: 0,
+            errors: 0,
+            sent: 0,
+            received: 0,
+            latencies: [0; CLASSES],
+        }
     }
 
     /// A request is over: with which status, and how long it took until its answer began.
     pub(super) fn ended(&mut self, status: u16, latency: Duration) {
         self.requests += 1;
+        self.refused += u64::from((400..500).contains(&status));
         self.errors += u64::from(status >= 500);
         if let Some(class) = self.latencies.get_mut(class_of(latency)) {
             *class += 1;
@@ -129,6 +141,7 @@ impl Sums {
             let both = self.parts.iter_mut().zip(&mut self.latencies).rev().nth(age / self.length);
             let Some((part, latencies)) = both else { continue };
             part.requests += second.requests;
+            part.refused += second.refused;
             part.errors += second.errors;
             part.sent += second.sent;
             part.received += second.received;

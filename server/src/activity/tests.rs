@@ -74,6 +74,8 @@ fn requests_are_open_and_then_over() {
     let recent = activity.recent(1);
     assert_eq!((recent.len(), recent[0].path.as_str(), recent[0].received), (1, "/files/b", 20));
     assert_eq!((sum(&activity, |it| it.requests), sum(&activity, |it| it.errors)), (2, 1));
+    end(&activity, &begin(&activity, "/files/none"), 404, 1);
+    assert_eq!((sum(&activity, |it| it.refused), sum(&activity, |it| it.errors)), (1, 1));
     assert_eq!((sum(&activity, |it| it.sent), sum(&activity, |it| it.received)), (10, 20));
     let figures = activity.figures(60);
     let slowest = figures.parts.iter().map(|it| it.p99_micros).max().unwrap();

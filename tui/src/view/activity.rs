@@ -83,6 +83,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     }
     if y < end {
         paint.rule(y, 0, area.width);
+        headings(paint, area, y);
         y += 1;
     }
     let consoles = if is_low { String::new() } else { consoles(now) };
@@ -114,12 +115,13 @@ fn figures(
     let seconds = now.part_seconds.max(1);
     // The last part is not over; the one before tells the rate.
     let last = now.parts.iter().rev().nth(1).copied().unwrap_or_default();
-    let errors: u64 = now.parts.iter().map(|it| it.errors).sum();
+    let sum = |figure: Figure| text::count(now.parts.iter().map(figure).sum());
+    let (failed, errors) = (sum(Part::failed), sum(|it| it.errors));
     let rate = |count: u64| text::bytes(count / seconds);
     let requests = last.requests.div_ceil(seconds);
     let (p50, p99) = (millis(now.p50_micros), millis(now.p99_micros));
     let rows: [(String, Figure); 3] = [
-        (format!("Requests   {requests} /s   errors {errors}"), |it| it.requests),
+        (format!("Requests   {requests} /s   errors {failed} (5xx: {errors})"), |it| it.requests),
         (format!("Latency    p50 {p50}   p99 {p99}"), |it| it.p99_micros),
         (format!("Sent       {}/s   Received {}/s", rate(last.sent), rate(last.received)), |it| {
             it.sent + it.received
@@ -215,6 +217,16 @@ fn range_text(range: &str) -> Option<String> {
     Some(format!("{}-{}", text::bytes(from.parse().ok()?), text::bytes(end)))
 }
 
+/// What stands in the columns of requests, on the line above them.
+fn headings(paint: &mut Paint<'_, '_>, area: Rect, y: u16) {
+    let style = paint.dim();
+    paint.put(1, y, 6, "Ended ", style);
+    paint.put(11, y, 5, "Code ", style);
+    paint.right(y, 22, " Took", style);
+    paint.put(23, y, 9, " Request ", style);
+    paint.right(y, area.width - 1, " User", style);
+}
+
 fn recent_line(
     screen: &ActivityScreen,
     recent: &Recent,
@@ -226,7 +238,7 @@ fn recent_line(
     let time = recent.time.strftime("%H:%M:%S").to_string();
     paint.put(1, y, 8, &time, paint.plain());
     paint.put(11, y, 3, &recent.status.to_string(), style);
-    paint.right(y, 22, &millis(recent.latency_micros), paint.plain());
+    paint.right(y, 22, &millis(recent.micros), paint.plain());
     paint.put(24, y, 6, &recent.method, paint.plain());
     let user = text::cut(&text::escape(recent.who().as_bytes()), 15);
     let guesses = match screen.guesses(recent) {

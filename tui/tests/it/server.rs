@@ -257,7 +257,7 @@ fn of_two_consoles_that_edit_at_once_one_looks_again() {
     other.press("4", "imove-..x9Qd");
     other.press("p", "switched off");
     one.press("p", "changed by somebody else");
-    one.press("", "off  imove");
+    one.press("", "  off  ");
     one.press("p", "switched on");
 }
 
@@ -338,6 +338,51 @@ fn the_command_tells_what_goes_on() {
     let now: Value = serde_json::from_str(&run(&["activity", "--json"])).unwrap();
     assert_eq!(now["recent"][0]["username"], "imove");
     assert!(!run(&["activity", "--errors"]).contains("trips.csv"));
+    server.get("/files/berlin/none", KEY);
+    server.get("/files/berlin/trips.csv", "no-key");
+    let told = run(&["activity"]);
+    assert!(told.contains(" 2 failed (5xx: 0)"), "{told}");
+}
+
+#[test]
+fn a_download_took_as_long_as_it_took() {
+    let place = Place::new();
+    let file = std::fs::File::create(place.path("berlin/large.bin")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    let server = Server::start(&place);
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let request = "GET /files/berlin/large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    write!(stream, "{request}Authorization: {KEY}\r\n\r\n").unwrap();
+    // The answer has begun, and nobody reads on.
+    stream.read_exact(&mut [0; 100]).unwrap();
+    let now = || -> Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_sounding"))
+            .args(["activity", "--json", "--admin"])
+            .arg(&server.socket)
+            .arg("--volume")
+            .arg(place.0.path())
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let began = Instant::now();
+    let wait_until = |is_so: &dyn Fn(&Value) -> bool| {
+        while !is_so(&now()) {
+            assert!(began.elapsed() < Duration::from_mins(1), "{}", now());
+        }
+    };
+    wait_until(&|it| it["open"][0]["millis"].as_u64().is_some_and(|it| it >= 1200));
+    std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+    wait_until(&|it| it["recent"].as_array().is_some_and(|it| !it.is_empty()));
+    let mut console = server.console(&place);
+    console.type_in("5");
+    let seen = console.wait("large.bin");
+    let row = seen.lines().find(|it| it.contains("large.bin")).unwrap();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    let unit = words.iter().position(|it| *it == "ms" || *it == "s").unwrap();
+    let took: u64 = words[unit - 1].parse().unwrap();
+    assert!(took >= if words[unit] == "ms" { 1200 } else { 10 }, "{row}");
+    assert!(seen.contains("Ended") && seen.contains("Took"), "{seen}");
 }
 
 #[test]

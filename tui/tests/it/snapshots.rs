@@ -164,10 +164,10 @@ fn text(buffer: &Buffer) -> String {
 
 fn activity() -> serde_json::Value {
     let recent = |seq: u64, status: u16, path: &str, user: Option<&str>| {
-        json!({"seq": seq, "time": format!("2026-11-24T14:02:{:02}Z", seq), "status": status, "latency_micros": 3000 + seq * 1000, "micros": 9000,
+        json!({"seq": seq, "time": format!("2026-11-24T14:02:{:02}Z", seq), "status": status, "latency_micros": 3000 + seq * 1000, "micros": 9000 + 20_000_000 * (seq - 1),
             "method": "GET", "path": path, "sent": 8_000_000 * seq, "received": 0, "username": user, "client": "130.149.1.2", "complete": true})
     };
-    let parts: Vec<_> = (0..60).map(|it| json!({"requests": it * 3 % 50, "errors": 0, "sent": it * 4_000_000, "received": it * 2_000_000, "p50_micros": 4000, "p99_micros": it * 1000})).collect();
+    let parts: Vec<_> = (0..60).map(|it| json!({"requests": it * 3 % 50, "refused": it % 3, "errors": it / 59, "sent": it * 4_000_000, "received": it * 2_000_000, "p50_micros": 4000, "p99_micros": it * 1000})).collect();
     json!({
         "up_seconds": 15_660, "part_seconds": 5, "parts": parts, "p50_micros": 4100, "p99_micros": 61_000,
         "open": [
