@@ -8,7 +8,7 @@ use crate::admin::ExtraKey;
 use crate::ops::keys::Keys;
 
 /// Lines below the list that tell more of one key, where there is room.
-const DETAILS: u16 = 5;
+const DETAILS: u16 = 6;
 /// And where there is not.
 const FEW_DETAILS: u16 = 3;
 /// From so many rows of the screen on there is.

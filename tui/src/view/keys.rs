@@ -15,36 +15,51 @@ use crate::text;
 /// Where the columns begin; those that have no room are told of one key below the list.
 struct Columns {
     key: u16,
-    scope: Option<u16>,
-    path: Option<u16>,
+    scope: u16,
+    path: u16,
     created: Option<u16>,
     used: Option<u16>,
-    ends: Option<u16>,
-    note: u16,
+    ends: u16,
+    note: Option<u16>,
 }
 
 const USER: u16 = 3;
 const NARROW: Columns =
-    Columns { key: 14, scope: None, path: None, created: None, used: None, ends: None, note: 30 };
-const MIDDLE: Columns =
-    Columns { created: Some(30), used: Some(43), ends: Some(56), note: 65, ..NARROW };
+    Columns { key: 12, scope: 27, path: 33, created: None, used: None, ends: 47, note: None };
+const MIDDLE: Columns = Columns {
+    key: 13,
+    scope: 28,
+    path: 34,
+    created: None,
+    used: Some(45),
+    ends: 57,
+    note: Some(69),
+};
 const WIDE: Columns = Columns {
+    key: 16,
+    scope: 33,
+    path: 39,
+    created: Some(59),
+    used: Some(71),
+    ends: 83,
+    note: Some(95),
+};
+const WIDEST: Columns = Columns {
     key: 20,
-    scope: Some(44),
-    path: Some(52),
+    scope: 44,
+    path: 52,
     created: Some(80),
     used: Some(94),
-    ends: Some(107),
-    note: 117,
+    ends: 107,
+    note: Some(120),
 };
-/// From so many columns on all have room.
-const WIDEST: u16 = 140;
 
 impl Columns {
     fn of(width: u16) -> &'static Columns {
         match width {
-            WIDEST.. => &WIDE,
-            super::BESIDE.. => &MIDDLE,
+            140.. => &WIDEST,
+            110.. => &WIDE,
+            76.. => &MIDDLE,
             _ => &NARROW,
         }
     }
@@ -54,30 +69,30 @@ impl Columns {
         let all = [
             (Some(USER), "User"),
             (Some(self.key), "Key"),
-            (self.scope, "Scope"),
-            (self.path, "Path"),
+            (Some(self.scope), "Scope"),
+            (Some(self.path), "Path"),
             (self.created, "Created"),
             (self.used, "Last used"),
-            (self.ends, "Ends"),
-            (Some(self.note), "Note"),
+            (Some(self.ends), "Ends"),
+            (self.note, "Note"),
         ];
         all.into_iter().filter_map(|(x, name)| Some((x?, name)))
     }
 
-    /// One row: each text in its column, cut where the next one begins.
+    /// One row: each text in its column, cut where the next text begins.
     fn put(&self, paint: &mut Paint<'_, '_>, area: Rect, texts: &Texts, style: Style) {
         let all = [
             (Some(USER), &texts.user),
             (Some(self.key), &texts.key),
-            (self.scope, &texts.scope),
-            (self.path, &texts.path),
+            (Some(self.scope), &texts.scope),
+            (Some(self.path), &texts.path),
             (self.created, &texts.created),
             (self.used, &texts.used),
-            (self.ends, &texts.ends),
-            (Some(self.note), &texts.note),
+            (Some(self.ends), &texts.ends),
+            (self.note, &texts.note),
         ];
-        let shown: Vec<(u16, &String)> =
-            all.into_iter().filter_map(|(x, text)| Some((x?, text))).collect();
+        let shown = all.into_iter().filter_map(|(x, text)| Some((x?, text)));
+        let shown: Vec<_> = shown.filter(|it| !it.1.is_empty()).collect();
         for (index, (x, text)) in shown.iter().enumerate() {
             let end = shown.get(index + 1).map_or(area.width, |it| it.0 - 1);
             paint.put(*x, area.y, end.saturating_sub(*x), text, style);
@@ -141,7 +156,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         if let Some(key) = keys.rows.get(row) {
             key_row(model, key, columns, paint, area);
         } else if let Some(key) = extra.get(row - keys.rows.len()) {
-            columns.put(paint, area, &extra_texts(model, key), paint.dim());
+            columns.put(paint, area, &extra_texts(model, key, columns), paint.dim());
         }
         if row == model.keys.cursor {
             paint.put(1, line, 1, paint.cursor_mark(), paint.bold());
@@ -167,15 +182,15 @@ fn key_row(model: &Model, row: &Row, columns: &Columns, paint: &mut Paint<'_, '_
         None => text::escape(row.note.as_bytes()),
     };
     let ends = match (row.expires.as_str(), key.is_some_and(|it| it.has_expired(now))) {
+        _ if is_off => "off".to_owned(),
         ("", _) => "never".to_owned(),
         (_, true) => "over".to_owned(),
-        (text, false) => day(text, now),
+        (text, false) => day(text),
     };
-    let created =
-        if row.created.is_empty() { "unknown".to_owned() } else { long_day(&row.created) };
+    let created = if row.created.is_empty() { "unknown".to_owned() } else { day(&row.created) };
     let texts = Texts {
         user: text::escape(row.user.as_bytes()),
-        key: if is_off { format!("off  {}", row.masked) } else { row.masked.clone() },
+        key: row.masked.clone(),
         scope: key.map_or(String::new(), |it| it.scope.text().to_owned()),
         path: key.map_or(String::new(), |it| shown(&it.path)),
         created,
@@ -186,22 +201,29 @@ fn key_row(model: &Model, row: &Row, columns: &Columns, paint: &mut Paint<'_, '_
     let style = if is_off { paint.dim() } else { paint.plain() };
     columns.put(paint, area, &texts, style);
     if !row.faults.is_empty() {
-        let x = columns.note;
-        paint.put(x, area.y, area.width.saturating_sub(x), &texts.note, paint.error());
+        // Where there is no column for it, what is wrong is more than what the key covers.
+        let x = columns.note.unwrap_or(columns.path);
+        let room = area.width.saturating_sub(x);
+        paint.put(x, area.y, room, &" ".repeat(room.into()), style);
+        paint.put(x, area.y, room, &texts.note, paint.error());
     }
     if is_off {
         paint.put(0, area.y, 1, "#", paint.bold());
     }
 }
 
-fn extra_texts(model: &Model, key: &ExtraKey) -> Texts {
+fn extra_texts(model: &Model, key: &ExtraKey, columns: &Columns) -> Texts {
+    // Where notes have little room, it takes that of the end, which it has none of.
+    let has_room = columns.created.is_some();
+    let (ends, note) = if has_room { ("", FROM_API_KEYS) } else { (FROM_API_KEYS, "") };
     Texts {
         user: text::escape(key.username.as_bytes()),
         key: key.apikey.clone(),
         scope: "read".to_owned(),
         path: "/".to_owned(),
         used: used(model, Some(&key.id)),
-        note: FROM_API_KEYS.to_owned(),
+        ends: ends.to_owned(),
+        note: note.to_owned(),
         ..Texts::default()
     }
 }
@@ -214,15 +236,7 @@ fn used(model: &Model, id: Option<&str>) -> String {
 }
 
 /// A date as the file has it, as people read it; other text as it is.
-fn day(text: &str, now: jiff::Timestamp) -> String {
-    let start = text.get(..10).unwrap_or_default();
-    match format!("{start}T00:00:00Z").parse() {
-        Ok(when) => text::short_day(when, now),
-        Err(_) => text::escape(text.as_bytes()),
-    }
-}
-
-fn long_day(text: &str) -> String {
+fn day(text: &str) -> String {
     let start = text.get(..10).unwrap_or_default();
     match format!("{start}T00:00:00Z").parse::<jiff::Timestamp>() {
         Ok(when) => when.strftime("%-d %b %Y").to_string(),
@@ -273,12 +287,27 @@ fn row_details(model: &Model, row: &Row) -> Vec<String> {
     lines.extend(row.faults.iter().map(|it| format!("! {it}. w: {}", it.remedy())));
     if row.key.is_some() {
         lines.push(format!("Scope   {}", reach(row)));
+        lines.push(dates(row));
     }
     lines.extend(id.map(|it| use_line(model, &it)));
     if !row.note.is_empty() {
         lines.push(format!("Note    {}", text::escape(row.note.as_bytes())));
     }
     lines
+}
+
+/// When it ends, with the time where the file has one, and when it was made.
+fn dates(row: &Row) -> String {
+    let time = row.expires.parse::<jiff::Timestamp>().map(|it| format!(" {} UTC", text::clock(it)));
+    let ends = match row.expires.as_str() {
+        "" => "never".to_owned(),
+        text => format!("{}{}", day(text), time.unwrap_or_default()),
+    };
+    let created = match row.created.as_str() {
+        "" => String::new(),
+        text => format!("   made {}", day(text)),
+    };
+    format!("Ends    {ends}{created}")
 }
 
 /// What a key was used for.
