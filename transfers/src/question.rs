@@ -213,7 +213,8 @@ fn existing(volume: &Volume, path: &RelPath) -> Result<Option<Existing>, String>
             modified: time(file.stat.modified),
         })),
         Ok(Found::Folder(folder)) => {
-            let items = folder.count().ok().and_then(|it| u64::try_from(it).ok());
+            let count = volume.count(&folder, path).ok();
+            let items = count.and_then(|it| u64::try_from(it.shown).ok());
             let began = Instant::now();
             let mut size = None;
             volume.usage(&folder, &mut |usage| {

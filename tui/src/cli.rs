@@ -104,6 +104,10 @@ pub enum Command {
         /// The folder, from the volume's root.
         #[arg(default_value = "/")]
         path: OsString,
+        /// Also what is not shown otherwise, and why: hidden names, links that can't be followed, FIFOs, sockets and
+        /// devices. `sounding rm` takes such a name too.
+        #[arg(short, long)]
+        all: bool,
         /// Size and time in front of each name.
         #[arg(short, long)]
         long: bool,

@@ -8,6 +8,7 @@ use crossterm::event::KeyEvent;
 use jiff::Timestamp;
 use volume::console_look::ConsoleLook;
 use volume::key_sheet::{NewKey, OldKey, Row, SheetVersion};
+use volume::left_out::LeftOut;
 use volume::names::Names;
 use volume::scan::{Searching, Usage};
 use volume::space::Space;
@@ -20,6 +21,7 @@ use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
 use crate::model::Editor;
 use crate::ops::Failure;
 use crate::ops::carriers::Carried;
+use crate::ops::files::InFolder;
 use crate::ops::keys::{KeyEdit, Keys};
 use crate::ops::relocate::Relocation;
 use crate::ops::share::Access;
@@ -34,6 +36,8 @@ use crate::preview::pages::{Page, Where};
 pub enum Op {
     /// To the trash.
     Discard(Vec<RelPath>),
+    /// Names in folders to the trash, also such as no list shows.
+    DiscardNamed(Vec<InFolder>),
     /// To a new name.
     Rename(RelPath, RelPath),
     /// Moved or copied, as a group.
@@ -125,6 +129,8 @@ pub enum Effect {
     ReadKeys,
     /// What is in the trash.
     ReadTrash,
+    /// What lists leave out of a folder.
+    ReadLeftOut(RelPath),
     /// How full the volume is.
     ReadSpace,
     /// What goes on, from a place in the order on.
@@ -221,6 +227,8 @@ pub enum Message {
     KeysRead(Result<Keys, Failure>),
     /// The trash was read.
     TrashRead(Result<Vec<TrashEntry>, Failure>),
+    /// What lists leave out of a folder was read.
+    LeftOutRead(RelPath, Result<Vec<LeftOut>, Failure>),
     /// How full the volume is.
     SpaceRead(Space),
     /// What goes on.

@@ -43,6 +43,8 @@ pub enum Act {
     Discard,
     Undo,
     ShowTrash,
+    /// What the list leaves out.
+    LeftOut,
     EmptyTrash,
     Usage,
     Columns,
@@ -190,6 +192,14 @@ pub const BINDINGS: &[Binding] = &[
         Command("trash list"),
     ),
     row(
+        Act::LeftOut,
+        &["H"],
+        Browse,
+        "",
+        "what the list does not show, such as hidden names and broken links; d moves it to the trash",
+        Command("ls --all berlin"),
+    ),
+    row(
         Act::EmptyTrash,
         &["X"],
         Browse,
@@ -207,8 +217,15 @@ pub const BINDINGS: &[Binding] = &[
     ),
     row(Act::Columns, &["v"], Browse, "", "names, sizes, dates, or all of them", ScreenOnly),
     row(Act::TogglePreview, &["P"], Browse, "", "look into files, or not", ScreenOnly),
-    row(Act::ColumnsLeft, &["<"], Browse, "", "columns of a table further left", ScreenOnly),
-    row(Act::ColumnsRight, &[">"], Browse, "", "and further right", ScreenOnly),
+    row(
+        Act::ColumnsLeft,
+        &["<"],
+        Browse,
+        "",
+        "columns of a table further left; lines of who can read it further up",
+        ScreenOnly,
+    ),
+    row(Act::ColumnsRight, &[">"], Browse, "", "and further right, or down", ScreenOnly),
     row(
         Act::Address,
         &["c"],

@@ -21,12 +21,14 @@ use volume::uploads::Exists;
 
 use crate::admin::{Admin, HEADINGS, Wanted};
 use crate::cli::transfers::TransfersCommand;
-use crate::cli::{Cli, Command, KeysCommand, Sort, TransferArgs, TrashCommand};
+use crate::cli::{Cli, Command, KeysCommand, TransferArgs, TrashCommand};
 use crate::interrupt::{self, UntilAsked};
 use crate::ops::awake;
+use crate::ops::files::{Entry, not_shown};
 use crate::ops::keys::KeyEntry;
 use crate::ops::relocate::{NotRelocated, Progress, Relocating, Relocation};
 use crate::ops::share::{NO_HOST, ShareLink};
+use crate::ops::undo::Step;
 use crate::ops::{Desk, Failure, parse_age, shown};
 use crate::text;
 
@@ -93,8 +95,19 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
         desk.may_change()?;
     }
     match command {
-        Command::Ls { path, long, sort, reverse, json } => {
-            ls(desk, &desk.path(&path)?, (sort, reverse), long, json, out)?;
+        Command::Ls { path, all, long, sort, reverse, json } => {
+            let path = desk.path(&path)?;
+            let mut entries = desk.list(&path, sort, reverse)?;
+            let is_folder = matches!(desk.find(&path)?, volume::Found::Folder(_));
+            let left_out = if is_folder { desk.left_out(&path)? } else { Vec::new() };
+            if all {
+                entries.extend(left_out.iter().map(Entry::left_out));
+            }
+            ls(&entries, long, json, out)?;
+            if !all && !json && !left_out.is_empty() && out.is_screen {
+                let many = not_shown(left_out.len());
+                writeln!(out.errors, "sounding: {many}: `sounding ls --all` lists them too")?;
+            }
         }
         Command::Du { path, json } => return du(desk, &desk.path(&path)?, json, out),
         Command::Find { pattern, path, json } => {
@@ -180,19 +193,11 @@ fn commands(of: &clap::Command, out: &mut Out<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ls(
-    desk: &Desk,
-    path: &RelPath,
-    (sort, reverse): (Sort, bool),
-    long: bool,
-    json: bool,
-    out: &mut Out<'_>,
-) -> Result<(), Failure> {
-    let entries = desk.list(path, sort, reverse)?;
+fn ls(entries: &[Entry], long: bool, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {
     if json {
         return out.json(&entries);
     }
-    for entry in &entries {
+    for entry in entries {
         let is_folder = entry.kind == "directory";
         let before = if long {
             let size = entry.size.map(text::bytes).unwrap_or_default();
@@ -202,7 +207,9 @@ fn ls(
         } else {
             String::new()
         };
-        out.name(&before, &entry.bytes, if is_folder { "/" } else { "" })?;
+        let slash = if is_folder { "/" } else { "" };
+        let why = entry.left_out.as_ref().map(|it| format!("  ({it})")).unwrap_or_default();
+        out.name(&before, &entry.bytes, &format!("{slash}{why}"))?;
     }
     Ok(())
 }
@@ -339,6 +346,8 @@ struct Info {
     mtime: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<usize>,
     url: String,
     public: bool,
     readers: Vec<KeyEntry>,
@@ -347,19 +356,20 @@ struct Info {
 fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<(), Failure> {
     let known = desk.keys_in_use();
     let access = desk.access(path, &known)?;
-    let (stat, items) = match desk.find(path)? {
+    let (stat, count) = match desk.find(path)? {
         volume::Found::File(file) => (Some(file.stat), None),
-        volume::Found::Folder(folder) => (None, Some(folder.count()?)),
+        volume::Found::Folder(folder) => (None, Some(desk.volume.count(&folder, path)?)),
     };
     let now = Timestamp::now();
     let of_rows = access.rows.iter().map(|it| KeyEntry::of(it, &known, now));
     let readers = of_rows.chain(access.extra.iter().map(|it| KeyEntry::extra(it, &known)));
     let info = Info {
         path: path.clone(),
-        kind: crate::ops::files::kind_text(if items.is_some() { Kind::Folder } else { Kind::File }),
+        kind: crate::ops::files::kind_text(if count.is_some() { Kind::Folder } else { Kind::File }),
         size: stat.map(|it| it.len),
         mtime: stat.map(|it| text::timestamp(it.modified)),
-        items,
+        items: count.map(|it| it.shown),
+        left_out: count.map(|it| it.left_out),
         url: access.url(),
         public: access.is_public,
         readers: readers.collect(),
@@ -373,7 +383,9 @@ fn info(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<()
         out.line(&format!("{} ({} bytes)", text::bytes(size), text::count(size)))?;
     }
     if let Some(items) = info.items {
-        out.line(&text::things(items as u64, "item", "items"))?;
+        let left_out = info.left_out.filter(|it| *it > 0);
+        let left_out = left_out.map(|it| format!(", {}", not_shown(it))).unwrap_or_default();
+        out.line(&format!("{}{left_out}", text::things(items as u64, "item", "items")))?;
     }
     if let Some(mtime) = info.mtime {
         out.line(&format!("written {} UTC", mtime.strftime("%Y-%m-%d %H:%M:%S")))?;
@@ -450,8 +462,11 @@ fn relocate(
 fn rm(desk: &Desk, paths: &[OsString], out: &mut Out<'_>) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::Done;
     for path in paths {
-        match desk.path(path).and_then(|it| desk.discard(&it)) {
-            Ok(name) => out.name("in the trash as ", &name, "")?,
+        match desk.in_folder(path).and_then(|it| desk.discard_named(&it)) {
+            Ok(Step::Trashed { name, .. } | Step::TrashedHidden { name, .. }) => {
+                out.name("in the trash as ", &name, "")?;
+            }
+            Ok(_) => {}
             Err(Failure { what: why, .. }) => {
                 writeln!(out.errors, "sounding: {why}")?;
                 outcome = Outcome::Partly;

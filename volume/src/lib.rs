@@ -6,7 +6,7 @@
 //!
 //! In reading order: [`layout`] spells the well-known names; [`RelPath`] is the one way from outside text to a
 //! path; [`Volume`] finds files and folders beneath the root and nowhere else; [`Stat`] says which version of a
-//! file was found; [`names`] lists a folder; [`staging`] brings files in and makes each visible by one rename,
+//! file was found; [`names`] lists a folder, and [`left_out`] what it leaves out; [`staging`] brings files in and makes each visible by one rename,
 //! [`staged_folder`] whole folders;
 //! [`uploads`] lets them go on after a break; [`transfers`] keeps what is known of those by wormhole; [`trash`] takes them out, for a while; [`tree`] moves and copies them; [`scan`] looks through all of it; [`space`] keeps some of the disk free;
 //! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
@@ -27,6 +27,7 @@ pub mod key_sheet;
 pub mod key_use;
 pub mod keys;
 pub mod layout;
+pub mod left_out;
 pub mod names;
 pub mod observer;
 pub mod old_keys;

@@ -7,15 +7,16 @@ use std::cmp::Ordering;
 use std::io;
 use std::sync::Arc;
 
-use rustix::fs::{FileType, RawDir};
+use rustix::fs::RawDir;
 
 use crate::layout;
+use crate::left_out::{is_own, real, shown};
 use crate::path::RelPath;
 use crate::stat::Stat;
 use crate::volume::{Effort, Found, FoundFile, FoundFolder, Volume};
 
 /// What the kernel hands over of a folder at once. Larger steps are no faster.
-const STEP: usize = 64 * 1024;
+pub(crate) const STEP: usize = 64 * 1024;
 
 /// Whether a name is a folder's or a file's. Folders come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +46,7 @@ pub struct Names {
     /// Every name, one after the other.
     text: Vec<u8>,
     entries: Vec<Entry>,
+    left_out: usize,
 }
 
 /// Four of them fill a cache line, and a million names are sorted in place.
@@ -83,6 +85,7 @@ impl Names {
         let folder = folder.into();
         let mut text = Vec::new();
         let mut entries = Vec::new();
+        let mut left_out = 0;
         let mut step = Vec::with_capacity(STEP);
         let mut dir = RawDir::new(folder.open()?, step.spare_capacity_mut());
         while let Some(entry) = dir.next() {
@@ -91,26 +94,9 @@ impl Names {
             }
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if path.accepts(name).is_err() {
+            let Some((kind, is_link)) = shown(volume, path, &entry, &may_read) else {
+                left_out += usize::from(!is_own(real(&folder, path), name));
                 continue;
-            }
-            let (kind, is_link) = match entry.file_type() {
-                FileType::RegularFile => (Kind::File, false),
-                FileType::Directory => (Kind::Folder, false),
-                // Some file systems do not tell in the folder; and a link's kind is its target's.
-                file_type @ (FileType::Symlink | FileType::Unknown) => {
-                    let Ok(full_path) = path.join(name) else { continue };
-                    let found = match volume.find(&full_path, Effort::MayBlock) {
-                        Ok(found) if found.real_path().is_none_or(&may_read) => found,
-                        _ => continue,
-                    };
-                    let kind = match found {
-                        Found::File(_) => Kind::File,
-                        Found::Folder(_) => Kind::Folder,
-                    };
-                    (kind, file_type == FileType::Symlink)
-                }
-                _ => continue,
             };
             debug_assert!(!layout::is_hidden(name), "a RelPath holds no hidden name");
             let Ok(len) = u8::try_from(name.len()) else { continue };
@@ -122,12 +108,17 @@ impl Names {
         text.shrink_to_fit();
         entries.shrink_to_fit();
         sort(&mut entries, &text, 0);
-        Ok(Names { folder, path: path.clone(), text, entries })
+        Ok(Names { folder, path: path.clone(), text, entries, left_out })
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many names the folder has besides, which are [left out](crate::left_out).
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// Whether there is none.

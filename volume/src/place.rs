@@ -116,7 +116,7 @@ impl Volume {
         true
     }
 
-    fn writable_folder(
+    pub(crate) fn writable_folder(
         &self,
         path: &RelPath,
         may_write: &dyn Fn(&RelPath) -> bool,

@@ -155,18 +155,6 @@ impl FoundFolder {
     pub fn version(&self) -> Option<String> {
         Some(Stat::of(&rustix::fs::fstat(&self.handle).ok()?).version())
     }
-
-    /// How many visible names it has.
-    pub fn count(&self) -> io::Result<usize> {
-        let mut count = 0;
-        for entry in rustix::fs::Dir::new(self.open()?)? {
-            let name = entry?;
-            let name = name.file_name().to_bytes();
-            // `.` and `..` are hidden like every name that begins with a dot.
-            count += usize::from(!layout::is_hidden(name));
-        }
-        Ok(count)
-    }
 }
 
 #[derive(Default)]

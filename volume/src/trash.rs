@@ -43,6 +43,8 @@ pub enum Wanted {
     Version(Stat),
     /// A folder with all that is in it.
     Folder,
+    /// Whatever is there.
+    Anything,
 }
 
 /// Why something could not be moved to the trash.
@@ -175,7 +177,8 @@ impl Volume {
             other => other.into(),
         })?;
         match (place.there().map_err(|it| failed(it.into()))?, wanted) {
-            (There::Folder, Wanted::Folder) | (There::File(_), Wanted::File) => {}
+            (There::Folder, Wanted::Folder | Wanted::Anything)
+            | (There::File(_), Wanted::File | Wanted::Anything) => {}
             (There::File(stat), Wanted::Version(wanted)) if stat == wanted => {}
             (There::File(_), Wanted::Version(_)) => {
                 return Err(DiscardError::Changed { path: path.clone() });
@@ -311,6 +314,17 @@ impl Trash {
         &self,
         name: &[u8],
         path: &RelPath,
+        user: &str,
+        now: Timestamp,
+    ) -> io::Result<Vec<u8>> {
+        self.record_of(name, &path.to_url(), user, now)
+    }
+
+    /// The same, of a path that is percent-encoded.
+    pub(crate) fn record_of(
+        &self,
+        name: &[u8],
+        path: &str,
         user: &str,
         now: Timestamp,
     ) -> io::Result<Vec<u8>> {

@@ -239,6 +239,11 @@ impl Volume {
         }
     }
 
+    /// Whether the system follows a path to its end, whatever is there.
+    pub(crate) fn follow(&self, path: &RelPath) -> Result<(), Errno> {
+        self.way.resolve(self.root.as_fd(), path, false).map(drop)
+    }
+
     /// What a file that was [found](Volume::find) a moment ago is now, in one step; none where there is no file any more. The way there
     /// is not looked at: what this tells is only good for knowing whether it still is the same file.
     pub fn glance(&self, path: &RelPath) -> Option<Stat> {

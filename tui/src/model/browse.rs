@@ -7,14 +7,17 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use volume::names::{Kind, Name, Names};
 use volume::scan::{Hit, Usage};
 use volume::{RelPath, Stat};
 
 use super::Input;
 use crate::cli::Sort;
-use crate::ops::files::sort_by;
+use crate::ops::files::{sort_by, suffix};
+use crate::ops::shown;
 use crate::preview::Preview;
+use crate::text;
 
 /// The screen of files.
 #[derive(Debug, Default)]
@@ -67,6 +70,8 @@ pub struct Browse {
     pub page: bool,
     /// Who can read what is under the cursor, while that is shown.
     pub info: Option<Vec<String>>,
+    /// The first line of that which is shown.
+    pub info_top: usize,
 }
 
 /// The folders around the one that is shown: those of the folder above.
@@ -196,6 +201,30 @@ impl Browse {
     /// The path under the cursor; none on the folder above.
     pub fn current_path(&self) -> Option<RelPath> {
         self.path_of(self.index(self.cursor)?)
+    }
+
+    /// What is known of the row that is meant, in lines: its name first.
+    pub fn facts(&self, now: Timestamp) -> Vec<String> {
+        let Some((index, name)) = self.index(self.cursor).and_then(|it| Some((it, self.name(it)?)))
+        else {
+            return vec![shown(&self.path)];
+        };
+        let stat = self.stat(index);
+        let kind = String::from_utf8_lossy(suffix(name.bytes)).into_owned();
+        let items = self.counts.get(&index).map(|it| text::things(*it as u64, "item", "items"));
+        let what = match name.kind {
+            Kind::Folder => items.map_or("folder".to_owned(), |it| format!("folder  {it}")),
+            Kind::File => {
+                stat.map_or(kind.clone(), |it| format!("{kind}  {}", text::bytes(it.len)))
+            }
+        };
+        let when = stat.map(|it| text::moment(text::timestamp(it.modified), now));
+        let link = name.is_link.then(|| "a symbolic link".to_owned());
+        [text::escape(name.bytes), what.trim().to_owned()]
+            .into_iter()
+            .chain(when)
+            .chain(link)
+            .collect()
     }
 
     /// What an action is for: what is selected, or what is under the cursor.

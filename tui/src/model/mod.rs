@@ -16,6 +16,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use volume::RelPath;
 use volume::console_look::ConsoleLook;
+use volume::left_out::LeftOut;
 use volume::space::Space;
 
 pub use activity::{ActivityScreen, Server};
@@ -32,6 +33,7 @@ use crate::key::{Act, Place};
 use crate::ops::trash::TrashEntry;
 use crate::ops::undo::Undo;
 use crate::preview::pages::Page;
+use crate::text;
 
 /// How long a message stays.
 pub const MESSAGE_STAYS: Duration = Duration::from_secs(20);
@@ -91,6 +93,10 @@ pub struct Model {
 pub const BESIDE: u16 = 70;
 /// From so many on also for the folders around.
 const AROUND: u16 = 150;
+/// Columns of the folders around.
+pub const AROUND_WIDTH: u16 = 28;
+/// A list is never wider.
+pub const WIDEST_LIST: u16 = 100;
 
 /// How it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,6 +235,8 @@ pub enum Popup {
     Picture(RelPath, Vec<Vec<[[u8; 3]; 2]>>),
     /// What is in the trash, and which of it is meant.
     Trash(Vec<TrashEntry>, usize),
+    /// What lists leave out of a folder, and which of it is meant.
+    LeftOut(RelPath, Vec<LeftOut>, usize),
     /// One letter decides.
     Menu(Menu),
 }
@@ -362,6 +370,29 @@ impl Model {
     pub fn wants_above(&self) -> Option<RelPath> {
         let is_list = self.browse.finding.is_none() && self.browse.measuring.is_none();
         self.browse.path.parent().filter(|_| is_list && self.size.0 >= AROUND)
+    }
+
+    /// Columns of what is told beside the list, or in its place.
+    pub fn pane_width(&self) -> u16 {
+        let all = self.size.0;
+        if !self.has_room_beside() {
+            return all;
+        }
+        let is_around = self.above.is_some() && self.wants_above().is_some();
+        let rest = if is_around { all - AROUND_WIDTH - 1 } else { all };
+        rest - (all * 16 / 25).min(WIDEST_LIST).min(rest) - 2
+    }
+
+    /// Who can read it, in lines as wide as the pane, and how many of them it shows at once.
+    pub fn info_lines(&self) -> (Vec<String>, usize) {
+        let width = usize::from(self.pane_width());
+        let info = self.browse.info.iter().flatten();
+        let lines: Vec<String> = info.flat_map(|it| text::wrapped(it, width)).collect();
+        // Above them are the facts and a blank line.
+        let room = self.list_rows().saturating_sub(self.browse.facts(self.now).len() + 1).max(1);
+        // Where not all fit, the last row says so.
+        let shown = if lines.len() > room { (room - 1).max(1) } else { room };
+        (lines, shown)
     }
 
     /// Whether a look into a file is to be seen.

@@ -1,17 +1,21 @@
 //! The tree: what is in a folder, what a file is, and moves, copies and deletions.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::ending::ending;
+use volume::left_out::{LeftOut, Why};
 use volume::names::{Kind, Names};
 use volume::scan::{Searching, Usage};
 use volume::staging::Replace;
 use volume::trash::{Trashed, Wanted};
 use volume::{Effort, Found, FoundFile, FoundFolder, RelPath, Stat};
 
+use super::undo::Step;
 use super::{Desk, Failure, WHO, anywhere, shown};
 use crate::cli::Sort;
 use crate::model::editor::{Editor, LARGEST};
@@ -34,10 +38,16 @@ pub struct Entry {
     /// The version, of a file, as the server's listings have it; not while it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// Why lists leave it out, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
     /// The name itself.
     #[serde(skip)]
     pub bytes: Vec<u8>,
 }
+
+/// A folder, and a name in it.
+pub type InFolder = (RelPath, Vec<u8>);
 
 impl Desk {
     /// A file or a folder.
@@ -185,21 +195,46 @@ impl Desk {
 
     /// Moves to the trash. Returns the name it has there.
     pub fn discard(&self, path: &RelPath) -> Result<Vec<u8>, Failure> {
-        let wanted = self.wanted(path);
-        Ok(self.volume.discard(path, wanted, WHO, Timestamp::now(), &anywhere)?)
+        Ok(self.volume.discard(path, Wanted::Anything, WHO, Timestamp::now(), &anywhere)?)
     }
 
     /// Moves to the trash again what was restored from it.
     pub fn discard_again(&self, path: &RelPath, before: &Trashed) -> Result<Vec<u8>, Failure> {
-        Ok(self.volume.discard_again(path, self.wanted(path), before, &anywhere)?)
+        Ok(self.volume.discard_again(path, Wanted::Anything, before, &anywhere)?)
     }
 
-    fn wanted(&self, path: &RelPath) -> Wanted {
-        match self.volume.find(path, Effort::MayBlock) {
-            Ok(Found::Folder(_)) => Wanted::Folder,
-            _ => Wanted::File,
+    /// Moves a name in a folder to the trash, also one that no list shows.
+    pub fn discard_named(&self, (folder, name): &InFolder) -> Result<Step, Failure> {
+        if let Ok(path) = folder.join(name) {
+            let in_trash = self.discard(&path)?;
+            return Ok(self.trashed_step(&path, in_trash));
         }
+        let in_trash = self.volume.discard_hidden(folder, name, WHO, Timestamp::now())?;
+        Ok(self.trashed_hidden_step(folder, name, in_trash))
     }
+
+    /// A name in a folder, as somebody writes its path. It may be a hidden one, which no path of the volume has.
+    pub fn in_folder(&self, given: &OsStr) -> Result<InFolder, Failure> {
+        let text = given.as_bytes();
+        let end = text.iter().rposition(|it| *it == b'/').map_or(0, |it| it + 1);
+        let (folder, name) = text.split_at(end);
+        if volume::layout::is_hidden(name) {
+            return Ok((self.path(OsStr::from_bytes(folder))?, name.to_vec()));
+        }
+        let path = self.path(given)?;
+        let both = path.parent().zip(path.file_name().map(<[u8]>::to_vec));
+        both.ok_or_else(|| Failure::new("the volume's root can't be moved to the trash"))
+    }
+
+    /// What lists leave out of a folder.
+    pub fn left_out(&self, path: &RelPath) -> Result<Vec<LeftOut>, Failure> {
+        Ok(self.volume.left_out(&self.folder(path)?, path)?)
+    }
+}
+
+/// What is left out of a list.
+pub fn not_shown(many: usize) -> String {
+    format!("{} not shown", crate::text::count(many as u64))
 }
 
 impl Entry {
@@ -214,8 +249,20 @@ impl Entry {
             etag: stat
                 .filter(|it| kind == Kind::File && it.is_settled())
                 .map(|it| format!("\"{}\"", it.version())),
+            left_out: None,
             bytes: name.to_vec(),
         }
+    }
+
+    /// Of something that lists leave out.
+    pub fn left_out(it: &LeftOut) -> Entry {
+        let kind = match it.why {
+            Why::Hidden | Why::TooLong => kind_text(it.kind),
+            Why::Fifo | Why::Socket | Why::Device => "other",
+            _ => "link",
+        };
+        let entry = Entry::new(&it.name, it.kind, it.stat);
+        Entry { kind, etag: None, left_out: Some(it.why.to_string()), ..entry }
     }
 }
 

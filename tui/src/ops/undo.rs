@@ -12,7 +12,9 @@ use volume::trash::Trashed;
 use volume::uploads::Exists;
 use volume::{Effort, FileId, Found, RelPath, Stat};
 
+use super::files::InFolder;
 use super::{Desk, Failure, WHO, anywhere, shown};
+use crate::text;
 
 /// How a change is undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,15 @@ pub enum Step {
     Trashed {
         /// Where from.
         path: RelPath,
+        /// Its name in the trash.
+        name: Vec<u8>,
+        /// What it is.
+        id: Option<FileId>,
+    },
+    /// Something with a hidden name went to the trash.
+    TrashedHidden {
+        /// Where from: its folder and its name there.
+        from: InFolder,
         /// Its name in the trash.
         name: Vec<u8>,
         /// What it is.
@@ -88,6 +99,7 @@ impl std::fmt::Debug for Step {
             Step::MadeFolder(path) => write!(f, "MadeFolder({path})"),
             Step::Moved { from, to, .. } => write!(f, "Moved({from}, {to})"),
             Step::Trashed { path, .. } => write!(f, "Trashed({path})"),
+            Step::TrashedHidden { from, .. } => write!(f, "TrashedHidden({from:?})"),
             Step::Came { path, .. } => write!(f, "Came({path})"),
             Step::Restored { path, .. } => write!(f, "Restored({path})"),
             Step::Wrote { path, .. } => write!(f, "Wrote({path})"),
@@ -132,7 +144,11 @@ impl Undo {
             Step::Moved { from: path, .. }
             | Step::Trashed { path, .. }
             | Step::Wrote { path, .. } => Some(path),
-            Step::MadeFolder(_) | Step::Came { .. } | Step::Restored { .. } | Step::Keys(_) => None,
+            Step::MadeFolder(_)
+            | Step::TrashedHidden { .. }
+            | Step::Came { .. }
+            | Step::Restored { .. }
+            | Step::Keys(_) => None,
         }
     }
 
@@ -140,7 +156,9 @@ impl Undo {
     pub fn became(&mut self, old: FileId, new: FileId) {
         for step in &mut self.steps {
             let id = match step {
-                Step::Moved { id, .. } | Step::Trashed { id, .. } => id,
+                Step::Moved { id, .. }
+                | Step::Trashed { id, .. }
+                | Step::TrashedHidden { id, .. } => id,
                 Step::Wrote { now, .. } => &mut now.id,
                 Step::MadeFolder(_) | Step::Came { .. } | Step::Restored { .. } | Step::Keys(_) => {
                     continue;
@@ -184,8 +202,12 @@ impl Desk {
                 self.volume.move_to(to, from, Exists::Refuse, WHO, &anywhere)?;
             }
             Step::Trashed { path, name, id } => {
-                let name = self.name_in_trash(path, name, *id)?;
+                let name = self.name_in_trash(&shown(path), name, *id)?;
                 self.volume.restore(&name, Some(path))?;
+            }
+            Step::TrashedHidden { from: (folder, hidden), name, id } => {
+                let name = self.name_in_trash(&text::escape(hidden), name, *id)?;
+                self.volume.restore_hidden(&name, folder, hidden)?;
             }
             Step::Came { path, print } => {
                 if self.print(path) != *print {
@@ -218,7 +240,7 @@ impl Desk {
     /// Something may have put other things into the trash and taken them out since, under the same names.
     fn name_in_trash(
         &self,
-        path: &RelPath,
+        shown: &str,
         name: &[u8],
         id: Option<FileId>,
     ) -> Result<Vec<u8>, Failure> {
@@ -228,7 +250,7 @@ impl Desk {
         let found = self.volume.trashed()?.into_iter().find(|it| Some(it.id) == id);
         found
             .map(|it| it.name)
-            .ok_or_else(|| Failure::new(format!("`{}` is not in the trash any more", shown(path))))
+            .ok_or_else(|| Failure::new(format!("`{shown}` is not in the trash any more")))
     }
 
     /// Which file or folder a path names now.
@@ -240,6 +262,12 @@ impl Desk {
     pub fn trashed_step(&self, path: &RelPath, name: Vec<u8>) -> Step {
         let id = self.volume.trashed_as(&name).ok().flatten().map(|it| it.id);
         Step::Trashed { path: path.clone(), name, id }
+    }
+
+    /// Something with a hidden name that went to the trash.
+    pub fn trashed_hidden_step(&self, folder: &RelPath, hidden: &[u8], name: Vec<u8>) -> Step {
+        let id = self.volume.trashed_as(&name).ok().flatten().map(|it| it.id);
+        Step::TrashedHidden { from: (folder.clone(), hidden.to_vec()), name, id }
     }
 
     /// Something that came.

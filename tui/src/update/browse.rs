@@ -431,6 +431,14 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
                 Form::new("New folder", "Make", purpose).text("Name", Input::default(), ""),
             );
         }
+        Act::ColumnsLeft | Act::ColumnsRight if model.browse.info.is_some() => {
+            let (lines, shown) = model.info_lines();
+            let (top, last) = (model.browse.info_top, lines.len().saturating_sub(shown));
+            model.browse.info_top = match act {
+                Act::ColumnsLeft => top.min(last).saturating_sub(shown),
+                _ => (top + shown).min(last),
+            };
+        }
         Act::ColumnsLeft => model.browse.column = model.browse.column.saturating_sub(1),
         Act::ColumnsRight => {
             let columns = match model.browse.preview.as_ref().map(|it| &it.body) {
@@ -446,6 +454,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             model.browse.preview = None;
         }
         Act::ShowTrash => return vec![Effect::ReadTrash],
+        Act::LeftOut => return vec![Effect::ReadLeftOut(model.browse.path.clone())],
         Act::EmptyTrash => {
             let purpose = Purpose::Confirm(Box::new(Op::EmptyTrash), Some("empty".to_owned()));
             let form = Form::new("Empty the trash", "Empty", purpose);
@@ -515,7 +524,8 @@ fn act_info(model: &mut Model) -> Vec<Effect> {
     refresh_info(model)
 }
 
-fn refresh_info(model: &Model) -> Vec<Effect> {
+fn refresh_info(model: &mut Model) -> Vec<Effect> {
+    model.browse.info_top = 0;
     let is_shown = model.browse.info.is_some();
     subject(model).filter(|_| is_shown).map(Effect::Readers).into_iter().collect()
 }

@@ -69,6 +69,7 @@ fn shows_something(message: &Message) -> bool {
         message,
         Message::Done(_)
             | Message::TrashRead(_)
+            | Message::LeftOutRead(..)
             | Message::Editing(_)
             | Message::Paged(..)
             | Message::Opened(..)
@@ -133,6 +134,21 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
                         _ => 0,
                     };
                     model.popup = Some(Popup::Trash(entries, at));
+                }
+                Err(failure) => model.complain(failure.what),
+            }
+            Vec::new()
+        }
+        Message::LeftOutRead(path, result) => {
+            model.dirty(Redraw::Now);
+            match result {
+                Ok(all) if all.is_empty() => model.say("the list shows all there is"),
+                Ok(all) => {
+                    let at = match &model.popup {
+                        Some(Popup::LeftOut(of, _, at)) if *of == path => (*at).min(all.len() - 1),
+                        _ => 0,
+                    };
+                    model.popup = Some(Popup::LeftOut(path, all, at));
                 }
                 Err(failure) => model.complain(failure.what),
             }
@@ -455,6 +471,7 @@ fn changes_something(act: Act) -> bool {
         | Act::Select
         | Act::SelectAll
         | Act::ShowTrash
+        | Act::LeftOut
         | Act::Usage
         | Act::Columns
         | Act::TogglePreview
@@ -574,6 +591,9 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
     let mut effects = vec![Effect::ReadSpace, Effect::ReadKeys, Effect::AskKeys];
     if matches!(model.popup, Some(Popup::Trash(..))) {
         effects.push(Effect::ReadTrash);
+    }
+    if let Some(Popup::LeftOut(path, ..)) = &model.popup {
+        effects.push(Effect::ReadLeftOut(path.clone()));
     }
     effects.extend(browse::read_again(model));
     if model.changing == 0 && model.undos_wanted > 0 {

@@ -5,8 +5,10 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{browse, forms, open, palette};
 use crate::effect::{Effect, Op};
 use crate::help::{self, TOPICS};
+use crate::key::Act;
 use crate::model::{Editor, Form, Help, Model, Popup, Purpose, Reading};
 use crate::ops::READ_ONLY;
+use crate::ops::files::not_shown;
 use crate::preview::pages::Where;
 use crate::text;
 
@@ -133,6 +135,32 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 _ => {}
             }
         }
+        Popup::LeftOut(folder, all, at) => match key.code {
+            KeyCode::Esc | KeyCode::Char('q') => return Vec::new(),
+            KeyCode::Down | KeyCode::Char('j') => *at = (*at + 1).min(all.len().saturating_sub(1)),
+            KeyCode::Up | KeyCode::Char('k') => *at = at.saturating_sub(1),
+            KeyCode::PageDown => *at = (*at + rows).min(all.len().saturating_sub(1)),
+            KeyCode::PageUp => *at = at.saturating_sub(rows),
+            KeyCode::Char('d' | 'D') if model.look.read_only => model.complain(READ_ONLY),
+            KeyCode::Char('d') => {
+                let one = all.get(*at).map(|it| (folder.clone(), it.name.clone()));
+                model.popup = Some(popup);
+                let is_wanted = !super::is_twice(model, Act::Discard);
+                let one = one.filter(|_| is_wanted);
+                return one.map(|it| Effect::Do(Op::DiscardNamed(vec![it]))).into_iter().collect();
+            }
+            KeyCode::Char('D') => {
+                let named = all.iter().map(|it| (folder.clone(), it.name.clone())).collect();
+                let title = format!("Move {} to the trash", not_shown(all.len()));
+                let purpose = Purpose::Confirm(Box::new(Op::DiscardNamed(named)), None);
+                let line = "All that the list leaves out here goes to the trash; u undoes it.";
+                let mut form = Form::new(title, "Move", purpose).line(line);
+                form.focus = 0;
+                open(model, form);
+                return Vec::new();
+            }
+            _ => {}
+        },
         Popup::Form(form) if palette::is_asked(form, key) => {
             let effects = vec![Effect::Complete(form.value(":").to_owned())];
             model.popup = Some(popup);

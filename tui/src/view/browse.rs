@@ -1,12 +1,15 @@
 //! A folder, what was found below it, or what takes the room there.
 
 use ratatui::layout::Rect;
-use volume::names::Kind;
+use ratatui::style::Style;
+use volume::names::{Kind, Names};
 
-use super::WIDEST_LIST;
 use super::paint::Paint;
 use crate::cli::Sort;
-use crate::model::{Above, Browse, Columns, Finding, Measuring, Model};
+use crate::model::{
+    AROUND_WIDTH as AROUND, Above, Browse, Columns, Finding, Measuring, Model, WIDEST_LIST,
+};
+use crate::ops::files::not_shown;
 use crate::ops::shown;
 use crate::text;
 
@@ -16,8 +19,6 @@ const FIRST_HINTS: [&str; 3] = [
     "4, then a, makes a key for whoever uploads.",
     "? shows all keys; :doctor checks all of it.",
 ];
-/// Columns of the folders around.
-const AROUND: u16 = 28;
 /// Columns of a size, and of a date, with the space around them.
 const SIZE: u16 = 12;
 const DATE: u16 = 9;
@@ -56,6 +57,11 @@ pub(super) fn title(model: &Model) -> (String, String) {
             text::count(browse.order.len() as u64),
             text::things(names.len() as u64, "item", "items")
         )
+    };
+    let items = match names.left_out() {
+        0 => items,
+        many if model.has_room_beside() => format!("{items}, {}", not_shown(many)),
+        many => format!("{items} (+{})", text::count(many as u64)),
     };
     let total = if browse.known == names.len() {
         text::bytes(browse.total)
@@ -96,24 +102,20 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     let is_wide = model.has_room_beside();
     let has_pane = browse.info.is_some() || model.shows_preview();
     if has_pane && !is_wide {
-        return beside(model, browse, browse.info.as_ref(), paint, area);
+        return beside(model, paint, area);
     }
-    let width = if has_pane {
-        (area.width * 16 / 25).min(WIDEST_LIST)
-    } else {
-        area.width.min(WIDEST_LIST)
-    };
     let area = match &model.above {
         Some(above) if model.wants_above().is_some() => around(model, above, paint, area),
         _ => area,
     };
-    let width = width.min(area.width);
+    let width =
+        if has_pane { area.width - model.pane_width() - 2 } else { area.width.min(WIDEST_LIST) };
     list(model, browse, paint, Rect { width, ..area });
     if has_pane {
         let x = area.x + width;
         paint.divide(x, area.y, area.height);
         let rest = Rect { x: x + 2, width: area.width - width - 2, ..area };
-        beside(model, browse, browse.info.as_ref(), paint, rest);
+        beside(model, paint, rest);
     }
 }
 
@@ -200,10 +202,12 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
             paint.choose(area.x, y, area.width);
         }
     }
+    left_out(browse, names, paint, area);
     if browse.order.is_empty() {
         let filter = browse.filter.as_ref().map(|it| it.input.text()).filter(|it| !it.is_empty());
         let hints = match filter {
             Some(text) => vec![format!("Nothing matches '{text}'. Esc shows all {}.", names.len())],
+            None if names.left_out() > 0 => Vec::new(),
             None if browse.path.is_root() => FIRST_HINTS.map(str::to_owned).to_vec(),
             None => vec!["Empty folder.".to_owned()],
         };
@@ -214,39 +218,23 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
     }
 }
 
-/// What is known of the row that is meant.
-fn beside(
-    model: &Model,
-    browse: &Browse,
-    info: Option<&Vec<String>>,
-    paint: &mut Paint<'_, '_>,
-    area: Rect,
-) {
-    let index = browse.index(browse.cursor);
-    let mut lines: Vec<(String, ratatui::style::Style)> = Vec::new();
-    match index.and_then(|it| Some((it, browse.name(it)?))) {
-        None => lines.push((shown(&browse.path), paint.bold())),
-        Some((index, name)) => {
-            lines.push((text::escape(name.bytes), paint.bold()));
-            let kind = String::from_utf8_lossy(crate::ops::files::suffix(name.bytes)).into_owned();
-            let what = match name.kind {
-                Kind::Folder => browse.counts.get(&index).map_or("folder".to_owned(), |it| {
-                    format!("folder  {}", text::things(*it as u64, "item", "items"))
-                }),
-                Kind::File => browse
-                    .stat(index)
-                    .map_or(kind.clone(), |it| format!("{kind}  {}", text::bytes(it.len))),
-            };
-            let when =
-                browse.stat(index).map(|it| text::moment(text::timestamp(it.modified), model.now));
-            lines.push((what.trim().to_owned(), paint.plain()));
-            lines.extend(when.map(|it| (it, paint.plain())));
-            if name.is_link {
-                lines.push(("a symbolic link".to_owned(), paint.dim()));
-            }
-        }
+/// Behind the last row, where there is room: what is not shown can be seen too.
+fn left_out(browse: &Browse, names: &Names, paint: &mut Paint<'_, '_>, area: Rect) {
+    let rows = browse.rows().saturating_sub(browse.top);
+    let y = u16::try_from(rows).ok().filter(|it| *it < area.height).map(|it| area.y + it);
+    if let Some(y) = y.filter(|_| names.left_out() > 0 && browse.filter.is_none()) {
+        let line = format!("{}: H lists them", not_shown(names.left_out()));
+        paint.put(area.x + 3, y, area.width - 3, &line, paint.dim());
     }
-    let preview = browse.preview.as_ref().filter(|_| info.is_none());
+}
+
+/// What is known of the row that is meant.
+fn beside(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
+    let browse = &model.browse;
+    let facts = browse.facts(model.now).into_iter().enumerate();
+    let style = |at: usize| if at == 0 { paint.bold() } else { paint.plain() };
+    let mut lines: Vec<(String, Style)> = facts.map(|(at, it)| (it, style(at))).collect();
+    let preview = browse.preview.as_ref().filter(|_| browse.info.is_none());
     if let Some(preview) = preview {
         let facts = preview.facts.iter().flat_map(|it| text::wrapped(it, area.width.into()));
         lines.extend(facts.map(|it| (it, paint.plain())));
@@ -268,12 +256,15 @@ fn beside(
         let style = paint.dim();
         paint.put(area.x, (area.y + area.height).saturating_sub(1), area.width, &read, style);
     }
-    if let Some(info) = info {
+    if browse.info.is_some() {
         lines.push((String::new(), paint.plain()));
-        for line in info {
-            lines.extend(
-                text::wrapped(line, area.width.into()).into_iter().map(|it| (it, paint.plain())),
-            );
+        let (info, shown) = model.info_lines();
+        let (first, all) = (browse.info_top.min(info.len().saturating_sub(shown)), info.len());
+        let seen = info.into_iter().skip(first).take(shown);
+        lines.extend(seen.map(|it| (it, paint.plain())));
+        if all > shown {
+            let last = (first + shown).min(all);
+            lines.push((format!("lines {}-{last} of {all}  < >", first + 1), paint.dim()));
         }
     }
     for (y, (line, style)) in (area.y..area.y + area.height).zip(lines) {

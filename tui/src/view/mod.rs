@@ -25,8 +25,6 @@ use paint::Paint;
 
 /// Less than this can't be worked with.
 const SMALLEST: (u16, u16) = (40, 10);
-/// A list is never wider.
-const WIDEST_LIST: u16 = 100;
 
 /// Draws all of it.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {

@@ -1,9 +1,13 @@
 //! Questions, choices and what is shown once, in front of the screen.
 
 use ratatui::layout::Rect;
+use volume::RelPath;
+use volume::left_out::{LeftOut, Why};
+use volume::names::Kind;
 
 use super::paint::Paint;
 use crate::model::{Editor, Field, FieldKind, Form, Menu, Model, Popup, Purpose, Secret};
+use crate::ops::files::not_shown;
 use crate::ops::shown;
 use crate::ops::trash::TrashEntry;
 use crate::text;
@@ -25,6 +29,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         Some(Popup::Secret(it)) => secret(it, paint, area),
         Some(Popup::Menu(it)) => menu(it, paint, area),
         Some(Popup::Trash(entries, at)) => trash(model, entries, *at, paint, area),
+        Some(Popup::LeftOut(path, all, at)) => left_out(path, all, *at, paint, area),
     }
 }
 
@@ -55,6 +60,7 @@ pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
         Popup::Form(it) => return form_keys(it),
         Popup::Secret(_) => &[("y", "copy"), ("Enter", "close")],
         Popup::Menu(_) => &[("letter", "choose"), ("Esc", "cancel")],
+        Popup::LeftOut(..) => &[("d", "trash"), ("D", "trash all"), ("Esc", "close")],
         Popup::Trash(..) => &[("Enter", "put back"), ("X", "delete for good"), ("Esc", "close")],
     };
     all.iter().map(|(key, label)| ((*key).to_owned(), (*label).to_owned())).collect()
@@ -335,6 +341,27 @@ fn trash(model: &Model, entries: &[TrashEntry], at: usize, paint: &mut Paint<'_,
         let whose =
             text::cut(&format!("{when} by {}", text::escape(entry.username.as_bytes())), 22);
         paint.right(y, inner.x + inner.width, &whose, paint.plain());
+        if row == at {
+            paint.choose(inner.x, y, inner.width);
+        }
+    }
+}
+
+fn left_out(path: &RelPath, all: &[LeftOut], at: usize, paint: &mut Paint<'_, '_>, area: Rect) {
+    let title = format!("{} in {}", not_shown(all.len()), text::cut(&shown(path), 40));
+    let inner = boxed(paint, area, &title, all.len());
+    let top = at.saturating_sub(usize::from(inner.height).saturating_sub(1));
+    for (y, (row, it)) in (inner.y..inner.y + inner.height).zip(all.iter().enumerate().skip(top)) {
+        let is_folder = it.kind == Kind::Folder;
+        let name = format!("{}{}", text::escape(&it.name), if is_folder { "/" } else { "" });
+        let is_sized = it.why == Why::Hidden && !is_folder;
+        let size = it.stat.filter(|_| is_sized).map(|it| format!("{}  ", text::bytes(it.len)));
+        let known = format!("{}{}", size.unwrap_or_default(), it.why);
+        let wide = u16::try_from(text::width(&known)).unwrap_or(0);
+        let mark = if row == at { paint.cursor_mark() } else { " " };
+        paint.put(inner.x, y, 1, mark, paint.bold());
+        paint.put(inner.x + 2, y, inner.width.saturating_sub(wide + 4), &name, paint.plain());
+        paint.right(y, inner.x + inner.width, &known, paint.plain());
         if row == at {
             paint.choose(inner.x, y, inner.width);
         }

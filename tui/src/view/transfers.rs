@@ -6,9 +6,8 @@ use ::transfers::transfer::{Direction, Now, OfferedKind, State, Transfer};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::WIDEST_LIST;
 use super::paint::Paint;
-use crate::model::{Badge, Model, Stage};
+use crate::model::{Badge, Model, Stage, WIDEST_LIST};
 use crate::ops::shown;
 use crate::ops::transfers::{details, ending, name, silence, state_text};
 use crate::text;

@@ -33,11 +33,15 @@ impl Work {
                     steps.push(desk.trashed_step(it, name));
                     Ok(())
                 });
-                let what = match (steps.as_slice(), paths.first()) {
-                    ([_], Some(one)) if paths.len() == 1 => name(one),
-                    (several, _) => text::things(several.len() as u64, "thing", "things"),
-                };
-                partly(undoable(format!("moved {what} to trash"), steps), failure)
+                discarded(paths.first().map(name), paths.len(), steps, failure)
+            }
+            Op::DiscardNamed(all) => {
+                let mut steps = Vec::new();
+                let failure = self.each(&all, "moving to trash", ticket, |it| {
+                    steps.push(desk.discard_named(it)?);
+                    Ok(())
+                });
+                discarded(all.first().map(|it| text::escape(&it.1)), all.len(), steps, failure)
             }
             Op::Rename(from, to) => {
                 let mut steps = Vec::new();
@@ -241,6 +245,20 @@ impl Work {
         let undo = is_kept.then_some(Undo { what, steps: left, is_rest: true, key });
         Done { text, undo, is_partial: true, ..told }
     }
+}
+
+/// What was moved to the trash: the name of the first, of so many that were meant.
+fn discarded(
+    first: Option<String>,
+    meant: usize,
+    steps: Vec<Step>,
+    failure: Option<Failure>,
+) -> Result<Done, Failure> {
+    let what = match (steps.as_slice(), first) {
+        ([_], Some(one)) if meant == 1 => one,
+        (several, _) => text::things(several.len() as u64, "thing", "things"),
+    };
+    partly(undoable(format!("moved {what} to trash"), steps), failure)
 }
 
 /// What was done counts, and what was not is told.

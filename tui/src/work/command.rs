@@ -38,7 +38,7 @@ pub(super) fn as_by_key(desk: &Desk, line: &str) -> Result<Option<Op>, Failure> 
     let Ok(Word::Command(command)) = palette::parse(line) else { return Ok(None) };
     Ok(Some(match &command {
         Command::Rm { paths } => {
-            Op::Discard(paths.iter().map(|it| desk.path(it)).collect::<Result<_, _>>()?)
+            Op::DiscardNamed(paths.iter().map(|it| desk.in_folder(it)).collect::<Result<_, _>>()?)
         }
         Command::Mv(args) => Op::Relocate(relocation(desk, Relocating::Move, args)?),
         Command::Cp(args) => Op::Relocate(relocation(desk, Relocating::Copy, args)?),

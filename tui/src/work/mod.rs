@@ -176,7 +176,9 @@ impl Work {
                     .volume
                     .find(&path, Effort::MayBlock)
                 {
-                    Ok(Found::Folder(folder)) => Some((index, folder.count().ok()?)),
+                    Ok(Found::Folder(folder)) => {
+                        Some((index, desk.volume.count(&folder, &path).ok()?.shown))
+                    }
                     _ => None,
                 };
                 let counts = folders.into_iter().filter_map(count).collect();
@@ -222,6 +224,10 @@ impl Work {
             Effect::Do(op) => self.tell(Message::Done(self.change(op, ticket))),
             Effect::ReadKeys => self.tell(Message::KeysRead(desk.keys())),
             Effect::ReadTrash => self.tell(Message::TrashRead(desk.trashed())),
+            Effect::ReadLeftOut(path) => {
+                let all = desk.left_out(&path);
+                self.tell(Message::LeftOutRead(path, all));
+            }
             Effect::ReadSpace => {
                 if let Ok(space) = desk.volume.space() {
                     self.tell(Message::SpaceRead(space));

@@ -95,6 +95,7 @@ impl Acting {
                 | Effect::List(..)
                 | Effect::ReadKeys
                 | Effect::ReadTrash
+                | Effect::ReadLeftOut(_)
                 | Effect::OpenEditor(_)
                 | Effect::Transfer(_)
                 | Effect::AskTransfers

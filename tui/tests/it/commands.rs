@@ -358,6 +358,35 @@ fn a_share_link_opens_one_thing_for_a_while() {
 }
 
 #[test]
+fn what_no_list_shows_is_listed_and_deleted_when_somebody_asks_for_it() {
+    let place = Place::new();
+    place.put("berlin/.trips.csv.Xk3f9q", "12345");
+    std::os::unix::fs::symlink("gone", place.path("berlin/broken")).unwrap();
+    std::os::unix::fs::symlink("it.2", place.path("berlin/to-folder")).unwrap();
+    assert_eq!(place.run(&["ls", "berlin"]), "it.2/\nit.10/\nto-folder/\noutput_trips.csv\n");
+    let all = place.run(&["ls", "-a", "berlin"]);
+    assert!(
+        all.ends_with(".trips.csv.Xk3f9q  (hidden name)\nbroken  (link to nothing)\n"),
+        "{all}"
+    );
+    let json = place.json(&["ls", "--all", "berlin", "--json"]);
+    assert_eq!(
+        (&json[5]["type"], &json[5]["left_out"]),
+        (&"link".into(), &"link to nothing".into())
+    );
+    let info = place.json(&["info", "berlin", "--json"]);
+    assert_eq!((&info["items"], &info["left_out"]), (&4.into(), &2.into()));
+    assert!(place.run(&["info", "berlin"]).contains("4 items, 2 not shown"));
+    let (status, why) = place.fails(&["rm", ".sounding"]);
+    assert!(status == 1 && why.contains("not yours to delete"), "{why}");
+    place.run(&["rm", "berlin/.trips.csv.Xk3f9q", "/berlin/broken", "berlin/to-folder"]);
+    assert_eq!(place.run(&["ls", "-a", "berlin"]), "it.2/\nit.10/\noutput_trips.csv\n");
+    assert_eq!(place.read("berlin/it.2/links.csv"), "b");
+    place.run(&["trash", "restore", ".trips.csv.Xk3f9q", "--to", "berlin/trips.csv"]);
+    assert_eq!(place.read("berlin/trips.csv"), "12345");
+}
+
+#[test]
 fn what_is_public_is_shared_by_its_address_and_gets_no_key() {
     let place = Place::new();
     place.put("berlin/trips.csv", "x\n");

@@ -27,6 +27,7 @@ fn volume() -> Option<Place> {
 fn sounding(place: &Place, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sounding"));
     command.args(args).env("SOUNDING_VOLUME", place.0.path());
+    command.env("SOUNDING_URL", "https://x.fly.dev");
     command.env("SOUNDING_ADMIN", place.path("no.sock")).output().unwrap()
 }
 

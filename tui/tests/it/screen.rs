@@ -396,6 +396,34 @@ fn a_share_link_is_made_on_the_spot() {
 }
 
 #[test]
+fn what_the_list_does_not_show_is_counted_and_can_be_deleted() {
+    let place = Place::new();
+    place.put("berlin/.trips.csv.Xk3f9q", "content");
+    std::os::unix::fs::symlink("gone", place.path("berlin/broken")).unwrap();
+    let mut console = Console::start(place.0.path());
+    console.press("", "berlin/");
+    let seen = console.wait("3 items ");
+    assert!(seen.lines().any(|it| it.contains("berlin/") && it.contains("3 items")), "{seen}");
+    let seen = console.press("\r", "3 items, 2 not shown");
+    assert!(seen.contains("2 not shown: H lists them"), "{seen}");
+    let seen = console.press("H", ".trips.csv.Xk3f9q");
+    assert!(seen.contains("hidden name") && seen.contains("link to nothing"), "{seen}");
+    console.press("d", "moved .trips.csv.Xk3f9q to trash");
+    assert!(!place.has("berlin/.trips.csv.Xk3f9q"));
+    console.press("", "1 not shown in /berlin");
+    console.press("\x1b", "1 not shown: H");
+    console.press("u", "undone: moved .trips.csv.Xk3f9q");
+    assert!(place.has("berlin/.trips.csv.Xk3f9q"));
+    console.press("H", "2 not shown in /berlin");
+    console.press("D", "u undoes it");
+    console.press("\r", "moved 2 things to trash");
+    console.wait_gone("not shown");
+    assert_eq!(std::fs::read_dir(place.path("berlin")).unwrap().count(), 3);
+    console.press("u", "undone: moved 2 things");
+    assert_eq!(std::fs::read_dir(place.path("berlin")).unwrap().count(), 5);
+}
+
+#[test]
 fn what_is_public_is_shared_without_a_key() {
     let place = Place::new();
     let before = place.keys();

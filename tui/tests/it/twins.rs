@@ -157,6 +157,7 @@ const SHOWN: &[(Act, &[&str], &[&str], &str)] = &[
     (Act::Usage, &["U"], &["du"], "zurich/"),
     (Act::Find, &["f", "logo\r"], &["find", "logo"], "/public/logo.png"),
     (Act::ShowTrash, &["t"], &["trash"], "old.csv"),
+    (Act::LeftOut, &["H"], &["ls", "--all"], "link to nothing"),
     (Act::Info, &["i"], &["info", "berlin"], "imove-..x9Qd"),
     (Act::Address, &["c"], &["info", "berlin"], "/files/berlin/"),
 ];
@@ -287,6 +288,7 @@ fn offer() -> serde_json::Value {
 fn place() -> Place {
     let place = Place::new();
     place.put("zurich/old.csv", "old");
+    std::os::unix::fs::symlink("gone", place.path("broken")).unwrap();
     command(&place, &["rm", "zurich/old.csv"]);
     place.put(
         ".sounding/auth-keys.csv",
@@ -305,7 +307,6 @@ fn command_beside(place: &Place, socket: &Path, args: &[&str]) -> String {
         .env("SOUNDING_VOLUME", place.0.path())
         .env("SOUNDING_ADMIN", socket)
         .env("SOUNDING_URL", "https://x.fly.dev")
-        .env_remove("FLY_APP_NAME")
         .output()
         .unwrap();
     assert!(

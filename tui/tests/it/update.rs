@@ -146,6 +146,35 @@ fn a_narrow_screen_gives_the_look_into_a_file_a_page_of_its_own() {
 }
 
 #[test]
+fn all_who_can_read_it_are_seen_at_every_size() {
+    for size in [(60, 15), (80, 24), (120, 40), (200, 60)] {
+        let mut told = Told::new(size);
+        let path = told.model.browse.current_path().unwrap();
+        while told.model.browse.info.is_none() {
+            letter(&mut told, 'i');
+        }
+        let readers = (10..40).map(|it| format!("user{it}  user{it}-..x9Qd  read, whole volume"));
+        let head = ["https://x.fly.dev/files/a/".to_owned(), String::new(), "30 keys".to_owned()];
+        let lines: Vec<String> = head.into_iter().chain(readers).collect();
+        told.hear(Message::Readers(path, Ok(lines)));
+        let first = told.drawn();
+        let mut seen = String::new();
+        for _ in 0..40 {
+            seen.push_str(&told.drawn());
+            letter(&mut told, '>');
+        }
+        for user in 10..40 {
+            assert!(seen.contains(&format!("user{user}  ")), "{size:?}: user{user}\n{seen}");
+        }
+        assert_eq!(first.contains("lines 1-"), !first.contains("user39  "), "{first}");
+        for _ in 0..40 {
+            letter(&mut told, '<');
+        }
+        assert_eq!(told.drawn(), first);
+    }
+}
+
+#[test]
 fn the_list_says_as_much_as_is_wanted() {
     let mut told = told();
     let has = |told: &Told| {
@@ -301,7 +330,8 @@ fn a_key_typed_ahead_of_a_question_does_not_answer_it() {
 }
 
 pub fn any_key() -> impl Strategy<Value = KeyEvent> {
-    let letters = "hjkl gG/fs*rmydnutXUiSvPec?:45 123aowpz<>xtrips.0-".chars().collect::<Vec<_>>();
+    let letters =
+        "hjkl gG/fs*rmydnutXUiSvPec?:45 123aowpz<>xtrips.0-HD".chars().collect::<Vec<_>>();
     let code = prop_oneof![
         6 => prop::sample::select(letters).prop_map(KeyCode::Char),
         1 => prop::sample::select(vec![
@@ -338,6 +368,10 @@ proptest! {
                     Effect::Transfer(wish) => told.hear(Message::Transferred(wish, Ok(None))),
                     Effect::OpenFile(path, _) => told.hear(Message::Paged(path, Ok(page(180)))),
                     Effect::ReadTrash => told.hear(Message::TrashRead(told.desk.trashed())),
+                    Effect::ReadLeftOut(path) => {
+                        let all = told.desk.left_out(&path);
+                        told.hear(Message::LeftOutRead(path, all));
+                    }
                     _ => {}
                 }
             }

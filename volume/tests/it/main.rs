@@ -12,6 +12,7 @@
 mod find;
 mod key_file;
 mod key_sheet;
+mod left_out;
 mod names;
 mod observer;
 mod old_keys;
