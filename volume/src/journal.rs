@@ -592,8 +592,9 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Cursor, NoCursor> {
         let (seq, time) = text.split_once('-').ok_or(NoCursor)?;
         let seq = seq.parse().ok().filter(|it| i64::try_from(*it).is_ok());
-        let time = i64::from_str_radix(time, 16).ok();
-        Ok(Cursor { seq: seq.ok_or(NoCursor)?, time: time.ok_or(NoCursor)? })
+        // As it is written, also where a clock stood before 1970.
+        let time = u64::from_str_radix(time, 16).map_err(|_not_hex| NoCursor)?;
+        Ok(Cursor { seq: seq.ok_or(NoCursor)?, time: time.cast_signed() })
     }
 }
 
@@ -826,6 +827,17 @@ mod tests {
         let page = journal.since(begin, 2, &[RelPath::from_url("public").unwrap()]).unwrap();
         assert_eq!((page.changes.len(), page.is_end), (2, false));
         assert_eq!(page.cursor, page.changes[1].cursor());
+    }
+
+    #[test]
+    fn a_cursor_is_read_as_it_is_written() {
+        for time in [0, 1, -5, i64::MAX, i64::MIN] {
+            let cursor = Cursor { seq: 7, time };
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        for text in ["", "7", "7-", "-7", "7--5", "7-x", "7-0-0", "18446744073709551615-0"] {
+            assert_eq!(text.parse::<Cursor>(), Err(NoCursor), "{text}");
+        }
     }
 
     #[test]

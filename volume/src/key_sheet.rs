@@ -444,7 +444,12 @@ impl KeySheet {
         if let Fault::Garbled(_) = fault {
             let (_, text) = self.row_text(line)?;
             let new = ungarbled(text);
-            self.replace(line, new.into_bytes());
+            if new == text {
+                // Nobody can say what was meant.
+                self.comment_out(line);
+            } else {
+                self.replace(line, new.into_bytes());
+            }
             return Ok(());
         }
         if fault != Fault::Spaces {
@@ -769,10 +774,10 @@ fn ungarbled(text: &str) -> String {
     let separator = |it: &char| matches!(it, ',' | ';' | '\t');
     let separator = text.chars().find(separator).unwrap_or(',');
     let sealed = usize::from(text.trim_start_matches('"').starts_with(SEALED_WORD));
-    let plain = |(index, column): (usize, &str)| match index {
+    let plain = |(index, column): (usize, &str)| {
         // A user's name and a key have no quote in them.
-        0 | 1 => column.replace('"', ""),
-        _ => column.trim_matches('"').to_owned(),
+        let is_word = index <= 1 + sealed;
+        if is_word { column.replace('"', "") } else { column.trim_matches('"').to_owned() }
     };
     let columns = text.splitn(COLUMN_COUNT + sealed, separator).enumerate().map(plain);
     columns.collect::<Vec<_>>().join(",")

@@ -515,6 +515,25 @@ fn a_change_that_another_line_would_undo_is_refused() {
 }
 
 #[test]
+fn a_garbled_line_that_nobody_can_read_is_switched_off_and_its_mend_ends() {
+    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let check = |line: String, mended: &str| {
+        let mut sheet = KeySheet::parse(format!("{line}\n").as_bytes());
+        let fault = sheet.rows(Timestamp::UNIX_EPOCH)[0].faults[0];
+        assert!(matches!(fault, Fault::Garbled(_)), "{line}: {fault:?}");
+        sheet.mend(1, fault).unwrap();
+        assert_eq!(String::from_utf8(sheet.to_bytes()).unwrap(), format!("{mended}\n"));
+        let is_garbled = |it: &Row| it.faults.iter().any(|it| matches!(it, Fault::Garbled(_)));
+        assert!(!sheet.rows(Timestamp::UNIX_EPOCH).iter().any(is_garbled), "{line}");
+    };
+    let (half, rest) = hash.split_at(30);
+    let quoted = format!("#!sha256,zoe,{half}\"{rest},read,zurich");
+    check(quoted, &format!("#!sha256,zoe,{hash},read,zurich"));
+    let odd = "#!sha256,zo;e,abcd,read".to_owned();
+    check(odd.clone(), &format!("# {odd}"));
+}
+
+#[test]
 fn what_another_program_has_garbled_is_mended_as_it_was_meant() {
     let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
     let before = format!(
