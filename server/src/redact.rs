@@ -3,7 +3,9 @@
 //! People paste keys into addresses, and get the address wrong. So of an address that is none of ours nothing is shown, and below
 //! `/files/` a name is left out that is a key or looks like one. A query is never shown.
 
-use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+use percent_encoding::{percent_decode, percent_decode_str};
 use volume::keys::{Keys, PlainKey};
 use volume::staging::StagedId;
 
@@ -57,8 +59,13 @@ fn is_nothing(segment: &str) -> bool {
     matches!(plain.as_slice(), b"" | b".")
 }
 
-/// Whether a name is a key, or has one in it, or looks so.
+/// Whether a name is a key, or has one in it, or looks so; also where it was encoded more than once.
 fn is_key(name: &[u8], keys: &Keys) -> bool {
+    if let Cow::Owned(decoded) = Cow::from(percent_decode(name))
+        && is_key(&decoded, keys)
+    {
+        return true;
+    }
     let is_known = |it: &[u8]| keys.find(PlainKey::new(it).hash()).is_some();
     let is_plain = |it: &u8| it.is_ascii_alphanumeric() || b"-_.".contains(it);
     is_known(name)
@@ -114,6 +121,9 @@ mod tests {
             check(&format!("/files/share/{key}/a"), "/files/share/.../a");
             check(&format!("/files/share%2F{key}/a"), "/files/share/.../a");
             check(&format!("/files/{key}"), "/files/...");
+            check(&format!("/files/share%252F{key}%252Fa"), "/files/...");
+            check(&format!("/files/a/{}/b", key.replace('-', "%252d")), "/files/a/.../b");
+            check(&format!("/files/share%25252f{key}"), "/files/...");
             check(&format!("/files/a;key={key}"), "/files/...");
             check(&format!("/files/a:{key}@b/c/"), "/files/.../c/");
             for elsewhere in [

@@ -1,6 +1,7 @@
 //! What the container runs, without a container: supervisord and nginx as Debian has them with the project's own files, and the
 //! server behind them, in namespaces of their own (server/tests/chain/run.sh).
 
+mod addresses;
 mod breaks;
 mod ends;
 mod heads;
