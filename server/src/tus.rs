@@ -46,7 +46,8 @@ use metadata::Metadata;
 pub const VERSION: &str = "1.0.0";
 const EXTENSIONS: &str =
     "creation,creation-with-upload,termination,checksum,expiration,concatenation";
-const CONTENT_TYPE: &str = "application/offset+octet-stream";
+/// The protocol's own, and the one that clients made of `openapi.json` can send.
+const CONTENT_TYPES: [&str; 2] = ["application/offset+octet-stream", "application/octet-stream"];
 
 const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
 /// The version that is spoken, for a client that speaks another.
@@ -476,7 +477,7 @@ fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn is_offset_stream(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|it| it == CONTENT_TYPE)
+    headers.get(header::CONTENT_TYPE).is_some_and(|it| CONTENT_TYPES.iter().any(|known| it == known))
 }
 
 fn length(headers: &HeaderMap) -> Result<u64, Problem> {
