@@ -10,7 +10,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { createRequire } from 'node:module';
 import os from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 const [installed, executablePath, base, key, folder, chapter] = process.argv.slice(2);
@@ -33,10 +33,18 @@ const others = { '/': ['text/html', '<!doctype html><title>an app</title><link r
 const asked = [];
 const app = http.createServer((request, response) => {
   asked.push(request.url);
+  if (request.url.startsWith('/node_modules/')) return sendPackaged(request.url, response);
   const [type, text, more] = others[request.url] ?? [];
   response.writeHead(type ? 200 : 404, { 'Content-Type': type ?? 'text/plain', ...more });
   response.end(text);
 });
+
+/** A file of an installed package. */
+function sendPackaged(path, response) {
+  const types = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm' };
+  response.writeHead(200, { 'Content-Type': types[extname(path)] });
+  fs.createReadStream(join(installed, path)).pipe(response);
+}
 
 /** A file on the volume, with its folders. */
 function put(path, content) {
@@ -80,7 +88,7 @@ async function read({ url, ...init }) {
   };
 }
 
-const chapters = { origins, cache, scripts, login, listing, uploads, troubles };
+const chapters = { origins, duckdb, cache, scripts, login, listing, uploads, troubles };
 
 // ---- An app on another origin ----
 
@@ -176,6 +184,58 @@ async function origins(context, home) {
   assert.equal(named.text, 'hello');
   assert.equal((await get('/health')).status, 200);
   step('awkward names, and health');
+}
+
+// ---- DuckDB within a page ----
+
+/** Packages that duckdb-wasm imports by their names. */
+const imports = {
+  '@duckdb/duckdb-wasm': '/node_modules/@duckdb/duckdb-wasm/dist/duckdb-browser.mjs',
+  'apache-arrow': '/node_modules/apache-arrow/Arrow.dom.mjs',
+  flatbuffers: '/node_modules/flatbuffers/mjs/flatbuffers.js',
+  tslib: '/node_modules/tslib/tslib.es6.mjs',
+};
+
+/** Runs in the page: DuckDB in a worker, which asks by itself, without any field of ours. */
+async function sums(urls) {
+  const dist = '/node_modules/@duckdb/duckdb-wasm/dist';
+  const duckdb = await import('@duckdb/duckdb-wasm');
+  const worker = new Worker(`${dist}/duckdb-browser-eh.worker.js`);
+  const database = new duckdb.AsyncDuckDB(new duckdb.VoidLogger(), worker);
+  await database.instantiate(`${dist}/duckdb-eh.wasm`);
+  const connection = await database.connect();
+  const found = [];
+  for (const url of urls) {
+    const table = await connection.query(`SELECT count(*) AS rows, sum(trip) AS trips FROM read_csv('${url}')`).catch((it) => it);
+    found.push(table instanceof Error ? table.message : String(table.toArray()[0]));
+  }
+  return found;
+}
+
+async function duckdb(context) {
+  const map = `<script type="importmap">${JSON.stringify({ imports })}</script>`;
+  others['/duckdb'] = ['text/html', `<!doctype html><link rel="icon" href="data:,">${map}`];
+  const page = await context.newPage();
+  const statuses = new Set();
+  page.on('response', (it) => it.url().startsWith(base) && statuses.add(`${it.request().method()} ${it.status()}`));
+  await page.goto(`http://localhost:${app.address().port}/duckdb`);
+  const rows = 20_000;
+  const content = `person,trip\n${Array.from({ length: rows }, (_, it) => `person ${it},${it}\n`).join('')}`;
+  const root = `${base}/share/${key}`;
+  const urls = [];
+  for (const subfolder of ['', 'run', 'run/K\u00f6ln (50%) & more']) {
+    put(join(subfolder, 'output_plans.csv'), content);
+    const address = subfolder.split('/').map(encodeURIComponent).join('/');
+    // As SimWrapper puts an address together: `//` at the root, and wherever the base URL ends in a slash.
+    for (const slash of ['', '/']) urls.push(`${root}${slash}/${address}/output_plans.csv`);
+  }
+  assert.ok(urls[0].includes('//output') && urls[1].includes('///output') && urls[3].includes('//run/'), urls);
+  const expected = JSON.stringify({ rows: String(rows), trips: String((rows * (rows - 1)) / 2) });
+  const found = await page.evaluate(sums, urls);
+  for (const [index, text] of found.entries()) {
+    assert.equal(JSON.stringify(JSON.parse(text, (_, it) => (typeof it === 'number' ? String(it) : it))), expected, urls[index]);
+  }
+  step(`${urls.length} addresses: ${[...statuses].sort().join(', ')}`);
 }
 
 // ---- No mixture of versions ----
