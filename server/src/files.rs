@@ -59,7 +59,9 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let query = parts.uri.query();
     let mut response = match found {
         Found::Folder(_) if !visit.names_folder => listing::redirect(&visit, query),
-        Found::Folder(folder) => listing::answer(app, visit, folder, query, &parts.headers).await,
+        Found::Folder(folder) => {
+            listing::answer(app, visit, folder, &parts.uri, &parts.headers).await
+        }
         Found::File(_) if visit.names_folder => Err(Problem::NotFound),
         Found::File(file) => ask.file(file, moment).await,
     }?;

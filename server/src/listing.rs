@@ -20,7 +20,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use jiff::Timestamp;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use tokio_util::task::AbortOnDropHandle;
@@ -60,6 +60,8 @@ pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 /// What a request wants of a listing.
 #[derive(Debug)]
 struct Wish {
+    /// The folder's address as it was asked for, which the page has for its title.
+    address: String,
     format: Format,
     /// At most so many entries (JSON only).
     limit: Option<usize>,
@@ -143,12 +145,12 @@ pub async fn answer(
     app: Arc<App>,
     visit: Visit,
     folder: FoundFolder,
-    query: Option<&str>,
+    uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let wish = Wish::of(query, headers)?;
+    let wish = Wish::of(uri, headers)?;
     if wish.needs_slash(&visit) {
-        return redirect(&visit, query);
+        return redirect(&visit, uri.query());
     }
     let coding = Coding::preferred(headers);
     let service = Arc::clone(&app);
@@ -221,7 +223,8 @@ pub fn redirect(visit: &Visit, query: Option<&str>) -> Result<Response, Problem>
 }
 
 impl Wish {
-    fn of(query: Option<&str>, headers: &HeaderMap) -> Result<Wish, Problem> {
+    fn of(uri: &Uri, headers: &HeaderMap) -> Result<Wish, Problem> {
+        let query = uri.query();
         query::only(query, &PARAMETERS)?;
         let text =
             |name| query::value(query, name).map(|it| String::from_utf8_lossy(&it).into_owned());
@@ -243,7 +246,8 @@ impl Wish {
             ));
         }
         let filter = text("filter").unwrap_or_default().to_lowercase();
-        Ok(Wish { format, limit, after: query::value(query, "after"), sort, filter })
+        let address = uri.path().to_owned();
+        Ok(Wish { address, format, limit, after: query::value(query, "after"), sort, filter })
     }
 }
 
@@ -643,7 +647,8 @@ mod tests {
             key_in_address: None,
             caller: Caller::Anyone,
         };
-        let wish = Wish::of(Some(&format!("format=json{query}")), &HeaderMap::new()).unwrap();
+        let uri = format!("/files/public/?format=json{query}").parse().unwrap();
+        let wish = Wish::of(&uri, &HeaderMap::new()).unwrap();
         let answered = Arc::new(());
         let reader = Reader::of(&answered);
         let prepared = Prepared::new(Arc::clone(app), visit, folder, wish, &reader).unwrap();

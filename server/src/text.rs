@@ -43,10 +43,15 @@ pub fn escape_html(text: &str) -> String {
     out
 }
 
-/// A relative reference to an entry, which ends in `/` for a folder.
+/// A relative reference to an entry, which ends in `/` for a folder. Python's fsspec takes whatever begins with `http` for an absolute
+/// one and leaves it out, so in such a name the first letter is encoded too.
 pub fn href(name: Name<'_>) -> String {
     let slash = if name.kind == Kind::Folder { "/" } else { "" };
-    format!("{}{slash}", volume::escape(name.bytes))
+    let name = volume::escape(name.bytes);
+    match name.strip_prefix("http") {
+        Some(rest) => format!("%68ttp{rest}{slash}"),
+        None => format!("{name}{slash}"),
+    }
 }
 
 #[cfg(test)]

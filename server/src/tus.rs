@@ -477,7 +477,9 @@ fn check_version(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn is_offset_stream(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|it| CONTENT_TYPES.iter().any(|known| it == known))
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|it| CONTENT_TYPES.iter().any(|known| it == known))
 }
 
 fn length(headers: &HeaderMap) -> Result<u64, Problem> {

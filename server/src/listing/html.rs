@@ -2,8 +2,8 @@
 //!
 //! `SimWrapper` reads it line by line: it wants the literal `<table>`, each entry on one line with
 //! `<td><a href="NAME">`, and no unordered list anywhere. Links that are no entries are absolute paths: fsspec follows
-//! relative ones, also upwards. GDAL wants the title `Index of /PATH/`, with the path as it stands in the address, and takes for an
-//! entry whatever has the literal `<a href="`.
+//! relative ones, also upwards. GDAL wants the title `Index of /PATH/`, with the path as it asked for it, and takes for an entry
+//! whatever has the literal `<a href="`.
 
 use std::fmt::Write;
 use std::iter::successors;
@@ -21,7 +21,7 @@ use crate::visit::Visit;
 pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: bool) -> String {
     let names: Vec<String> = visit.path.names().map(visible).collect();
     let names = names.join("/");
-    let mut out = page::top(&format!("Index of {}", visit.address_of(&visit.path)));
+    let mut out = page::top(&format!("Index of {}", wish.address));
     out.push_str("<header>\n<nav aria-label=\"Folders\">");
     let folders: Vec<RelPath> = successors(Some(visit.path.clone()), RelPath::parent).collect();
     for (up, folder) in folders.iter().enumerate().rev() {

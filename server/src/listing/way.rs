@@ -29,7 +29,7 @@ pub async fn answer(
     if !visit.names_folder {
         return redirect(visit, query);
     }
-    let wish = Wish::of(query, &parts.headers)?;
+    let wish = Wish::of(&parts.uri, &parts.headers)?;
     if wish.needs_slash(visit) {
         return redirect(visit, query);
     }

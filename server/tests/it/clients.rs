@@ -1,5 +1,7 @@
-//! Clients that people really use, each as a program of its own: curl, wget, rclone, lftp, `SimWrapper`'s way to
-//! read a listing, `DuckDB`, and Chromium. `.ci/setup.sh` installs them; where one is missing its test fails and says so.
+//! Clients that people really use, each as a program of its own: curl, `DuckDB`, Chromium, a client made of `/openapi.json`, and those
+//! that read listings. `.ci/setup.sh` installs them; where one is missing its test fails and says so.
+
+mod trees;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,33 +23,6 @@ pub const CHROMIUM: &str = "/usr/bin/chromium";
 const PATIENCE: &str = "60";
 /// The same for the browser, which has a long script to follow.
 const BROWSERS_PATIENCE: &str = "150";
-
-/// Names that have broken clients before: each stands for a way to get the encoding of an address wrong.
-const AWKWARD: [&str; 23] = [
-    "plain.txt",
-    "with space.txt",
-    " led by a space",
-    "K\u{f6}ln.txt",
-    "Mu\u{308}nchen.txt",
-    "a&b&amp;c.txt",
-    "a#b.txt",
-    "100%.txt",
-    "%41.txt",
-    "a+b.txt",
-    "it's.txt",
-    "say \"hello\".txt",
-    "<b>bold.txt",
-    "a;b=c,d.txt",
-    "12:30.txt",
-    "what?x=1.txt",
-    "a*b.txt",
-    "[x]{y}.txt",
-    "-rf",
-    "back\\slash.txt",
-    "\u{1f68c} bus.txt",
-    "~user@host!$^`|.txt",
-    "no-extension",
-];
 
 /// A client's command, which is ended with all its children when it takes too long.
 pub struct Client {
@@ -159,28 +134,6 @@ fn table(len: usize) -> Vec<u8> {
         text.extend(row.as_bytes());
     }
     text
-}
-
-/// Two trees, byte for byte, by a program that has nothing to do with ours.
-fn assert_same(left: &Path, right: &Path) {
-    Client::new("diff").args(["-r", "--no-dereference"]).args([left, right]).run();
-}
-
-/// Folders within folders, with names that are hard on clients. The names that one of them can't keep are left out.
-fn grow(root: &Path, left_out: &[&str]) {
-    let names = || AWKWARD.into_iter().filter(|it| !left_out.contains(it));
-    for (index, name) in names().enumerate() {
-        write(&root.join(name), format!("this is number {index}, {name}\n").as_bytes());
-    }
-    for name in names().filter(|it| !it.starts_with("plain")) {
-        let folder = root.join(format!("folders/{name}"));
-        write(&folder.join("in it.txt"), name.as_bytes());
-    }
-    write(&root.join("nested/one two/d\u{fc}rfen/&/#/table.csv"), &table(100_000));
-    write(&root.join("nested/empty.txt"), b"");
-    write(&root.join("nested/noise.bin"), &pattern(50_000));
-    write(&root.join("nested/table.csv"), &table(3_000));
-    write(&root.join(format!("nested/{}", "n".repeat(200))), b"a long name");
 }
 
 #[test]
@@ -310,149 +263,6 @@ fn curl_shows_its_key_in_every_way() {
     assert_eq!(fs::read(folder.path().join("a b.txt")).unwrap(), b"hello");
 }
 
-#[test]
-fn rclone_copies_a_tree_with_awkward_names() {
-    let server = TestServer::start();
-    // Right below its root rclone asks for `./12:30.txt`.
-    grow(&server.path("run/tree"), &[]);
-    let folder = tempfile::tempdir().unwrap();
-    let rclone = |path: &str, args: &[&str]| {
-        let mut client = Client::new("rclone").args(args);
-        client.command.env("RCLONE_CONFIG", "").env("RCLONE_RETRIES", "1");
-        client.command.env("RCLONE_LOW_LEVEL_RETRIES", "1");
-        client.command.env("RCLONE_HTTP_URL", format!("http://{}{path}", server.address));
-        if path.starts_with("/files/") {
-            client.command.env("RCLONE_HTTP_HEADERS", format!("Authorization,{KEY}"));
-        }
-        client
-    };
-    for (index, path) in
-        ["/files/run/tree/".to_owned(), format!("/share/{KEY}/run/tree/")].iter().enumerate()
-    {
-        let copy = folder.path().join(index.to_string());
-        let copy = copy.to_str().unwrap();
-        // Both listings are by rclone, so that their order and their encoding are the same.
-        let listed = rclone(path, &["lsf", "-R", ":http:"]).text();
-        let there = rclone(path, &["lsf", "-R", server.path("run/tree").to_str().unwrap()]).text();
-        let sorted = |text: &str| {
-            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            lines.sort();
-            lines
-        };
-        assert_eq!(sorted(&listed), sorted(&there), "{path}");
-        rclone(path, &["copy", ":http:", copy]).run();
-        assert_same(&server.path("run/tree"), Path::new(copy));
-        rclone(path, &["check", ":http:", copy]).run();
-        rclone(path, &["check", "--download", ":http:", copy]).run();
-        // A second copy finds nothing to do: sizes and times were kept.
-        let again = rclone(path, &["copy", "-v", ":http:", copy]).outcome();
-        assert!(again.status.success() && !said(&again).contains("Copied"), "{}", said(&again));
-    }
-}
-
-#[test]
-fn wget_mirrors_a_tree_and_resumes() {
-    let server = TestServer::start();
-    // wget fetches this one as well, but unescapes its name twice, whichever the server.
-    grow(&server.path("run/tree"), &["%41.txt"]);
-    let folder = tempfile::tempdir().unwrap();
-    let wget = |args: &[&str]| {
-        Client::new("wget")
-            .args(["-nv", "--tries=1", "--timeout=20", "--no-config"])
-            .args([format!("--header=Authorization: {KEY}")])
-            .args(args)
-            .folder(folder.path())
-    };
-    let url = |path: &str| format!("http://{}/files/{path}", server.address);
-    wget(&[
-        "-r",
-        "-np",
-        "-nH",
-        "--level=inf",
-        "--cut-dirs=3",
-        "--reject=index.html*",
-        "--restrict-file-names=nocontrol",
-        "--directory-prefix=mirror",
-        &url("run/tree/"),
-    ])
-    .run();
-    assert_same(&server.path("run/tree"), &folder.path().join("mirror"));
-    let content = pattern(100_000);
-    server.put("run/noise.bin", &content);
-    let half = folder.path().join("noise.bin");
-    fs::write(&half, &content[..50_000]).unwrap();
-    let output = wget(&["-c", "-S", &url("run/noise.bin")]).outcome();
-    assert!(
-        output.status.success() && said(&output).contains("206 Partial Content"),
-        "{}",
-        said(&output)
-    );
-    assert_eq!(fs::read(&half).unwrap(), content);
-}
-
-#[test]
-fn lftp_mirrors_a_tree() {
-    let server = TestServer::start();
-    // lftp lists this one, but takes it for somebody's home and skips it, whichever the server.
-    grow(&server.path("run/tree"), &["~user@host!$^`|.txt"]);
-    let folder = tempfile::tempdir().unwrap();
-    let script = format!(
-        "set net:max-retries 1; set net:timeout 10; set cmd:fail-exit yes; \
-         open -u anyone,{KEY} http://{}/files/run/tree/; mirror --parallel=2 . mirror",
-        server.address
-    );
-    let mut client = Client::new("lftp").args(["--norc", "-c", &script]).folder(folder.path());
-    client.command.env("LC_ALL", "C.UTF-8").env("HOME", folder.path());
-    client.run();
-    assert_same(&server.path("run/tree"), &folder.path().join("mirror"));
-}
-
-#[test]
-fn simwrapper_reads_listings_with_awkward_names() {
-    let server = TestServer::start();
-    grow(&server.path("run/tree"), &[]);
-    for name in [
-        "<ul> <table>.txt",
-        "<td><a href=\"x\">.txt",
-        "new\nline.txt",
-        "</a></td>",
-        "&lt;.txt",
-        "%2F.txt",
-        "%.txt",
-        "data:text,x",
-        "javascript:alert(1)",
-        "\u{202e}txt.exe",
-        "'",
-    ] {
-        write(&server.path("run/tree").join(name), name.as_bytes());
-    }
-    write(&server.path("run/tree/<ul>/it's/a.txt"), b"deep");
-    fs::create_dir(server.path("run/tree/empty")).unwrap();
-    let base = format!("http://{}/files/run/tree/", server.address);
-    let folder = server.path("run/tree");
-    let said = Client::node("simwrapper.mjs", PATIENCE)
-        .args([&base, KEY, folder.to_str().unwrap()])
-        .text();
-    assert!(said.lines().count() > AWKWARD.len(), "{said}");
-    let shared = format!("http://{}/share/{KEY}/run/tree/", server.address);
-    Client::node("simwrapper.mjs", PATIENCE).args([&shared, "", folder.to_str().unwrap()]).run();
-}
-
-#[test]
-fn fsspec_and_gdal_read_a_tree_with_awkward_names() {
-    let server = TestServer::start();
-    // Beside it is what neither shall wander into.
-    server.put("run/beside/x.csv", b"x");
-    grow(&server.path("run/tree"), &[]);
-    let folder = server.path("run/tree");
-    for (path, key) in [("files/", KEY), (&format!("share/{KEY}/"), "")] {
-        let base = format!("http://{}/{path}run/tree/", server.address);
-        let said =
-            Client::python("tree.py", PATIENCE).args([&base, key, folder.to_str().unwrap()]).text();
-        assert_eq!(said.lines().count(), 6, "{said}");
-    }
-}
-
 /// A volume with tables for `DuckDB`. The large one is made once and kept.
 fn volume_of_tables() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -514,6 +324,17 @@ fn duckdb_reads_one_column_of_a_large_file_by_ranges() {
     }
 }
 
+#[test]
+fn a_client_made_of_the_description_can_do_all_of_it() {
+    let server = TestServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let base = format!("http://{}", server.address);
+    let said = Client::python("generated_client.py", PATIENCE)
+        .args([base.as_ref(), KEY.as_ref(), folder.path().as_os_str()])
+        .text();
+    assert!(said.contains(" operations"), "{said}");
+}
+
 fn browser(chapter: &str) {
     let server = TestServer::start();
     assert!(
@@ -534,6 +355,11 @@ fn browser(chapter: &str) {
 #[test]
 fn a_browser_on_another_origin_reads_files_and_listings() {
     browser("origins");
+}
+
+#[test]
+fn duckdb_in_a_browser_reads_by_every_address_that_simwrapper_makes() {
+    browser("duckdb");
 }
 
 #[test]
