@@ -220,11 +220,11 @@ fn range_text(range: &str) -> Option<String> {
 /// What stands in the columns of requests, on the line above them.
 fn headings(paint: &mut Paint<'_, '_>, area: Rect, y: u16) {
     let style = paint.dim();
-    paint.put(1, y, 6, "Ended ", style);
-    paint.put(11, y, 5, "Code ", style);
-    paint.right(y, 22, " Took", style);
+    paint.put(0, y, 7, " Ended ", style);
+    paint.put(10, y, 6, " Code ", style);
+    paint.right(y, 23, " Took ", style);
     paint.put(23, y, 9, " Request ", style);
-    paint.right(y, area.width - 1, " User", style);
+    paint.right(y, area.width, " User ", style);
 }
 
 fn recent_line(

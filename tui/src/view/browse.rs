@@ -61,7 +61,7 @@ pub(super) fn title(model: &Model) -> (String, String) {
     let items = match names.left_out() {
         0 => items,
         many if model.has_room_beside() => format!("{items}, {}", not_shown(many)),
-        many => format!("{items} (+{})", text::count(many as u64)),
+        many => format!("{items} (H: +{})", text::count(many as u64)),
     };
     let total = if browse.known == names.len() {
         text::bytes(browse.total)

@@ -749,6 +749,7 @@ fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
     };
     let ops = vec![
         Op::Discard(vec![at.clone()]),
+        Op::DiscardNamed(vec![(rel(""), b".hidden".to_vec())]),
         Op::Rename(at.clone(), rel("zurich/z")),
         Op::Relocate(relocation(Relocating::Move)),
         Op::Relocate(relocation(Relocating::Copy)),
