@@ -37,7 +37,7 @@ fn policy(connect: &str, scripts: &[&str]) -> String {
     let scripts: Vec<String> = scripts.iter().map(|it| hash(it)).collect();
     format!(
         "default-src 'none'; connect-src {connect}; style-src {}; script-src {}; img-src data:; form-action 'self'; \
-         base-uri 'none'; frame-ancestors 'none'",
+         base-uri 'self'; frame-ancestors 'none'",
         hash(STYLE),
         scripts.join(" ")
     )
@@ -47,12 +47,12 @@ fn header(policy: &str) -> HeaderValue {
     HeaderValue::from_str(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-/// Down to the body, which follows.
-pub fn top(title: &str) -> String {
+/// Down to the body, which follows. `more` is for its head.
+pub fn top(title: &str, more: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n",
+         <link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>{STYLE}</style>\n{more}</head>\n<body>\n",
         escape_html(title)
     )
 }
@@ -80,6 +80,6 @@ pub fn of_problem(
     });
     format!(
         "{}<main class=\"problem\">\n<h1>{status}: {heading}</h1>\n<p>{detail}</p>\n{link}</main>\n</body>\n</html>\n",
-        top(title)
+        top(title, "")
     )
 }

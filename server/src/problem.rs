@@ -43,8 +43,6 @@ pub enum Problem {
     BadQuery(String),
     /// Nothing is there that is served.
     NotFound,
-    /// The address of all that a key covers lacks its last slash. A redirect would show the key once more.
-    ShareWithoutSlash,
     /// The path is private and there is no key in the request.
     NoKey,
     /// The path is private and the request's key is none of ours.
@@ -199,9 +197,7 @@ impl Problem {
 
     fn status(&self) -> StatusCode {
         match self {
-            Problem::BadPath(Refusal::Hidden) | Problem::NotFound | Problem::ShareWithoutSlash => {
-                StatusCode::NOT_FOUND
-            }
+            Problem::BadPath(Refusal::Hidden) | Problem::NotFound => StatusCode::NOT_FOUND,
             Problem::BadPath(_)
             | Problem::BadQuery(_)
             | Problem::BadField(_)
@@ -251,11 +247,6 @@ impl Problem {
             Problem::BadPath(Refusal::Hidden) | Problem::NotFound => {
                 ("not-found", "Not found", "There is nothing here by this name.".to_owned())
             }
-            Problem::ShareWithoutSlash => (
-                "slash-missing",
-                "The last slash is missing",
-                "The address of what a key covers ends in a slash: put one behind the key.".to_owned(),
-            ),
             Problem::BadPath(refusal) => {
                 ("bad-path", "Invalid path", format!("This can't be the path of a file: {refusal}."))
             }

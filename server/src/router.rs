@@ -28,7 +28,7 @@ fn methods(route: Route) -> MethodRouter<Arc<App>> {
         Route::Other => MethodRouter::new(),
         Route::Root | Route::Files => get(|| async { Redirect::temporary("files/") }),
         Route::FilesRoot | Route::FilesPath | Route::ShareRoot | Route::SharePath => tree(),
-        Route::Share => get(|| async { Problem::ShareWithoutSlash }),
+        Route::Share => get(files::answer),
         Route::Uploads | Route::UploadsSlash => post(tus::create),
         Route::Upload => upload(),
         Route::Changes => get(changes::answer),

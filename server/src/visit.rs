@@ -119,7 +119,9 @@ impl<'a> Target<'a> {
         if let Some(path) = path.strip_prefix("/files/") {
             return Some(Target { key: None, path });
         }
-        let (key, path) = path.strip_prefix("/share/")?.split_once('/')?;
+        let rest = path.strip_prefix("/share/")?;
+        // All that the key covers, also by an address that lost its last slash.
+        let (key, path) = rest.split_once('/').unwrap_or((rest, ""));
         Some(Target { key: Some(key), path })
     }
 

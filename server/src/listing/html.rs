@@ -21,7 +21,7 @@ use crate::visit::Visit;
 pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: bool) -> String {
     let names: Vec<String> = visit.path.names().map(visible).collect();
     let names = names.join("/");
-    let mut out = page::top(&format!("Index of {}", wish.address));
+    let mut out = page::top(&format!("Index of {}", wish.address), &base(&wish.address));
     out.push_str("<header>\n<nav aria-label=\"Folders\">");
     let folders: Vec<RelPath> = successors(Some(visit.path.clone()), RelPath::parent).collect();
     for (up, folder) in folders.iter().enumerate().rev() {
@@ -48,6 +48,14 @@ pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: boo
         heading("date", "Date (UTC)", sort, wish.sort.is_reversed),
     );
     out
+}
+
+/// From where a page's links lead, whose address lost its last slash and is not redirected: `/share/KEY`.
+fn base(address: &str) -> String {
+    match address.rsplit('/').next() {
+        None | Some("") => String::new(),
+        Some(name) => format!("<base href=\"./{}/\">\n", escape_html(name)),
+    }
 }
 
 /// Where to drop files and folders. Shown by its script: without one nothing can be dropped. It says which names are not served,

@@ -8,7 +8,7 @@
   const SMALL = 1 << 20, AT_ONCE = 3, LONGEST_PAUSE = 30_000, STORE = "sounding-upload:";
 
   // Addresses, whatever prefix a proxy puts before them. In /share/KEY/ the key is in the address.
-  const root = new URL("../".repeat(Number(area.dataset.depth)) || "./", location.href);
+  const root = new URL("../".repeat(Number(area.dataset.depth)) || "./", document.baseURI);
   const shared = root.pathname.match(/\/share\/([^/]+)\/$/)?.[1];
   const endpoint = new URL(shared ? "../../uploads" : "../uploads", root);
   const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));

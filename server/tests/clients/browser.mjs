@@ -628,8 +628,16 @@ async function listing(context, home, browser) {
   await eventually(async () => (await names()).slice(2), bySize, 'by size');
   await quiet.getByRole('button', { name: 'Size' }).click();
   await eventually(async () => (await names()).slice(2), [...bySize].reverse(), 'by size, reversed');
+  // The address of all that a key covers, which lost its last slash.
+  await quiet.goto(`${base}/share/${key}`);
+  await quiet.getByRole('button', { name: 'Size' }).click();
+  await quiet.waitForURL(`${base}/share/${key}?filter=&sort=size`);
+  await quiet.getByRole('link', { name: 'public/' }).click();
+  await quiet.waitForURL(`${base}/share/${key}/public/`);
+  assert.deepEqual(complaints, []);
   await plain.close();
   step('filters and sorts without scripts');
+  step('links lead on from an address without its last slash');
 
   await page.goto(`${base}/files/public/list/`);
   const script = await page.evaluate(() => document.querySelector('script')?.textContent.trim() ?? '');
@@ -776,6 +784,10 @@ async function uploads(context) {
   const came = fs.readdirSync(join(folder, 'run/Lauf 7'), { recursive: true }).filter((it) => it.endsWith('.csv'));
   assert.equal(came.length, 150);
   step('a folder of 156 files; what is left out of it is named');
+
+  page = await open(`/share/${key}`);
+  await chosen(page).setInputFiles([file('top.csv', 'top')]);
+  await eventually(content('top.csv'), 'top', 'a file at the root');
 
   page = await open(`/share/${key}/run/`);
   const drop = await page.evaluateHandle(() => {

@@ -91,10 +91,21 @@ fn a_key_comes_in_four_ways() {
         status(&server, &format!("/share/{}/zurich/a.txt", KEY.replace('k', "%6b")), None),
         200
     );
-    let without_slash = server.request("GET", &format!("/share/{KEY}"), &[]);
-    // A redirect would show the key once more.
-    assert_eq!((without_slash.status, without_slash.field("location")), (404, None));
-    assert!(without_slash.text().contains("put one behind the key"));
+    // A redirect would show the key once more, so the page itself says from where its links lead.
+    for (target, key) in
+        [(format!("/share/{KEY}"), KEY), (format!("/share/{BERLIN_KEY}"), BERLIN_KEY)]
+    {
+        let without_slash = server.request("GET", &target, &[]);
+        assert_eq!((without_slash.status, without_slash.field("location")), (200, None));
+        assert!(without_slash.text().contains(&format!("<base href=\"./{key}/\">")));
+        let with_slash = server.request("GET", &format!("{target}/"), &[]);
+        assert!(!with_slash.text().contains("<base"));
+        let listing = server.request("GET", &format!("{target}?format=json"), &[]);
+        assert_eq!(listing.json()[0]["name"], "berlin");
+        assert_eq!(status(&server, &format!("{target}?other"), None), 400);
+    }
+    assert_eq!(status(&server, "/share/unknown", None), 401);
+    assert_eq!(status(&server, "/share/", None), 404);
     assert_eq!(status(&server, &format!("/share/{BERLIN_KEY}/zurich/a.txt"), None), 403);
     assert_eq!(status(&server, "/share/unknown/zurich/a.txt", None), 401);
     assert_eq!(status(&server, "/share//zurich/a.txt", None), 401);
