@@ -354,6 +354,10 @@ impl KeySheet {
         if row.state == State::Off {
             return Err(SheetError::Already { state: "off" });
         }
+        if row.key.is_none() && row.faults == [Fault::ByteOrderMark] {
+            self.has_byte_order_mark = false;
+            return Ok(());
+        }
         if let Some(key) = &row.key {
             let others = self.lines_with(key.hashed, |it| it.state == State::On && it.line != line);
             no_copy(&others, "and would keep it good")?;
@@ -375,8 +379,10 @@ impl KeySheet {
 
     /// Removes a row, and every other line that has the same key: on, off or sealed, it would bring the key back.
     pub fn revoke(&mut self, line: usize) -> Result<(), SheetError> {
-        match self.row_at(line)?.key {
+        let row = self.row_at(line)?;
+        match row.key {
             Some(key) => self.remove_copies(key.hashed),
+            None if row.faults == [Fault::ByteOrderMark] => self.has_byte_order_mark = false,
             None => drop(self.lines.remove(line - 1)),
         }
         Ok(())

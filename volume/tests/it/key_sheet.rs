@@ -534,6 +534,23 @@ fn a_garbled_line_that_nobody_can_read_is_switched_off_and_its_mend_ends() {
 }
 
 #[test]
+fn a_byte_order_mark_goes_alone_and_takes_no_comment_with_it() {
+    for text in ["", "\n", "# who may read\nkmt,kmt-0123456789012345678901234567\n"] {
+        let marked = format!("\u{feff}{text}");
+        let edits: [fn(&mut KeySheet); 3] = [
+            |it| it.revoke(1).unwrap(),
+            |it| it.switch_off(1).unwrap(),
+            |it| it.mend(1, Fault::ByteOrderMark).unwrap(),
+        ];
+        for edit in edits {
+            let mut sheet = KeySheet::parse(marked.as_bytes());
+            edit(&mut sheet);
+            assert_eq!(String::from_utf8(sheet.to_bytes()).unwrap(), text);
+        }
+    }
+}
+
+#[test]
 fn what_another_program_has_garbled_is_mended_as_it_was_meant() {
     let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
     let before = format!(
