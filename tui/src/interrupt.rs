@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP, for commands that leave something half-done when they are ended at once.
+//! SIGINT, SIGQUIT, SIGTERM and SIGHUP, for commands that leave something half-done when they are ended at once.
 //!
 //! A signal concerns the whole program, so what is known of it is the program's too. The first asks to stop: whoever
 //! works looks [whether it came](is_asked) and tidies up. The second ends the program as if nobody had listened.
@@ -24,7 +24,7 @@ pub fn listen() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let entered = runtime.enter();
     let ignored = ignored();
-    let mut of = [Signal::INT, Signal::TERM, Signal::HUP].map(|it| {
+    let mut of = [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP].map(|it| {
         let number = it.as_raw();
         let is_ignored = ignored >> (number - 1) & 1 == 1;
         (number, (!is_ignored).then(|| signal(SignalKind::from_raw(number))))
@@ -33,10 +33,11 @@ pub fn listen() -> io::Result<()> {
     UNTIL_ASKED.set(reader).unwrap_or_default();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let [interrupt, terminate, hang_up] = &mut of;
+            let [interrupt, quit, terminate, hang_up] = &mut of;
             let mut next = async || {
                 tokio::select! {
                     number = one(interrupt) => number,
+                    number = one(quit) => number,
                     number = one(terminate) => number,
                     number = one(hang_up) => number,
                 }

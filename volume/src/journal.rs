@@ -21,9 +21,10 @@ use rusqlite::types::Value;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ffi, params, params_from_iter,
 };
-use rustix::fs::{AtFlags, FlockOperation};
+use rustix::fs::{AtFlags, FileType, FlockOperation, RenameFlags};
 use rustix::io::Errno;
 
+use crate::ending::beside;
 use crate::layout::{BROKEN_JOURNAL_FILE, JOURNAL_FILE};
 use crate::names::Kind;
 use crate::path::RelPath;
@@ -136,6 +137,9 @@ pub enum JournalError {
     /// It was written by a newer service.
     #[error("`.sounding/{JOURNAL_FILE}` is of a newer version of the service")]
     Newer,
+    /// A folder, a pipe or a device has its name.
+    #[error("`.sounding/{JOURNAL_FILE}` is no regular file")]
+    NotAFile,
     /// Somebody put it aside or removed it.
     #[error("`.sounding/{JOURNAL_FILE}` is another one now")]
     Replaced,
@@ -239,6 +243,7 @@ impl Journal {
             Some(_) => match quick_check(&folder) {
                 Ok(found) => Some(found).filter(|it| it != "ok"),
                 Err(JournalError::Database(error)) if is_damage(&error) => Some(error.to_string()),
+                Err(error) if error.is_damage() => Some(error.to_string()),
                 Err(error) => return Err(error),
             },
         };
@@ -246,6 +251,7 @@ impl Journal {
     }
 
     fn open_in(folder: &OwnedFd) -> Result<Connection, JournalError> {
+        check_kind(folder)?;
         let db = Connection::open(format!("{}/{JOURNAL_FILE}", proc_path(folder.as_fd())))?;
         db.busy_timeout(BUSY)?;
         // A crash of the machine may lose the last changes, which are found anew; nothing else.
@@ -673,7 +679,11 @@ fn type_name(entry: Kind) -> &'static str {
 impl JournalError {
     /// Whether what is in the file is wrong, and not what surrounds it.
     pub fn is_damage(&self) -> bool {
-        matches!(self, JournalError::Database(error) if is_damage(error))
+        match self {
+            JournalError::Database(error) => is_damage(error),
+            JournalError::NotAFile => true,
+            JournalError::Io(_) | JournalError::Newer | JournalError::Replaced => false,
+        }
     }
 }
 
@@ -703,8 +713,18 @@ fn alone(volume: &Volume) -> Result<OwnedFd, JournalError> {
 }
 
 fn put_aside(folder: &OwnedFd) -> Result<(), JournalError> {
-    rustix::fs::renameat(folder, JOURNAL_FILE, folder, BROKEN_JOURNAL_FILE)
-        .map_err(io::Error::from)?;
+    match rustix::fs::renameat(folder, JOURNAL_FILE, folder, BROKEN_JOURNAL_FILE) {
+        // A folder takes no file's place, nor a file a folder's.
+        Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+            let free = (2..100).map(|it| beside(BROKEN_JOURNAL_FILE.as_bytes(), false, it));
+            let flags = RenameFlags::NOREPLACE;
+            let mut moved =
+                free.map(|it| rustix::fs::renameat_with(folder, JOURNAL_FILE, folder, it, flags));
+            moved.find(|it| *it != Err(Errno::EXIST)).unwrap_or(Err(Errno::EXIST))
+        }
+        result => result,
+    }
+    .map_err(io::Error::from)?;
     for suffix in ["-wal", "-shm"] {
         let name = format!("{JOURNAL_FILE}{suffix}");
         rustix::fs::unlinkat(folder, name.as_str(), AtFlags::empty()).unwrap_or_default();
@@ -721,7 +741,19 @@ fn identity(folder: &OwnedFd) -> io::Result<Option<(u64, u64)>> {
     }
 }
 
+/// Refuses what is no file, before it is opened: opening a pipe waits for whoever writes to it.
+fn check_kind(folder: &OwnedFd) -> Result<(), JournalError> {
+    match rustix::fs::statat(folder, JOURNAL_FILE, AtFlags::empty()) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
+            Err(JournalError::NotAFile)
+        }
+        Ok(_) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(io::Error::from(errno).into()),
+    }
+}
+
 fn quick_check(folder: &OwnedFd) -> Result<String, JournalError> {
+    check_kind(folder)?;
     let place = format!("{}/{JOURNAL_FILE}", proc_path(folder.as_fd()));
     let db = Connection::open_with_flags(place, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     db.busy_timeout(BUSY)?;

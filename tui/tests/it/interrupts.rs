@@ -54,7 +54,7 @@ fn begin_to_put(mut command: Command) -> Child {
 #[test]
 fn a_copy_that_is_ended_leaves_nothing() {
     let volume = folder_of_many();
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
         let child = sounding(volume.path()).args(["cp", "run", "copy"]).spawn().unwrap();
         end_in_the_middle(volume.path(), &child, signal);
         let output = child.wait_with_output().unwrap();
@@ -69,7 +69,7 @@ fn a_copy_that_is_ended_leaves_nothing() {
 #[test]
 fn what_is_put_from_a_pipe_and_ended_leaves_nothing() {
     let volume = tempfile::tempdir().unwrap();
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+    for signal in [Signal::INT, Signal::QUIT, Signal::TERM, Signal::HUP] {
         let mut command = sounding(volume.path());
         command.args(["put", "x.bin"]);
         let mut child = begin_to_put(command);

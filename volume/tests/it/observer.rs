@@ -305,6 +305,31 @@ fn a_broken_journal_is_put_aside() {
     volume.expect_nothing_but("end.csv");
 }
 
+#[test]
+fn what_is_no_file_and_has_the_journals_name_is_put_aside() {
+    let place = Place::new();
+    place.put(".sounding/journal.broken.sqlite", "of an earlier time");
+    let journal = place.path(".sounding/journal.sqlite");
+    fs::create_dir(&journal).unwrap();
+    fs::write(journal.join("x"), b"x").unwrap();
+    let mut volume = Watched::of(place);
+    assert!(volume.path(".sounding/journal.broken (2).sqlite").is_dir());
+    volume.expect_nothing_but("end.csv");
+    volume.stop();
+    for suffix in ["", "-wal", "-shm"] {
+        let _may_be_gone =
+            fs::remove_file(volume.path(&format!(".sounding/journal.sqlite{suffix}")));
+    }
+    // To open it would wait for a writer.
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &journal, kind, rustix::fs::Mode::RWXU, 0).unwrap();
+    let damage = Journal::examine(&volume.volume).unwrap().damage.unwrap();
+    assert!(damage.contains("no regular file"), "{damage}");
+    volume.start();
+    assert!(Journal::examine(&volume.volume).unwrap().damage.is_none());
+    assert!(volume.path(".sounding/journal.sqlite").is_file());
+}
+
 /// Writes all of the journal into the file itself, and then nonsense over everything behind the first page.
 fn damage(journal: &Path) {
     let db = rusqlite::Connection::open(journal).unwrap();
