@@ -280,22 +280,20 @@ fn each_request_has_one_line_and_no_line_has_a_key() {
     assert!(!log.contains("secret"), "{log}");
     let lines: Vec<&str> = log.lines().filter(|it| it.contains(" access: ")).collect();
     assert_eq!(lines.len(), 8, "{log}");
+    // A line is written when the last byte has gone out, so on a busy machine the next may come before it.
     for expected in [
-        "method=GET",
-        "path=/files/run/a.txt",
-        "status=200",
-        "bytes=5",
-        "micros=",
-        "user=kmt",
-        "client=127.0.0.1",
+        "method=GET path=/files/run/a.txt status=200 bytes=5 micros= user=kmt client=127.0.0.1",
+        "method=GET path=/files/run/a.txt status=206 bytes=2 user=kmt",
+        "method=HEAD path=/files/run/a.txt status=200 bytes=0 user=kmt",
+        "method=GET path=/share/.../run/a.txt status=200 user=kmt",
+        "method=GET path=/share/... status=200 user=kmt",
+        "method=GET path=/share/.../run/%0A status=401 user=-",
+        "method=GET path=/files/run/a.txt status=401 user=-",
+        "method=GET path=/files/run/a.txt status=403 user=zoe",
     ] {
-        assert!(lines[0].contains(expected), "{expected} in {}", lines[0]);
+        let has_all = |line: &&str| expected.split(' ').all(|it| line.contains(&format!(" {it}")));
+        assert_eq!(lines.iter().copied().filter(has_all).count(), 1, "{expected}: {log}");
     }
-    assert!(lines[1].contains("status=206") && lines[1].contains("bytes=2"), "{}", lines[1]);
-    assert!(lines[2].contains("method=HEAD") && lines[2].contains("bytes=0"), "{}", lines[2]);
-    assert!(lines[3].contains("path=/share/.../run/a.txt"), "{}", lines[3]);
-    assert!(lines[6].contains("status=401") && lines[6].contains("user=-"), "{}", lines[6]);
-    assert!(lines[7].contains("status=403") && lines[7].contains("user=zoe"), "{}", lines[7]);
 }
 
 #[test]
