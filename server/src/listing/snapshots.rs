@@ -1,7 +1,7 @@
 //! Folders as listings under way read them, kept in memory while their clients read, and bounded in bytes.
 //!
 //! A listing of several pages needs its folder's names until its client has taken the last one, and a client may take hours. So
-//! only [`MOST_BYTES`] of names are kept for all listings together; the least recently used go first. A listing whose
+//! only `MOST_BYTES` of names are kept for all listings together; the least recently used go first. A listing whose
 //! snapshot has gone reads its folder again for the next page. Listings of one folder share a snapshot as long as the folder
 //! has not changed. And only so many listings ask the disk at a time.
 
