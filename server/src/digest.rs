@@ -1,7 +1,7 @@
 //! Digests of what is uploaded: those of RFC 9530, and the checksums of tus.
 //!
 //! A `PUT` brings the whole representation with no coding, so `Repr-Digest` and `Content-Digest` are of the same
-//! bytes. SHA-256 and SHA-512 are checked; the weaker ones of the registry are passed over, as §6 asks. A digest
+//! bytes. SHA-256 and SHA-512 are checked; the weaker ones of the registry are ignored, as §6 asks. A digest
 //! costs time, so none is made that is not asked for.
 
 use base64::Engine;
@@ -51,7 +51,7 @@ impl Digests {
                 let digest = decode(value).filter(|it| it.len() == algorithm.length());
                 let digest = digest.ok_or_else(|| {
                     Problem::BadField(format!(
-                        "`{name}`: the value of `{}` is no digest in base64 between colons.",
+                        "`{name}`: the value of `{}` is not a digest in base64 between colons.",
                         algorithm.name()
                     ))
                 })?;
@@ -77,7 +77,7 @@ impl Digests {
         let mut digests = Digests::default();
         let Some(value) = headers.get(UPLOAD_CHECKSUM) else { return Ok(digests) };
         let bad = |what: &str| Problem::BadField(format!("`Upload-Checksum`: {what}."));
-        let value = value.to_str().map_err(|_malformed| bad("it is no text"))?;
+        let value = value.to_str().map_err(|_malformed| bad("it is not text"))?;
         let (name, base64) = value.trim().split_once(' ').ok_or_else(|| bad("it has no value"))?;
         let algorithm = match name {
             "sha1" => Algorithm::Sha1,
@@ -88,7 +88,7 @@ impl Digests {
         let sent = sent.filter(|it| it.len() == algorithm.length());
         digests
             .sent
-            .push((algorithm, sent.ok_or_else(|| bad("its value is no digest in base64"))?));
+            .push((algorithm, sent.ok_or_else(|| bad("its value is not a digest in base64"))?));
         digests.sha1 = (algorithm == Algorithm::Sha1).then(Sha1::new);
         digests.sha256 = (algorithm == Algorithm::Sha256).then(Sha256::new);
         Ok(digests)
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_not_passed_over() {
+    fn what_is_no_digest_is_not_ignored() {
         for value in ["sha-256", "sha-256=abc", "sha-256=:AAAA:", "sha-256=:!:", "sha-512=:AAAA:"] {
             assert!(digests(&[("repr-digest", value)]).is_err(), "{value}");
         }

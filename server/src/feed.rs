@@ -225,6 +225,8 @@ impl Following {
 }
 
 fn parse_cursor(text: &[u8]) -> Result<Cursor, Problem> {
-    let bad = || Problem::BadQuery("`since` is no cursor that was given out here.".to_owned());
+    let bad = || {
+        Problem::BadQuery("Invalid `since`: it is not a cursor that was given out here.".to_owned())
+    };
     std::str::from_utf8(text).ok().and_then(|it| it.parse().ok()).ok_or_else(bad)
 }

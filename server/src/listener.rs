@@ -60,7 +60,7 @@ pub enum ListenError {
         path: PathBuf,
     },
     /// Standard input is no listening socket.
-    #[error("file descriptor 0 is no listening TCP or Unix socket")]
+    #[error("file descriptor 0 is not a listening TCP or Unix socket")]
     NotInherited {
         /// What the system said.
         source: io::Error,
@@ -195,7 +195,7 @@ fn remove_socket(path: &Path) -> io::Result<()> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
-            "a file that is no socket is there",
+            "a file that is not a socket is there",
         ));
     }
     Ok(rustix::fs::unlinkat(CWD, path, rustix::fs::AtFlags::empty())?)

@@ -143,7 +143,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     }
     match end {
         End::Finished => tracing::info!("stopped"),
-        End::CutOff => tracing::warn!("stopped; downloads were cut off when their time was over"),
+        End::CutOff => tracing::warn!("stopped; downloads were cut off when their time was up"),
         End::Asleep => tracing::info!("asleep: nobody needs the service"),
     }
     Ok(())

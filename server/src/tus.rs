@@ -366,7 +366,7 @@ async fn parts(app: &Arc<App>, uploader: &Uploader, addresses: &str) -> Result<V
         let bad = |what: &str| Problem::BadPart(format!("`{address}` {what}."));
         let id = address.rsplit('/').next().unwrap_or_default();
         let part = match find(app, uploader, id).await {
-            Err(Problem::NotFound) => return Err(bad("is no upload that is known here")),
+            Err(Problem::NotFound) => return Err(bad("is not an upload that is known here")),
             result => result?,
         };
         if part.record.purpose != Purpose::Part {
@@ -495,7 +495,7 @@ fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Problem
     let Some(value) = headers.get(name) else { return Ok(None) };
     let digits = value.to_str().ok().filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
     let number = digits.and_then(|it| it.parse().ok()).filter(|it| i64::try_from(*it).is_ok());
-    number.map(Some).ok_or_else(|| Problem::BadField(format!("`{name}` is no number of bytes.")))
+    number.map(Some).ok_or_else(|| Problem::BadField(format!("`{name}` is not a number of bytes.")))
 }
 
 /// For what waits until something is durable.

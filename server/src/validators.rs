@@ -86,7 +86,7 @@ enum Comparison {
     Weak,
 }
 
-/// The entity tags of a list; a comma within quotes belongs to the tag. What is none is passed over.
+/// The entity tags of a list; a comma within quotes belongs to the tag. What is none is ignored.
 pub fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {

@@ -81,7 +81,7 @@ pub enum Refused {
     #[error("there is no transfer {0}")]
     NoSuch(u64),
     /// It is over, or another program runs it.
-    #[error("transfer {0} is over")]
+    #[error("transfer {0} has finished")]
     Over(u64),
     /// The answer could not be taken.
     #[error("{0}")]
@@ -182,7 +182,7 @@ impl Transfers {
             }
         });
         let result = task.await.unwrap_or_else(|_panic| {
-            Err(Ended::failed("a mistake in this program ended it; its log says more"))
+            Err(Ended::failed("an internal error ended it; the log says more"))
         });
         job.end(result).await;
         let now = job.now().transfer;
@@ -198,7 +198,7 @@ impl Transfers {
         self.live().remove(&now.number);
     }
 
-    /// All transfers, the youngest first.
+    /// All transfers, the newest first.
     pub async fn list(&self) -> Result<Vec<Now>, Refused> {
         let volume = Arc::clone(&self.0.volume);
         let mut all: BTreeMap<u64, Now> = blocking(move || {

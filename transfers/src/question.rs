@@ -169,7 +169,7 @@ impl Plan {
     ) -> Result<Reserved, String> {
         let exists = existing(volume, &self.to)?;
         let is_folder = self.offer.kind == OfferedKind::Directory || self.unpack;
-        let shown = String::from_utf8_lossy(&self.to.to_plain()).into_owned();
+        let shown = self.to.to_string();
         match (exists, self.exists) {
             (Some(_), Exists::Refuse) => {
                 return Err(format!(

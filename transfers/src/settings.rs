@@ -52,14 +52,14 @@ pub fn mailbox_url(text: &str) -> Result<String, String> {
     if text.starts_with("ws://") || text.starts_with("wss://") {
         return Ok(text.to_owned());
     }
-    Err(format!("`{text}` is no mailbox server: it looks like ws://relay.example.org:4000/v1"))
+    Err(format!("invalid mailbox server `{text}`: it looks like ws://relay.example.org:4000/v1"))
 }
 
 /// A transit relay's address.
 pub fn relay(text: &str) -> Result<RelayHint, String> {
     let text = text.trim();
     text.parse().map_err(|_bad| {
-        format!("`{text}` is no transit relay: it looks like tcp:relay.example.org:4001")
+        format!("invalid transit relay `{text}`: it looks like tcp:relay.example.org:4001")
     })
 }
 
@@ -73,7 +73,9 @@ fn parse(text: &str) -> Result<Servers, BadSettings> {
         }
         let bad = |what: String| BadSettings::Line { line: number + 1, what };
         let Some((name, value)) = line.split_once('=') else {
-            return Err(bad(format!("`{line}` is no line like `relay = tcp:HOST:PORT`")));
+            return Err(bad(format!(
+                "invalid line `{line}`: it looks like `relay = tcp:HOST:PORT`"
+            )));
         };
         match name.trim() {
             "mailbox" => servers.mailbox = Some(mailbox_url(value).map_err(bad)?),
@@ -106,16 +108,19 @@ mod tests {
         };
         check(
             "# x\nmailbox = http://a",
-            ".sounding/wormhole.conf, line 2: `http://a` is no mailbox server: it looks like ws://relay.example.org:4000/v1",
+            ".sounding/wormhole.conf, line 2: invalid mailbox server `http://a`: it looks like ws://relay.example.org:4000/v1",
         );
         check(
             "relay = b:4001",
-            ".sounding/wormhole.conf, line 1: `b:4001` is no transit relay: it looks like tcp:relay.example.org:4001",
+            ".sounding/wormhole.conf, line 1: invalid transit relay `b:4001`: it looks like tcp:relay.example.org:4001",
         );
         check(
             "relais = x",
             ".sounding/wormhole.conf, line 1: `relais` is not known here; `mailbox` and `relay` are",
         );
-        check("x", ".sounding/wormhole.conf, line 1: `x` is no line like `relay = tcp:HOST:PORT`");
+        check(
+            "x",
+            ".sounding/wormhole.conf, line 1: invalid line `x`: it looks like `relay = tcp:HOST:PORT`",
+        );
     }
 }

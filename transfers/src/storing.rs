@@ -81,7 +81,7 @@ pub(crate) enum StoreError {
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The thread ended by a mistake of its own.
-    #[error("storing it broke off by a mistake in this program")]
+    #[error("storing it broke off: an internal error")]
     BrokeOff,
 }
 

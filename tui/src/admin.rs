@@ -224,7 +224,7 @@ impl Awake {
         let idle = text::duration(Duration::from_secs(self.idle_exit?));
         Some(match self.sleeps_at {
             Some(at) => format!("sleeps at {} UTC", text::clock(at)),
-            None => format!("sleeps after {idle} without work"),
+            None => format!("sleeps after {idle} idle"),
         })
     }
 }

@@ -114,14 +114,14 @@ pub enum Command {
         /// The order.
         #[arg(long, value_enum, default_value_t = Sort::Name)]
         sort: Sort,
-        /// The other way round.
+        /// In reverse order.
         #[arg(short, long)]
         reverse: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Say what takes the room in a folder, the largest first.
+    /// Show the disk use of a folder's items, the largest first.
     #[command(after_help = "Example:\n  sounding du berlin")]
     Du {
         /// The folder.
@@ -176,13 +176,13 @@ pub enum Command {
         #[arg(long)]
         text: Option<String>,
     },
-    /// Move or rename: to a new name, or into a folder that is there. Several things are moved all or not at all; a slash
+    /// Move or rename: to a new name, or into a folder that is there. Several items are moved all or not at all; a slash
     /// at the end always means a folder.
     #[command(
         after_help = "Examples:\n  sounding mv berlin/old.csv berlin/new.csv\n  sounding mv a.csv b.csv berlin --keep-both"
     )]
     Mv(TransferArgs),
-    /// Copy: to a new name, or into a folder that is there. Several things are copied all or not at all; a slash at the
+    /// Copy: to a new name, or into a folder that is there. Several items are copied all or not at all; a slash at the
     /// end always means a folder.
     #[command(after_help = "Example:\n  sounding cp berlin/v6.4 berlin/v6.5")]
     Cp(TransferArgs),
@@ -236,7 +236,7 @@ pub enum Command {
         after_help = "Examples:\n  sounding send berlin/report\n  sounding send --text 'the run is there'"
     )]
     Send(SendArgs),
-    /// Wormhole transfers: those under way, and those that are over.
+    /// Wormhole transfers: those under way, and those that have finished.
     Transfers {
         /// What to do with them; nothing lists them.
         #[command(subcommand)]
@@ -377,7 +377,7 @@ pub struct TransferArgs {
 /// Of the trash.
 #[derive(Debug, Subcommand)]
 pub enum TrashCommand {
-    /// List it, the youngest first.
+    /// List it, the newest first.
     #[command(after_help = "Example:\n  sounding trash list --json")]
     List,
     /// Put something back to where it came from.
@@ -531,7 +531,7 @@ pub enum Sort {
     Name,
     /// The largest first.
     Size,
-    /// The youngest first.
+    /// The newest first.
     Date,
     /// By what the name ends in.
     Kind,

@@ -209,6 +209,8 @@ pub enum Message {
     Measured(u64, Result<Usage, Failure>),
     /// How far a change is.
     Progress(String),
+    /// How far a long way through a file is.
+    Paging(String),
     /// How the console is liked to look could not be kept.
     NotKept(Failure),
     /// A change is over.

@@ -28,11 +28,11 @@ pub const TOPICS: &[Topic] = &[
         title: "wormhole",
         lines: &[
             "Who has the files runs `wormhole send FOLDER` and reads you the code it prints. 2, the code, Enter.",
-            "Or the other way round: Enter without a code makes one here, and shows the line to pass on.",
+            "Or the sender uses your code: Enter without one makes it here, and shows the line to pass on.",
             "You see what is offered before anything comes: how large, where to, what is there already.",
             "A folder appears when it is whole and checked, by one rename; before that nobody sees any of it.",
             "",
-            "A code works once: after a mistyped one the sender has to send again. Odd words are asked about.",
+            "A code works once: after a mistyped one the sender has to send again. A word that is in no list is asked about.",
             "Wormhole cannot go on where it broke off: what had come is removed, and it begins anew.",
             "",
             "The server runs transfers: quit, lose the line, come back, and 3 shows how far they are.",
@@ -65,7 +65,7 @@ pub const TOPICS: &[Topic] = &[
         lines: &[
             "d moves into the trash on the same disk, at once and however large. No room is freed by it.",
             "u takes back the last change.",
-            "t shows what is there: Enter puts one thing back, X deletes it for good.",
+            "t shows what is there: Enter restores one item, X deletes it for good.",
             "X in the list empties all of it; a word must be typed for that.",
             "",
             "What has been there for 30 days goes by itself; where the disk is nearly full, earlier.",
@@ -91,7 +91,7 @@ pub const TOPICS: &[Topic] = &[
         title: "staying awake",
         lines: &[
             "A machine that sleeps when nobody needs it wakes at the next request over HTTP, not for ssh.",
-            "The screen of what goes on (5) says why it is awake, and when it will sleep.",
+            "Activity (5) says why it is awake, and when it will sleep.",
             "",
             "downloads, uploads   as long as they last",
             "wormhole transfers   as long as the server runs them; two hours for who has not come yet",
@@ -110,7 +110,7 @@ pub const TOPICS: &[Topic] = &[
         title: "sizes",
         lines: &[
             "Times are UTC. A kilobyte is a thousand bytes.",
-            "A look into a file reads some 64 KB of it, or where its format keeps the directory.",
+            "A preview reads some 64 KB of a file, or where its format keeps the directory.",
             "Numbers after `about` are estimates. Enter goes through all of it, x byte by byte.",
             "U adds up what lies on the disk: a sparse file takes less there than it is long.",
         ],

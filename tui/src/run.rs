@@ -512,7 +512,7 @@ fn trash(desk: &Desk, command: TrashCommand, json: bool, out: &mut Out<'_>) -> R
             let emptied = desk.empty_trash(kept)?;
             out.line(&format!(
                 "removed {} for good",
-                text::things(emptied as u64, "thing", "things")
+                text::things(emptied as u64, "item", "items")
             ))?;
         }
     }

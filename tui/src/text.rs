@@ -1,70 +1,9 @@
 //! Names, sizes and times as people read them. Pure.
-//!
-//! A name on the disk is any bytes. What is shown of it never holds a control character, and two names that differ
-//! never look the same: what could hide, move the cursor or turn the line around is written out as an escape.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
-
-/// A name as it is shown: `\n`, `\x1b`, `\xE9` for bytes that are no text, `\u{202e}` for what would not be seen.
-pub fn escape(name: &[u8]) -> String {
-    let mut shown = String::with_capacity(name.len());
-    for chunk in name.utf8_chunks() {
-        let mut before = None;
-        for it in chunk.valid().chars() {
-            push(&mut shown, before, it);
-            before = Some(it);
-        }
-        for byte in chunk.invalid() {
-            push_formatted(&mut shown, format_args!("\\x{byte:02X}"));
-        }
-    }
-    shown
-}
-
-fn push(shown: &mut String, before: Option<char>, it: char) {
-    use unicode_width::UnicodeWidthChar;
-    match it {
-        '\\' => shown.push_str("\\\\"),
-        '\n' => shown.push_str("\\n"),
-        '\r' => shown.push_str("\\r"),
-        '\t' => shown.push_str("\\t"),
-        _ if it.is_ascii_control() => {
-            push_formatted(shown, format_args!("\\x{:02x}", u32::from(it)));
-        }
-        // What takes no room is a mark on the letter before, as in `u\u{308}`, or it hides.
-        _ if it.width() == Some(0) => {
-            let is_mark = before.is_some_and(|it| it.width() > Some(0)) && is_combining(it);
-            if is_mark {
-                shown.push(it);
-            } else {
-                push_formatted(shown, format_args!("\\u{{{:x}}}", u32::from(it)));
-            }
-        }
-        _ if it.is_control() || is_odd_space(it) || it.width().is_none() => {
-            push_formatted(shown, format_args!("\\u{{{:x}}}", u32::from(it)));
-        }
-        _ => shown.push(it),
-    }
-}
-
-/// Accents as programs write them behind a letter.
-fn is_combining(it: char) -> bool {
-    matches!(it, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
-}
-
-/// White space that would pass for a space or for none.
-fn is_odd_space(it: char) -> bool {
-    it != ' ' && it.is_whitespace()
-}
-
-fn push_formatted(shown: &mut String, what: std::fmt::Arguments<'_>) {
-    // A string takes everything.
-    shown.write_fmt(what).unwrap_or_default();
-}
 
 /// The name that [`escape`] shows so; none where an escape can't be read.
 pub fn unescape(shown: &str) -> Option<Vec<u8>> {
@@ -102,9 +41,8 @@ pub fn path(url: &str) -> String {
     let inner = plain.strip_suffix('/').unwrap_or(plain);
     match volume::RelPath::from_url(inner) {
         Ok(path) => {
-            let names: Vec<String> = path.names().map(escape).collect();
             let slash = if plain.len() > inner.len() && !inner.is_empty() { "/" } else { "" };
-            format!("/{}{slash}", names.join("/"))
+            format!("{path}{slash}")
         }
         Err(_) => escape(url.as_bytes()),
     }
@@ -135,6 +73,30 @@ pub fn cut(text: &str, room: usize) -> String {
         kept.push('~');
     }
     kept
+}
+
+/// A name or a path shortened to a width in its middle: what tells names of one kind apart, and their type, is at their end. Of a path
+/// the last name is kept whole where there is room for it.
+pub fn shortened(name: &str, room: usize) -> String {
+    use unicode_segmentation::UnicodeSegmentation;
+    if width(name) <= room {
+        return name.to_owned();
+    }
+    let whole = name.strip_suffix('/').unwrap_or(name);
+    let last = whole.rfind('/').and_then(|it| name.get(it..)).map_or(0, width);
+    let wanted = if last < room { last.max(room / 2) } else { room / 2 };
+    let (mut from, mut used) = (name.len(), 0);
+    for (at, grapheme) in name.grapheme_indices(true).rev() {
+        used += width(grapheme);
+        if used > wanted {
+            break;
+        }
+        from = at;
+    }
+    let end = name.get(from..).unwrap_or_default();
+    // What is cut off at the end of the beginning is marked by the same `~`.
+    let begin = cut(name, room.saturating_sub(width(end)));
+    format!("{begin}{end}")
 }
 
 /// What is left of a text from a column on.
@@ -179,7 +141,7 @@ pub fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
-pub use volume::size_text as bytes;
+pub use volume::{printable as escape, size_text as bytes};
 
 /// A count with its thousands apart: `61,204`.
 pub fn count(count: u64) -> String {
@@ -241,7 +203,10 @@ pub fn duration(length: Duration) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        3600..86_400 => match (seconds / 3600, seconds % 3600 / 60) {
+            (hours, 0) => format!("{hours} h"),
+            (hours, minutes) => format!("{hours} h {minutes} min"),
+        },
         _ => things(seconds / 86_400, "day", "days"),
     }
 }
@@ -286,22 +251,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_do_harm_on_a_screen_is_written_out() {
-        let check = |name: &[u8], shown: &str| assert_eq!(escape(name), shown);
-        check(b"trips.csv", "trips.csv");
-        check("m\u{fc}nchen 東京".as_bytes(), "m\u{fc}nchen 東京");
-        check("mu\u{308}nchen".as_bytes(), "mu\u{308}nchen");
-        check(b"a\x1b[2Jb", "a\\x1b[2Jb");
-        check(b"a\nb\tc\rd", "a\\nb\\tc\\rd");
-        check(b"m\xfcnchen", "m\\xFCnchen");
-        check("a\u{202e}b".as_bytes(), "a\\u{202e}b");
-        check("\u{308}x".as_bytes(), "\\u{308}x");
-        check("a\u{200b}b\u{fe0f}\u{feff}".as_bytes(), "a\\u{200b}b\\u{fe0f}\\u{feff}");
-        check("a\u{85}b\u{2028}c\u{a0}d".as_bytes(), "a\\u{85}b\\u{2028}c\\u{a0}d");
-        check(b"a\\nb", "a\\\\nb");
-    }
-
-    #[test]
     fn counts_have_their_thousands_apart() {
         assert_eq!(count(61_204), "61,204");
         assert_eq!(count(999), "999");
@@ -327,6 +276,7 @@ mod tests {
         check("2024-08-09T10:00:00Z", "9 Aug 2024");
         check("2026-11-25T00:00:00Z", "just now");
         assert_eq!(duration(Duration::from_mins(74)), "1 h 14 min");
+        assert_eq!(duration(Duration::from_hours(1)), "1 h");
     }
 
     #[test]
@@ -335,6 +285,20 @@ mod tests {
         assert_eq!(cut("trips.csv", 5), "trip~");
         assert_eq!(cut("東京都", 4), "東~");
         assert_eq!(cut("abc", 0), "");
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_ending_and_a_long_path_its_last_name() {
+        let check = |name: &str, room: usize, shown: &str| {
+            assert_eq!(shortened(name, room), shown, "{name} in {room}");
+        };
+        check("trips.csv", 9, "trips.csv");
+        check("output_trips_2030.csv.gz", 16, "output_~0.csv.gz");
+        check("/berlin-v6.4/output-1pct/ITERS/", 16, "/berlin~t/ITERS/");
+        check("/berlin/v6.4/output_trips.csv.gz", 24, "/be~/output_trips.csv.gz");
+        check("/berlin/output_trips.csv.gz", 12, "/berl~csv.gz");
+        check("\u{6771}\u{4eac}\u{90fd}\u{5e02}.csv", 9, "\u{6771}\u{4eac}~.csv");
+        check("abc", 0, "");
     }
 
     #[test]
@@ -373,6 +337,7 @@ mod tests {
         #[test]
         fn a_cut_text_never_takes_more_room(text in "\\PC{0,20}", room in 0_usize..12) {
             prop_assert!(width(&cut(&text, room)) <= room);
+            prop_assert!(width(&shortened(&text, room)) <= room);
         }
     }
 }

@@ -77,7 +77,7 @@ pub struct Cursor {
 
 /// A text is no cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is no cursor")]
+#[error("invalid cursor")]
 pub struct NoCursor;
 
 /// What happened to a file or folder.
@@ -323,7 +323,7 @@ impl Journal {
         Ok(Page { is_fresh: false, changes, cursor, is_end })
     }
 
-    /// The last changes, the youngest first.
+    /// The last changes, the newest first.
     pub fn latest(&self, limit: usize) -> Result<Vec<Change>, JournalError> {
         let mut statement = self.db.prepare_cached(
             "SELECT seq, time, kind, path, origin, type, size, mtime, ctime, inode FROM change ORDER BY seq DESC LIMIT ?1",

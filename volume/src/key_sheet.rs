@@ -73,8 +73,8 @@ pub enum State {
     On,
     /// It was switched off: a comment to every reader.
     Off,
-    /// It can't be understood, or is no key: passed over.
-    PassedOver,
+    /// It can't be understood, or is no key: skipped.
+    Skipped,
 }
 
 /// A column that can be changed.
@@ -153,18 +153,18 @@ pub enum SheetError {
         column: &'static str,
     },
     /// A scope is none.
-    #[error("a scope is `read` or `write`")]
+    #[error("invalid scope: write `read` or `write`")]
     Scope,
     /// A path names no folder that is served.
     #[error(
-        "`{text}` names no folder that is served, or has a comma in it, which the file can't hold"
+        "invalid path `{text}`: it names no folder that is served, or has a comma in it, which the file can't hold"
     )]
     Path {
         /// As given.
         text: String,
     },
     /// An end is no date.
-    #[error("`{text}` is no date like 2026-11-27 or 2026-11-27T12:00:00Z")]
+    #[error("invalid expiry `{text}`: write a date like 2026-11-27 or 2026-11-27T12:00:00Z")]
     Expires {
         /// As given.
         text: String,
@@ -241,7 +241,7 @@ impl KeySheet {
             // In front of a comment it makes a key of that too, to the old reader.
             match rows.first_mut().filter(|it| it.line == 1) {
                 Some(row) => row.faults.push(Fault::ByteOrderMark),
-                None => rows.insert(0, Row::passed_over(1, "", Fault::ByteOrderMark)),
+                None => rows.insert(0, Row::skipped(1, "", Fault::ByteOrderMark)),
             }
         }
         // Of equal keys the last counts, for both readers.
@@ -665,7 +665,7 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
     let Ok(text) = std::str::from_utf8(line) else {
         let is_comment = line.trim_ascii_start().starts_with(b"#");
         return (!is_comment)
-            .then(|| Row::passed_over(number, "", Fault::Unclear("it is not UTF-8 text")));
+            .then(|| Row::skipped(number, "", Fault::Unclear("it is not UTF-8 text")));
     };
     let text = text.trim();
     let off = switched_off(text);
@@ -678,7 +678,7 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
     let is_sealed = !prefix.is_empty();
     let written = Columns::of(columns);
     if may_be_header && off.is_none() && written.are_names() {
-        return Some(Row::passed_over(number, written.user, Fault::Header));
+        return Some(Row::skipped(number, written.user, Fault::Header));
     }
     let parsed = parse_line(text.as_bytes(), false);
     let (key, fault) = match parsed {
@@ -698,7 +698,7 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
     let state = match (off, &key) {
         (Some(_), _) => State::Off,
         (None, Some(_)) => State::On,
-        (None, None) => State::PassedOver,
+        (None, None) => State::Skipped,
     };
     let mut faults: Vec<Fault> = fault.into_iter().collect();
     if let Some(key) = &key
@@ -731,10 +731,10 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
 }
 
 impl Row {
-    fn passed_over(line: usize, user: &str, fault: Fault) -> Row {
+    fn skipped(line: usize, user: &str, fault: Fault) -> Row {
         Row {
             line,
-            state: State::PassedOver,
+            state: State::Skipped,
             is_sealed: false,
             user: user.to_owned(),
             masked: String::new(),

@@ -240,10 +240,7 @@ impl Keys {
         let mut first = true;
         let without_bom = text.strip_prefix("\u{feff}".as_bytes());
         if without_bom.is_some() {
-            keys.notice(
-                1,
-                "a byte order mark stands in front of the first line; it was passed over",
-            );
+            keys.notice(1, "a byte order mark stands in front of the first line; it was skipped");
         }
         for (index, line) in without_bom.unwrap_or(text).split(|it| *it == b'\n').enumerate() {
             match parse_line(line, first) {
@@ -258,7 +255,7 @@ impl Keys {
                     }
                     keys.push(Arc::new(key));
                 }
-                Err(why) => keys.notice(index + 1, &format!("{why}; the line was passed over")),
+                Err(why) => keys.notice(index + 1, &format!("{why}; the line was skipped")),
             }
             first = false;
         }
@@ -274,7 +271,7 @@ impl Keys {
                 None => (NAMELESS, false),
             };
             if is_cut_off {
-                keys.notice(index + 1, &format!("{NOTHING_BEHIND}; it was passed over"));
+                keys.notice(index + 1, &format!("{NOTHING_BEHIND}; it was skipped"));
             }
             if is_cut_off || key.is_empty() {
                 continue;
@@ -375,7 +372,7 @@ pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str>
     if let Some(sealed) = line.strip_prefix(SEALED_MARK) {
         let columns = Columns::of(sealed);
         let hashed = HashedKey::from_hex(columns.key)
-            .ok_or("its key is no SHA-256 in 64 hexadecimal digits")?;
+            .ok_or("its key is not a SHA-256 in 64 hexadecimal digits")?;
         if hashed.is_of_nothing() {
             return Err(
                 "its key is the SHA-256 of nothing: whoever sends an empty key would be let in",
@@ -476,7 +473,8 @@ impl<'a> Columns<'a> {
         let expires = match self.expires {
             "" => None,
             text => Some(
-                end_of(text).ok_or("its end is no date like 2026-11-27 or 2026-11-27T12:00:00Z")?,
+                end_of(text)
+                    .ok_or("its expiry is not a date like 2026-11-27 or 2026-11-27T12:00:00Z")?,
             ),
         };
         let user = if self.user.is_empty() { NAMELESS } else { self.user }.to_owned();

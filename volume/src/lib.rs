@@ -35,6 +35,7 @@ pub mod owner;
 mod path;
 mod place;
 pub mod places;
+mod printable;
 mod records;
 mod resolve;
 pub mod scan;
@@ -54,6 +55,7 @@ mod watches;
 
 pub use key_file::KeyFile;
 pub use path::{Refusal, RelPath, escape, unescape};
+pub use printable::printable;
 pub use size::size_text;
 pub use stat::{FileId, Stat};
 pub use volume::{Effort, FindError, Found, FoundFile, FoundFolder, Loss, OpenVolumeError, Volume};

@@ -67,7 +67,7 @@ impl Volume {
     /// Looks at the owner of everything on the volume, the service's own folder included.
     ///
     /// Goes by handles: no link is followed, and whatever is moved meanwhile, nothing outside is given away. What is mounted
-    /// in the volume is passed over.
+    /// in the volume is skipped.
     pub fn owners(&self, service: Owner, what: Foreign, tell: Tell<'_, Owners>) -> io::Result<()> {
         if what == Foreign::Mend {
             self.may_change()?;

@@ -13,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::{Deserialize, Serialize};
 
 use crate::layout;
+use crate::printable::printable;
 
 /// The longest name a Linux file system takes, in bytes.
 const NAME_MAX: usize = 255;
@@ -221,16 +222,19 @@ impl TryFrom<String> for RelPath {
     }
 }
 
-/// Percent-encoded: safe to print, whatever the names hold.
+/// As people are shown it, in messages and lists alike: with a slash in front, as the root is one, and what would not be seen written out.
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_url())
+        if self.is_root() {
+            return f.write_str("/");
+        }
+        self.names().try_for_each(|it| write!(f, "/{}", printable(it)))
     }
 }
 
 impl fmt::Debug for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RelPath({self})")
+        write!(f, "RelPath({})", self.to_url())
     }
 }
 

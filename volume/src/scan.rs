@@ -82,7 +82,7 @@ impl Usage {
 }
 
 impl Volume {
-    /// Looks for files and folders below a folder whose path `wanted` accepts. Hidden names are passed over, links
+    /// Looks for files and folders below a folder whose path `wanted` accepts. Hidden names are skipped, links
     /// not followed.
     pub fn search(
         &self,

@@ -16,6 +16,9 @@ const RESERVED_PART: u64 = 20;
 /// or so many bytes, if that is less.
 const LARGEST_RESERVE: u64 = 256 << 20;
 
+/// Room that is less than one part in so many of the volume is little.
+const LITTLE_PART: u64 = 10;
+
 /// What the file system says, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
@@ -44,6 +47,11 @@ impl Space {
     /// What may be written through the service.
     pub fn room(&self) -> u64 {
         self.free.saturating_sub(self.reserve())
+    }
+
+    /// Whether somebody should make room, soon.
+    pub fn is_low(&self) -> bool {
+        self.room() < self.size / LITTLE_PART
     }
 
     fn has_room(&self, needed: u64) -> Result<(), NoRoom> {
@@ -151,6 +159,17 @@ mod tests {
         check(1000, 50, 0);
         check(1000, 10, 0);
         check(100 << 30, 1 << 30, (1 << 30) - (256 << 20));
+    }
+
+    #[test]
+    fn room_is_little_below_a_tenth_of_the_volume() {
+        let check = |size: u64, free: u64, is_low: bool| {
+            assert_eq!(Space { size, free }.is_low(), is_low, "{free} of {size}");
+        };
+        check(1000, 150, false);
+        check(1000, 149, true);
+        check(100 << 30, (10 << 30) + (256 << 20), false);
+        check(100 << 30, 10 << 30, true);
     }
 
     #[test]

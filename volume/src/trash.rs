@@ -104,7 +104,7 @@ pub struct Trashed {
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// It is not there.
-    #[error("there is no `{}` in the trash", String::from_utf8_lossy(name))]
+    #[error("there is no `{}` in the trash", crate::printable(name))]
     NotThere {
         /// The name in the trash.
         name: Vec<u8>,
@@ -204,7 +204,7 @@ impl Volume {
         Ok(name)
     }
 
-    /// What is in the trash, the youngest first.
+    /// What is in the trash, the newest first.
     pub fn trashed(&self) -> io::Result<Vec<Trashed>> {
         let Some(trash) = self.trash_to_read()? else { return Ok(Vec::new()) };
         let names = trash.by_age()?.into_iter().rev();
@@ -329,7 +329,8 @@ impl Trash {
         now: Timestamp,
     ) -> io::Result<Vec<u8>> {
         let record = format!(
-            "[Trash Info]\nPath={path}\nDeletionDate={}\nX-Deleted-By={}\n",
+            "[Trash Info]\nPath={}\nDeletionDate={}\nX-Deleted-By={}\n",
+            path,
             now.strftime(DATE),
             user.replace(['\n', '\r'], " "),
         );
@@ -386,7 +387,7 @@ impl Trash {
             rustix::fs::fsync(&self.info)?;
             return Ok(name);
         }
-        Err(io::Error::other("the trash has too many things of that name"))
+        Err(io::Error::other("the trash has too many items of that name"))
     }
 
     /// What is in it, the oldest first.

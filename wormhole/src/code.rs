@@ -25,7 +25,7 @@ pub struct Code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
     /// There is nothing.
-    #[error("there is no code: it looks like `7-crossover-clockwork`")]
+    #[error("the code is missing: it looks like `7-crossover-clockwork`")]
     Empty,
     /// It does not begin with a number.
     #[error("a code begins with a number, like `7-crossover-clockwork`")]

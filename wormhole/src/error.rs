@@ -7,7 +7,7 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Error {
     /// The address of the mailbox server is none.
-    #[error("`{url}` is no mailbox server: its URL begins with `ws://` or `wss://`")]
+    #[error("invalid mailbox server `{url}`: its URL begins with `ws://` or `wss://`")]
     NoMailbox {
         /// As it is set.
         url: String,

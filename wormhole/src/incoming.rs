@@ -157,7 +157,7 @@ impl Receiving {
         let (done, total) = (self.done, self.total);
         let error = match error {
             LinkError::Odd(odd) => {
-                tracing::debug!("the other side sent what is no record: {odd}");
+                tracing::debug!("the other side sent an invalid record: {odd}");
                 Error::bad("what the other side sent")
             }
             LinkError::Lost(source) => match self.session.reason().await {

@@ -3,7 +3,7 @@
 //! After server-protocol.md. The task owns the websocket, so pings are answered and messages come in while nobody asks for
 //! them, and so that dropping the [`Mailbox`] at any moment is a polite end: the number is released and the mailbox closed,
 //! with the mood that was set last. When the server is lost, the task comes back as the same side for a while: the server
-//! then says everything again, and what was heard before is passed over.
+//! then says everything again, and what was heard before is ignored.
 //!
 //! Knows nothing of keys: bodies are bytes. What a peer can make it hold is bounded; a peer that says more is an error.
 

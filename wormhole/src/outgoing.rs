@@ -193,7 +193,7 @@ impl Sending {
         let (done, total) = (self.done, self.total);
         let error = match error {
             LinkError::Odd(odd) => {
-                tracing::debug!("the other side sent what is no record: {odd}");
+                tracing::debug!("the other side sent an invalid record: {odd}");
                 Error::bad("what the other side sent")
             }
             LinkError::Lost(source) => match self.last_words().await {

@@ -1,7 +1,7 @@
 //! What the two sides say to each other through the mailbox, once they have a key. Pure.
 //!
 //! After file-transfer-protocol.md: JSON objects with the fields `transit`, `offer`, `answer` and `error`, several of which
-//! may stand in one. Fields that are not known are passed over.
+//! may stand in one. Fields that are not known are ignored.
 
 use serde_json::{Value, json};
 

@@ -19,7 +19,7 @@ const LONGEST: usize = 4 << 20;
 const LENGTH: usize = 4;
 /// Bytes of an empty record.
 const SHORTEST: usize = NONCE + TAG;
-/// As many empty records are passed over: they carry nothing, and could come for ever.
+/// As many empty records are ignored: they carry nothing, and could come for ever.
 const MOST_EMPTY: u32 = 64;
 
 /// What came is no record, or not the next one.

@@ -1,6 +1,6 @@
 //! What the mailbox server and its clients say to each other. Pure.
 //!
-//! After server-protocol.md: JSON objects with a `type`. Types and fields that are not known are passed over.
+//! After server-protocol.md: JSON objects with a `type`. Types and fields that are not known are ignored.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! What two sides with a key say to each other: sealed, in order, each thing once.
 //!
 //! After client-protocol.md. Messages have a number for their phase, and a key for their side and phase. What comes from a
-//! third side, or in a phase that is no number, is passed over.
+//! third side, or in a phase that is no number, is ignored.
 
 use std::collections::BTreeMap;
 

@@ -16,7 +16,7 @@ use crate::query;
 /// No follower waits longer for one answer.
 const LONGEST_WAIT: u64 = 60;
 
-/// All of them, the youngest first.
+/// All of them, the newest first.
 pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<Now>>, Problem> {
     Ok(Json(app.transfers.list().await?))
 }

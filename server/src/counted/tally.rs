@@ -40,7 +40,7 @@ pub(crate) struct OfRoute {
     pub(crate) sent: u64,
     /// Bytes of requests' bodies.
     pub(crate) received: u64,
-    /// Requests that are over, by their status: a few, of which the first come the most.
+    /// Finished requests, by their status: a few, of which the first come the most.
     pub(crate) statuses: Vec<(u16, u64)>,
     /// Until the answer began.
     pub(crate) first_byte: Histogram<12>,

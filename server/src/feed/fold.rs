@@ -170,8 +170,9 @@ mod tests {
                 };
                 let entry = if path.ends_with('/') { Kind::Folder } else { Kind::File };
                 let path = RelPath::from_plain(path.trim_end_matches('/').as_bytes()).unwrap();
-                let from = (kind == ChangeKind::Moved)
-                    .then(|| RelPath::from_plain(format!("old/{path}").as_bytes()).unwrap());
+                let from = (kind == ChangeKind::Moved).then(|| {
+                    RelPath::from_plain(format!("old/{}", path.to_url()).as_bytes()).unwrap()
+                });
                 let time = Timestamp::UNIX_EPOCH;
                 Change { seq, time, kind, path, from, entry, stat: None }
             })

@@ -170,7 +170,7 @@ impl fmt::Display for Reason {
         let (count, one, more) = match *self {
             Reason::Start => return f.write_str("its start"),
             Reason::Recent => return f.write_str("recent use"),
-            Reason::Kept => return f.write_str("an operator's wish"),
+            Reason::Kept => return f.write_str("an operator's request"),
             Reason::Downloads(count) => (count, "download", "downloads"),
             Reason::Uploads(count) => (count, "upload", "uploads"),
             Reason::Transfers(count) => (count, "wormhole transfer", "wormhole transfers"),

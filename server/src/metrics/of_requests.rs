@@ -39,7 +39,7 @@ impl OfRequests {
         });
         let mut over = over.peekable();
         if over.peek().is_some() {
-            let help = "Requests that are over, by the pattern of their address.";
+            let help = "Finished requests, by the pattern of their address.";
             sheet.counters("requests", help, None, over)?;
         }
         let help = "Answers with a file, by which part of it was sent.";
@@ -134,7 +134,7 @@ mod tests {
         });
         let text = scrape(&activity);
         for line in [
-            "# HELP sounding_requests Requests that are over, by the pattern of their address.",
+            "# HELP sounding_requests Finished requests, by the pattern of their address.",
             "sounding_requests_total{route=\"/files/{*path}\",status=\"200\"} 1",
             "sounding_ranges_total{kind=\"whole\"} 1",
             "sounding_sent_bytes_total{route=\"/files/{*path}\"} 1000",

@@ -23,7 +23,7 @@ impl Collector for OfTransfers {
         sheet.gauge("transfers_running", "Wormhole transfers under way", None, totals.running)?;
         let ended =
             [("done", totals.done), ("failed", totals.failed), ("not_wanted", totals.not_wanted)];
-        let help = "Wormhole transfers that are over";
+        let help = "Finished wormhole transfers";
         sheet.counters("transfers_ended", help, None, labelled("outcome", ended))?;
         let bytes = [("receive", totals.received), ("send", totals.sent)];
         let help = "Bytes that wormhole transfers have moved";

@@ -22,7 +22,7 @@ impl Metadata {
     pub(crate) fn of(headers: &HeaderMap) -> Result<Metadata, Problem> {
         let bad = |what: &str| Problem::BadField(format!("`Upload-Metadata`: {what}."));
         let Some(value) = headers.get(UPLOAD_METADATA) else { return Ok(Metadata::default()) };
-        let text = value.to_str().map_err(|_malformed| bad("it is no text"))?;
+        let text = value.to_str().map_err(|_malformed| bad("it is not text"))?;
         let mut pairs = Vec::new();
         for pair in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
             let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));

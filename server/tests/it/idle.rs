@@ -294,13 +294,16 @@ fn a_slow_upload_is_not_cut_off() {
 fn an_operators_wish_survives_a_crash_and_can_be_taken_back() {
     let sleeper = Sleeper::start(3, MINUTE);
     let kept = sleeper.ask("PUT", "/awake", &json!({"seconds": 8}));
-    assert_eq!((&kept["awake"], &kept["idle_exit"]), (&json!(["an operator's wish"]), &json!(3)));
+    assert_eq!(
+        (&kept["awake"], &kept["idle_exit"]),
+        (&json!(["an operator's request"]), &json!(3))
+    );
     assert!(kept["kept_until"].is_string());
     // Killed, not ended.
     let Sleeper { volume, program, started, .. } = sleeper;
     drop(program);
     let sleeper = Sleeper { started, ..Sleeper::on(volume, 3, MINUTE) };
-    assert_eq!(sleeper.reasons(), json!(["an operator's wish"]));
+    assert_eq!(sleeper.reasons(), json!(["an operator's request"]));
     let (awake, _, volume) = sleeper.sleeps();
     assert!(awake >= 8 * SECOND, "{awake:?}");
 

@@ -485,7 +485,7 @@ fn what_cannot_be_done_is_said_in_one_line() {
         assert!(expected.iter().all(|it| last.contains(it)), "{arguments:?}: {said}");
     };
     check(folder.path(), &["--listen", &taken], 1, &["could not listen on", &taken, "in use"]);
-    check(folder.path(), &["--listen", &no_socket], 1, &["a file that is no socket is there"]);
+    check(folder.path(), &["--listen", &no_socket], 1, &["a file that is not a socket is there"]);
     check(folder.path(), &["--listen", "fd:0"], 1, &["descriptor 0"]);
     check(&file, &[], 1, &["could not make the volume's folder", "a.txt"]);
     check(folder.path(), &["--listen", "nowhere"], 2, &["HOST:PORT"]);

@@ -7,7 +7,7 @@ use super::Admin;
 use crate::ops::Failure;
 
 impl Admin {
-    /// All of them, the youngest first.
+    /// All of them, the newest first.
     pub fn transfers(&self) -> Result<Vec<Now>, Failure> {
         self.call("GET", "/transfers", None::<&()>)
     }

@@ -84,7 +84,7 @@ pub struct SendArgs {
 /// Of transfers.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum TransfersCommand {
-    /// List them, the youngest first.
+    /// List them, the newest first.
     #[command(after_help = "Examples:\n  sounding transfers list\n  sounding transfers --json")]
     List,
     /// Say all that is known of one.
@@ -93,7 +93,7 @@ pub enum TransfersCommand {
         /// Its number.
         number: u64,
     },
-    /// Wait until one is over, or all that are under way. Status 1 where one did not end well.
+    /// Wait until one has finished, or all that are under way. Status 1 where one did not end well.
     #[command(
         after_help = "Examples:\n  sounding transfers wait\n  sounding transfers wait 3 --timeout 30m --json"
     )]
@@ -137,7 +137,7 @@ pub enum TransfersCommand {
         /// Its number.
         number: u64,
     },
-    /// Forget those that are over.
+    /// Forget finished transfers.
     #[command(after_help = "Examples:\n  sounding transfers clear")]
     Clear,
 }

@@ -23,7 +23,7 @@ pub struct ActivityScreen {
     pub told: Option<Timestamp>,
     /// What it knows of the keys.
     pub keys: Option<KeysNow>,
-    /// Requests that are over, the youngest first.
+    /// Requests that are over, the newest first.
     pub recent: VecDeque<Recent>,
     /// Whether the list holds still.
     pub is_paused: bool,
@@ -64,7 +64,7 @@ impl ActivityScreen {
         self.recent.front().map_or(0, |it| it.seq + 1)
     }
 
-    /// The requests that are wanted, the youngest first.
+    /// The requests that are wanted, the newest first.
     pub fn wanted(&self) -> impl Iterator<Item = &Recent> {
         let wanted = Wanted {
             text: self.filter.as_ref().map(|it| it.0.text().to_owned()).unwrap_or_default(),

@@ -4,11 +4,12 @@
 //! first, where there is one, then the names in the order that is wanted.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use volume::names::{Kind, Name, Names};
+use volume::names::{Kind, Name, Names, natural};
 use volume::scan::{Hit, Usage};
 use volume::{RelPath, Stat};
 
@@ -107,7 +108,7 @@ impl Above {
 pub struct Order {
     /// By what.
     pub by: Sort,
-    /// The other way round.
+    /// In reverse order.
     pub reverse: bool,
 }
 
@@ -139,6 +140,35 @@ pub struct Finding {
     pub top: usize,
     /// Which search this is.
     pub generation: u64,
+}
+
+impl Finding {
+    /// Takes more hits in. They are shown in the order of listings, and the cursor stays with its hit where it was moved to one.
+    pub fn learn(&mut self, hits: Vec<Hit>) {
+        let meant = self.hits.get(self.cursor).filter(|_| self.cursor > 0).cloned();
+        self.hits.extend(hits);
+        self.hits.sort_by(by_path);
+        let now = meant.and_then(|it| self.hits.binary_search_by(|hit| by_path(hit, &it)).ok());
+        if let Some(now) = now {
+            self.top += now - self.cursor;
+            self.cursor = now;
+        }
+    }
+}
+
+/// Each folder's folders before its files, by their names in natural order, and right behind a folder what is in it.
+fn by_path(a: &Hit, b: &Hit) -> Ordering {
+    let (mut left, mut right) = (a.path.names().peekable(), b.path.names().peekable());
+    loop {
+        let (Some(x), Some(y)) = (left.next(), right.next()) else {
+            return a.path.names().count().cmp(&b.path.names().count());
+        };
+        if x != y {
+            let is_file = |hit: &Hit, is_last: bool| is_last && hit.kind == Kind::File;
+            let files = [is_file(a, left.peek().is_none()), is_file(b, right.peek().is_none())];
+            return files[0].cmp(&files[1]).then_with(|| natural(x, y));
+        }
+    }
 }
 
 /// What takes the room below a folder.

@@ -27,7 +27,7 @@ pub struct KeysScreen {
     pub top: usize,
     /// Where the cursor goes when they are read again: a key's id.
     pub go_to: Option<String>,
-    /// When one was changed from here the last time.
+    /// When one was changed from here, if that was just now.
     pub saved: Option<Timestamp>,
 }
 

@@ -13,6 +13,7 @@ mod transfers;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use volume::RelPath;
 use volume::console_look::ConsoleLook;
@@ -29,7 +30,7 @@ pub use receive::{Conflict, OfferField, OfferForm, Opened, ReceiveScreen};
 pub use transfers::{Badge, Stage, TransfersScreen};
 
 use crate::cli::{ScreenArgs, ThemeName};
-use crate::key::{Act, Place};
+use crate::key::{self, Act, Place};
 use crate::ops::trash::TrashEntry;
 use crate::ops::undo::Undo;
 use crate::preview::pages::Page;
@@ -71,6 +72,8 @@ pub struct Model {
     pub behind: Vec<Popup>,
     /// What was done last, or what went wrong.
     pub message: Option<Told>,
+    /// How far a long way through the file that is paged through is, while that goes on.
+    pub paging: Option<String>,
     /// How full the volume is.
     pub space: Option<Space>,
     /// What can be undone, the last at the end.
@@ -214,6 +217,8 @@ pub struct Told {
     pub is_error: bool,
     /// When it was said.
     pub when: Timestamp,
+    /// Whether it is of the change that `u` would take back.
+    pub can_be_undone: bool,
 }
 
 /// What is shown in front of the screen.
@@ -330,6 +335,7 @@ impl Model {
             popup: None,
             behind: Vec::new(),
             message: None,
+            paging: None,
             space: None,
             undo: Vec::new(),
             changing: 0,
@@ -409,12 +415,26 @@ impl Model {
 
     /// Says what was done.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.message = Some(Told { text: text.into(), is_error: false, when: self.now });
+        self.tell(text.into(), false);
     }
 
     /// Says what went wrong.
     pub fn complain(&mut self, text: impl Into<String>) {
-        self.message = Some(Told { text: text.into(), is_error: true, when: self.now });
+        self.tell(text.into(), true);
+    }
+
+    fn tell(&mut self, text: String, is_error: bool) {
+        self.message = Some(Told { text, is_error, when: self.now, can_be_undone: false });
+    }
+
+    /// Whether what the message tells of can be taken back by a key here and now.
+    pub fn offers_undo(&self) -> bool {
+        let is_of_undo = |it: &Told| it.can_be_undone && !self.undo.is_empty();
+        let key = KeyEvent::new(KeyCode::Char('u'), KeyModifiers::NONE);
+        self.message.as_ref().is_some_and(is_of_undo)
+            && self.popup.is_none()
+            && !self.is_receive_typed()
+            && key::act(key, self.place()) == Some(Act::Undo)
     }
 }
 

@@ -28,7 +28,7 @@ pub fn parse_length(given: &str) -> Result<Option<Duration>, Failure> {
         return Ok(None);
     }
     parse_age(given).map(Some).map_err(|_no_age| {
-        Failure::new(format!("`{given}` is no length of time like 2h or 90m, and not `off`"))
+        Failure::new(format!("invalid duration `{given}`: write 2h, 90m or off"))
     })
 }
 
@@ -39,7 +39,7 @@ pub fn told(awake: &Awake, wanted: Option<Duration>) -> String {
             format!("kept awake until {} UTC: 12 h is the most", text::clock(until))
         }
         (Some(until), _) => format!("kept awake until {} UTC", text::clock(until)),
-        (None, _) => "not kept awake any longer than it has work".to_owned(),
+        (None, _) => "no longer kept awake".to_owned(),
     }
 }
 

@@ -18,7 +18,7 @@ const BY: &str = "a console";
 /// All transfers, and who runs them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// The youngest first.
+    /// The newest first.
     pub all: Vec<Now>,
     /// Numbers of those that this console runs: they end with it.
     pub here: BTreeSet<u64>,

@@ -12,8 +12,6 @@ use super::{Desk, Failure};
 use crate::admin::Admin;
 use crate::text;
 
-/// Room that is less than this part of the volume is little.
-const LITTLE: u64 = 10;
 /// Fewer watches than this do not reach for a volume of some size.
 const FEW_WATCHES: u64 = 65_536;
 /// Owners are looked at for so long; of a million files that are most.
@@ -83,7 +81,7 @@ impl Desk {
         for (place, mode, most) in wanted {
             if let Some(mode) = mode.filter(|it| it & 0o077 != 0) {
                 let found =
-                    format!("{place} has mode {mode:04o}: others on this machine can look into it");
+                    format!("{place} has mode {mode:04o}: others on this machine can read it");
                 findings.push(Finding::ill(
                     "permissions",
                     found,
@@ -167,7 +165,7 @@ impl Desk {
         if space.room() == 0 {
             return Finding::ill("space", format!("{found}: uploads are refused"), to_do);
         }
-        if space.room() < space.size / LITTLE {
+        if space.is_low() {
             return Finding::ill("space", found, to_do);
         }
         Finding::well("space", found)
@@ -180,7 +178,7 @@ impl Desk {
                 Finding::well("staging", "nothing was left by a program that was killed")
             }
             Ok(left) => {
-                let things = text::things(left.things as u64, "thing", "things");
+                let things = text::things(left.things as u64, "item", "items");
                 let found = format!(
                     "{things} of {} in .sounding/staging, left by a program that was killed",
                     text::bytes(left.bytes)
@@ -251,8 +249,7 @@ impl Desk {
             findings.push(Finding::well("keys", found));
         }
         for (row, fault) in keys.faults() {
-            let found =
-                format!("line {} ({}): {fault}", row.line, text::escape(row.user.as_bytes()));
+            let found = format!("{}: {fault}", super::keys::on_line(row));
             findings.push(Finding::ill("keys", found, super::keys::remedy(fault)));
         }
         let soon = now.as_second() + 7 * 86_400;

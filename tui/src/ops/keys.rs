@@ -1,5 +1,7 @@
 //! The keys: who may read and upload.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::RelPath;
@@ -29,7 +31,7 @@ pub struct KeyEntry {
     pub username: String,
     /// What may be shown of it.
     pub apikey: String,
-    /// `on`, `off`, `expired` or `passed over`.
+    /// `on`, `off`, `expired` or `skipped`.
     pub state: &'static str,
     /// Whether only its hash is kept.
     pub sealed: bool,
@@ -215,11 +217,17 @@ fn apply(
 
 /// A row as a message names it.
 pub fn named(row: &Row) -> String {
-    let user = text::escape(row.user.as_bytes());
-    match (&row.key, user.as_str()) {
-        (Some(_), _) => format!("key {} of {user}", row.masked),
-        (None, "") => format!("line {}", row.line),
-        (None, _) => format!("line {} ({user})", row.line),
+    match &row.key {
+        Some(_) => format!("key {} of {}", row.masked, text::escape(row.user.as_bytes())),
+        None => on_line(row),
+    }
+}
+
+/// A row as one names it who has the file before him: its line, and whose it is where that can be read.
+pub fn on_line(row: &Row) -> String {
+    match row.user.as_str() {
+        "" => format!("line {}", row.line),
+        user => format!("line {} ({})", row.line, text::escape(user.as_bytes())),
     }
 }
 
@@ -266,11 +274,11 @@ impl Keys {
         self.rows.iter().flat_map(|row| row.faults.iter().map(move |it| (row, *it)))
     }
 
-    /// How many different people have a key here.
-    pub fn people(&self) -> usize {
-        let mut users: Vec<&str> = self.rows.iter().map(|it| it.user.as_str()).collect();
-        users.sort_unstable();
-        users.dedup();
+    /// How many different users have one of these keys or of the server's own. A line that is no key is nobody's.
+    pub fn users(&self, extra: &[ExtraKey]) -> usize {
+        let of_file = self.rows.iter().filter(|it| it.key.is_some()).map(|it| it.user.as_str());
+        let users: HashSet<&str> =
+            of_file.chain(extra.iter().map(|it| it.username.as_str())).collect();
         users.len()
     }
 }
@@ -321,7 +329,7 @@ pub fn state_text(row: &Row, now: Timestamp) -> &'static str {
     let has_expired = row.key.as_ref().is_some_and(|it| it.has_expired(now));
     match row.state {
         State::Off => "off",
-        State::PassedOver => "passed over",
+        State::Skipped => "skipped",
         State::On if has_expired => "expired",
         State::On => "on",
     }

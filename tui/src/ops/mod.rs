@@ -126,10 +126,7 @@ impl Desk {
         let names = text.split(|it| *it == b'/').filter(|it| !matches!(*it, b"" | b"."));
         let joined = names.collect::<Vec<_>>().join(&b'/');
         RelPath::from_plain(&joined).map_err(|it| {
-            Failure::new(format!(
-                "`{}` is no path on the volume: {it}",
-                text::escape(given.as_bytes())
-            ))
+            Failure::new(format!("invalid path `{}`: {it}", text::escape(given.as_bytes())))
         })
     }
 
@@ -151,8 +148,7 @@ pub fn anywhere(_: &RelPath) -> bool {
 
 /// A path as it is shown: with a slash in front, as the volume's root is one.
 pub fn shown(path: &RelPath) -> String {
-    let names: Vec<String> = path.names().map(text::escape).collect();
-    format!("/{}", names.join("/"))
+    path.to_string()
 }
 
 /// The name that is typed so.
@@ -192,7 +188,7 @@ pub fn parse_age(given: &str) -> Result<Duration, Failure> {
         let number: u32 = given.strip_suffix(letter)?.trim().parse().ok()?;
         Some(Duration::from_secs(u64::from(number) * seconds))
     });
-    let failure = || Failure::new(format!("`{given}` is no length of time like 90d, 12h or 30m"));
+    let failure = || Failure::new(format!("invalid duration `{given}`: write 90d, 12h or 30m"));
     parsed.next().ok_or_else(failure)
 }
 
@@ -207,7 +203,9 @@ pub fn parse_end(given: &str, now: Timestamp) -> Result<String, Failure> {
         return if end > now { Ok(given.to_owned()) } else { Err(has_passed(given)) };
     }
     let age = parse_age(given).map_err(|_no_age| {
-        Failure::new(format!("`{given}` is no end: write 90d, a date like 2027-01-31, or never"))
+        Failure::new(format!(
+            "invalid expiry `{given}`: write 90d, a date like 2027-01-31, or never"
+        ))
     })?;
     if age.is_zero() {
         return Err(has_passed(given));
@@ -223,7 +221,7 @@ pub fn parse_end(given: &str, now: Timestamp) -> Result<String, Failure> {
 
 fn has_passed(end: &str) -> Failure {
     Failure::new(format!(
-        "`{end}` has passed: write an end that is ahead, or switch the key off or revoke it"
+        "the expiry `{end}` has passed: write a later one, or switch the key off or revoke it"
     ))
 }
 

@@ -142,7 +142,7 @@ impl Desk {
             Ok(Found::Folder(_)) => true,
             Ok(Found::File(_)) if needs_folder => {
                 let why = if *is_folder { "a slash at the end means one" } else { SEVERAL };
-                return Err(Failure::new(format!("`{}` is no folder: {why}", shown(to))).into());
+                return Err(Failure::new(format!("`{}` is not a folder: {why}", shown(to))).into());
             }
             Err(volume::FindError::Missing { .. }) if needs_folder && !what.makes_folder => {
                 return Err(NotRelocated::NoFolder(to.clone()));
@@ -292,8 +292,8 @@ impl Desk {
     }
 }
 
-/// Why several things are not given a file's name.
-const SEVERAL: &str = "several things need one to go to";
+/// Why several items are not given a file's name.
+const SEVERAL: &str = "several items need one to go to";
 
 fn go_on(asked: ControlFlow<()>) -> Result<(), Failure> {
     if asked.is_break() { Err(Failure::new("stopped")) } else { Ok(()) }

@@ -153,7 +153,7 @@ impl Own {
         })
     }
 
-    /// All of them, the youngest first.
+    /// All of them, the newest first.
     pub fn list(&self) -> Result<Vec<Now>, Failure> {
         if !self.has_records()? {
             return Ok(Vec::new());
@@ -229,7 +229,7 @@ impl Carrier {
         }
     }
 
-    /// All of them, the youngest first.
+    /// All of them, the newest first.
     pub fn list(&self) -> Result<Vec<Now>, Failure> {
         match self {
             Carrier::Server(admin) => admin.transfers(),
@@ -458,7 +458,7 @@ pub fn details(now: &Now) -> Vec<String> {
         line(
             "size",
             format!(
-                "{files}, {} sent, {} unpacked",
+                "{files}, {} to transfer, {} unpacked",
                 text::bytes(offer.size),
                 text::bytes(offer.unpacked)
             ),

@@ -31,7 +31,7 @@ pub struct TrashEntry {
 }
 
 impl Desk {
-    /// What is in the trash, the youngest first.
+    /// What is in the trash, the newest first.
     pub fn trashed(&self) -> Result<Vec<TrashEntry>, Failure> {
         let entry = |it: Trashed| TrashEntry {
             name: String::from_utf8_lossy(&it.name).into_owned(),

@@ -365,7 +365,7 @@ impl Gzip {
                     }
                     None if filled == 0 => return Ok(Vec::new()),
                     None => {
-                        // What comes behind the last member is passed over, as gzip does.
+                        // What comes behind the last member is ignored, as gzip does.
                         if self.state.packed == 0 {
                             self.trouble = Some("gzip's header is broken");
                         }

@@ -9,7 +9,9 @@ use volume::keys::{PlainKey, Scope};
 use super::{Out, Outcome};
 use crate::admin::KeysNow;
 use crate::cli::KeysCommand;
-use crate::ops::keys::{KeyEdit, KeyEntry, Keys, MadeKey, named, parse_overlap, reach, remedy};
+use crate::ops::keys::{
+    KeyEdit, KeyEntry, Keys, MadeKey, named, on_line, parse_overlap, reach, remedy,
+};
 use crate::ops::{Desk, Failure, parse_end};
 use crate::text;
 
@@ -129,7 +131,7 @@ fn key_table(keys: &Keys, known: &KeysNow, now: Timestamp) -> Vec<String> {
             it.apikey,
             it.state.to_owned(),
             reach,
-            format!("made {}", or(&it.created, "?")),
+            format!("created {}", or(&it.created, "unknown")),
             format!("used {used}"),
             format!("ends {}", or(&it.expires, "never")),
             format!("{note}{warnings}").trim_start().to_owned(),
@@ -172,7 +174,7 @@ fn check(desk: &Desk, mend: bool, json: bool, out: &mut Out<'_>) -> Result<Outco
             let next = keys.faults().find(|(_, fault)| fault.mend() == Mend::Rewrite);
             let Some((row, fault)) = next else { break };
             desk.edit_key(Some(keys.version), row.line, &[KeyEdit::Mend(fault)])?;
-            writeln!(out.errors, "line {}: {fault}: mended: {}", row.line, fault.remedy())?;
+            writeln!(out.errors, "{}: {fault}: mended: {}", on_line(row), fault.remedy())?;
         }
     }
     let keys = desk.keys()?;
@@ -180,12 +182,7 @@ fn check(desk: &Desk, mend: bool, json: bool, out: &mut Out<'_>) -> Result<Outco
         keys_json(desk, out)?;
     } else {
         for (row, fault) in keys.faults() {
-            out.line(&format!(
-                "line {} ({}): {fault}. To do: {}",
-                row.line,
-                text::escape(row.user.as_bytes()),
-                remedy(fault)
-            ))?;
+            out.line(&format!("{}: {fault}. To do: {}", on_line(row), remedy(fault)))?;
         }
     }
     Ok(if keys.faults().next().is_some() { Outcome::Found } else { Outcome::Done })

@@ -40,7 +40,7 @@ pub(super) fn mend(
     let user = service.user;
     if !yes {
         if !io::stdin().is_terminal() {
-            return Err(Failure::new("nobody can be asked here whether to do it: add --yes"));
+            return Err(Failure::new("there is no terminal to ask on: add --yes"));
         }
         let all = &mut |_: &Owners| ControlFlow::Continue(());
         let foreign = text::things(

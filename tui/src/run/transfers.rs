@@ -28,9 +28,7 @@ pub(super) fn receive(
 ) -> Result<Outcome, Failure> {
     let request = desk.to_receive(args)?;
     if !args.yes && !io::stdin().is_terminal() {
-        return Err(Failure::new(
-            "nobody can be asked here whether to accept what is offered: add --yes",
-        ));
+        return Err(Failure::new("there is no terminal to ask on: add --yes to accept the offer"));
     }
     let carrier = desk.carrier()?;
     begin(&carrier, &request, (args.detach, args.json), out)

@@ -137,7 +137,7 @@ fn next(bytes: &[u8]) -> Step {
     }
 }
 
-/// One character of UTF-8; bytes that are none are passed over.
+/// One character of UTF-8; bytes that are none are ignored.
 fn letter(bytes: &[u8]) -> Step {
     let length = match bytes.first() {
         Some(0x20..=0x7e) => 1,

@@ -63,7 +63,7 @@ pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         restore();
         let message = format!(
-            "sounding: a fault of ours, which changed nothing on the volume: {panic}\n\
+            "sounding: internal error: {panic}\n\
              If the screen looks odd, type `reset`.\n"
         );
         std::io::stderr().write_all(message.as_bytes()).unwrap_or_default();

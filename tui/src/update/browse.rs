@@ -77,12 +77,14 @@ pub(super) fn look_into(model: &mut Model) -> Option<Effect> {
     let browse = &mut model.browse;
     let file = browse.current().filter(|it| it.kind == Kind::File);
     let wanted = file.and_then(|it| browse.path.join(it.bytes).ok());
+    // The same file may have changed: what was seen of it stays until it is seen anew.
+    if wanted != browse.previewed {
+        (browse.preview, browse.previewed) = (None, None);
+    }
     if wanted == browse.looking || !is_shown {
         return None;
     }
-    // The same file may have changed: what was seen of it stays until it is seen anew.
-    if wanted != browse.previewed {
-        browse.preview = None;
+    if browse.preview.is_none() {
         browse.column = 0;
     }
     browse.looking.clone_from(&wanted);
@@ -186,7 +188,7 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Paged(path, result) => {
-            model.browse.job = None;
+            model.paging = None;
             model.dirty(Redraw::Now);
             match result {
                 Ok(page) => {
@@ -237,7 +239,7 @@ pub(super) fn heard(model: &mut Model, message: Message) -> Vec<Effect> {
                 Err(failure) => model.complain(failure.what),
                 Ok(now) => {
                     let is_first = finding.hits.is_empty() && !now.hits.is_empty();
-                    finding.hits.extend(now.hits);
+                    finding.learn(now.hits);
                     (finding.seen, finding.unreadable) = (now.seen, now.unreadable);
                     finding.is_done = now.is_done;
                     let soon = if is_first || now.is_done { Redraw::Now } else { Redraw::Soon };
@@ -338,11 +340,12 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             let options = [
                 ('n', "name"),
                 ('s', "size, the largest first"),
-                ('d', "date, the youngest first"),
+                ('d', "date, the newest first"),
                 ('k', "kind"),
-                ('N', "name, the other way round"),
+                ('N', "name, reversed"),
                 ('S', "size, the smallest first"),
                 ('D', "date, the oldest first"),
+                ('K', "kind, reversed"),
             ];
             let options = options.map(|(letter, what)| (letter, what.to_owned())).to_vec();
             model.popup = Some(Popup::Menu(Menu { title: "Sort by".to_owned(), options }));
@@ -387,7 +390,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             };
             let input = Input::with(&shown_name).at(stem);
             let form = Form::new(
-                format!("Rename {}", text::cut(&shown_name, 40)),
+                format!("Rename {}", text::shortened(&shown_name, 40)),
                 "Rename",
                 Purpose::Rename(path),
             );
@@ -400,8 +403,10 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
                 return Vec::new();
             }
             let what = match chosen.as_slice() {
-                [one] => text::cut(&one.file_name().map(text::escape).unwrap_or_default(), 40),
-                several => format!("{} things", several.len()),
+                [one] => {
+                    text::shortened(&one.file_name().map(text::escape).unwrap_or_default(), 40)
+                }
+                several => format!("{} items", several.len()),
             };
             let here = Input::with(&with_slash(&model.browse.path));
             let form = if act == Act::Move {
@@ -409,10 +414,12 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             } else {
                 Form::new(format!("Copy {what}"), "Copy", Purpose::CopyTo(chosen))
             };
-            let options = ["leave it, say so", "keep both", "replace, old to trash"];
-            let mut form = form
-                .text("Into", here, "a folder, from the volume's root")
-                .choice("If there", &options, 0);
+            let options = ["change nothing", "keep both", "replace, old to trash"];
+            let mut form = form.text("Into", here, "a folder, from the volume's root").choice(
+                "If it exists",
+                &options,
+                0,
+            );
             form.focus = 0;
             open(model, form);
         }
@@ -482,7 +489,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
 
 /// An address alone on its line.
 fn addressed(model: &mut Model, access: &Access) {
-    let title = format!("Address of {}", text::cut(&shown(&access.path), 50));
+    let title = format!("Address of {}", text::shortened(&shown(&access.path), 50));
     let who = if access.is_public {
         "Anyone can open it, without a key."
     } else {
@@ -496,7 +503,7 @@ fn addressed(model: &mut Model, access: &Access) {
 
 /// Asks how long an address with a key of its own is good.
 fn share(model: &mut Model, path: RelPath) {
-    let title = format!("Share {}", text::cut(&shown(&path), 50));
+    let title = format!("Share {}", text::shortened(&shown(&path), 50));
     let form = Form::new(title, "Make address", Purpose::Share(path))
         .line("Whoever has the address can read this and nothing else, until it ends.")
         .line("It holds a key of its own: revoke it on the screen of keys.");
@@ -540,6 +547,7 @@ pub(super) fn chosen(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Char('d') => (Sort::Date, false),
         KeyCode::Char('D') => (Sort::Date, true),
         KeyCode::Char('k') => (Sort::Kind, false),
+        KeyCode::Char('K') => (Sort::Kind, true),
         _ => return Vec::new(),
     };
     model.browse.sort = Order { by, reverse };

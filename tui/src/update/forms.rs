@@ -229,7 +229,7 @@ fn relocate(how: Relocating, from: &[RelPath], form: &Form) -> Result<Op, Wrong>
 }
 
 fn exists(form: &Form) -> Exists {
-    match form.chosen("If there") {
+    match form.chosen("If it exists") {
         0 => Exists::Refuse,
         1 => Exists::KeepBoth,
         _ => Exists::Replace,

@@ -86,7 +86,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         Act::ToggleKey => {
             let (edit, what) = match row.state {
                 State::Off => (KeyEdit::On, "switched on"),
-                State::On | State::PassedOver => (KeyEdit::Off, "switched off"),
+                State::On | State::Skipped => (KeyEdit::Off, "switched off"),
             };
             if edit == KeyEdit::Off && is_last(model, &row) {
                 let title = format!("Switch off key {}", row.masked);

@@ -57,6 +57,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     if model.popup.is_none() {
         model.popup = model.behind.pop();
     }
+    if !matches!(model.popup, Some(Popup::Pager(..))) {
+        model.paging = None;
+    }
     effects.extend(browse::look_into(model));
     effects.extend(browse::look_above(model));
     model.changing += effects.iter().filter(|it| matches!(it, Effect::Do(_))).count();
@@ -122,6 +125,14 @@ fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Progress(text) => {
             model.browse.job = Some(crate::model::Job { text });
             model.dirty(Redraw::Soon);
+            Vec::new()
+        }
+        Message::Paging(text) => {
+            // What was left meanwhile is of no concern any more.
+            if matches!(model.popup, Some(Popup::Pager(..))) {
+                model.paging = Some(text);
+                model.dirty(Redraw::Soon);
+            }
             Vec::new()
         }
         Message::TrashRead(result) => {
@@ -221,10 +232,14 @@ fn draw_anew(model: &Model) -> Option<Effect> {
 
 fn tick(model: &mut Model, now: Timestamp) -> Vec<Effect> {
     let before = std::mem::replace(&mut model.now, now);
-    let message_ends =
-        |it: &crate::model::Told| now.duration_since(it.when).unsigned_abs() >= MESSAGE_STAYS;
-    if model.message.as_ref().is_some_and(message_ends) {
+    let is_old = |when: Timestamp| now.duration_since(when).unsigned_abs() >= MESSAGE_STAYS;
+    if model.message.as_ref().is_some_and(|it| is_old(it.when)) {
         model.message = None;
+        model.dirty(Redraw::Soon);
+    }
+    // That a key was saved is news for as long.
+    if model.keys.saved.is_some_and(is_old) {
+        model.keys.saved = None;
         model.dirty(Redraw::Soon);
     }
     let mut effects = Vec::new();
@@ -286,7 +301,7 @@ fn quit(model: &mut Model) {
     }
     let mut form = Form::new("Quit", "Stop it and quit", Purpose::Quit);
     let job = model.browse.job.as_ref().map(|it| it.text.clone());
-    let unnamed = || (model.changing > 0).then(|| "A change is not over yet.".to_owned());
+    let unnamed = || (model.changing > 0).then(|| "A change is still running.".to_owned());
     form = job.or_else(unnamed).into_iter().fold(form, Form::line);
     if here > 0 {
         let transfers = text::things(here, "transfer runs", "transfers run");
@@ -526,13 +541,15 @@ fn undo(model: &mut Model) -> Vec<Effect> {
     // The last change is undone first, and which that is shows when it is over.
     if model.changing > 0 {
         model.undos_wanted += 1;
-        model.say("undone as soon as the change that runs is over; Esc stops it");
+        model.say("undone as soon as the running change has ended; Esc stops that");
         return Vec::new();
     }
     let Some(undo) = model.undo.pop() else {
         model.say("nothing to undo");
         return Vec::new();
     };
+    // What it said is true no more.
+    model.message = None;
     vec![Effect::Do(Op::Undo(undo))]
 }
 
@@ -552,6 +569,10 @@ fn done(model: &mut Model, result: Result<Done, Failure>) -> Vec<Effect> {
                 model.undos_wanted = 0;
             } else if !done.text.is_empty() {
                 model.say(done.text);
+            }
+            let undoes = done.undo.as_ref().is_some_and(|it| !it.is_rest);
+            if let Some(told) = model.message.as_mut().filter(|_| undoes) {
+                told.can_be_undone = true;
             }
             model.behind.extend(done.unsaved.map(Popup::Editor));
             for (old, new) in done.became {

@@ -94,7 +94,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             KeyCode::Esc if secret.button == "Close" => return Vec::new(),
             KeyCode::Char('y') => {
                 let effect = Effect::Copy(secret.secret.clone());
-                model.say("sent to your terminal's clipboard, if it takes such");
+                model.say("sent to your terminal's clipboard, if that allows it");
                 model.popup = Some(popup);
                 return vec![effect];
             }

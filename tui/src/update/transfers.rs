@@ -100,10 +100,17 @@ fn tell_endings(model: &mut Model, before: &Carried) {
     }
 }
 
+/// What is said until there is a code.
+fn making_code(now: &Now) -> String {
+    format!("sending {}: making a code", name(&now.transfer))
+}
+
 /// Shows what the other side has to type, as soon as that is known and nothing else is shown.
 fn show_awaited(model: &mut Model) {
     let awaited = model.transfers.awaited.and_then(|it| model.transfers.get(it));
     let Some(now) = awaited.cloned() else { return };
+    let is_made = now.transfer.command.is_some() || now.transfer.state.is_over();
+    model.message.take_if(|it| is_made && it.text == making_code(&now));
     if now.transfer.state.is_over() {
         model.transfers.awaited = None;
     } else if now.transfer.command.is_some() && model.popup.is_none() {
@@ -116,7 +123,7 @@ fn show_awaited(model: &mut Model) {
 fn show_command(model: &mut Model, now: &Now) {
     let Some(secret) = now.transfer.command.clone() else { return };
     let what = name(&now.transfer);
-    let title = format!("Send {}: the other side runs", text::cut(&what, 40));
+    let title = format!("Send {}: the other side runs", text::shortened(&what, 40));
     let ends = if model.transfers.here() > 0 {
         "It ends with this console."
     } else {
@@ -151,7 +158,7 @@ pub(super) fn done(
         (_, Err(failure)) => model.complain(failure.what),
         (Wish::Send(_), Ok(Some(now))) => {
             model.transfers.awaited = Some(now.transfer.number);
-            model.say(format!("sending {}: making a code", name(&now.transfer)));
+            model.say(making_code(&now));
         }
         (Wish::Transfers(TransfersCommand::Show { .. }), Ok(Some(now))) => {
             show_details(model, &now);
@@ -160,7 +167,7 @@ pub(super) fn done(
             model.say(format!("cancelling transfer {number}"));
         }
         (Wish::Transfers(TransfersCommand::Clear), Ok(_)) => {
-            model.say("forgot those that are over");
+            model.say("forgot the finished transfers");
         }
         (_, Ok(_)) => {}
     }
@@ -222,7 +229,7 @@ pub(super) fn copy_command(model: &mut Model, now: &Now) -> Vec<Effect> {
         model.complain("there is no command for the other side: they made the code");
         return Vec::new();
     };
-    model.say("sent to your terminal's clipboard, if it takes such");
+    model.say("sent to your terminal's clipboard, if that allows it");
     vec![Effect::Copy(command.clone())]
 }
 
@@ -230,7 +237,7 @@ pub(super) fn copy_command(model: &mut Model, now: &Now) -> Vec<Effect> {
 pub(super) fn ask_to_cancel(model: &mut Model, now: &Now) {
     let transfer = &now.transfer;
     if transfer.state.is_over() {
-        model.complain("it is over already");
+        model.complain("it has finished already");
         return;
     }
     let title = format!("Cancel transfer {}", transfer.number);
@@ -280,8 +287,8 @@ pub(super) fn send(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     }
     let what = match chosen.as_slice() {
-        [one] => text::cut(&one.file_name().map(text::escape).unwrap_or_default(), 40),
-        several => format!("{} things", several.len()),
+        [one] => text::shortened(&one.file_name().map(text::escape).unwrap_or_default(), 40),
+        several => format!("{} items", several.len()),
     };
     let mut form = Form::new(format!("Send {what} by wormhole"), "Send", Purpose::Send(chosen))
         .line("Makes a code. Whoever has it can receive this, once.");

@@ -97,8 +97,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         }
         recent_line(screen, recent, paint, area, y);
         if row == chosen {
-            paint.put(0, y, 1, paint.cursor_mark(), paint.bold());
-            paint.choose(0, y, area.width);
+            paint.cursor_row(Rect { y, height: 1, ..area });
         }
         y += 1;
     }
@@ -220,10 +219,10 @@ fn range_text(range: &str) -> Option<String> {
 /// What stands in the columns of requests, on the line above them.
 fn headings(paint: &mut Paint<'_, '_>, area: Rect, y: u16) {
     let style = paint.dim();
-    paint.put(0, y, 7, " Ended ", style);
-    paint.put(10, y, 6, " Code ", style);
-    paint.right(y, 23, " Took ", style);
-    paint.put(23, y, 9, " Request ", style);
+    paint.put(2, y, 7, " Ended ", style);
+    paint.put(12, y, 6, " Code ", style);
+    paint.right(y, 25, " Took ", style);
+    paint.put(25, y, 9, " Request ", style);
     paint.right(y, area.width, " User ", style);
 }
 
@@ -236,10 +235,10 @@ fn recent_line(
 ) {
     let style = if recent.status >= 400 { paint.error() } else { paint.plain() };
     let time = recent.time.strftime("%H:%M:%S").to_string();
-    paint.put(1, y, 8, &time, paint.plain());
-    paint.put(11, y, 3, &recent.status.to_string(), style);
-    paint.right(y, 22, &millis(recent.micros), paint.plain());
-    paint.put(24, y, 6, &recent.method, paint.plain());
+    paint.put(3, y, 8, &time, paint.plain());
+    paint.put(13, y, 3, &recent.status.to_string(), style);
+    paint.right(y, 24, &millis(recent.micros), paint.plain());
+    paint.put(26, y, 6, &recent.method, paint.plain());
     let user = text::cut(&text::escape(recent.who().as_bytes()), 15);
     let guesses = match screen.guesses(recent) {
         0 | 1 => String::new(),
@@ -248,9 +247,9 @@ fn recent_line(
     let bytes = recent.sent.max(recent.received);
     let bytes = if bytes > 0 { format!("  [{}]", text::bytes(bytes)) } else { String::new() };
     let cut_off = if recent.complete { "" } else { "  cut off" };
-    let room = area.width.saturating_sub(30 + u16::try_from(user.len()).unwrap_or(0) + 2);
+    let room = area.width.saturating_sub(32 + u16::try_from(user.len()).unwrap_or(0) + 2);
     let line = format!("{}{bytes}{cut_off}{guesses}", text::path(&recent.path));
-    paint.put(30, y, room, &line, paint.plain());
+    paint.put(32, y, room, &line, paint.plain());
     paint.right(y, area.width - 1, &user, paint.plain());
 }
 

@@ -7,7 +7,7 @@ use volume::names::{Kind, Names};
 use super::paint::Paint;
 use crate::cli::Sort;
 use crate::model::{
-    AROUND_WIDTH as AROUND, Above, Browse, Columns, Finding, Measuring, Model, WIDEST_LIST,
+    AROUND_WIDTH as AROUND, Above, Browse, Columns, Finding, Measuring, Model, Order, WIDEST_LIST,
 };
 use crate::ops::files::not_shown;
 use crate::ops::shown;
@@ -42,13 +42,6 @@ pub(super) fn title(model: &Model) -> (String, String) {
         );
     }
     let Some(names) = &browse.names else { return (path, String::new()) };
-    let mark = if browse.sort.reverse { "v" } else { "^" };
-    let sort = match browse.sort.by {
-        Sort::Name => "name",
-        Sort::Size => "size",
-        Sort::Date => "date",
-        Sort::Kind => "kind",
-    };
     let items = if browse.order.len() == names.len() {
         text::things(names.len() as u64, "item", "items")
     } else {
@@ -63,12 +56,37 @@ pub(super) fn title(model: &Model) -> (String, String) {
         many if model.has_room_beside() => format!("{items}, {}", not_shown(many)),
         many => format!("{items} (H: +{})", text::count(many as u64)),
     };
-    let total = if browse.known == names.len() {
-        text::bytes(browse.total)
-    } else {
-        format!("{} ...", text::bytes(browse.total))
+    let sort = sorted(browse.sort, model.look.ascii);
+    (path, format!("{items}{}   {sort} ", total(browse)))
+}
+
+/// Bytes of the files, which is said where folders stand beside them; nothing where there are only folders, whose sizes nobody has added up.
+fn total(browse: &Browse) -> String {
+    let Some(names) = &browse.names else { return String::new() };
+    let kinds = || (0..names.len()).filter_map(|it| names.get(it)).map(|it| it.kind);
+    if kinds().all(|it| it == Kind::Folder) {
+        return String::new();
+    }
+    let label = if kinds().any(|it| it == Kind::Folder) { "files " } else { "" };
+    let so_far = if browse.known == names.len() { "" } else { " ..." };
+    format!("   {label}{}{so_far}", text::bytes(browse.total))
+}
+
+/// By what a list is sorted, and whether what is more of it comes first or last.
+fn sorted(order: Order, ascii: bool) -> String {
+    let (by, rises) = match order.by {
+        Sort::Name => ("name", !order.reverse),
+        Sort::Kind => ("kind", !order.reverse),
+        // The largest and the newest come first as a rule.
+        Sort::Size => ("size", order.reverse),
+        Sort::Date => ("date", order.reverse),
     };
-    (path, format!("{items}   {total}   {sort}{mark} "))
+    match (rises, ascii) {
+        (true, true) => format!("{by} ^"),
+        (false, true) => format!("{by} v"),
+        (true, false) => format!("{by} ↑"),
+        (false, false) => format!("{by} ↓"),
+    }
 }
 
 /// What is selected, or done.
@@ -76,7 +94,11 @@ pub(super) fn footer(model: &Model) -> Vec<String> {
     let browse = &model.browse;
     let mut parts = Vec::new();
     if let Some(job) = &browse.job {
-        parts.push(format!("{} (Esc stops)", job.text));
+        // There Esc does something else.
+        let is_elsewhere =
+            model.popup.is_some() || browse.finding.is_some() || browse.measuring.is_some();
+        let hint = if is_elsewhere { "" } else { " (Esc stops)" };
+        parts.push(format!("{}{hint}", job.text));
     }
     if !browse.selected.is_empty() {
         parts.push(format!(
@@ -124,7 +146,7 @@ fn around(model: &Model, above: &Above, paint: &mut Paint<'_, '_>, area: Rect) -
     paint.divide(area.x + AROUND, area.y, area.height);
     let here = model.browse.path.file_name().and_then(|it| above.position(it)).unwrap_or(0);
     let (rows, room) = (usize::from(area.height), AROUND.saturating_sub(4));
-    paint.put(area.x + 1, area.y, AROUND - 2, &shown(&above.path), paint.bold());
+    paint.name(area.x + 1, area.y, AROUND - 2, &shown(&above.path), paint.bold());
     let top = here.saturating_sub(rows / 2).min((above.folders + 1).saturating_sub(rows));
     for (y, index) in (area.y + 1..area.y + area.height).zip(top..above.folders) {
         let Some(name) = above.names.as_ref().and_then(|it| it.get(index)) else { break };
@@ -132,7 +154,7 @@ fn around(model: &Model, above: &Above, paint: &mut Paint<'_, '_>, area: Rect) -
             paint.put(area.x + 1, y, 1, paint.cursor_mark(), paint.bold());
         }
         let style = if index == here { paint.bold() } else { paint.folder() };
-        paint.put(area.x + 3, y, room, &format!("{}/", text::escape(name.bytes)), style);
+        paint.name(area.x + 3, y, room, &format!("{}/", text::escape(name.bytes)), style);
     }
     Rect { x: area.x + AROUND + 1, width: area.width - AROUND - 1, ..area }
 }
@@ -163,15 +185,10 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
         let is_meant = row == browse.cursor;
         let index = browse.index(row);
         let is_selected = index.is_some_and(|it| browse.selected.contains(&it));
-        if is_meant && is_selected {
-            paint.put(area.x, y, 1, paint.selected_mark(), paint.bold());
+        if is_selected {
+            let x = if is_meant { area.x } else { area.x + 1 };
+            paint.put(x, y, 1, paint.selected_mark(), paint.bold());
         }
-        let mark = match (is_meant, is_selected) {
-            (true, _) => paint.cursor_mark(),
-            (false, true) => paint.selected_mark(),
-            (false, false) => " ",
-        };
-        paint.put(area.x + 1, y, 1, mark, paint.bold());
         match index.and_then(|it| Some((it, names.get(it)?))) {
             None => paint.put(area.x + 3, y, name_room, "..", paint.folder()),
             Some((index, name)) => {
@@ -179,7 +196,7 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
                 let slash = if is_folder { "/" } else { "" };
                 let style = if is_folder { paint.folder() } else { paint.plain() };
                 let shown = format!("{}{slash}", text::escape(name.bytes));
-                paint.put(area.x + 3, y, name_room, &shown, style);
+                paint.name(area.x + 3, y, name_room, &shown, style);
                 let size = match (is_folder, browse.stats.get(index).copied().flatten()) {
                     (true, _) => browse
                         .counts
@@ -199,7 +216,7 @@ fn list(model: &Model, browse: &Browse, paint: &mut Paint<'_, '_>, area: Rect) {
             }
         }
         if is_meant {
-            paint.choose(area.x, y, area.width);
+            paint.cursor_row(Rect { y, height: 1, ..area });
         }
     }
     left_out(browse, names, paint, area);
@@ -232,8 +249,12 @@ fn left_out(browse: &Browse, names: &Names, paint: &mut Paint<'_, '_>, area: Rec
 fn beside(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     let browse = &model.browse;
     let facts = browse.facts(model.now).into_iter().enumerate();
-    let style = |at: usize| if at == 0 { paint.bold() } else { paint.plain() };
-    let mut lines: Vec<(String, Style)> = facts.map(|(at, it)| (it, style(at))).collect();
+    let room = usize::from(area.width);
+    let styled = |(at, it): (usize, String)| match at {
+        0 => (text::shortened(&it, room), paint.bold()),
+        _ => (it, paint.plain()),
+    };
+    let mut lines: Vec<(String, Style)> = facts.map(styled).collect();
     let preview = browse.preview.as_ref().filter(|_| browse.info.is_none());
     if let Some(preview) = preview {
         let facts = preview.facts.iter().flat_map(|it| text::wrapped(it, area.width.into()));
@@ -279,12 +300,9 @@ fn found(finding: &Finding, paint: &mut Paint<'_, '_>, area: Rect) {
         let (y, is_folder) = (area.y + line, hit.kind == Kind::Folder);
         let style = if is_folder { paint.folder() } else { paint.plain() };
         let path = format!("{}{}", shown(&hit.path), if is_folder { "/" } else { "" });
+        paint.name(3, y, area.width - 3, &path, style);
         if row == finding.cursor {
-            paint.put(1, y, 1, paint.cursor_mark(), paint.bold());
-        }
-        paint.put(3, y, area.width - 3, &path, style);
-        if row == finding.cursor {
-            paint.choose(0, y, area.width);
+            paint.cursor_row(Rect { y, height: 1, ..area });
         }
     }
     if finding.hits.is_empty() {
@@ -303,9 +321,6 @@ fn measured(measuring: &Measuring, paint: &mut Paint<'_, '_>, area: Rect) {
         let (y, is_folder) = (area.y + line, used.kind == Kind::Folder);
         #[expect(clippy::cast_precision_loss, reason = "a bar")]
         let part = used.disk as f64 / largest as f64;
-        if row == measuring.cursor {
-            paint.put(1, y, 1, paint.cursor_mark(), paint.bold());
-        }
         paint.right(y, 14, &text::bytes(used.disk), paint.plain());
         let drawn = paint.bar(bar, part);
         paint.put(16, y, bar, &drawn, paint.plain());
@@ -314,10 +329,10 @@ fn measured(measuring: &Measuring, paint: &mut Paint<'_, '_>, area: Rect) {
         let files =
             if is_folder { text::things(used.files, "file", "files") } else { String::new() };
         let room = area.width.saturating_sub(bar + 18 + 16);
-        paint.put(bar + 18, y, room, &name, style);
+        paint.name(bar + 18, y, room, &name, style);
         paint.right(y, area.width.saturating_sub(1), &files, paint.plain());
         if row == measuring.cursor {
-            paint.choose(0, y, area.width);
+            paint.cursor_row(Rect { y, height: 1, ..area });
         }
     }
     if usage.entries.is_empty() {

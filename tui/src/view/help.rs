@@ -6,6 +6,7 @@ use super::paint::Paint;
 use crate::help::{Line, TOPICS, lines};
 use crate::key::Twin;
 use crate::model::{Help, Model};
+use crate::text;
 
 pub(super) fn draw(paint: &mut Paint<'_, '_>, area: Rect, help: &Help, model: &Model) {
     let lines = lines(help.filter.text(), model.place());
@@ -33,8 +34,18 @@ pub(super) fn draw(paint: &mut Paint<'_, '_>, area: Rect, help: &Help, model: &M
     }
 }
 
-/// The pages, and the digits that open them.
-pub(super) fn topics() -> String {
+/// The pages, and the digits that open them: as many of them as there is room for, each with its whole title.
+pub(super) fn topics(room: usize) -> String {
     let topics = TOPICS.iter().enumerate().map(|(at, it)| format!("{} {}", at + 1, it.title));
-    format!("Topics: {}", topics.collect::<Vec<_>>().join("  "))
+    let mut line = String::new();
+    for topic in topics {
+        let space = if line.is_empty() { "" } else { "  " };
+        if text::width(&line) + space.len() + text::width(&topic) > room {
+            line.push_str(" ..");
+            break;
+        }
+        line.push_str(space);
+        line.push_str(&topic);
+    }
+    line
 }

@@ -116,20 +116,20 @@ struct Texts {
 pub(super) fn title(model: &Model) -> (String, String) {
     let left = format!(" Keys   {}/.sounding/auth-keys.csv", model.folder.trim_end_matches('/'));
     let Some(keys) = &model.keys.keys else { return (left, String::new()) };
-    let extra = model.activity.keys.as_ref().map_or(0, |it| it.extra.len());
+    let extra = model.extra_keys();
     let count = text::things(
-        (keys.rows.iter().filter(|it| it.key.is_some()).count() + extra) as u64,
+        (keys.rows.iter().filter(|it| it.key.is_some()).count() + extra.len()) as u64,
         "key",
         "keys",
     );
-    let people = text::things(keys.people() as u64, "person", "people");
+    let users = text::things(keys.users(extra) as u64, "user", "users");
     let warnings = keys.faults().count() as u64;
     let warned = if warnings > 0 {
         format!("   {} (w)", text::things(warnings, "warning", "warnings"))
     } else {
         String::new()
     };
-    (left, format!("{count}, {people}{warned} "))
+    (left, format!("{count}, {users}{warned} "))
 }
 
 pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
@@ -159,8 +159,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
             columns.put(paint, area, &extra_texts(model, key, columns), paint.dim());
         }
         if row == model.keys.cursor {
-            paint.put(1, line, 1, paint.cursor_mark(), paint.bold());
-            paint.choose(0, line, area.width);
+            paint.cursor_row(Rect { height: 1, ..area });
         }
     }
     if keys.rows.is_empty() && extra.is_empty() {
@@ -184,12 +183,12 @@ fn key_row(model: &Model, row: &Row, columns: &Columns, paint: &mut Paint<'_, '_
     let ends = match (row.expires.as_str(), key.is_some_and(|it| it.has_expired(now))) {
         _ if is_off => "off".to_owned(),
         ("", _) => "never".to_owned(),
-        (_, true) => "over".to_owned(),
+        (_, true) => "expired".to_owned(),
         (text, false) => day(text),
     };
     let created = if row.created.is_empty() { "unknown".to_owned() } else { day(&row.created) };
     let texts = Texts {
-        user: text::escape(row.user.as_bytes()),
+        user: line_or_user(row),
         key: row.masked.clone(),
         scope: key.map_or(String::new(), |it| it.scope.text().to_owned()),
         path: key.map_or(String::new(), |it| shown(&it.path)),
@@ -209,6 +208,14 @@ fn key_row(model: &Model, row: &Row, columns: &Columns, paint: &mut Paint<'_, '_
     }
     if is_off {
         paint.put(0, area.y, 1, "#", paint.bold());
+    }
+}
+
+/// Whose a row is; its line where that can't be read.
+fn line_or_user(row: &Row) -> String {
+    match row.user.as_str() {
+        "" => format!("line {}", row.line),
+        user => text::escape(user.as_bytes()),
     }
 }
 
@@ -272,10 +279,7 @@ fn details(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
 }
 
 fn row_details(model: &Model, row: &Row) -> Vec<String> {
-    let user = match row.user.as_str() {
-        "" => format!("line {}", row.line),
-        user => text::escape(user.as_bytes()),
-    };
+    let user = line_or_user(row);
     let kept = match (&row.key, row.is_sealed) {
         (None, _) => "no key that is understood",
         (_, true) => "sealed (the old reader does not know it)",

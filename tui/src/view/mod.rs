@@ -95,7 +95,7 @@ fn header(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         x += u16::try_from(text::width(&label)).unwrap_or(0);
     }
     let Some(space) = model.space else { return badge(model, paint, area.width, x) };
-    let is_low = space.room() < space.size / 20;
+    let is_low = space.is_low();
     let free = format!("{}{} free", if is_low { "! " } else { "" }, text::bytes(space.free));
     let style = if is_low { paint.error() } else { paint.plain() };
     paint.right(0, area.width, &free, style);
@@ -158,7 +158,12 @@ fn title(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         (_, Screen::Activity) => activity::title(model),
     };
     let room = area.width.saturating_sub(u16::try_from(text::width(&right)).unwrap_or(0) + 1);
-    paint.put(0, 1, room, &left, paint.bold());
+    // Of a sentence the beginning tells most.
+    if left.contains('/') {
+        paint.name(0, 1, room, &left, paint.bold());
+    } else {
+        paint.put(0, 1, room, &left, paint.bold());
+    }
     paint.right(1, area.width, &right, paint.plain());
 }
 
@@ -173,7 +178,13 @@ fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     if let Some(Popup::Help(it)) = &model.popup
         && it.filter.text().is_empty()
     {
-        return paint.put(1, y, area.width - 1, &help::topics(), paint.plain());
+        return paint.put(
+            1,
+            y,
+            area.width - 1,
+            &help::topics(usize::from(area.width) - 4),
+            paint.plain(),
+        );
     }
     if let Some(Popup::Editor(it)) = &model.popup
         && it.is_leaving
@@ -182,6 +193,7 @@ fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         return paint.put(1, y, area.width - 1, line, paint.bold());
     }
     let mut left = Vec::new();
+    left.extend(model.paging.as_ref().map(|it| format!("{it} (Esc stops)")));
     if model.screen == Screen::Browse {
         left.extend(browse::footer(model));
     }
@@ -189,9 +201,11 @@ fn message(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
         offered(model).filter(|_| model.screen == Screen::Receive && model.popup.is_none());
     left.extend(offered.map(|(_, question, form)| offer::waiting_line(model, form, question)));
     let told = model.message.as_ref();
-    left.extend(
-        told.map(|it| if it.is_error { format!("! {}", it.text) } else { it.text.clone() }),
-    );
+    let undo = if model.offers_undo() { " (u undo)" } else { "" };
+    left.extend(told.map(|it| {
+        let mark = if it.is_error { "! " } else { "" };
+        format!("{mark}{}{undo}", it.text)
+    }));
     let style = if told.is_some_and(|it| it.is_error) { paint.error() } else { paint.plain() };
     paint.put(1, y, area.width - 1, &left.join("     "), style);
     if let Some((_, question, _)) = offered {

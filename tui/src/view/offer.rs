@@ -266,5 +266,5 @@ pub(super) fn waiting_line(model: &Model, form: &OfferForm, question: &Question)
         return problem.map_or("the sender waits".to_owned(), |it| format!("! {it}"));
     }
     let path = form.path().map_or_else(|_| shown(&question.path), |it| shown(&it));
-    format!("the sender waits; it would be {path}")
+    format!("the sender waits; it goes to {path}")
 }

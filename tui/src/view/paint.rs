@@ -87,6 +87,11 @@ impl<'a, 'f> Paint<'a, 'f> {
         self.frame.buffer_mut().set_string(x, y, shown, style);
     }
 
+    /// A name or a path, shortened in its middle to a width.
+    pub(super) fn name(&mut self, x: u16, y: u16, room: u16, name: &str, style: Style) {
+        self.put(x, y, room, &text::shortened(name, room.into()), style);
+    }
+
     /// Text that ends at a column.
     pub(super) fn right(&mut self, y: u16, end: u16, what: &str, style: Style) {
         let wide = u16::try_from(text::width(what)).unwrap_or(u16::MAX);
@@ -108,7 +113,14 @@ impl<'a, 'f> Paint<'a, 'f> {
         }
     }
 
-    /// A row in the style of what is chosen, over all its width.
+    /// The cursor of a list: a mark in the row's second column, and all of the row reversed.
+    pub(super) fn cursor_row(&mut self, row: Rect) {
+        let style = self.bold();
+        self.put(row.x + 1, row.y, 1, self.cursor_mark(), style);
+        self.choose(row.x, row.y, row.width);
+    }
+
+    /// What is chosen, in its style.
     pub(super) fn choose(&mut self, x: u16, y: u16, width: u16) {
         let (area, style) = (Rect { x, y, width, height: 1 }, self.chosen());
         self.frame.buffer_mut().set_style(area, style);

@@ -43,15 +43,20 @@ pub(super) fn keys(popup: &Popup) -> Vec<(String, String)> {
             &[("/", "search"), ("Up Down", "scroll"), ("1 .. 6", "open a topic"), ("q", "close")]
         }
         Popup::Help(_) => &[("/", "search"), ("Up Down", "scroll"), ("Esc", "all"), ("q", "close")],
-        Popup::Text(it) if it.file.is_some() => {
-            &[("Up Down PgDn", "scroll"), ("Left Right", "aside"), ("x", "bytes"), ("Esc", "close")]
+        Popup::Text(it) if it.file.is_some() => &[
+            ("Up Down PgDn", "scroll"),
+            ("Left Right", "scroll sideways"),
+            ("x", "bytes"),
+            ("Esc", "close"),
+        ],
+        Popup::Text(..) => {
+            &[("Up Down PgDn", "scroll"), ("Left Right", "scroll sideways"), ("Esc", "close")]
         }
-        Popup::Text(..) => &[("Up Down PgDn", "scroll"), ("Left Right", "aside"), ("Esc", "close")],
         Popup::Pager(..) => &[
             ("PgUp PgDn", "page"),
             ("Up Down", "line"),
             ("g G", "begin, end"),
-            ("Left Right", "aside"),
+            ("Left Right", "scroll sideways"),
             ("Esc", "close"),
         ],
         Popup::Editor(it) if it.is_leaving => &[("s", "save"), ("x", "throw away")],
@@ -318,7 +323,7 @@ fn menu(menu: &Menu, paint: &mut Paint<'_, '_>, area: Rect) {
 }
 
 fn trash(model: &Model, entries: &[TrashEntry], at: usize, paint: &mut Paint<'_, '_>, area: Rect) {
-    let title = format!("Trash: {}", text::things(entries.len() as u64, "thing", "things"));
+    let title = format!("Trash: {}", text::things(entries.len() as u64, "item", "items"));
     let inner = boxed(paint, area, &title, entries.len());
     let top = at.saturating_sub(usize::from(inner.height).saturating_sub(1));
     for (y, (row, entry)) in
@@ -328,21 +333,14 @@ fn trash(model: &Model, entries: &[TrashEntry], at: usize, paint: &mut Paint<'_,
         let from = entry.path.as_ref().map_or_else(|| text::escape(&entry.bytes), shown);
         let slash = if entry.kind == "directory" { "/" } else { "" };
         let size = if entry.kind == "file" { text::bytes(entry.size) } else { String::new() };
-        let mark = if row == at { paint.cursor_mark() } else { " " };
-        paint.put(inner.x, y, 1, mark, paint.bold());
-        paint.put(
-            inner.x + 2,
-            y,
-            inner.width.saturating_sub(38),
-            &format!("{from}{slash}"),
-            paint.plain(),
-        );
+        let room = inner.width.saturating_sub(38);
+        paint.name(inner.x + 3, y, room, &format!("{from}{slash}"), paint.plain());
         paint.right(y, (inner.x + inner.width).saturating_sub(24), &size, paint.plain());
         let whose =
             text::cut(&format!("{when} by {}", text::escape(entry.username.as_bytes())), 22);
         paint.right(y, inner.x + inner.width, &whose, paint.plain());
         if row == at {
-            paint.choose(inner.x, y, inner.width);
+            paint.cursor_row(Rect { y, height: 1, ..inner });
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn title(model: &Model) -> (String, String) {
     let today = carried.all.iter().filter(|it| {
         it.transfer.state.is_over() && it.transfer.ended.is_some_and(|it| model.is_today(it))
     });
-    let counts = [(running, "running"), (waiting, "waiting"), (today.count(), "over today")];
+    let counts = [(running, "running"), (waiting, "waiting"), (today.count(), "today")];
     let counts = counts.iter().filter(|it| it.0 > 0).map(|it| format!("{} {}", it.0, it.1));
     let counts = counts.collect::<Vec<_>>().join(", ");
     let (whose, short) = match (screen.here(), &carried.no_server) {
@@ -114,8 +114,7 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     for (y, line) in (area.y..area.y + area.height).zip(lines.iter().skip(top)) {
         draw_line(model, line, paint, Rect { y, width, ..area });
         if is_meant(line) && std::mem::take(&mut is_first) {
-            paint.put(1, y, 1, paint.cursor_mark(), paint.bold());
-            paint.choose(0, y, width);
+            paint.cursor_row(Rect { y, width, height: 1, ..area });
         }
     }
 }
@@ -161,7 +160,7 @@ fn draw_line(model: &Model, line: &Line<'_>, paint: &mut Paint<'_, '_>, area: Re
         Kind::Heading(_) => {}
         Kind::Bar => {
             let wide = NAME.min(area.width / 3);
-            paint.put(3, y, wide - 1, &titled(transfer), paint.bold());
+            paint.name(3, y, wide - 1, &titled(transfer), paint.bold());
             let percent = transfer.percent();
             #[expect(clippy::cast_precision_loss, reason = "a bar")]
             let bar = paint.bar(area.width.saturating_sub(wide + 3 + 6), percent as f64 / 100.0);
@@ -179,7 +178,7 @@ fn draw_line(model: &Model, line: &Line<'_>, paint: &mut Paint<'_, '_>, area: Re
         Kind::Waiting => {
             let (line, style) = waiting(model, now, paint);
             let wide = NAME.min(area.width / 3);
-            paint.put(3, y, wide - 1, &titled(transfer), paint.plain());
+            paint.name(3, y, wide - 1, &titled(transfer), paint.plain());
             paint.put(3 + wide, y, room.saturating_sub(wide), &line, style);
         }
         Kind::Over => over(model, now, paint, area),
@@ -261,7 +260,7 @@ fn over(model: &Model, now: &Now, paint: &mut Paint<'_, '_>, area: Rect) {
     let (mark, style) = if is_done { ("ok", paint.good()) } else { ("x", paint.error()) };
     paint.put(3, y, 2, mark, style);
     let wide = NAME.min(area.width / 3) - 2;
-    paint.put(MARK, y, wide - 1, &titled(transfer), paint.plain());
+    paint.name(MARK, y, wide - 1, &titled(transfer), paint.plain());
     let mut x = MARK + wide;
     let when = transfer.ended.unwrap_or(transfer.started);
     let when =

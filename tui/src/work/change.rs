@@ -100,7 +100,7 @@ impl Work {
                 // What has lost its record goes too.
                 emptied += if failure.is_none() { desk.empty_trash(Duration::ZERO)? } else { 0 };
                 let text =
-                    format!("removed {} for good", text::things(emptied as u64, "thing", "things"));
+                    format!("removed {} for good", text::things(emptied as u64, "item", "items"));
                 match failure {
                     None => Ok(Done { text, ..Done::default() }),
                     Some(failure) => Err(Failure::new(format!("{text}, but: {}", failure.what))),
@@ -139,7 +139,7 @@ impl Work {
         mut act: impl FnMut(&T) -> Result<(), Failure>,
     ) -> Option<Failure> {
         let mut told = Instant::now();
-        let count = text::things(these.len() as u64, "thing", "things");
+        let count = text::things(these.len() as u64, "item", "items");
         these.iter().enumerate().find_map(|(number, it)| {
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
@@ -156,7 +156,7 @@ impl Work {
     fn relocate(&self, what: &Relocation, ticket: &Ticket) -> Result<Done, Failure> {
         let mut told = Instant::now();
         let doing = if what.how == Relocating::Move { "moving" } else { "copying" };
-        let all = text::things(what.from.len() as u64, "thing", "things");
+        let all = text::things(what.from.len() as u64, "item", "items");
         let result = self.desk.relocate(what, &mut |it| {
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
@@ -183,7 +183,7 @@ impl Work {
                 } else {
                     format!(", without {links}")
                 };
-                let count = text::things(things.len() as u64, "thing", "things");
+                let count = text::things(things.len() as u64, "item", "items");
                 let go_to = things.into_iter().next().map(|it| it.0);
                 let told = format!("{done} {count} to {to}{left_out}");
                 Ok(Done { go_to, ..undoable(told, steps) })
@@ -195,7 +195,7 @@ impl Work {
                     Relocating::Copy => ("copied", "Make and copy"),
                 };
                 let offer = Offer {
-                    title: format!("Make the folder {}", text::cut(&shown(&path), 50)),
+                    title: format!("Make the folder {}", text::shortened(&shown(&path), 50)),
                     text: format!("It is not there yet. {all} would be {verb} into it."),
                     button,
                     op: Op::Relocate(Relocation { makes_folder: true, ..what.clone() }),
@@ -221,8 +221,7 @@ impl Work {
         let change = change.filter(|(before, after)| before != after);
         let steps = change.map(|(before, after)| Step::Keys(SheetChange::between(&before, &after)));
         let undo = steps.map(|it| Undo::new(line, vec![it]));
-        let hint = if undo.is_some() && !done.text.is_empty() { " (u undo)" } else { "" };
-        Ok(Done { undo, text: done.text + hint, ..done })
+        Ok(Done { undo, ..done })
     }
 
     /// Takes back what can be. What is left is kept for another time; once.
@@ -256,7 +255,7 @@ fn discarded(
 ) -> Result<Done, Failure> {
     let what = match (steps.as_slice(), first) {
         ([_], Some(one)) if meant == 1 => one,
-        (several, _) => text::things(several.len() as u64, "thing", "things"),
+        (several, _) => text::things(several.len() as u64, "item", "items"),
     };
     partly(undoable(format!("moved {what} to trash"), steps), failure)
 }
@@ -289,9 +288,8 @@ fn of_key(key: Option<String>, mut done: Done) -> Done {
 
 /// A change that can be undone, if it did anything.
 fn undoable(what: String, steps: Vec<Step>) -> Done {
-    let text = format!("{what} (u undo)");
-    let undo = (!steps.is_empty()).then(|| Undo::new(what, steps));
-    Done { text, undo, ..Done::default() }
+    let undo = (!steps.is_empty()).then(|| Undo::new(what.clone(), steps));
+    Done { text: what, undo, ..Done::default() }
 }
 
 fn name(path: &RelPath) -> String {

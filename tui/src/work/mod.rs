@@ -327,7 +327,7 @@ impl Work {
         let page = pages.page(at, lines, &mut |bytes| {
             if told.elapsed() >= TELL_EVERY {
                 told = Instant::now();
-                self.tell(Message::Progress(format!("unpacked {}", text::bytes(bytes))));
+                self.tell(Message::Paging(format!("unpacked {}", text::bytes(bytes))));
             }
             self.go_on(ticket)
         });

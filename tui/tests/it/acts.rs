@@ -299,7 +299,7 @@ fn several_things_go_into_a_folder_that_is_made_first_or_nowhere() {
             acting.press("\x1b");
             assert_eq!(acting.seen(), before, "no is no");
             acting.press(&format!("{key}\x15zurich/archive2{slash}\t{conflict}\r\r"));
-            assert!(acting.said().contains("3 things to /zurich/archive2"), "{}", acting.said());
+            assert!(acting.said().contains("3 items to /zurich/archive2"), "{}", acting.said());
             for name in ["a", "b", "c"] {
                 assert_eq!(acting.read(&format!("zurich/archive2/{name}.csv")), name);
                 assert_eq!(acting.has(&format!("zurich/{name}.csv")), key == "y");
@@ -329,7 +329,7 @@ fn a_file_is_no_folder_for_several_things_nor_with_a_slash_behind_it() {
             let before = acting.seen();
             acting.select("zurich", names);
             acting.press(&format!("{key}\x15{to}\t{conflict}\r"));
-            assert!(acting.said().contains("is no folder"), "{}", acting.said());
+            assert!(acting.said().contains("is not a folder"), "{}", acting.said());
             assert_eq!(acting.seen(), before);
         }
     }
@@ -893,7 +893,7 @@ fn nothing_is_sent_unasked() {
     let mut acting = Acting::new();
     acting.select("zurich", &["a.csv", "b.csv"]);
     assert!(acting.one('w').is_empty());
-    assert!(acting.form().is_some_and(|it| it.title == "Send 2 things by wormhole"));
+    assert!(acting.form().is_some_and(|it| it.title == "Send 2 items by wormhole"));
     assert!(acting.one('\x1b').is_empty() && acting.model.popup.is_none());
     assert_eq!(acting.model.browse.selected.len(), 2);
     acting.one('w');

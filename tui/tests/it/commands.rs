@@ -96,6 +96,39 @@ fn ls_lists_in_natural_order_folders_first() {
 }
 
 #[test]
+fn a_path_is_named_in_one_way_whoever_names_it() {
+    let place = Place::new();
+    let told = "there is nothing at `/berlin/no such`";
+    for args in [
+        &["ls", "berlin/no such"] as &[&str],
+        &["cat", "/berlin/no such"],
+        &["du", "berlin/no such/"],
+        &["rm", "berlin/no such"],
+        &["mv", "berlin/no such", "public"],
+        &["cp", "berlin/no such", "public"],
+        &["info", "berlin/no such"],
+        &["send", "berlin/no such"],
+    ] {
+        let (status, why) = place.fails(args);
+        assert!(status == 1 && why.contains(told), "{args:?}: {why}");
+    }
+}
+
+#[test]
+fn a_line_of_the_keys_file_that_is_no_text_is_named_by_its_number() {
+    let place = Place::new();
+    fs::create_dir_all(place.path(".sounding")).unwrap();
+    fs::write(place.path(".sounding/auth-keys.csv"), b"# keys\nM\xfcller,key\n").unwrap();
+    for args in [&["keys", "check"] as &[&str], &["doctor"]] {
+        let output = place.try_run(args);
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(told.contains("line 2: skipped: it is not UTF-8"), "{args:?}: {told}");
+    }
+    let list = place.run(&["keys"]);
+    assert!(list.contains("created unknown") && !list.contains('?'), "{list}");
+}
+
+#[test]
 fn names_that_are_no_text_go_through_pipes_as_they_are() {
     let place = Place::new();
     let name = std::ffi::OsStr::from_bytes(b"m\xfcnchen\n.csv");
@@ -309,7 +342,7 @@ fn a_list_tells_of_each_key_all_but_itself() {
     for told in [
         "kmt-..6AfG",
         "read and upload, /berlin",
-        "made 2026-01-20",
+        "created 2026-01-20",
         "used ",
         "2090-01-31",
         "ci, nightly",
@@ -521,13 +554,13 @@ fn several_things_are_moved_or_copied_all_or_none() {
         };
         refused("new", "there is no folder `/new`: make it with `sounding mkdir`");
         refused("new/", "there is no folder `/new`");
-        refused("public/logo.png", "`/public/logo.png` is no folder");
+        refused("public/logo.png", "`/public/logo.png` is not a folder");
         // A slash at the end means a folder for one thing too.
         let (_, why) = place.fails(&[command, "berlin/output_trips.csv", "new/"]);
         assert!(why.contains("there is no folder `/new`"), "{why}");
         let (_, why) =
             place.fails(&[command, "--replace", "berlin/output_trips.csv", "public/logo.png/"]);
-        assert!(why.contains("is no folder"), "{why}");
+        assert!(why.contains("is not a folder"), "{why}");
         // What is in the way of one keeps the others too, and so does one that is not there.
         place.put("public/it.2", "in the way");
         let (_, why) = place.fails(&[command, "berlin/output_trips.csv", "berlin/it.2", "public"]);

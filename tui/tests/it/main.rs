@@ -23,4 +23,5 @@ mod snapshots;
 mod transfers;
 mod twins;
 mod update;
+mod words;
 mod wormhole;

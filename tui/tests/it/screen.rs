@@ -256,19 +256,19 @@ fn the_tree_is_changed_and_changed_back() {
     assert!(place.has("berlin/trips.csv"));
     console.press("g", "▸ ..");
     console.press("j *", "3 selected");
-    console.press("y", "Copy 3 things");
-    console.press("\x15/zurich\r", "If there");
-    console.press("\r", "copied 3 things to /zurich");
+    console.press("y", "Copy 3 items");
+    console.press("\x15/zurich\r", "If it exists");
+    console.press("\r", "copied 3 items to /zurich");
     assert!(place.has("zurich/it.10/b.csv") && place.has("berlin/it.10/b.csv"));
-    console.press("u", "undone, now in the trash: copied 3 things");
+    console.press("u", "undone, now in the trash: copied 3 items");
     assert!(!place.has("zurich/it.10/b.csv"));
     console.press("n", "New folder");
     console.press("fresh\r", "made fresh");
     assert!(place.path("berlin/fresh").is_dir());
-    console.press("t", "Trash: 3 things");
+    console.press("t", "Trash: 3 items");
     console.press("\x1b", "fresh/");
     console.press("X", "Empty the trash");
-    console.press("empty\r", "removed 3 things for good");
+    console.press("empty\r", "removed 3 items for good");
     assert_eq!(std::fs::read_dir(place.path(".sounding/trash/files")).unwrap().count(), 0);
 }
 
@@ -416,10 +416,10 @@ fn what_the_list_does_not_show_is_counted_and_can_be_deleted() {
     assert!(place.has("berlin/.trips.csv.Xk3f9q"));
     console.press("H", "2 not shown in /berlin");
     console.press("D", "u undoes it");
-    console.press("\r", "moved 2 things to trash");
+    console.press("\r", "moved 2 items to trash");
     console.wait_gone("not shown");
     assert_eq!(std::fs::read_dir(place.path("berlin")).unwrap().count(), 3);
-    console.press("u", "undone: moved 2 things");
+    console.press("u", "undone: moved 2 items");
     assert_eq!(std::fs::read_dir(place.path("berlin")).unwrap().count(), 5);
 }
 
@@ -554,7 +554,7 @@ fn a_panic_gives_the_terminal_back_and_can_be_read() {
     command.arg("screen::panics_while_it_has_the_terminal");
     let mut console = Console::run(command, (80, 24));
     assert_ne!(console.status(), 0);
-    let seen = console.wait("a fault of ours");
+    let seen = console.wait("internal error");
     assert!(console.bytes().windows(8).any(|it| it == b"\x1b[?1049h"), "it had the terminal");
     assert!(console.is_restored() && seen.contains("as this test wants it"), "{seen}");
 }

@@ -153,12 +153,12 @@ fn an_operators_wish_keeps_the_server_awake_and_w_takes_it_back() {
     let mut console = server.console(&place);
     console.press("", "berlin/");
     console.press(":awake 20h\r", "12 h is the most");
-    console.press(":awake soon\r", "no length of time");
+    console.press(":awake soon\r", "invalid duration");
     console.press("\x1b", "berlin/");
-    console.press("5", "an operator's wish");
+    console.press("5", "an operator's request");
     std::thread::sleep(Duration::from_secs(10));
-    console.wait("Awake      for an operator's wish");
-    console.press("w", "not kept awake any longer");
+    console.wait("Awake      for an operator's request");
+    console.press("w", "no longer kept awake");
     let (_, status) = ended(server);
     assert_eq!(status, Some(0));
     let server = Server::start(&place);

@@ -15,6 +15,7 @@ use tui::effect::{AddressFor, Done, Message};
 use tui::model::{Look, Model};
 use tui::ops::share::Access;
 use tui::ops::trash::TrashEntry;
+use tui::ops::undo::Undo;
 use tui::ops::{Desk, Failure};
 use tui::palette::Completion;
 use tui::preview::pages::Page;
@@ -117,7 +118,7 @@ impl Told {
         }
     }
 
-    fn keys(&mut self) {
+    pub fn keys(&mut self) {
         let keys = self.desk.keys();
         let version = keys.as_ref().unwrap().version.to_string();
         self.hear(Message::KeysRead(keys));
@@ -231,7 +232,8 @@ fn files() {
             it.hear(Message::Previewed(path, Box::new(preview)));
         }
         it.hear(Message::Done(Ok(Done {
-            text: "moved scorestats-old.png to trash (u undo)".to_owned(),
+            text: "moved scorestats-old.png to trash".to_owned(),
+            undo: Some(Undo::new("moved scorestats-old.png to trash", Vec::new())),
             ..Done::default()
         })));
         it.list();
@@ -356,7 +358,8 @@ fn keys() {
     check("keys-saved", |it| {
         it.keys();
         it.hear(Message::Done(Ok(Done {
-            text: "key imove-..x9Qd of imove switched off (u undo)".to_owned(),
+            text: "key imove-..x9Qd of imove switched off".to_owned(),
+            undo: Some(Undo::new("key imove-..x9Qd of imove switched off", Vec::new())),
             key: Some("717ecd7a".to_owned()),
             ..Done::default()
         })));

@@ -474,8 +474,9 @@ fn what_is_selected_is_sent_and_the_command_shown_when_it_is_known() {
         )
     };
     told.hear(Message::Transferred(wish, Ok(Some(Box::new(sending("connecting", Value::Null))))));
-    assert!(told.model.popup.is_none());
+    assert!(told.model.popup.is_none() && told.drawn().contains("making a code"));
     told.hear(by_server(vec![sending("waiting", command.into())]));
+    assert!(!told.drawn().contains("making a code"), "{}", told.drawn());
     assert!(
         told.drawn().lines().any(|it| it.trim_matches([' ', '│']) == command),
         "{}",

@@ -33,14 +33,14 @@ const CHANGES: &[Change] = &[
             INTO_BERLIN,
             ON_TRIPS,
             ("m", "Move trips.csv"),
-            ("\x15zurich\r", "If there"),
-            ("\r", "moved 1 thing"),
+            ("\x15zurich\r", "If it exists"),
+            ("\r", "moved 1 item"),
         ],
         command: &["mv", "berlin/trips.csv", "zurich"],
     },
     Change {
         act: Act::Copy,
-        keys: &[("y", "Copy berlin"), ("\x15zurich\r", "If there"), ("\r", "copied 1 thing")],
+        keys: &[("y", "Copy berlin"), ("\x15zurich\r", "If it exists"), ("\r", "copied 1 item")],
         command: &["cp", "berlin", "zurich"],
     },
     Change {

@@ -3,14 +3,18 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
 use tui::cli::ThemeName;
-use tui::effect::{Effect, Message, Op};
-use tui::model::{Popup, Redraw};
+use tui::effect::{Done, Effect, Message, Op};
+use tui::model::{MESSAGE_STAYS, Popup, Redraw, Screen};
+use tui::ops::trash::TrashEntry;
+use tui::ops::undo::Undo;
 use tui::palette::Completion;
 use tui::preview::Preview;
 use tui::preview::pages::{Page, Where};
 use tui::update::update;
 use volume::RelPath;
-use volume::scan::Searching;
+use volume::names::Kind;
+use volume::scan::{Hit, Searching, Usage, Used};
+use volume::space::Space;
 
 use crate::snapshots::{Told, rel};
 use crate::transfers::some_transfers;
@@ -478,4 +482,271 @@ fn after_an_error_the_cursor_is_in_the_field_that_is_wrong() {
     told.press("\rx\r");
     assert_eq!(form(&told).0, Some("Ends"), "{:?}", form(&told));
     assert!(!form(&told).1.is_empty());
+}
+
+fn undoable(what: &str) -> Message {
+    let undo = Some(Undo::new(what, Vec::new()));
+    Message::Done(Ok(Done { text: what.to_owned(), undo, ..Done::default() }))
+}
+
+#[test]
+fn undo_is_offered_where_its_key_works_and_as_long_as_there_is_something_to_undo() {
+    let mut told = told();
+    told.hear(undoable("saved README.md"));
+    let offers = |told: &Told| told.drawn().contains("saved README.md (u undo)");
+    assert!(offers(&told), "{}", told.drawn());
+    // Where letters are typed, or u means something else.
+    for (to, back) in [("?", "q"), ("/", "\x1b"), ("2", "1"), ("5", "1")] {
+        told.press(to);
+        assert!(!told.drawn().contains("u undo"), "{to}: {}", told.drawn());
+        told.press(back);
+        if to == "2" {
+            told.model.screen = Screen::Browse;
+        }
+        assert!(offers(&told), "{to}: {}", told.drawn());
+    }
+    told.hear(Message::Paged(rel("output_config.xml"), Ok(page(180))));
+    assert!(!told.drawn().contains("u undo"), "{}", told.drawn());
+    told.press("q");
+    let effects = letter(&mut told, 'u');
+    assert!(matches!(effects.as_slice(), [Effect::Do(Op::Undo(_))]), "{effects:?}");
+    assert!(!told.drawn().contains("saved"), "{}", told.drawn());
+    told.hear(Message::Done(Ok(Done {
+        text: "undone: saved README.md".to_owned(),
+        ..Done::default()
+    })));
+    assert!(told.drawn().contains("undone: saved README.md") && !told.drawn().contains("u undo"));
+}
+
+#[test]
+fn how_far_a_way_through_a_file_is_is_said_there_and_nowhere_else() {
+    let mut told = told();
+    told.hear(Message::Paged(rel("output_trips.csv.gz"), Ok(page(180))));
+    let far = || Message::Paging("unpacked 2.2 GB".to_owned());
+    told.hear(far());
+    assert!(told.drawn().contains("unpacked 2.2 GB (Esc stops)"), "{}", told.drawn());
+    let effects = key(&mut told, KeyCode::Esc);
+    assert!(effects.iter().any(|it| matches!(it, Effect::Stop)), "{effects:?}");
+    // What is told late, of what was left, is dropped.
+    told.hear(far());
+    for keys in ["", "4", "1", "jj\r"] {
+        told.press(keys);
+        assert!(!told.drawn().contains("unpacked"), "{keys}: {}", told.drawn());
+    }
+    letter(&mut told, 'q');
+    assert!(told.model.is_over, "nothing is left to be asked about");
+}
+
+#[test]
+fn a_copy_that_runs_says_that_esc_stops_it_only_where_it_does() {
+    let mut told = told();
+    progress(&mut told);
+    let says = |told: &Told| told.drawn().contains("(Esc stops)");
+    assert!(says(&told));
+    told.press("?");
+    assert!(!says(&told));
+    told.press("q");
+    assert!(says(&told));
+    told.press("U");
+    assert!(!says(&told), "{}", told.drawn());
+}
+
+#[test]
+fn what_was_seen_of_a_file_goes_with_it() {
+    let mut told = told();
+    told.press("G");
+    let path = told.model.browse.current_path().unwrap();
+    let preview = Preview { facts: vec!["what it was".to_owned()], ..Preview::default() };
+    told.hear(Message::Previewed(path.clone(), Box::new(preview)));
+    assert!(told.drawn().contains("what it was"));
+    // The last files go, and the cursor is on a folder then.
+    for entry in std::fs::read_dir(&told.desk.folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    told.list();
+    assert!(
+        told.model.browse.preview.is_none() && !told.drawn().contains("what it was"),
+        "{}",
+        told.drawn()
+    );
+}
+
+#[test]
+fn that_a_key_was_saved_is_news_for_a_while() {
+    let mut told = told();
+    told.keys();
+    told.hear(Message::Done(Ok(Done {
+        text: "switched off".to_owned(),
+        key: Some("717ecd7a".to_owned()),
+        ..Done::default()
+    })));
+    assert!(told.drawn().contains("the old Python server needs a restart"), "{}", told.drawn());
+    told.hear(Message::Tick(told.model.now + MESSAGE_STAYS));
+    assert!(told.model.redraw >= Redraw::Soon);
+    assert!(told.drawn().contains("The server has these keys in force."), "{}", told.drawn());
+    assert!(!told.drawn().contains("restart"), "{}", told.drawn());
+}
+
+#[test]
+fn a_line_that_is_no_key_is_nobody_s() {
+    let mut told = told();
+    let file = told.desk.folder.join(".sounding/auth-keys.csv");
+    let mut keys = std::fs::read(&file).unwrap();
+    keys.extend(b"a\nb\nc\nM\xfcller,x\n");
+    std::fs::write(&file, keys).unwrap();
+    told.keys();
+    // imove, kmt, mrieser, username, wrashid, and ci of the server.
+    assert!(told.drawn().contains("6 keys, 6 users"), "{}", told.drawn());
+    told.press("G");
+    assert!(told.drawn().contains("line 9"), "{}", told.drawn());
+}
+
+#[test]
+fn a_list_says_how_it_is_sorted_and_sizes_only_of_what_has_one() {
+    let mut told = told();
+    let title = |told: &Told| told.drawn().lines().nth(1).unwrap().to_owned();
+    assert!(title(&told).contains("   files 1.3 GB   name \u{2191}"), "{}", title(&told));
+    for (key, sort) in [
+        ('N', "name \u{2193}"),
+        ('s', "size \u{2193}"),
+        ('S', "size \u{2191}"),
+        ('d', "date \u{2193}"),
+        ('D', "date \u{2191}"),
+        ('k', "kind \u{2191}"),
+        ('K', "kind \u{2193}"),
+    ] {
+        told.press("s");
+        assert!(told.drawn().contains(&format!("{key}  ")), "{}", told.drawn());
+        told.press(&key.to_string());
+        assert!(title(&told).contains(sort), "{key}: {}", title(&told));
+    }
+    let first = told.model.browse.path_of(told.model.browse.order[4]).unwrap();
+    assert_eq!(first, rel("output_config.xml"), "of kind reversed, .sqlite is followed by .xml.gz");
+    told.model.look.ascii = true;
+    assert!(title(&told).contains("kind v"), "{}", title(&told));
+    // Only folders: what is in them was not added up.
+    told.press("\x1b");
+    told.press("ggj\r");
+    told.list();
+    assert!(
+        title(&told).contains("2 items   ") && !title(&told).contains(" B "),
+        "{}",
+        title(&told)
+    );
+}
+
+#[test]
+fn hits_are_in_the_order_of_lists_and_the_cursor_stays_with_its_own() {
+    let mut told = told();
+    told.press("ftrips\r");
+    let hit = |path: &str, kind| Hit { path: rel(path), kind };
+    let find = |told: &mut Told, hits: Vec<Hit>| {
+        let found = Searching { hits, seen: 9, unreadable: 0, is_done: false };
+        told.hear(Message::Found(told.model.browse.generation, Ok(found)));
+    };
+    find(&mut told, vec![hit("it.10/trips.csv", Kind::File), hit("b_trips.csv", Kind::File)]);
+    told.press("j");
+    find(
+        &mut told,
+        vec![
+            hit("a_trips.csv", Kind::File),
+            hit("it.2/trips/x_trips.csv", Kind::File),
+            hit("it.2/trips", Kind::Folder),
+            hit("it.2/a_trips.csv", Kind::File),
+        ],
+    );
+    let finding = told.model.browse.finding.as_ref().unwrap();
+    let paths: Vec<String> = finding.hits.iter().map(|it| it.path.to_string()).collect();
+    let wanted = [
+        "/it.2/trips",
+        "/it.2/trips/x_trips.csv",
+        "/it.2/a_trips.csv",
+        "/it.10/trips.csv",
+        "/a_trips.csv",
+        "/b_trips.csv",
+    ];
+    assert_eq!(paths, wanted);
+    assert_eq!(finding.cursor, 5);
+    let effects = key(&mut told, KeyCode::Enter);
+    assert!(told.model.browse.go_to.as_deref() == Some(b"b_trips.csv"), "{effects:?}");
+}
+
+#[test]
+fn a_long_name_keeps_its_ending_and_a_long_path_its_last_name() {
+    let mut told = told();
+    let name = format!("output_{}_trips.csv.gz", "long".repeat(20));
+    std::fs::write(told.desk.folder.join(&name), "").unwrap();
+    told.list();
+    assert!(told.drawn().contains("~_trips.csv.gz"), "{}", told.drawn());
+    told.model.browse.path = rel(&format!("{}output-1pct", "long/".repeat(20)));
+    let title = told.drawn().lines().nth(1).unwrap().to_owned();
+    assert!(title.contains('~') && title.contains("/output-1pct "), "{title}");
+}
+
+/// Wherever there is a list, its cursor is a mark in the second column and all of the row reversed.
+#[test]
+fn the_cursor_of_every_list_is_drawn_in_one_way() {
+    let is_so = |told: &Told| {
+        let drawn = told.drawn();
+        let row = drawn.lines().find(|it| it.contains('\u{25b8}')).unwrap();
+        let (row, reversed) = row.split_once("   \u{2039}").unwrap_or((row, ""));
+        let at = row.find('\u{25b8}').unwrap();
+        let inner = row[..at].trim_end_matches(' ');
+        let is_marked = inner.is_empty() && at == 1 || inner.ends_with('\u{2502}');
+        assert!(is_marked && reversed.starts_with("\u{25b8} "), "{drawn}");
+    };
+    let mut told = told();
+    is_so(&told);
+    told.press("U");
+    let used = Used { name: b"ITERS".to_vec(), kind: Kind::Folder, len: 1, disk: 1, files: 1 };
+    let usage = Usage { entries: vec![used], unreadable: 0, is_done: true };
+    told.hear(Message::Measured(told.model.browse.generation, Ok(usage)));
+    is_so(&told);
+    told.press("\x1bftrips\r");
+    let hit = Hit { path: rel("trips.csv"), kind: Kind::File };
+    let found = Searching { hits: vec![hit], seen: 9, unreadable: 0, is_done: true };
+    told.hear(Message::Found(told.model.browse.generation, Ok(found)));
+    is_so(&told);
+    told.keys();
+    is_so(&told);
+    told.press("5");
+    is_so(&told);
+    told.hear(some_transfers());
+    told.press("3");
+    is_so(&told);
+    told.press("1\x1b");
+    let entry = TrashEntry {
+        name: "berlin".to_owned(),
+        path: Some(rel("berlin")),
+        deleted: None,
+        username: "kmt".to_owned(),
+        kind: "directory",
+        size: 0,
+        bytes: b"berlin".to_vec(),
+    };
+    told.hear(Message::TrashRead(Ok(vec![entry])));
+    is_so(&told);
+}
+
+#[test]
+fn the_help_names_its_pages_in_full() {
+    let mut told = told();
+    told.press("?");
+    let drawn = told.drawn();
+    let line = drawn.lines().rev().nth(1).unwrap();
+    assert!(line.contains("6 sizes") && !line.contains('~'), "{line}");
+}
+
+#[test]
+fn little_room_is_marked_where_the_doctor_finds_it_too() {
+    let mut told = told();
+    for (free, is_low) in [(15_100, false), (14_900, true)] {
+        let space = Space { size: 100_000, free };
+        told.hear(Message::SpaceRead(space));
+        let header = told.drawn().lines().next().unwrap().to_owned();
+        assert_eq!((header.contains('!'), space.is_low()), (is_low, is_low), "{header}");
+    }
 }

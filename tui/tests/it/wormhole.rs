@@ -183,7 +183,7 @@ fn a_folder_is_received_while_consoles_come_and_go() {
     console.press("3", "1 running");
     assert!(!place.has("berlin/output-1pct"), "nothing is seen of what is not whole");
     sender.signal(Signal::CONT);
-    wait_long(&console, "over today");
+    wait_long(&console, "1 today");
     let (is_content, log) = sender.end();
     assert!(is_content, "{log}");
     assert_arrived(&place, &source, "berlin/output-1pct");
@@ -202,7 +202,7 @@ fn a_folder_is_received_while_consoles_come_and_go() {
     console.press("2", "Code");
     console.press("5-crossover-clockwork\r", "keep both");
     console.press("\r\r", "[3 Transfers]");
-    wait_long(&console, "2 over today");
+    wait_long(&console, "2 today");
     assert!(sender.end().0);
     assert_arrived(&place, &source, "berlin/output-1pct (2)");
     console.type_in("q");
@@ -224,7 +224,7 @@ fn without_a_server_the_console_does_it_and_quitting_is_asked() {
     console.press("q", "no server does it");
     console.press("\x1b", "quitting ends it");
     sender.signal(Signal::CONT);
-    wait_long(&console, "over today");
+    wait_long(&console, "1 today");
     assert!(sender.end().0);
     assert_arrived(&place, &source, "output-1pct");
     console.type_in("q");
@@ -444,10 +444,10 @@ fn what_cannot_be_right_is_said_before_a_code_is_used() {
         "'reveng' is not in the word list: revenge?",
     );
     check(&["receive", "guitarist", "--yes", "--exact"], "number");
-    check(&["receive", "7-guitarist-revenge"], "nobody can be asked here");
+    check(&["receive", "7-guitarist-revenge"], "there is no terminal to ask on");
     check(&["receive", "7-guitarist-revenge", "--yes"], "nobody waits under this code");
     check(&["receive", "--yes", "--detach"], "there is no server to leave it to");
     check(&["send", "berlin/none"], "there is nothing at");
-    check(&["send", "berlin", "--mailbox", "http://x"], "is no mailbox server");
+    check(&["send", "berlin", "--mailbox", "http://x"], "invalid mailbox server");
     check(&["transfers", "cancel", "99"], "there is no transfer 99");
 }

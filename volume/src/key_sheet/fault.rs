@@ -87,8 +87,8 @@ impl fmt::Display for Fault {
                 return write!(f, "the same key stands on line {again}, and that line counts");
             }
             Fault::NoFolder => "nothing there: its path does not lead to anything",
-            Fault::Expired => "its end has come, but the old reader still accepts it",
-            Fault::Garbled(why) | Fault::Unclear(why) => return write!(f, "passed over: {why}"),
+            Fault::Expired => "expired, but the old reader still accepts it",
+            Fault::Garbled(why) | Fault::Unclear(why) => return write!(f, "skipped: {why}"),
         })
     }
 }

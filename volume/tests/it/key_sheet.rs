@@ -187,7 +187,7 @@ fn each_fault_is_found_and_its_mend_ends_it() {
     check(&format!("kmt,{LONG},admin"), Fault::Unclear("its scope is neither `read` nor `write`"));
     let first = KeySheet::parse(b"username,apikey,scope\n");
     assert_eq!(first.rows(now())[0].faults, [Fault::Header]);
-    assert_eq!(first.rows(now())[0].state, State::PassedOver);
+    assert_eq!(first.rows(now())[0].state, State::Skipped);
 }
 
 #[test]

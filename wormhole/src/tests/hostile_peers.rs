@@ -154,7 +154,7 @@ async fn a_name_that_is_a_weapon_is_given_as_it_is_and_is_no_plain_name() {
 }
 
 #[tokio::test]
-async fn odd_phases_other_sides_and_repetitions_are_passed_over() {
+async fn odd_phases_other_sides_and_repetitions_are_ignored() {
     let settings = Server::start().await.settings();
     let (ours, mut evil) = Evil::meet(&settings).await;
     for phase in [
