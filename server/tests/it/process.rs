@@ -52,6 +52,13 @@ impl Program {
         Program::spawn(command)
     }
 
+    /// Reads its log and keeps nothing of it. Where nobody reads the log, a program stands still once the pipe is full.
+    pub fn drop_log(&mut self) {
+        if let Some(mut log) = self.stderr.take() {
+            std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        }
+    }
+
     fn spawn(mut command: Command) -> Program {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
