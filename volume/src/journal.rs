@@ -138,7 +138,7 @@ pub enum JournalError {
     #[error("`.sounding/{JOURNAL_FILE}` is of a newer version of the service")]
     Newer,
     /// A folder, a pipe or a device has its name.
-    #[error("`.sounding/{JOURNAL_FILE}` is no regular file")]
+    #[error("`.sounding/{JOURNAL_FILE}` is not a regular file")]
     NotAFile,
     /// Somebody put it aside or removed it.
     #[error("`.sounding/{JOURNAL_FILE}` is another one now")]

@@ -51,13 +51,13 @@ pub enum PartError {
     #[error("a file needs a name")]
     IsRoot,
     /// Something in it has the name already.
-    #[error("`{at}` comes twice")]
+    #[error("`{}` comes twice", at.to_string().trim_start_matches('/'))]
     Occupied {
         /// The name.
         at: RelPath,
     },
     /// A folder above it is a file.
-    #[error("`{at}` lies in a file")]
+    #[error("`{}` lies in a file", at.to_string().trim_start_matches('/'))]
     NotAFolder {
         /// The name.
         at: RelPath,

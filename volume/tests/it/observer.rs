@@ -324,7 +324,7 @@ fn what_is_no_file_and_has_the_journals_name_is_put_aside() {
     let kind = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(rustix::fs::CWD, &journal, kind, rustix::fs::Mode::RWXU, 0).unwrap();
     let damage = Journal::examine(&volume.volume).unwrap().damage.unwrap();
-    assert!(damage.contains("no regular file"), "{damage}");
+    assert!(damage.contains("not a regular file"), "{damage}");
     volume.start();
     assert!(Journal::examine(&volume.volume).unwrap().damage.is_none());
     assert!(volume.path(".sounding/journal.sqlite").is_file());

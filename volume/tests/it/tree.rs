@@ -21,7 +21,7 @@ fn anywhere(_: &RelPath) -> bool {
 
 fn move_to(place: &Place, from: &str, to: &str, exists: Exists) -> Result<String, TreeError> {
     let moved = place.volume.move_to(&rel(from), &rel(to), exists, "kmt", &anywhere);
-    moved.map(|it| it.path.to_string())
+    moved.map(|it| it.path.to_url())
 }
 
 /// The place's volume, to share.
@@ -211,7 +211,7 @@ fn search(place: &Place, path: &str, end: &str) -> Vec<String> {
     let mut hits = Vec::new();
     let mut is_done = false;
     let tell = &mut |it: &Searching| {
-        hits.extend(it.hits.iter().map(|it| it.path.to_string()));
+        hits.extend(it.hits.iter().map(|it| it.path.to_url()));
         is_done = it.is_done;
         ControlFlow::Continue(())
     };
