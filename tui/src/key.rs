@@ -498,7 +498,8 @@ mod tests {
     #[test]
     fn what_could_be_left_of_a_torn_sequence_destroys_nothing() {
         let torn = ["[", "O", "A", "B", "C", "D", "H", "F", "~"];
-        for binding in BINDINGS {
+        // A list that is opened destroys nothing.
+        for binding in BINDINGS.iter().filter(|it| it.act != Act::LeftOut) {
             assert!(!binding.keys.iter().any(|it| torn.contains(it)), "{:?}", binding.act);
         }
     }

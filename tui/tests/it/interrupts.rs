@@ -13,8 +13,10 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// So many files are not copied in a moment.
 const FILES: usize = 3000;
 
+/// A program that listens to signals, also where these tests were begun in the background of a shell, which has some ignored.
 fn sounding(volume: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sounding"));
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,QUIT,TERM,HUP", env!("CARGO_BIN_EXE_sounding")]);
     command.env("SOUNDING_VOLUME", volume).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
