@@ -194,11 +194,9 @@ fn open_line(model: &Model, open: &Open, paint: &mut Paint<'_, '_>, area: Rect, 
     let rate = (bytes - since.min(bytes)).saturating_mul(1000) / millis.max(1);
     let seconds = open.millis / 1000;
     let range = open.range.as_deref().and_then(range_text).unwrap_or_default();
-    let (left, room) = (
-        format!("{:4} {}  {range}", open.method, text::path(&open.path)),
-        area.width.saturating_sub(44),
-    );
-    paint.put(3, y, room, &left, paint.plain());
+    let room = area.width.saturating_sub(44);
+    let path = with_path(&text::path(&open.path), &format!("  {range}"), usize::from(room) - 5);
+    paint.put(3, y, room, &format!("{:4} {path}", open.method), paint.plain());
     let right = format!(
         "{progress:>8}  {:10} {:>10}/s {:>2}:{:02}",
         text::cut(user, 10),
@@ -247,10 +245,22 @@ fn recent_line(
     let bytes = recent.sent.max(recent.received);
     let bytes = if bytes > 0 { format!("  [{}]", text::bytes(bytes)) } else { String::new() };
     let cut_off = if recent.complete { "" } else { "  cut off" };
-    let room = area.width.saturating_sub(32 + u16::try_from(user.len()).unwrap_or(0) + 2);
-    let line = format!("{}{bytes}{cut_off}{guesses}", text::path(&recent.path));
+    let room = area.width.saturating_sub(32 + u16::try_from(text::width(&user)).unwrap_or(0) + 2);
+    let more = format!("{bytes}{cut_off}{guesses}");
+    let line = with_path(&text::path(&recent.path), &more, room.into());
     paint.put(32, y, room, &line, paint.plain());
     paint.right(y, area.width - 1, &user, paint.plain());
+}
+
+/// A path and what more there is to say, in a width: what more there is only where the path can still be read.
+fn with_path(path: &str, more: &str, room: usize) -> String {
+    const READABLE: usize = 20;
+    let left = room.saturating_sub(text::width(more));
+    if left >= text::width(path).min(READABLE) {
+        format!("{}{more}", text::shortened(path, left))
+    } else {
+        text::shortened(path, room)
+    }
 }
 
 fn consoles(now: &ActivityNow) -> String {

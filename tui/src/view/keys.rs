@@ -95,7 +95,12 @@ impl Columns {
         let shown: Vec<_> = shown.filter(|it| !it.1.is_empty()).collect();
         for (index, (x, text)) in shown.iter().enumerate() {
             let end = shown.get(index + 1).map_or(area.width, |it| it.0 - 1);
-            paint.put(*x, area.y, end.saturating_sub(*x), text, style);
+            let room = end.saturating_sub(*x);
+            if *x == self.path {
+                paint.name(*x, area.y, room, text, style);
+            } else {
+                paint.put(*x, area.y, room, text, style);
+            }
         }
     }
 }

@@ -283,7 +283,12 @@ fn over(model: &Model, now: &Now, paint: &mut Paint<'_, '_>, area: Rect) {
         (None, true) => "the receiver has it".to_owned(),
         (_, false) => ending(now),
     };
-    paint.put(x + 1, y, area.width.saturating_sub(x + 1), &last, paint.plain());
+    let room = area.width.saturating_sub(x + 1);
+    if is_done {
+        paint.name(x + 1, y, room, &last, paint.plain());
+    } else {
+        paint.put(x + 1, y, room, &last, paint.plain());
+    }
 }
 
 /// How large it is, or would have been.

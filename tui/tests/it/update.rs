@@ -684,6 +684,10 @@ fn a_long_name_keeps_its_ending_and_a_long_path_its_last_name() {
     told.model.browse.path = rel(&format!("{}output-1pct", "long/".repeat(20)));
     let title = told.drawn().lines().nth(1).unwrap().to_owned();
     assert!(title.contains('~') && title.contains("/output-1pct "), "{title}");
+    // So does the path of a request, beside what more is said of it.
+    told.keys();
+    told.press("5");
+    assert!(told.drawn().contains("~/dashboard-1.yaml  [8.0 MB]"), "{}", told.drawn());
 }
 
 /// Wherever there is a list, its cursor is a mark in the second column and all of the row reversed.
