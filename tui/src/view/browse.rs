@@ -54,7 +54,7 @@ pub(super) fn title(model: &Model) -> (String, String) {
     let items = match names.left_out() {
         0 => items,
         many if model.has_room_beside() => format!("{items}, {}", not_shown(many)),
-        many => format!("{items} (H: +{})", text::count(many as u64)),
+        many => format!("{items} (.: +{})", text::count(many as u64)),
     };
     let sort = sorted(browse.sort, model.look.ascii);
     (path, format!("{items}{}   {sort} ", total(browse)))
@@ -240,7 +240,7 @@ fn left_out(browse: &Browse, names: &Names, paint: &mut Paint<'_, '_>, area: Rec
     let rows = browse.rows().saturating_sub(browse.top);
     let y = u16::try_from(rows).ok().filter(|it| *it < area.height).map(|it| area.y + it);
     if let Some(y) = y.filter(|_| names.left_out() > 0 && browse.filter.is_none()) {
-        let line = format!("{}: H lists them", not_shown(names.left_out()));
+        let line = format!("{}: . lists them", not_shown(names.left_out()));
         paint.put(area.x + 3, y, area.width - 3, &line, paint.dim());
     }
 }

@@ -157,7 +157,7 @@ const SHOWN: &[(Act, &[&str], &[&str], &str)] = &[
     (Act::Usage, &["U"], &["du"], "zurich/"),
     (Act::Find, &["f", "logo\r"], &["find", "logo"], "/public/logo.png"),
     (Act::ShowTrash, &["t"], &["trash"], "old.csv"),
-    (Act::LeftOut, &["H"], &["ls", "--all"], "link to nothing"),
+    (Act::LeftOut, &["."], &["ls", "--all"], "link to nothing"),
     (Act::Info, &["i"], &["info", "berlin"], "imove-..x9Qd"),
     (Act::Address, &["c"], &["info", "berlin"], "/files/berlin/"),
 ];
