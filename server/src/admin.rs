@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use volume::journal::{Change, ChangeKind, Journal, JournalError};
+use volume::journal::{Change, ChangeKind, JournalError};
 use volume::key_use::KeyUses;
 use volume::{RelPath, Volume, names};
 
@@ -22,6 +22,7 @@ mod transfers;
 
 use crate::activity::{ConsoleNow, Figures, OpenNow, Presence, Recent};
 use crate::app::App;
+use crate::feed;
 use crate::idle::{self, LONGEST_KEPT};
 use crate::listener::{Listen, ListenError, Listener};
 use crate::problem::Problem;
@@ -190,7 +191,7 @@ async fn activity(
 
 /// A wormhole transfer, told beside the requests.
 fn latest(volume: &Volume) -> Result<Vec<Change>, JournalError> {
-    let journal = Journal::open(volume)?;
+    let journal = feed::open(volume)?;
     let latest = journal.latest(LATEST);
     if let Err(error) = &latest {
         journal.put_aside_if_damaged(volume, error)?;

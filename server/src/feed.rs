@@ -138,7 +138,7 @@ impl Feed {
         let reading = tokio::task::spawn_blocking(move || {
             let opened = match journal.take().filter(Journal::is_in_force) {
                 Some(opened) => opened,
-                None => Journal::open(&volume)?,
+                None => open(&volume)?,
             };
             let result = read(&opened);
             match &result {
@@ -151,6 +151,15 @@ impl Feed {
         let read: Result<T, JournalError> = reading.await.map_err(Problem::internal)?;
         read.map_err(|it| Problem::NoFeed(Arc::new(it)))
     }
+}
+
+/// Opens a volume's journal. The log is told if that put a damaged one aside.
+pub fn open(volume: &Volume) -> Result<Journal, JournalError> {
+    let mut journal = Journal::open(volume)?;
+    if let Some(damage) = journal.take_damage() {
+        tracing::warn!("the change journal is begun anew: {damage}");
+    }
+    Ok(journal)
 }
 
 impl FromRequestParts<Arc<App>> for Following {

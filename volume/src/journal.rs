@@ -153,6 +153,8 @@ pub struct Journal {
     folder: OwnedFd,
     /// Which file it is: device and inode.
     file: (u64, u64),
+    /// What was wrong with the one before, if that was put aside when this was opened.
+    before: Option<JournalError>,
 }
 
 /// In which state the journal is: for whoever looks after the volume.
@@ -197,15 +199,20 @@ impl Journal {
     pub fn open(volume: &Volume) -> Result<Journal, JournalError> {
         let folder = volume.service_folder()?;
         let _alone = alone(volume)?;
-        let db = match Journal::open_in(&folder) {
+        let (db, before) = match Journal::open_in(&folder) {
             Err(error) if error.is_damage() => {
                 put_aside(&folder)?;
-                Journal::open_in(&folder)?
+                (Journal::open_in(&folder)?, Some(error))
             }
-            result => result?,
+            result => (result?, None),
         };
         let file = identity(&folder)?.ok_or(JournalError::Replaced)?;
-        Ok(Journal { db, folder, file })
+        Ok(Journal { db, folder, file, before })
+    }
+
+    /// What was wrong with the one before, if opening this put that aside. Said once.
+    pub fn take_damage(&mut self) -> Option<JournalError> {
+        self.before.take()
     }
 
     /// Whether it is the one that a newcomer would open.

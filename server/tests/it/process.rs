@@ -367,6 +367,18 @@ fn a_key_in_a_mistyped_address_is_in_no_log_and_on_no_screen() {
 }
 
 #[test]
+fn the_log_says_that_a_damaged_journal_was_put_aside() {
+    let volume = volume_with_key();
+    let folder = volume.path().join(".sounding");
+    write(&folder.join("journal.sqlite"), b"no database at all\n");
+    let server = Program::start(volume.path(), &[]);
+    wait_for("the journal", || folder.join("journal.broken.sqlite").exists().then_some(()));
+    let (status, _, log) = server.end();
+    assert!(status.success(), "{log}");
+    assert!(log.contains("the change journal is begun anew"), "{log}");
+}
+
+#[test]
 fn the_log_can_be_json_an_object_a_line() {
     let folder = volume_with_key();
     let program = Program::start(folder.path(), &["--log", "json"]);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 
-use super::{End, Message, News, Report, Warning};
+use super::{End, Message, News, Report, Warning, told};
 use crate::journal::{ChangeKind, FileRow, FolderRow, Journal, JournalError};
 use crate::names::Kind;
 use crate::path::RelPath;
@@ -72,7 +72,10 @@ impl<'a> Looks<'a> {
         hints: &Sender<Message>,
         report: &'a Report,
     ) -> Result<Looks<'a>, JournalError> {
-        let journal = Journal::open(volume)?;
+        let mut journal = Journal::open(volume)?;
+        if let Some(damage) = journal.take_damage() {
+            (report.tell)(News::BegunAnew(told(&damage)));
+        }
         let beginning = journal.beginning().map_err(JournalError::from);
         let (born, is_scanned) = match beginning {
             Err(error) if journal.put_aside_if_damaged(volume, &error)? => return Err(error),
