@@ -189,7 +189,7 @@ fn what_comes_by_wormhole_is_fetched_and_what_breaks_off_is_not() {
         // A sender that dies on the way.
         let code = fresh_code();
         let large = |folder: &std::path::Path| {
-            fs::File::create(folder.join("large.bin")).unwrap().set_len(8 << 30).unwrap();
+            fs::File::create(folder.join("large.bin")).unwrap().set_len(2 << 30).unwrap();
         };
         let sender = Python::start(
             Version::New,

@@ -14,15 +14,18 @@ fn small(folder: &Path) {
     fs::write(folder.join("x.bin"), b"x").unwrap();
 }
 
-/// Large enough to be seen on its way, and nothing on the disk.
+/// Bytes that are seen on their way, also where others want the processors. Whoever receives them reserves as many.
+const LONG: u64 = 2 << 30;
+
+/// Nothing on the sender's disk.
 fn big(folder: &Path) {
-    fs::File::create(folder.join("x.bin")).unwrap().set_len(8 << 30).unwrap();
+    fs::File::create(folder.join("x.bin")).unwrap().set_len(LONG).unwrap();
 }
 
 /// A directory of the same size.
 fn big_folder(folder: &Path) {
     fs::create_dir(folder.join("output")).unwrap();
-    fs::File::create(folder.join("output/x.bin")).unwrap().set_len(8 << 30).unwrap();
+    fs::File::create(folder.join("output/x.bin")).unwrap().set_len(LONG).unwrap();
 }
 
 fn cause(now: &Value) -> &str {
@@ -210,10 +213,10 @@ fn what_runs_is_told_to_prometheus_and_keeps_the_machine_awake() {
     assert_eq!(activity["awake"], json!(["1 wormhole transfer"]));
     let open = &activity["open"][0];
     assert_eq!((&open["method"], &open["path"]), (&"wormhole".into(), &"x.bin".into()));
-    assert!(open["received"].as_u64().unwrap() > 0 && open["expected"] == 8_u64 << 30);
+    assert!(open["received"].as_u64().unwrap() > 0 && open["expected"] == LONG);
     assert_eq!(metric("sounding_transfers_running"), 1);
     let of_it = format!("{{number=\"{number}\",direction=\"receive\"}}");
-    assert_eq!(metric(&format!("sounding_transfer_size_bytes{of_it}")), 8 << 30);
+    assert_eq!(metric(&format!("sounding_transfer_size_bytes{of_it}")), LONG);
     assert!(metric(&format!("sounding_transfer_moved_bytes{of_it}")) > 0);
     place.cancel(number);
     place.wait_for(number, "cancelled");
