@@ -52,8 +52,8 @@ pub fn number<T: FromStr>(query: Option<&str>, name: &str) -> Result<Option<T>, 
 
 /// Refuses parameters that are not known: an answer that has no regard to one would mislead.
 pub fn only(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
-    let names = query.unwrap_or_default().split('&').filter_map(|it| it.split('=').next());
-    match names.filter(|it| !it.is_empty()).find(|it| !known.contains(it)) {
+    let pairs = query.unwrap_or_default().split('&').filter(|it| !it.is_empty());
+    match pairs.filter_map(|it| it.split('=').next()).find(|it| !known.contains(it)) {
         None => Ok(()),
         Some(name) => {
             let name = visible(&percent_decode(name.as_bytes()).collect::<Vec<u8>>());
@@ -80,5 +80,16 @@ mod tests {
         check("after=x+y%2Bz%FF", "after", Some(b"x y+z\xff"));
         check("ab=1", "a", None);
         assert_eq!(value(None, "a"), None);
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_known_is_refused_also_one_without_a_name() {
+        for fine in ["", "&", "a", "a=1&&b=2&", "b=&a"] {
+            assert!(only(Some(fine), &["a", "b"]).is_ok(), "{fine}");
+        }
+        for unknown in ["=", "=1", "c", "a=1&c=2", "a=1&=", "A=1", "%61=1"] {
+            assert!(only(Some(unknown), &["a", "b"]).is_err(), "{unknown}");
+        }
+        assert!(only(None, &[]).is_ok());
     }
 }

@@ -70,7 +70,14 @@ fn is_key(name: &[u8], keys: &Keys) -> bool {
     let is_plain = |it: &u8| it.is_ascii_alphanumeric() || b"-_.".contains(it);
     is_known(name)
         || (!name.iter().all(is_plain) && name.split(|it| !is_plain(it)).any(is_known))
+        || is_known_before_a_dot(name, is_known)
         || name.split(|it| !it.is_ascii_alphanumeric()).any(is_like_our_own)
+}
+
+/// Whether a name is a key with an ending. A key may have dots of its own.
+fn is_known_before_a_dot(name: &[u8], is_known: impl Fn(&[u8]) -> bool) -> bool {
+    let dots = name.iter().enumerate().filter(|(_, it)| **it == b'.').map(|(place, _)| place);
+    dots.filter_map(|it| name.get(..it)).any(is_known)
 }
 
 /// Random letters of both cases: a key that we made, perhaps long ago. A digest in hexadecimal has one case only.
@@ -125,6 +132,7 @@ mod tests {
             check(&format!("/files/a/{}/b", key.replace('-', "%252d")), "/files/a/.../b");
             check(&format!("/files/share%25252f{key}"), "/files/...");
             check(&format!("/files/a;key={key}"), "/files/...");
+            check(&format!("/files/{key}.csv.gz"), "/files/...");
             check(&format!("/files/a:{key}@b/c/"), "/files/.../c/");
             for elsewhere in [
                 "//share/KEY/a",
