@@ -26,6 +26,7 @@ use crate::host;
 use crate::linger::linger;
 use crate::problem::{Problem, Reader};
 use crate::recall::Recall;
+use crate::route_path;
 use crate::router::router;
 use crate::sendfile::Outlet;
 use crate::serve::{Answers, Connection};
@@ -131,7 +132,10 @@ impl Answers for Front {
         again::answer(&self.app, head, asker, out)
     }
 
-    async fn answer(&self, request: Request, connection: &Connection) -> Response<LoggedBody> {
+    async fn answer(&self, mut request: Request, connection: &Connection) -> Response<LoggedBody> {
+        if let Some(clean) = route_path::cleaned(request.uri()) {
+            *request.uri_mut() = clean;
+        }
         // Outermost, so that each request has its line.
         let (request, line) = access_log::begin(&self.app, request, connection.peer);
         // Around all that may leave a body unread.

@@ -57,6 +57,7 @@ pub mod range;
 pub mod recall;
 pub mod redact;
 pub mod representation;
+pub mod route_path;
 pub mod router;
 pub mod sendfile;
 pub mod sending;

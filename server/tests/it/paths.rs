@@ -242,6 +242,8 @@ fn no_attack_on_the_request_line_leads_out() {
         "/../canary.txt",
         "/../../etc/passwd",
         "//files/run/file.txt",
+        "//files/../run/file.txt",
+        "/../files/run/file.txt",
         "/files//run/file.txt",
         "/FILES/run/file.txt",
         "/files;/run/file.txt",
@@ -268,7 +270,7 @@ fn no_attack_on_the_request_line_leads_out() {
         "/files/publi%63%2F..%2Frun/file.txt",
         "/files/public%2Fprivate%2Fsecret.txt",
         "/files/public//private/./secret.txt",
-        "//share/kmt-covers-everything/run/file.txt",
+        "//share/../kmt-covers-everything/run/file.txt",
         "/share%2Fkmt-covers-everything/run/file.txt",
         "/share/kmt-covers-everything%2Frun/file.txt",
     ] {
@@ -277,6 +279,33 @@ fn no_attack_on_the_request_line_leads_out() {
         assert!((400..500).contains(&response.status), "{target}: {}", response.status);
         assert_ne!(response.text(), "fine", "{target}");
         must_not_sing(target, &response.text());
+    }
+}
+
+/// A client joins an address that ends in `/` with a path that begins with one.
+#[test]
+fn a_route_is_found_behind_empty_names() {
+    let (server, _outside) = volume(true);
+    for front in ["/", "//", "/.", "/.//%2e/%2E"] {
+        let key = [("Authorization", KEY)];
+        let answer = server.request("GET", &format!("{front}/files/run/file.txt"), &key);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "fine"), "{front}");
+        let target = format!("{front}/files/run/file.txt");
+        assert_eq!(server.request("GET", &target, &[]).status, 401, "{front}");
+        for shared in [format!("{front}/share/{KEY}"), format!("/share{front}/{KEY}")] {
+            let answer = server.request("GET", &format!("{shared}/run/file.txt"), &[]);
+            assert_eq!((answer.status, answer.text().as_str()), (200, "fine"), "{shared}");
+            let answer = server.request("GET", &format!("{shared}/run"), &[]);
+            let location = answer.field("location");
+            assert_eq!((answer.status, location.as_deref()), (307, Some("./run/")), "{shared}");
+        }
+        for target in ["/health", "/changes?wait=0", "/files/?format=json"] {
+            let answer = server.request("GET", &format!("{front}{target}"), &key);
+            assert_eq!(answer.status, 200, "{front}{target}");
+        }
+        let target = format!("{front}/files/run/new{}.txt", front.len());
+        assert_eq!(server.request("PUT", &target, &key).status, 201, "{front}");
+        assert!(server.path(&format!("run/new{}.txt", front.len())).exists(), "{front}");
     }
 }
 
