@@ -1,32 +1,53 @@
-//! Blocking work of one kind, a few at a time: a flood of it leaves threads and the disk to the others.
+//! Blocking work of one kind, a few at a time, on threads of its own: a flood of it leaves threads and the disk to the others, and what
+//! it allocates lies together, so that the system gets it back.
 
 use std::sync::Arc;
 
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-/// Lets so many pieces of work onto the blocking pool at a time. Whoever came first goes first.
+/// Lets so many pieces of work run at a time. Whoever came first goes first.
 #[derive(Clone, Debug)]
-pub struct Bulkhead(Arc<Semaphore>);
+pub struct Bulkhead {
+    places: Arc<Semaphore>,
+    threads: Arc<Threads>,
+}
+
+/// A pool of threads for blocking work; they come with it, and go when there has been none for ten seconds. None where it could not be
+/// made: then the work is done where that of all others is.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
 
 impl Bulkhead {
     /// For so many at a time.
     pub fn new(most: usize) -> Bulkhead {
-        Bulkhead(Arc::new(Semaphore::new(most)))
+        let threads = Builder::new_current_thread().max_blocking_threads(most).build().ok();
+        Bulkhead { places: Arc::new(Semaphore::new(most)), threads: Arc::new(Threads(threads)) }
     }
 
-    /// Waits for a place and does the work on the blocking pool. The place is taken until the work is done, whoever still waits for it.
+    /// Waits for a place and does the work. The place is taken until the work is done, whoever still waits for it.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         // It is never closed, so there always is a place in the end.
-        let place = Arc::clone(&self.0).acquire_owned().await;
+        let place = Arc::clone(&self.places).acquire_owned().await;
         let work = move || {
             let _place = place;
             work()
         };
-        tokio::task::spawn_blocking(work).await
+        let threads = self.threads.0.as_ref().map(Runtime::handle);
+        threads.unwrap_or(&Handle::current()).spawn_blocking(work).await
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // What waits for a slow disk is not waited for.
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! A folder as a page for people and for programs that read pages, or as JSON.
 //!
 //! A folder's names are read and put in order at once; sizes and times are asked for a page of entries at a time,
-//! on the blocking pool, one page ahead of the client's reading. A client that goes away ends it, whatever it is at. A listing is
+//! on the blocking pool, when the client has taken the page before. A client that goes away ends it, whatever it is at. A listing is
 //! as fresh as its request.
 //!
-//! What a listing holds while its client reads is small: two pages. The names are in a [snapshot](snapshots) that all listings
+//! What a listing holds while its client reads is small: a page. The names are in a [snapshot](snapshots) that all listings
 //! share the room for. If it has been let go by the time that the client wants more, the folder is read again, and the listing goes on
 //! behind the last entry that it has written: in the order of names nothing comes twice, and nothing that stayed is left out.
 
@@ -23,7 +23,6 @@ use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
 use jiff::Timestamp;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use tokio_util::task::AbortOnDropHandle;
 use volume::names::{Kind, Name, Names};
 use volume::{FoundFolder, RelPath, Stat};
 
@@ -40,10 +39,8 @@ use crate::visit::Visit;
 
 use snapshots::{Order, Snapshot};
 
-/// Entries whose sizes and times are asked for, written and sent together. A client that does not read has two pages waiting for it.
-const PAGE: usize = 50;
-/// Rows that a browser can leave out together while they are not in sight: whole pages.
-const GROUP: usize = 10 * PAGE;
+/// Rows that a browser can leave out together while they are not in sight.
+const GROUP: usize = 500;
 /// What an entry takes as text, where its name is not long: a page grows no more than once or twice.
 const ROOM: usize = 160;
 /// Entries that are not worth a second thread, where all are asked before the first is written.
@@ -324,6 +321,7 @@ impl Prepared {
             }
             Format::Json => json::HEAD.to_owned(),
         };
+        app.snapshots.enter();
         let mut listing = Listing {
             app,
             visit,
@@ -370,6 +368,10 @@ impl Wish {
             Names::read_while(is_wanted, &app.volume, Arc::clone(folder), &visit.path, may_read)?;
         let order =
             if has_all { Order::All } else { self.order(&Asked { app, names: &names, reader }) };
+        // Others read the folder at the same time, and one of them was the first.
+        if let Some(shared) = stat.as_ref().and_then(|it| app.snapshots.find(&visit.path, it)) {
+            return Ok(shared);
+        }
         let version = stat.map(|it| (visit.path.clone(), it));
         Ok(Arc::new(Snapshot::new(names, order, version)))
     }
@@ -492,21 +494,24 @@ impl Listing {
     /// The next page, from a snapshot that is kept for those behind it. Blocks on the disk.
     fn page(&mut self, head: String, snapshot: &Arc<Snapshot>, reader: &Reader) -> Page {
         let listed = self.left.min(snapshot.len().saturating_sub(self.place));
-        let places = self.place..self.place + listed.min(PAGE);
-        let is_last = listed <= PAGE;
+        let most = self.app.snapshots.page_size();
+        let places = self.place..self.place + listed.min(most);
+        let is_last = listed <= most;
         let names = places.clone().map_while(|it| snapshot.get(it).filter(|_| reader.is_there()));
         // Some may be gone since the folder was read.
-        let entries = names.filter_map(|name| {
-            Some(Entry { name, stat: snapshot.names.stat(&self.app.volume, name)? })
+        let entries = names.zip(self.passed..).filter_map(|(name, passed)| {
+            Some((Entry { name, stat: snapshot.names.stat(&self.app.volume, name)? }, passed))
         });
         let text = match self.wish.format {
             Format::Html => {
                 let mut out = head;
                 out.reserve_exact(places.len() * ROOM);
-                if self.passed > 0 && self.passed.is_multiple_of(GROUP) {
-                    out.push_str(html::NEXT_GROUP);
-                }
-                for it in entries {
+                let mut groups = self.passed.div_ceil(GROUP).max(1);
+                for (it, passed) in entries {
+                    if passed >= groups * GROUP {
+                        out.push_str(html::NEXT_GROUP);
+                        groups = passed / GROUP + 1;
+                    }
                     html::entry(&mut out, &it);
                 }
                 if is_last {
@@ -518,7 +523,7 @@ impl Listing {
                 let mut out = head.into_bytes();
                 out.reserve_exact(places.len() * ROOM);
                 let mut has_entry = self.has_entry;
-                for it in entries {
+                for (it, _) in entries {
                     json::entry(&mut out, &it, !has_entry);
                     has_entry = true;
                 }
@@ -537,7 +542,9 @@ impl Listing {
         self.place = places.end;
         self.left = listed - places.len();
         self.passed += places.len();
-        Page { text: Bytes::from(text), is_last }
+        // It may have to wait for its client.
+        let text = Bytes::from(text.into_boxed_slice());
+        Page { text, is_last }
     }
 
     /// The same, where the snapshot may have been let go. Fails where the folder can't be read any more.
@@ -555,22 +562,19 @@ impl Listing {
         Ok(self.page(String::new(), &snapshot, reader))
     }
 
-    /// Page after page. The next one is being made while one is on its way.
+    /// Page after page, each made when the one before has been taken: what the system holds for the client is all that is made
+    /// beforehand, and more than enough for it to go on reading.
     fn stream(
         self,
         first: Bytes,
         answered: Arc<()>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-        let begin = move |listing: Listing| {
-            let making = make(listing, Reader::of(&answered));
-            AbortOnDropHandle::new(tokio::spawn(making))
-        };
-        let pages = stream::unfold(Some(begin(self)), move |making| {
-            let begin = begin.clone();
+        let pages = stream::unfold(Some(Box::new(self)), move |listing| {
+            let reader = Reader::of(&answered);
             async move {
-                match making?.await.map_err(io::Error::other).flatten() {
+                match make(listing?, reader).await {
                     Ok((_, Page { text, is_last: true })) => Some((Ok(text), None)),
-                    Ok((listing, Page { text, .. })) => Some((Ok(text), Some(begin(listing)))),
+                    Ok((listing, Page { text, .. })) => Some((Ok(text), Some(listing))),
                     Err(error) => Some((Err(error), None)),
                 }
             }
@@ -580,7 +584,7 @@ impl Listing {
 }
 
 /// Makes a page on the blocking pool.
-async fn make(mut listing: Listing, reader: Reader) -> io::Result<(Listing, Page)> {
+async fn make(mut listing: Box<Listing>, reader: Reader) -> io::Result<(Box<Listing>, Page)> {
     let reading = listing.app.snapshots.reading.clone();
     let work = move || {
         let page = listing.next_page(&reader)?;
@@ -622,6 +626,9 @@ mod tests {
     use super::*;
     use crate::auth::Caller;
 
+    /// The entries of a page, where there is one listing alone.
+    const PAGE: usize = *snapshots::PAGE.end();
+
     fn number(count: usize) -> impl Iterator<Item = String> {
         (0..count).map(|it| it.to_string())
     }
@@ -647,7 +654,8 @@ mod tests {
             key_in_address: None,
             caller: Caller::Anyone,
         };
-        let uri = format!("/files/public/?format=json{query}").parse().unwrap();
+        // The first value of a parameter counts.
+        let uri = format!("/files/public/?{query}&format=json").parse().unwrap();
         let wish = Wish::of(&uri, &HeaderMap::new()).unwrap();
         let answered = Arc::new(());
         let reader = Reader::of(&answered);
@@ -688,6 +696,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_more_listings_there_are_the_less_each_holds() {
+        let root = tempfile::tempdir().unwrap();
+        make_files(root.path(), 2 * PAGE);
+        let app = app(root.path());
+        let rows = |it: &(Prepared, Arc<()>)| it.0.first.text.split(|it| *it == b'{').count() - 1;
+        let listings: Vec<_> = (0..900).map(|_| begin(&app, "")).collect();
+        let held: Vec<usize> = listings.iter().map(rows).collect();
+        assert_eq!((held[0], held[899]), (PAGE, *snapshots::PAGE.start()));
+        // A tenth of what they would hold if each were alone.
+        assert!(held.iter().sum::<usize>() < 900 * PAGE / 10, "{held:?}");
+        drop(listings);
+        assert_eq!(rows(&begin(&app, "")), PAGE);
+    }
+
+    #[tokio::test]
+    async fn rows_are_grouped_alike_in_pages_of_every_length() {
+        let root = tempfile::tempdir().unwrap();
+        make_files(root.path(), 2 * GROUP + 1);
+        let app = app(root.path());
+        for others in [0, 7, 900] {
+            let (Prepared { listing, first, .. }, answered) = begin(&app, "format=html");
+            let _others: Vec<_> = (0..others).map(|_| begin(&app, "")).collect();
+            let pages = listing.stream(first.text, answered);
+            let pages: Vec<Bytes> = pages.try_collect().await.unwrap();
+            let page = String::from_utf8(pages.concat()).unwrap();
+            let rows: Vec<usize> =
+                page.split("<tbody>").map(|it| it.matches("<tr><td>").count()).collect();
+            assert_eq!(rows, [0, GROUP, GROUP, 1], "beside {others}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_listing_whose_first_entries_are_gone_is_json_all_the_same() {
         let root = tempfile::tempdir().unwrap();
         make_files(root.path(), 3 * PAGE);
@@ -700,7 +740,7 @@ mod tests {
         prepared.first.text = Bytes::from(json::HEAD);
         prepared.listing.has_entry = false;
         let rows = names((prepared, answered)).await;
-        assert_eq!((rows.len(), rows[0].as_str()), (2 * PAGE - 10, "60"));
+        assert_eq!((rows.len(), &rows[0]), (2 * PAGE - 10, &(PAGE + 10).to_string()));
     }
 
     #[tokio::test]
@@ -722,12 +762,12 @@ mod tests {
     #[tokio::test]
     async fn a_listing_goes_on_behind_its_last_entry_when_its_names_were_let_go() {
         let root = tempfile::tempdir().unwrap();
-        make_files(root.path(), 5 * PAGE);
+        make_files(root.path(), 1600);
         let folder = root.path().join("public");
         for name in ["0", "50"] {
             std::fs::write(folder.join(name), b"more than the others").unwrap();
         }
-        for query in ["", "&sort=-name", "&sort=size", "&sort=-size", "&filter=1", "&limit=120"] {
+        for query in ["", "&sort=-name", "&sort=size", "&sort=-size", "&filter=1", "&limit=1100"] {
             let app = app(root.path());
             let expected = names(begin(&app, query)).await;
             assert!(expected.len() > PAGE + 1, "{query}");

@@ -18,6 +18,9 @@ use crate::sendfile::{End, Socket};
 /// Bytes that one answer is given in a row, where its client takes them faster than they can be sent. Then the others have their turn.
 const IN_A_ROW: usize = 4 << 20;
 
+/// Bytes around a chunk: its end, and the length of the next one in hexadecimal.
+const LINE: usize = 32;
+
 /// How a body's end is told (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -130,8 +133,11 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
             let slices = [IoSlice::new(front), IoSlice::new(&self.data)];
             let slices = match (front.is_empty(), self.data.is_empty()) {
                 (true, true) => {
+                    // The next data may be long in coming, and all that is said around it is short.
                     self.front.clear();
+                    self.front.shrink_to(LINE);
                     self.written = 0;
+                    self.data = Bytes::new();
                     return Poll::Ready(Ok(()));
                 }
                 (true, false) => slices.get(1..),

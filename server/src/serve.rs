@@ -327,7 +327,8 @@ impl<A: Answers> Connections<A> {
             }
             drop(place);
         };
-        self.tasks.spawn_on(cut_off.until_heard(serving), worker);
+        // Behind a pointer: what is moved into an async function has its place there twice.
+        self.tasks.spawn_on(cut_off.until_heard(Box::pin(serving)), worker);
     }
 }
 

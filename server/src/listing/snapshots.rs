@@ -6,6 +6,7 @@
 //! has not changed. And only so many listings ask the disk at a time.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use volume::names::{Kind, Name, Names};
@@ -16,6 +17,11 @@ use crate::bulkhead::Bulkhead;
 /// Bytes of names that are kept for all listings together. The latest snapshot is kept whatever its size: 31 bytes for each of
 /// the names, if these are of 15 letters.
 const MOST_BYTES: usize = 16 << 20;
+/// Entries that the pages of all listings together have, about: one listing alone gets long pages, which are made faster, and of very many
+/// that wait for their clients each holds little.
+const ENTRIES: usize = 1500;
+/// Entries of a page: at least, and at most.
+pub(super) const PAGE: std::ops::RangeInclusive<usize> = 16..=500;
 /// Listings that ask the disk at a time.
 const MOST_READING: usize = 4;
 
@@ -107,13 +113,19 @@ impl Snapshot {
 pub struct Snapshots {
     /// The least recently used comes first. Taken for a few steps through the list.
     kept: Mutex<VecDeque<Arc<Snapshot>>>,
+    /// Listings under way.
+    listings: AtomicUsize,
     /// Where listings ask the disk.
     pub(super) reading: Bulkhead,
 }
 
 impl Default for Snapshots {
     fn default() -> Snapshots {
-        Snapshots { kept: Mutex::default(), reading: Bulkhead::new(MOST_READING) }
+        Snapshots {
+            kept: Mutex::default(),
+            listings: AtomicUsize::new(0),
+            reading: Bulkhead::new(MOST_READING),
+        }
     }
 }
 
@@ -143,8 +155,21 @@ impl Snapshots {
         drop(gone);
     }
 
+    /// A listing begins.
+    pub(super) fn enter(&self) {
+        self.listings.fetch_add(1, Relaxed);
+    }
+
+    /// Entries whose sizes and times are asked for, written and sent together, as long as so many listings are under way. A client that
+    /// does not read has one page waiting for it.
+    pub(super) fn page_size(&self) -> usize {
+        let share = ENTRIES / self.listings.load(Relaxed).max(1);
+        share.clamp(*PAGE.start(), *PAGE.end())
+    }
+
     /// A listing is over. What no other one uses is let go.
     pub(super) fn leave(&self, snapshot: Weak<Snapshot>) {
+        self.listings.fetch_sub(1, Relaxed);
         let left = snapshot.as_ptr();
         let mut kept = self.kept();
         drop(snapshot);
