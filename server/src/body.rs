@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::range::Slice;
 use crate::recall;
 use crate::sendfile::{self, Outlet};
+use crate::sending::in_a_row;
 
 /// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
 const CHUNK: usize = 128 * 1024;
@@ -88,7 +89,7 @@ impl FileBody {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Bytes>> {
         if self.fetching.is_none() {
-            let (part, rest) = slice.split_at(sendfile::LONGEST as u64);
+            let (part, rest) = slice.split_at(sendfile::LONGEST.min(in_a_row()) as u64);
             if is_cached(&self.file, part, self.cached_to) {
                 self.cached_to = Some(rest.start);
                 return Poll::Ready(Ok(outlet.stand_in(&self.file, part, rest.len > 0)));

@@ -6,6 +6,7 @@
 use http::{HeaderMap, header};
 
 mod encoders;
+mod turns;
 
 pub use encoders::{Encoder, Encoders};
 

@@ -95,6 +95,7 @@ impl Ask<'_> {
             }
             return Ok(response);
         }
+        let is_wanted_coded = representation.is_coded();
         let (representation, encoder) = representation.with_encoder(&self.app.encoders);
         let selection = self.select(&representation, stat.len)?;
         // Opened for HEAD as well: what GET could not read, HEAD must not promise.
@@ -107,7 +108,8 @@ impl Ask<'_> {
             };
             return Ok(self.finish(representation.coded(encoder, body)));
         }
-        let response = self.respond(&representation, selection, &stat, Arc::clone(&file));
+        let response =
+            self.respond(&representation, selection, &stat, Arc::clone(&file), is_wanted_coded);
         if is_kept {
             self.keep(Known::new(self.path(), stat, representation, file, moment));
         }
@@ -148,19 +150,22 @@ impl Ask<'_> {
         }
     }
 
-    /// The file as it is, or parts of it.
+    /// The file as it is, or parts of it. Where it was wanted coded it takes turns with those that are.
     fn respond(
         &self,
         representation: &Representation,
         selection: Selection,
         stat: &Stat,
         file: Arc<File>,
+        is_wanted_coded: bool,
     ) -> Response {
         let (mut response, pieces) = representation.response(selection, stat.len);
         if self.parts.method == Method::GET {
             let outlet = self.parts.extensions.get::<Outlet>();
             let outlet = outlet.filter(|_| stat.rests(sendfile::rest_of(&file, stat))).cloned();
-            *response.body_mut() = Body::new(FileBody::new(file, pieces, outlet));
+            let body = FileBody::new(file, pieces, outlet);
+            *response.body_mut() =
+                if is_wanted_coded { self.app.encoders.in_turns(body) } else { Body::new(body) };
         }
         self.finish(response)
     }

@@ -33,6 +33,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use volume::Stat;
 
 use crate::range::Slice;
+use crate::sending::in_a_row;
 
 mod socket;
 
@@ -188,14 +189,12 @@ pub struct Direct<S> {
 enum Pace {
     /// Not known: so many bytes since then.
     Unknown(Instant, u64),
-    /// So fast that it should never have to wait.
-    Fast,
+    /// So fast that it should never have to wait: its socket holds so many bytes.
+    Fast(u32),
 }
 
 /// Bytes that a socket is given ahead of what it has sent: little enough for thousands of slow clients.
 pub const HELD: u32 = 40 * 1024;
-/// The same for a client that is fast, which takes them in no time.
-const HELD_FOR_FAST: u32 = 4 << 20;
 /// A client is fast that takes so many bytes in a [`WHILE`].
 const FAST: u64 = 8 << 20;
 const WHILE: Duration = Duration::from_secs(1);
@@ -284,20 +283,30 @@ impl<S: Socket> Direct<S> {
         Poll::Ready(Ok(written))
     }
 
-    /// A socket whose client is fast may hold more.
+    /// A socket whose client is fast holds what it is given in a row, which is taken in no time: much where it is one of few, and little
+    /// where it is one of many, since nginx reads all that a socket holds before it turns to the next.
     fn went(&mut self, bytes: u64) {
-        let Pace::Unknown(since, sum) = &mut self.pace else { return };
-        *sum += bytes;
-        if *sum < FAST {
-            return;
+        let share = u32::try_from(in_a_row()).unwrap_or(HELD).max(HELD);
+        match &mut self.pace {
+            Pace::Fast(held) => {
+                if share / 2 < *held && *held / 2 < share {
+                    return;
+                }
+            }
+            Pace::Unknown(since, sum) => {
+                *sum += bytes;
+                if *sum < FAST {
+                    return;
+                }
+                if since.elapsed() > WHILE {
+                    (*since, *sum) = (Instant::now(), 0);
+                    return;
+                }
+            }
         }
-        if since.elapsed() > WHILE {
-            (*since, *sum) = (Instant::now(), 0);
-            return;
-        }
-        self.pace = Pace::Fast;
+        self.pace = Pace::Fast(share);
         // Without it the client only waits a little more often.
-        self.stream.hold(HELD_FOR_FAST).unwrap_or_default();
+        self.stream.hold(share).unwrap_or_default();
     }
 
     /// Packets are full while more of the same answer is to come.

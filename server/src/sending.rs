@@ -3,6 +3,7 @@
 //! A plain state, polled with the stream that it goes to. So it can begin in the breath in which its request was read, and go on in
 //! a task of its own if the socket takes no more, or the disk has to be waited for.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,8 +16,39 @@ use tokio::io::AsyncWrite as _;
 use crate::lane::Stream;
 use crate::sendfile::{End, Socket};
 
-/// Bytes that one answer is given in a row, where its client takes them faster than they can be sent. Then the others have their turn.
-const IN_A_ROW: usize = 4 << 20;
+/// Bytes that the answers of a thread are given in a row, all together, where their clients take them faster than they can be sent: some
+/// hundredth of a second, after which whoever comes anew has a turn.
+const ROUND: usize = 8 << 20;
+/// Bytes of them that one answer is given: at most, so that few share a round fairly, and at least, since each turn costs something.
+const MOST_IN_A_ROW: usize = 4 << 20;
+const LEAST_IN_A_ROW: usize = 64 << 10;
+
+thread_local! {
+    /// Answers that the thread is sending.
+    static SENDING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Bytes that an answer of this thread is given before the others have their turn.
+pub fn in_a_row() -> usize {
+    (ROUND / SENDING.get().max(1)).clamp(LEAST_IN_A_ROW, MOST_IN_A_ROW)
+}
+
+/// Counts an answer among those that its thread is sending. It stays with that thread, as its connection does.
+#[derive(Debug)]
+struct Counted;
+
+impl Counted {
+    fn new() -> Counted {
+        SENDING.set(SENDING.get() + 1);
+        Counted
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        SENDING.set(SENDING.get().saturating_sub(1));
+    }
+}
 
 /// Bytes around a chunk: its end, and the length of the next one in hexadecimal.
 const LINE: usize = 32;
@@ -43,6 +75,7 @@ pub struct Sending<B> {
     framing: Framing,
     /// Whether the chunk before has not got its end.
     is_in_chunk: bool,
+    counted: Counted,
 }
 
 impl<B> Sending<B> {
@@ -56,6 +89,7 @@ impl<B> Sending<B> {
             is_body_over: false,
             framing,
             is_in_chunk: false,
+            counted: Counted::new(),
         }
     }
 
@@ -66,9 +100,10 @@ impl<B> Sending<B> {
 
     /// The same with another body around the one that it had.
     pub fn map<C>(self, around: impl FnOnce(B) -> C) -> Sending<C> {
-        let Sending { front, written, data, body, is_body_over, framing, is_in_chunk } = self;
+        let Sending { front, written, data, body, is_body_over, framing, is_in_chunk, counted } =
+            self;
         let body = around(body);
-        Sending { front, written, data, body, is_body_over, framing, is_in_chunk }
+        Sending { front, written, data, body, is_body_over, framing, is_in_chunk, counted }
     }
 }
 
@@ -79,9 +114,10 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
         stream: &mut Stream<S>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut in_a_row = 0;
+        let mut sent = 0;
+        let share = in_a_row();
         loop {
-            if in_a_row >= IN_A_ROW {
+            if sent >= share {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -98,7 +134,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
                     }
                 }
             }
-            in_a_row += self.data.len();
+            sent += self.data.len();
             ready!(self.poll_at_hand(stream, context))?;
             if self.is_body_over {
                 return Poll::Ready(Ok(()));
@@ -282,6 +318,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_answers_of_a_thread_share_its_round() {
+        assert_eq!(in_a_row(), MOST_IN_A_ROW);
+        let mut sent: Vec<Counted> = (0..16).map(|_| Counted::new()).collect();
+        assert_eq!(in_a_row(), ROUND / 16);
+        sent.extend((0..1000).map(|_| Counted::new()));
+        assert_eq!(in_a_row(), LEAST_IN_A_ROW);
+        drop(sent);
+        assert_eq!(in_a_row(), MOST_IN_A_ROW);
+    }
+
     #[tokio::test]
     async fn others_have_their_turn_while_a_fast_client_takes_all_it_can() {
         let (near, _far) = UnixStream::pair().unwrap();
@@ -295,7 +342,7 @@ mod tests {
         })
         .await
         .unwrap();
-        assert_eq!(turns, (16 << 20) / IN_A_ROW);
+        assert_eq!(turns, (16 << 20) / MOST_IN_A_ROW);
     }
 
     /// What a body does when it is asked.

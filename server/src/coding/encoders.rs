@@ -2,7 +2,7 @@
 //!
 //! To code a file takes the processor, and whoever else has a connection on the same thread would wait for that. So there is a
 //! thread for each core, started with the first body, of lower priority than the threads that serve. Each body is a task there,
-//! which codes [`SLICE`] bytes and then lets the others have their turn. What is coded waits for its client, a few pieces at most:
+//! which codes for a [`TURN`] and then lets the others have their turn. What is coded waits for its client, a few pieces at most:
 //! for a slow client little is coded ahead. An encoder holds up to two megabytes, whatever the file's size, so only so many work
 //! at a time.
 
@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -27,12 +28,16 @@ use tokio::task::yield_now;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Coding;
+use super::turns::InTurns;
+use crate::body::FileBody;
 
 /// Bytes of coded text handed on at a time.
-const CHUNK: usize = 32 * 1024;
+const CHUNK: usize = 64 * 1024;
 /// Pieces that wait for their client, beside the one that is being made.
 const AHEAD: usize = 2;
-/// Bytes of a file that are coded in one turn: about a millisecond's work.
+/// For so long a file is coded in one turn. Shorter turns would leave an encoder's memory no time to be of use in the processor's caches.
+const TURN: Duration = Duration::from_millis(4);
+/// Bytes of a file that are coded at a time.
 const SLICE: usize = 64 * 1024;
 /// Bytes of a file that are coded at most before something of it is handed on, however well it shrinks: only by being sent something is
 /// a client found to have gone, and by receiving something it knows that the server is there.
@@ -53,7 +58,7 @@ const READERS: usize = 8;
 /// How much lower the threads' priority is (`man 2 nice`): they get a tenth of a processor that others want all of.
 const NICER: i32 = 10;
 
-/// The encoders of a service. Whoever comes when all are busy gets the file as it is.
+/// The encoders of a service. Whoever comes when all are busy gets the file as it is, [in turns](InTurns) with what is coded.
 #[derive(Debug)]
 pub struct Encoders {
     places: Arc<Semaphore>,
@@ -95,6 +100,14 @@ impl Encoders {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let threads = self.threads.handle()?;
         Some(Encoder { coding, place, lengths: Arc::clone(&self.lengths), threads })
+    }
+
+    /// A body that goes out as it is since there was no encoder for it.
+    pub fn in_turns(&self, body: FileBody) -> Body {
+        match self.threads.handle() {
+            Some(threads) => Body::new(InTurns::new(body, threads)),
+            None => Body::new(body),
+        }
     }
 
     /// How many bytes the body with a tag has, if it went out whole of late.
@@ -259,11 +272,15 @@ impl Coder {
     }
 
     async fn code(mut self, mut plain: Body) -> io::Result<()> {
+        let mut began = Instant::now();
         while let Some(frame) = plain.frame().await {
             let bytes = frame.map_err(io::Error::other)?.into_data().unwrap_or_default();
             for slice in bytes.chunks(SLICE) {
                 self.take(slice).await?;
-                yield_now().await;
+                if began.elapsed() >= TURN {
+                    yield_now().await;
+                    began = Instant::now();
+                }
             }
         }
         while !self.step(|codec, output| codec.finish(output))? {
