@@ -58,7 +58,7 @@ const READERS: usize = 8;
 /// How much lower the threads' priority is (`man 2 nice`): they get a tenth of a processor that others want all of.
 const NICER: i32 = 10;
 
-/// The encoders of a service. Whoever comes when all are busy gets the file as it is, [in turns](InTurns) with what is coded.
+/// The encoders of a service. Whoever comes when all are busy gets the file as it is, in turns with what is coded.
 #[derive(Debug)]
 pub struct Encoders {
     places: Arc<Semaphore>,
