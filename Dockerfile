@@ -15,7 +15,7 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
     cargo build --release --locked --package server --package tui \
-    && install -D --target-directory=/out target/release/sounding-server target/release/sounding
+    && install -D --strip --target-directory=/out target/release/sounding-server target/release/sounding
 
 FROM scratch AS prebuilt
 COPY dist/ /out/

@@ -321,21 +321,17 @@ fn the_image_is_small_and_labelled() {
     }
 }
 
-/// What of a tree a Dockerfile that copies everything would get.
-fn copied(tree: &Path) -> Vec<PathBuf> {
+/// What of a tree a Dockerfile that copies everything would get: looks at it.
+fn with_copied<T>(tree: &Path, look: impl FnOnce(&Path) -> T) -> T {
     write(&tree.join("Dockerfile"), b"FROM scratch\nCOPY . /all/\n");
     let arguments = ["bud", "--isolation", "chroot", "--tag", "localhost/context:test"];
     run("buildah", &[&arguments[..], &[tree.to_str().unwrap()]].concat());
     let container = run("buildah", &["from", "localhost/context:test"]);
     let root = PathBuf::from(run("buildah", &["mount", &container])).join("all");
-    let mut found: Vec<PathBuf> = walk(&root);
-    for path in &mut found {
-        *path = path.strip_prefix(&root).unwrap().to_owned();
-    }
+    let seen = look(&root);
     run("buildah", &["rm", &container]);
     run("buildah", &["rmi", "localhost/context:test"]);
-    found.sort();
-    found
+    seen
 }
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
@@ -348,12 +344,18 @@ fn keys_and_data_do_not_go_into_the_making() {
     let Some(_image) = InUse::begin() else { return };
     let tree = tempfile::tempdir().unwrap();
     copy(&Path::new(PROJECT).join(".dockerignore"), tree.path());
-    let wanted =
-        ["Cargo.lock", "deploy/entrypoint.py", "dist/sounding-server", "server/src/page/page.js"];
+    let wanted = [
+        "Cargo.lock",
+        "bench/load/src/main.rs",
+        "deploy/entrypoint.py",
+        "dist/sounding-server",
+        "server/src/page/page.js",
+    ];
     let unwanted = [
         ".env",
         ".git/config",
         "auth-keys.csv",
+        "bench/streaming.py",
         "data/.sounding/auth-keys.csv",
         "data/run/trips.csv",
         "examples/volume/.sounding/auth-keys.csv",
@@ -368,5 +370,60 @@ fn keys_and_data_do_not_go_into_the_making() {
     for path in wanted.iter().chain(&unwanted) {
         write(&tree.path().join(path), b"x");
     }
-    assert_eq!(copied(tree.path()), wanted.map(PathBuf::from));
+    let found = with_copied(tree.path(), |root| {
+        let mut found: Vec<PathBuf> =
+            walk(root).iter().map(|it| it.strip_prefix(root).unwrap().to_owned()).collect();
+        found.sort();
+        found
+    });
+    assert_eq!(found, wanted.map(PathBuf::from));
+}
+
+/// `docker build` compiles what `.dockerignore` lets through: all members of the workspace, and all that their sources have in them.
+#[test]
+fn what_goes_into_the_making_is_a_whole_workspace() {
+    let Some(_image) = InUse::begin() else { return };
+    let tree = tempfile::tempdir().unwrap();
+    // Not what is built, nor anybody's data.
+    for name in fs::read_dir(PROJECT).unwrap().map(|it| it.unwrap().file_name()) {
+        if !["target", "data", "dist", ".git"].iter().any(|it| name == *it) {
+            copy(&Path::new(PROJECT).join(name), tree.path());
+        }
+    }
+    with_copied(tree.path(), |root| {
+        let metadata = Command::new(env!("CARGO"))
+            .args(["metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"])
+            .current_dir(root)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&metadata.stderr);
+        assert!(metadata.status.success(), "{said}");
+        let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
+        let packages = metadata["packages"].as_array().unwrap();
+        assert!(packages.iter().any(|it| it["name"] == "server"));
+        let targets = packages.iter().flat_map(|it| it["targets"].as_array().unwrap());
+        for target in targets.filter(|it| it["kind"][0] != "test") {
+            let source = Path::new(target["src_path"].as_str().unwrap());
+            assert!(source.exists(), "{}", source.display());
+        }
+        // Of the programs, what is in their sources.
+        let sources = ["server", "tui", "transfers", "volume", "wormhole"];
+        let sources = sources.iter().flat_map(|it| walk(&root.join(it).join("src")));
+        let mut included = 0;
+        for source in sources.filter(|it| it.extension().is_some_and(|it| it == "rs")) {
+            let text = fs::read_to_string(&source).unwrap();
+            // The unit tests have more in them.
+            let text = text.split("#[cfg(test)]").next().unwrap();
+            for call in text.split("include_").skip(1) {
+                let names = ["str!(\"", "bytes!(\""];
+                let Some(name) = names.iter().find_map(|it| call.strip_prefix(it)) else {
+                    continue;
+                };
+                let path = source.with_file_name(name.split('"').next().unwrap());
+                assert!(path.exists(), "{} wants {}", source.display(), path.display());
+                included += 1;
+            }
+        }
+        assert!(included > 3, "{included} files are included");
+    });
 }
