@@ -135,7 +135,10 @@ def first_answer(process):
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     mine = os.readlink("/proc/self/ns/net")
+    until = time.monotonic() + 60
     while os.readlink(f"/proc/{process}/ns/net") == mine:
+        if time.monotonic() > until:
+            sys.exit("it gets no network of its own")
         time.sleep(0.0005)
     theirs = os.open(f"/proc/{process}/ns/net", os.O_RDONLY)
     libc.setns(theirs, CLONE_NEWNET)
@@ -159,7 +162,8 @@ def first_answer(process):
 
 def began(process, command):
     """When the container's command was executed, by a process's child: the moment it was seen, to a fraction of a millisecond."""
-    while True:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
         try:
             with open(f"/proc/{process}/task/{process}/children") as children:
                 child = children.read().split()[0]
@@ -168,6 +172,7 @@ def began(process, command):
                     return time.monotonic()
         except (OSError, IndexError):
             pass
+    sys.exit(f"{' '.join(command)} does not begin")
 
 
 def one_start(disk, volume, command, throttle):
