@@ -60,6 +60,8 @@ pub struct App {
     pub ending: CancellationToken,
     /// How long the body of an upload may stand still.
     pub stall: Duration,
+    /// Whether whoever connects is a proxy, which says whose a request is.
+    pub is_behind_proxy: bool,
     /// Where it listens, as its first line of output has it.
     pub listening: OnceLock<String>,
 }
@@ -107,6 +109,7 @@ impl App {
             crowd: Crowd::new(Limits::default()),
             holders: Holders::default(),
             stall,
+            is_behind_proxy: false,
             listening: OnceLock::new(),
         }
     }

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// The other end's address; none on a Unix socket.
+    /// The other end's address; none where that is a proxy: on a Unix socket, or with `--behind-proxy`.
     pub address: Option<IpAddr>,
 }
 
@@ -49,7 +49,7 @@ pub enum Caller {
 
 impl Peer {
     /// The client's address. What a proxy says of it counts only when it comes from this very machine, over loopback
-    /// or a Unix socket: `Fly-Client-IP`, or what the nearest proxy added to `X-Forwarded-For`.
+    /// or a Unix socket, or from one that the operator vouches for: `Fly-Client-IP`, or what the nearest proxy added to `X-Forwarded-For`.
     pub fn client(self, headers: &HeaderMap) -> IpAddr {
         let address = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
         if !address.is_loopback() {

@@ -12,6 +12,9 @@ use wormhole::{Reach, RelayHint, Settings};
 
 use crate::crowd::Limits;
 use crate::idle::Rules;
+
+/// Connections at a time, where nobody says how many.
+pub const CONNECTIONS: usize = 10_000;
 use crate::listener::Listen;
 use crate::serve::Patience;
 
@@ -60,8 +63,13 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", env = "SOUNDING_GRACE", default_value_t = 30)]
     grace: u32,
 
+    /// Whoever connects is a proxy that can be trusted: its Fly-Client-IP or X-Forwarded-For says whose a request is. Without it they
+    /// count from this machine only. Where others can reach the port too, they could say that they are anybody.
+    #[arg(long, env = "SOUNDING_BEHIND_PROXY")]
+    behind_proxy: bool,
+
     /// Connections at a time. Whoever comes when there are as many is told to come again (503).
-    #[arg(long, value_name = "NUMBER", env = "SOUNDING_CONNECTIONS", default_value_t = 10_000)]
+    #[arg(long, value_name = "NUMBER", env = "SOUNDING_CONNECTIONS", default_value_t = CONNECTIONS)]
     connections: usize,
 
     /// Of these, from one address; also requests under way for one, where a proxy on this machine says whose they are.
@@ -134,6 +142,8 @@ pub struct Config {
     pub patience: Patience,
     /// How many may come at once.
     pub limits: Limits,
+    /// Whether whoever connects is a proxy, which says whose a request is.
+    pub is_behind_proxy: bool,
     /// Where Prometheus scrapes, if it does.
     pub metrics: Option<Listen>,
     /// Where the keys of a server that was here before are, if that was said.
@@ -174,6 +184,7 @@ impl Config {
             admin,
             patience,
             limits,
+            is_behind_proxy: flags.behind_proxy,
             metrics,
             take_keys,
             wormhole,

@@ -18,6 +18,7 @@ use crate::access_log::{self, LoggedBody};
 use crate::activity::Open;
 use crate::again::{self, Asker, Rest};
 use crate::app::App;
+use crate::auth::Peer;
 use crate::cross_origin;
 use crate::crowd::{Full, Place};
 use crate::files;
@@ -113,6 +114,10 @@ impl Front {
 
 impl Answers for Front {
     type Body = LoggedBody;
+
+    fn peer(&self, address: IpAddr) -> Peer {
+        Peer { address: Some(address).filter(|_| !self.app.is_behind_proxy) }
+    }
 
     fn again<'a>(
         &'a self,

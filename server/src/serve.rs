@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,11 @@ pub trait Answers: Send + Sync + 'static {
         _out: &mut Vec<u8>,
     ) -> Option<Rest<'a>> {
         None
+    }
+
+    /// Who is at the other end of a TCP connection from an address.
+    fn peer(&self, address: IpAddr) -> Peer {
+        Peer { address: Some(address) }
     }
 
     /// The answer to a request that came over a connection.
@@ -240,7 +246,7 @@ impl<A: Answers> Connections<A> {
     fn take(&self, accepted: Accepted) {
         match accepted {
             Accepted::Tcp(stream, address) => {
-                let peer = Peer { address: Some(address.ip()) };
+                let peer = self.answers.peer(address.ip());
                 let stream = stream.into_std();
                 self.spawn(move || tokio::net::TcpStream::from_std(stream?), peer);
             }

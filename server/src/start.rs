@@ -16,7 +16,7 @@ use volume::{OpenVolumeError, Volume};
 use crate::admin;
 use crate::app::App;
 use crate::body;
-use crate::config::Config;
+use crate::config::{CONNECTIONS, Config};
 use crate::crowd::{Crowd, Limits};
 use crate::disk;
 use crate::front::Front;
@@ -74,6 +74,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
     let app = Arc::new(App {
         idle: Idle::new(config.idle),
+        is_behind_proxy: config.is_behind_proxy,
         crowd: Crowd::new(config.limits),
         recall: Recall::of(descriptors() / 6),
         ..app
@@ -122,7 +123,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
     Idle::start(&app).map_err(StartError::Clock)?;
     let woken = Arc::clone(&app.activity);
-    tokio::spawn(async move { wake::or_not(&woken).await });
+    // What never sleeps is not woken either.
+    if app.idle.length().is_some() {
+        tokio::spawn(async move { wake::or_not(&woken).await });
+    }
     let stop = async {
         stop.received().await;
         ending.cancel();
@@ -263,13 +267,17 @@ fn descriptors() -> u64 {
 fn within_descriptors(limits: Limits) -> Limits {
     let descriptors = descriptors();
     let room = usize::try_from(descriptors / 3).unwrap_or(usize::MAX);
-    if room < limits.all {
+    // Nobody asked for as many as there are by default, and few ever come.
+    if room < limits.all && (limits.all != CONNECTIONS || room < FEW) {
         tracing::info!(
             "there can only be {room} connections at a time: files may be open {descriptors} times"
         );
     }
     Limits { all: limits.all.min(room), ..limits }
 }
+
+/// Connections that are too few for a service that many use.
+const FEW: usize = 1000;
 
 /// What serves interfaces that few come to.
 fn few() -> (Workers, Arc<Crowd>) {
