@@ -181,7 +181,14 @@ class Chain(Ours):
 
     def commands(self):
         text = (TOP / "nginx.conf").read_text()
-        for theirs, here in (("/run/server.sock", f"{self.here}/server.sock"), ("/run/nginx", self.here), ("8080", self.port)):
+        connections = self.here / "connections.conf"
+        connections.write_text("worker_connections 20000;")
+        for theirs, here in (
+            ("/run/server.sock", f"{self.here}/server.sock"),
+            ("/run/connections.conf", connections),
+            ("/run/nginx", self.here),
+            ("8080", self.port),
+        ):
             assert theirs in text, f"nginx.conf has no {theirs}"
             text = text.replace(theirs, str(here))
         path = self.here / "chain.conf"

@@ -5,6 +5,9 @@ Exits with 0 when the server went to sleep or was told to stop, and with 1 when 
 
 import os
 import pwd
+import resource
+import signal
+import socket
 import sys
 import types
 
@@ -14,6 +17,7 @@ for name in ["http.client", "pkg_resources", "supervisor.xmlrpc", "xmlrpc.client
     module.__getattr__ = lambda attribute: None
 
 from supervisor import events
+from supervisor.datatypes import SocketConfig
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
 from supervisor.states import SupervisorStates
@@ -21,6 +25,19 @@ from supervisor.supervisord import Supervisor
 
 CONFIGURATION = "/etc/sounding/supervisord.conf"
 VOLUME = os.environ.get("SOUNDING_VOLUME", "/data")
+# What nginx reads of its own (nginx.conf), in a folder in which only root can put something else in its place.
+CONNECTIONS = "/run/connections.conf"
+# Bytes that a socket takes beyond what its client is known to have room for.
+MOST_UNSENT = 128 * 1024
+
+
+class Port(SocketConfig):
+    """The public port, for the server itself: IPv6, and IPv4 by it."""
+
+    url = "tcp://[::]:8080"
+
+    def create_and_bind(self):
+        return socket.create_server(("", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
 
 
 class Container(Supervisor):
@@ -30,6 +47,7 @@ class Container(Supervisor):
 
     def runforever(self):
         events.subscribe(events.ProcessStateExitedEvent, self.exited)
+        events.subscribe(events.ProcessStateBackoffEvent, self.ended_early)
         events.subscribe(events.ProcessStateFatalEvent, self.given_up)
         events.subscribe(events.SupervisorStoppingEvent, self.stopping_now)
         # Held also while the server is started anew after a crash, so that requests wait for it.
@@ -44,8 +62,17 @@ class Container(Supervisor):
         super().runforever()
 
     def exited(self, event):
+        self.ended_early(event)
         if event.expected and event.process.config.name == "server":
             self.options.mood = SupervisorStates.SHUTDOWN
+
+    def ended_early(self, event):
+        """What nginx left when it was killed still has the port: it finishes what it is at, and lets go of it."""
+        if event.process.config.name == "nginx" and event.process.pid:
+            try:
+                os.killpg(event.process.pid, signal.SIGQUIT)
+            except ProcessLookupError:
+                pass
 
     def given_up(self, event):
         self.failed = self.failed or not self.stopping
@@ -92,7 +119,47 @@ def old_keys():
         os.close(opened)
 
 
+def connections():
+    """How many clients' connections there may be at a time. What is no number the server refuses."""
+    try:
+        return int(os.environ.get("SOUNDING_CONNECTIONS", 10_000))
+    except ValueError:
+        return 10_000
+
+
+def open_files():
+    """Lets both programs open as many files as connections take, or as the platform lets them. Returns how many that are.
+
+    A connection takes a socket and a file of the server, and two sockets of nginx; a third is for all else.
+    """
+    wanted = 3 * connections()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard > wanted:
+        # Not more than is of use: who goes through all that may be open takes long.
+        wanted = max(wanted, 4096)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+        return wanted
+    except (OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        return hard
+
+
+def bound_unsent():
+    """In the container's own network: without it a client that does not read holds megabytes, which are lost when the machine stops."""
+    try:
+        with open("/proc/sys/net/ipv4/tcp_notsent_lowat", "w") as setting:
+            setting.write(str(MOST_UNSENT))
+    except OSError as error:
+        print(f"tcp_notsent_lowat can't be set ({error.strerror}): each slow client may hold some megabytes of memory", file=sys.stderr)
+
+
 def main():
+    front = os.environ.get("SOUNDING_FRONT", "nginx")
+    if front not in ("nginx", "direct"):
+        sys.exit("SOUNDING_FRONT is `nginx`, or `direct` for the server on the port itself")
     if not os.path.ismount(VOLUME):
         print(f"no volume is mounted at {VOLUME}: what is stored goes with the container", file=sys.stderr)
     # The volume's own path is the operator's word, and may be a link.
@@ -102,10 +169,19 @@ def main():
         old_keys()
     folder("/run/sounding", "sounding", 0o700)
     folder("/run/nginx", "www-data", 0o700)
+    bound_unsent()
+    with open(CONNECTIONS, "w") as setting:
+        setting.write(f"worker_connections {min(2 * connections(), open_files())};\n")
 
     options = ServerOptions()
     options.realize(["-c", CONFIGURATION])
     options.first, options.test = True, False
+    if front == "direct":
+        options.process_group_configs = [it for it in options.process_group_configs if it.name != "nginx"]
+        for server in options.process_group_configs:
+            server.socket_config = Port()
+            for config in server.process_configs:
+                config.command += " --behind-proxy"
     container = Container(options)
     try:
         container.main()

@@ -33,6 +33,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     (
         "env",
         &[
+            "SOUNDING_FRONT",
             "SOUNDING_IDLE_EXIT",
             "SOUNDING_LOG",
             "SOUNDING_MAILBOX",

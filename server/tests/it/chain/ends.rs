@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use rustix::process::Signal;
 
 use super::{in_chain, in_chain_over, signal, wait_for};
-use crate::support::{KEY, pattern};
+use crate::support::{Connection, KEY, pattern};
 
 /// The service's user in the image.
 const SOUNDING: u32 = 900;
@@ -140,4 +141,136 @@ fn a_planted_link_is_not_followed_and_nothing_is_given_away() {
             assert_eq!((private.uid(), private.mode() & 0o777), (0, 0o755), "{target}");
         });
     }
+}
+
+/// What a process may do, by its name in `/proc/PID/limits`: the soft limit.
+fn limit(process: u32, name: &str) -> u64 {
+    let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let line = limits.lines().find_map(|it| it.strip_prefix(name)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn both_programs_may_open_as_many_files_as_connections_take() {
+    in_chain(&["SOUNDING_CONNECTIONS=1200"], |chain| {
+        chain.wait_until_ready();
+        for process in [chain.process("sounding-server"), chain.worker()] {
+            assert!(limit(process, "Max open files") >= 3 * 1200, "{}", chain.log());
+        }
+        let written = fs::read_to_string(chain.inner("/run/connections.conf")).unwrap();
+        assert_eq!(written, "worker_connections 2400;\n");
+        assert!(!chain.log().contains("exceed open file resource limit"), "{}", chain.log());
+    });
+}
+
+#[test]
+fn the_kernel_queues_little_for_a_slow_client() {
+    in_chain(&[], |chain| {
+        chain.wait_until_ready();
+        // Of the network that this thread is in.
+        let setting = fs::read_to_string("/proc/sys/net/ipv4/tcp_notsent_lowat").unwrap();
+        assert_eq!(setting.trim(), "131072", "{}", chain.log());
+    });
+}
+
+/// Connections that are open to the server's socket: nginx's ends have no name.
+fn kept() -> usize {
+    let sockets = fs::read_to_string("/proc/thread-self/net/unix").unwrap();
+    let connected = |it: &&str| it.split_whitespace().nth(5) == Some("03");
+    sockets.lines().filter(connected).filter(|it| it.ends_with("/run/server.sock")).count()
+}
+
+#[test]
+fn connections_to_the_server_are_kept_and_no_read_fails_when_it_crashes() {
+    in_chain(&[], |chain| {
+        chain.wait_until_ready();
+        chain.put("public/a.txt", b"hello");
+        for round in 0..6 {
+            for _ in 0..20 {
+                let answer = chain.get("/files/public/a.txt", &[]);
+                assert_eq!((answer.status, answer.text().as_str()), (200, "hello"), "{round}");
+            }
+            let open = kept();
+            assert!((1..=33).contains(&open), "{open} connections are kept in round {round}");
+            let before = chain.process("sounding-server");
+            signal(before, Signal::KILL);
+        }
+        // What passes through once goes over a connection that can't be stale.
+        for number in 0..5 {
+            signal(chain.process("sounding-server"), Signal::KILL);
+            let target = format!("/files/up/{number}.txt");
+            assert_eq!(chain.upload(&target, b"hello", &[]).status, 201);
+        }
+    });
+}
+
+#[test]
+fn an_nginx_that_is_killed_comes_back() {
+    in_chain(&[], |chain| {
+        chain.wait_until_ready();
+        chain.put("public/a.txt", b"hello");
+        for _ in 0..3 {
+            let (before, worker) = (chain.process("nginx"), chain.worker());
+            signal(before, Signal::KILL);
+            wait_for("another nginx", || (chain.process("nginx") != before).then_some(()));
+            wait_for("the end of the worker before", || {
+                (!Path::new(&format!("/proc/{worker}")).exists()).then_some(())
+            });
+            chain.wait_until_ready();
+            assert_eq!(chain.get("/files/public/a.txt", &[]).text(), "hello");
+        }
+    });
+}
+
+#[test]
+fn an_nginx_that_gets_no_port_ends_the_container_with_1() {
+    in_chain(&[], |chain| {
+        // Before nginx has it, or in its place.
+        let _taken = wait_for("the port", || {
+            let taken = TcpListener::bind("0.0.0.0:8080").ok();
+            if taken.is_none() {
+                let (nginx, worker) = (chain.process("nginx"), chain.worker());
+                signal(nginx, Signal::KILL);
+                signal(worker, Signal::KILL);
+            }
+            taken
+        });
+        assert_eq!(chain.ended(), Some(1));
+        assert!(chain.log().contains("Address already in use"), "{}", chain.log());
+    });
+}
+
+#[test]
+fn the_server_has_the_port_itself_where_that_is_asked_for() {
+    in_chain(&["SOUNDING_FRONT=direct"], |chain| {
+        chain.wait_until_ready();
+        assert!(!chain.log().contains("nginx"), "{}", chain.log());
+        let mut both = ["127.0.0.1:8080", "[::1]:8080"].map(|it| Connection::to(it));
+        for connection in &mut both {
+            // What Fly's proxy says is believed.
+            connection.send("GET", "/openapi.json", &[("Fly-Client-IP", "203.0.113.7")]);
+            assert_eq!(connection.receive("GET").status, 200);
+        }
+        wait_for("the client's address in the log", || {
+            let log = chain.log();
+            let lines = log.lines().filter(|it| it.contains(" path=/openapi.json "));
+            (lines.filter(|it| it.contains("client=203.0.113.7 ")).count() == 2).then_some(())
+        });
+        assert_eq!(chain.upload("/files/a.txt", b"hello", &[]).status, 201);
+        let before = chain.process("sounding-server");
+        signal(before, Signal::KILL);
+        assert_eq!(chain.get("/files/a.txt", &[]).text(), "hello");
+        assert_ne!(chain.process("sounding-server"), before);
+        drop(both);
+        chain.stop();
+        assert_eq!(chain.ended(), Some(0));
+    });
+}
+
+#[test]
+fn another_front_than_there_is_ends_the_container_with_1() {
+    in_chain(&["SOUNDING_FRONT=apache"], |chain| {
+        assert_eq!(chain.ended(), Some(1));
+        assert!(chain.log().contains("SOUNDING_FRONT is `nginx`, or `direct`"), "{}", chain.log());
+    });
 }
