@@ -8,12 +8,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::process::{Program, admin_socket, volume_with_key};
+use crate::process::{Program, SocketPath, admin_socket, volume_with_key};
 use crate::support;
 
 struct Place {
     volume: tempfile::TempDir,
-    socket: std::path::PathBuf,
+    socket: SocketPath,
     program: Program,
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{Program, admin_socket, command, volume_with_key};
+use crate::process::{Program, SocketPath, admin_socket, command, volume_with_key};
 use crate::support::{Connection, write};
 use crate::transfers::ask;
 
@@ -23,7 +23,7 @@ const MINUTE: u32 = 60_000;
 /// A program that sleeps when nobody needs it.
 struct Sleeper {
     volume: TempDir,
-    socket: PathBuf,
+    socket: SocketPath,
     program: Program,
     started: Instant,
 }
@@ -337,7 +337,7 @@ fn a_console_keeps_it_awake_for_half_an_hour_after_a_key() {
     }
     let touched = Instant::now();
     let left = std::thread::scope(|scope| {
-        let socket = sleeper.socket.clone();
+        let socket = sleeper.socket.to_path_buf();
         scope.spawn(move || {
             while std::os::unix::net::UnixStream::connect(&socket).is_ok() {
                 let untouched = touched.elapsed().as_secs();
@@ -368,7 +368,7 @@ fn a_console_that_is_closed_keeps_nothing_awake() {
 
 /// How long it is awake while somebody is logged in by ssh. Two hours are twelve seconds.
 fn awake_with(kind: &str) -> f64 {
-    let volume = volume_with_key();
+    let (volume, socket) = (volume_with_key(), admin_socket());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/ssh.py");
     let output = Command::new("unshare")
         .args(["--map-root-user", "--net", "--mount", "python3"])
@@ -376,7 +376,7 @@ fn awake_with(kind: &str) -> f64 {
         .args([kind, env!("CARGO_BIN_EXE_sounding-server"), "--listen", "127.0.0.1:0"])
         .args(["--idle-exit", "1", "--idle-minute", "100", "--volume"])
         .arg(volume.path())
-        .env("SOUNDING_ADMIN", admin_socket())
+        .env("SOUNDING_ADMIN", &socket)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

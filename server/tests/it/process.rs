@@ -1,7 +1,9 @@
 //! The program itself: its first lines, its log, its listeners, its end.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ pub struct Program {
     stderr: Option<ChildStderr>,
     /// What comes behind `listening on `.
     pub address: String,
+    /// Where its admin socket is, which one that is killed leaves behind.
+    admin: Option<PathBuf>,
 }
 
 impl Program {
@@ -60,6 +64,8 @@ impl Program {
     }
 
     fn spawn(mut command: Command) -> Program {
+        let admin = command.get_envs().find(|(name, _)| *name == "SOUNDING_ADMIN");
+        let admin = admin.and_then(|(_, path)| path).map(PathBuf::from);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = child.stderr.take();
@@ -67,7 +73,7 @@ impl Program {
         stdout.read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("listening on ");
         let address = address.unwrap_or_else(|| panic!("the first line is {line:?}")).to_owned();
-        Program { child, stdout, stderr, address }
+        Program { child, stdout, stderr, address, admin }
     }
 
     /// The lines behind the first, up to one with this text in it.
@@ -126,6 +132,9 @@ impl Drop for Program {
         // Already gone, where the test ended it.
         self.child.kill().unwrap_or_default();
         self.child.wait().unwrap();
+        if let Some(admin) = &self.admin {
+            remove_sockets(admin);
+        }
     }
 }
 
@@ -133,15 +142,52 @@ pub fn command(volume: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sounding-server"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).arg("--volume").arg(volume);
     // Not the machine's own: tests run side by side.
+    // The program removes it: nothing is there yet.
     command.env("SOUNDING_ADMIN", admin_socket());
     command
 }
 
-/// A socket's path that no other test has.
-pub fn admin_socket() -> PathBuf {
+/// A socket's path that no other test has. What a server that was killed leaves there, and the socket of its metrics beside it, go with this.
+#[derive(Debug)]
+pub struct SocketPath(PathBuf);
+
+pub fn admin_socket() -> SocketPath {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("sounding-test-{}-{number}.sock", std::process::id()))
+    let name = format!("sounding-test-{}-{number}.sock", std::process::id());
+    SocketPath(std::env::temp_dir().join(name))
+}
+
+impl Deref for SocketPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<OsStr> for SocketPath {
+    fn as_ref(&self) -> &OsStr {
+        self.0.as_os_str()
+    }
+}
+
+impl AsRef<Path> for SocketPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        remove_sockets(&self.0);
+    }
+}
+
+fn remove_sockets(admin: &Path) {
+    for path in [admin.to_owned(), admin.with_extension("sock.metrics")] {
+        std::fs::remove_file(path).unwrap_or_default();
+    }
 }
 
 fn shell(script: &str) -> String {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{Program, admin_socket, volume_with_key};
+use crate::process::{Program, SocketPath, admin_socket, volume_with_key};
 use servers::Servers;
 
 /// Nothing here takes longer, on however busy a machine.
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// A server with a volume, that goes by the test's own mailbox server and relay.
 pub struct Place {
     pub volume: TempDir,
-    pub socket: PathBuf,
+    pub socket: SocketPath,
     pub program: Option<Program>,
     servers: &'static Servers,
 }

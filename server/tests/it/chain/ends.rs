@@ -245,7 +245,7 @@ fn the_server_has_the_port_itself_where_that_is_asked_for() {
     in_chain(&["SOUNDING_FRONT=direct"], |chain| {
         chain.wait_until_ready();
         assert!(!chain.log().contains("nginx"), "{}", chain.log());
-        let mut both = ["127.0.0.1:8080", "[::1]:8080"].map(|it| Connection::to(it));
+        let mut both = ["127.0.0.1:8080", "[::1]:8080"].map(Connection::to);
         for connection in &mut both {
             // What Fly's proxy says is believed.
             connection.send("GET", "/openapi.json", &[("Fly-Client-IP", "203.0.113.7")]);
