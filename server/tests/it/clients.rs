@@ -22,7 +22,7 @@ pub const CHROMIUM: &str = "/usr/bin/chromium";
 /// Seconds after which a client is ended, and its test fails.
 const PATIENCE: &str = "60";
 /// The same for the browser, which has a long script to follow.
-const BROWSERS_PATIENCE: &str = "150";
+const BROWSERS_PATIENCE: &str = "480";
 
 /// A client's command, which is ended with all its children when it takes too long.
 pub struct Client {
