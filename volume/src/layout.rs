@@ -62,6 +62,9 @@ pub const TRASHED_FILES: &str = "files";
 /// Where each thing in the trash came from and when, a file each.
 pub const TRASH_INFO: &str = "info";
 
+/// What is being removed from the trash for good, in the trash's folder.
+pub const EXPUNGED: &str = "expunged";
+
 /// What the name of a file that says so ends in.
 pub const TRASH_INFO_SUFFIX: &str = ".trashinfo";
 
@@ -109,6 +112,7 @@ mod tests {
         let tidied = format!("{SERVICE_FOLDER}/{TIDIED_FILE}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
         let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
+        let expunged = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{EXPUNGED}");
         let names = [
             PUBLIC_FOLDER,
             SERVICE_FOLDER,
@@ -128,6 +132,7 @@ mod tests {
             &tidied,
             &trashed,
             &info,
+            &expunged,
             TRASH_INFO_SUFFIX,
             OLD_KEYS_PLACE,
         ];

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::layout::{TRASH_FOLDER, TRASH_INFO, TRASH_INFO_SUFFIX, TRASHED_FILES};
+use crate::layout::{EXPUNGED, TRASH_FOLDER, TRASH_INFO, TRASH_INFO_SUFFIX, TRASHED_FILES};
 use crate::names::Kind;
 use crate::path::RelPath;
 use crate::place::{Place, PlaceError, There};
@@ -128,6 +128,7 @@ pub enum RestoreError {
 
 /// The trash's two folders.
 pub(crate) struct Trash {
+    folder: OwnedFd,
     files: OwnedFd,
     info: OwnedFd,
 }
@@ -261,9 +262,16 @@ impl Volume {
             if age < kept {
                 break;
             }
-            trash.remove(&name)?;
-            emptied += 1;
+            match trash.remove(&name) {
+                // Somebody has just restored it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => {
+                    result?;
+                    emptied += 1;
+                }
+            }
         }
+        trash.clear()?;
         Ok(emptied)
     }
 
@@ -289,22 +297,23 @@ impl Volume {
 
     /// The trash, to look into it; none where nothing was ever deleted.
     fn trash_to_read(&self) -> io::Result<Option<Trash>> {
+        let folder = folder_to_read(self, TRASH_FOLDER)?;
         let files = folder_to_read(self, &format!("{TRASH_FOLDER}/{TRASHED_FILES}"))?;
         let info = folder_to_read(self, &format!("{TRASH_FOLDER}/{TRASH_INFO}"))?;
-        Ok(files.zip(info).map(|(files, info)| Trash { files, info }))
+        let all = folder.zip(files).zip(info);
+        Ok(all.map(|((folder, files), info)| Trash { folder, files, info }))
     }
 
-    /// Makes the trash, if it is missing.
+    /// Makes the trash, if it is missing. Removes what was being removed when a process was killed.
     pub fn make_trash(&self) -> io::Result<()> {
-        self.trash().map(drop)
+        self.trash()?.clear()
     }
 
     pub(crate) fn trash(&self) -> io::Result<Trash> {
-        let trash = private_folder(self.service_folder()?.as_fd(), TRASH_FOLDER)?;
-        Ok(Trash {
-            files: private_folder(trash.as_fd(), TRASHED_FILES)?,
-            info: private_folder(trash.as_fd(), TRASH_INFO)?,
-        })
+        let folder = private_folder(self.service_folder()?.as_fd(), TRASH_FOLDER)?;
+        let files = private_folder(folder.as_fd(), TRASHED_FILES)?;
+        let info = private_folder(folder.as_fd(), TRASH_INFO)?;
+        Ok(Trash { folder, files, info })
     }
 }
 
@@ -485,9 +494,43 @@ impl Trash {
         Some(record)
     }
 
+    /// For good. It is out of the trash in one step, whole, before anything of it is removed: so whoever restores it at the same time gets
+    /// all of it or is told that it is not there, and what is broken off leaves nothing that could be restored.
     pub(crate) fn remove(&self, name: &[u8]) -> io::Result<()> {
-        remove_all(self.files.as_fd(), name)?;
-        self.remove_record(name)
+        let Some(expunged) = self.expunged()? else {
+            remove_all(self.files.as_fd(), name)?;
+            return self.remove_record(name);
+        };
+        let aside = crate::staging::StagedId::random()?.to_string();
+        rustix::fs::renameat(&self.files, name, &expunged, aside.as_str())?;
+        self.remove_record(name)?;
+        remove_all(expunged.as_fd(), aside.as_bytes())
+    }
+
+    /// Where things are that are being removed; none where there can be no more folders.
+    fn expunged(&self) -> io::Result<Option<OwnedFd>> {
+        match private_folder(self.folder.as_fd(), EXPUNGED) {
+            Err(error) if is_full(&error) => Ok(None),
+            folder => folder.map(Some),
+        }
+    }
+
+    /// Removes what a process that was killed has not.
+    fn clear(&self) -> io::Result<()> {
+        let Some(expunged) = self.expunged()? else { return Ok(()) };
+        for entry in rustix::fs::Dir::read_from(&expunged)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            match remove_all(expunged.as_fd(), name) {
+                // Whoever expunged it is at it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => result?,
+            }
+        }
+        Ok(())
     }
 
     fn remove_record(&self, name: &[u8]) -> io::Result<()> {

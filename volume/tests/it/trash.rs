@@ -138,3 +138,52 @@ fn what_has_no_record_that_can_be_read_is_as_old_as_its_last_move() {
     assert_eq!(place.volume.empty_trash(volume::trash::KEPT, Timestamp::now()).unwrap(), 0);
     assert_eq!(trashed(&place), ["a", "b"]);
 }
+
+#[test]
+fn what_is_restored_while_it_is_removed_comes_back_whole_or_not_at_all() {
+    const FILES: usize = 300;
+    let (mut restored, mut removed) = (0, 0);
+    for round in 0..40_u32 {
+        let place = Place::new();
+        for number in 0..FILES {
+            place.put(&format!("run/{number}"), "x");
+        }
+        let name = discard(&place, "run", Wanted::Folder, "2026-11-24T07:33:58Z").unwrap();
+        let outcome = std::thread::scope(|scope| {
+            let removing = scope.spawn(|| place.volume.remove_trashed(&name));
+            // At once, or as soon as something of it is gone.
+            let whole = || {
+                let left = fs::read_dir(place.path(".sounding/trash/files/run"));
+                left.is_ok_and(|it| it.count() == FILES)
+            };
+            while round % 2 == 1 && whole() {}
+            let outcome = place.volume.restore(&name, None);
+            drop(removing.join().unwrap());
+            outcome
+        });
+        if let Ok(path) = outcome {
+            assert_eq!(path, rel("run"));
+            assert_eq!(fs::read_dir(place.path("run")).unwrap().count(), FILES, "{round}");
+            restored += 1;
+        } else {
+            assert!(!place.path("run").exists(), "{round}");
+            removed += 1;
+        }
+        assert!(trashed(&place).is_empty(), "{round}");
+    }
+    assert!(restored + removed == 40 && removed >= 20, "{restored} were restored");
+}
+
+#[test]
+fn what_was_being_removed_when_a_process_was_killed_is_gone_after_the_next_start() {
+    let place = Place::new();
+    place.put("run/a", "a");
+    discard(&place, "run/a", Wanted::File, "2026-11-24T07:33:58Z").unwrap();
+    let expunged = place.path(".sounding/trash/expunged");
+    fs::create_dir_all(expunged.join("half/deeper")).unwrap();
+    fs::write(expunged.join("half/deeper/b"), "b").unwrap();
+    assert_eq!(place.volume.trashed().unwrap().len(), 1);
+    place.volume.make_trash().unwrap();
+    assert_eq!(fs::read_dir(&expunged).unwrap().count(), 0);
+    assert_eq!(trashed(&place), ["a"]);
+}
