@@ -44,6 +44,8 @@ pub(crate) const LOOK_EVERY: u64 = 8 << 20;
 const WRITE_BACK_EVERY: u64 = 8 << 20;
 /// How many names `name (2).ext`, `name (3).ext`, … are tried.
 const MOST_COPIES: u32 = 10_000;
+/// How often room is made anew for what others take meanwhile.
+const MOST_TRIES: u32 = 8;
 
 /// The name of a staged file: random, so that nobody guesses it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -191,8 +193,24 @@ impl Volume {
     /// Begins a file. Room for `expected` bytes is made now, so that a full volume is told before the first. What comes
     /// without having said how much it will be gets what is free, and nothing from the trash.
     pub fn stage(self: &Arc<Volume>, expected: Option<u64>) -> Result<Staged, StageError> {
-        self.make_room(expected.unwrap_or(0)).map_err(StageError::Io)??;
-        self.stage_in_room(expected.unwrap_or(0))
+        let expected = expected.unwrap_or(0);
+        self.with_room(expected, || self.stage_in_room(expected))
+    }
+
+    /// Stages something once there is room for it. Others may take that before it is reserved: then there is made more.
+    fn with_room(
+        &self,
+        expected: u64,
+        stage: impl Fn() -> Result<Staged, StageError>,
+    ) -> Result<Staged, StageError> {
+        let mut tries = 0;
+        loop {
+            self.make_room(expected).map_err(StageError::Io)??;
+            match stage() {
+                Err(StageError::NoRoom(_)) if tries < MOST_TRIES => tries += 1,
+                staged => return staged,
+            }
+        }
     }
 
     /// Begins a file for which room was made before.
@@ -206,8 +224,7 @@ impl Volume {
         id: StagedId,
         expected: u64,
     ) -> Result<Staged, StageError> {
-        self.make_room(expected).map_err(StageError::Io)??;
-        let mut staged = self.stage_as(id, expected)?;
+        let mut staged = self.with_room(expected, || self.stage_as(id, expected))?;
         staged.name.is_kept = true;
         rustix::fs::fsync(&staged.name.folder).map_err(|it| StageError::Io(it.into()))?;
         Ok(staged)
@@ -406,8 +423,11 @@ impl Staged {
 
     /// Appends bytes of another file on the same file system, which the kernel copies. Says how many were copied.
     pub(crate) fn append(&mut self, from: &File, at: u64, len: u64) -> Result<u64, StageError> {
-        if self.written + len > self.promised {
-            self.volume.has_room(len).map_err(StageError::Io)??;
+        let rest = from.metadata().map_err(StageError::Io)?.len().saturating_sub(at);
+        let len = len.min(rest);
+        let beyond = (self.written + len).saturating_sub(self.promised.max(self.written));
+        if beyond > 0 {
+            self.volume.has_room(beyond).map_err(StageError::Io)??;
         }
         let (mut at, mut to, mut left) = (at, self.written, len);
         while left > 0 {

@@ -674,3 +674,16 @@ fn the_doctor_says_where_no_more_files_can_be_made() {
     let found = findings(&output, "space");
     assert!(!found[0].0 && found[0].1.contains("no inodes are free"), "{found:?} {output:?}");
 }
+
+#[test]
+fn a_copy_needs_no_more_room_than_it_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    // Of 64 MiB 20 are the file, 18 another, and a twentieth stays free: 22.8 are left.
+    let script = "mount -t tmpfs -o size=64m,mode=755 tmpfs \"$1\" && mkdir -m 700 \"$1/.sounding\" && \
+                  head -c 20M /dev/zero > \"$1/a.bin\" && head -c 18M /dev/zero > \"$1/other.bin\" && \
+                  \"$2\" --volume \"$1\" cp a.bin b.bin && cmp \"$1/a.bin\" \"$1/b.bin\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    let output = command.arg(folder.path()).arg(env!("CARGO_BIN_EXE_sounding")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
