@@ -93,17 +93,24 @@ impl Volume {
             return Ok(Err(NoRoom { needed, room: room.saturating_add(trashed) }));
         };
         let mut failed = None;
-        for (name, _) in oldest.iter().filter(|it| it.1 > 0) {
-            if self.space()?.room() >= needed {
+        for (place, (name, bytes)) in things.iter().enumerate() {
+            if place >= oldest.len() {
+                // Some file systems count what was removed only when that is on the disk. If it is not enough even then, another process
+                // has some of it open: what is left is taken if that will do.
+                rustix::fs::syncfs(trash.files())?;
+            }
+            let missing = needed.saturating_sub(self.space()?.room());
+            if missing == 0 || enough(things.get(place..).unwrap_or_default(), missing).is_none() {
                 break;
             }
             // What can't be removed is left; perhaps the others are enough.
-            failed = trash.remove(name).err().or(failed);
+            if *bytes > 0 {
+                failed = trash.remove(name).err().or(failed);
+            }
         }
         match (self.has_room(needed)?, failed) {
             (Err(_), Some(error)) => Err(error),
             (Err(_), None) => {
-                // Some file systems count what was removed only when that is on the disk.
                 rustix::fs::syncfs(trash.files())?;
                 self.has_room(needed)
             }
