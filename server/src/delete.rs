@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use volume::trash::Wanted;
@@ -11,14 +11,20 @@ use volume::{FindError, Found, RelPath};
 use crate::app::App;
 use crate::conditions;
 use crate::problem::Problem;
+use crate::query;
 use crate::visit::Visit;
 
 /// Answers `DELETE` on a path of the tree.
 pub async fn answer(
     State(app): State<Arc<App>>,
     visit: Visit,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
+    // Who asks for a trial only must not lose a folder.
+    if visit.names_folder {
+        query::only(query.as_deref(), &[])?;
+    }
     let wanted = wanted(&app, &visit, &headers).await?;
     let volume = Arc::clone(&app.volume);
     let discard = move || {

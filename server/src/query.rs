@@ -57,10 +57,12 @@ pub fn only(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
         None => Ok(()),
         Some(name) => {
             let name = visible(&percent_decode(name.as_bytes()).collect::<Vec<u8>>());
-            let known = known.join("`, `");
-            Err(Problem::BadQuery(format!(
-                "`{name}` can't be asked of a folder; what can is `{known}`."
-            )))
+            Err(Problem::BadQuery(if known.is_empty() {
+                format!("`{name}` means nothing here, and nothing was changed.")
+            } else {
+                let known = known.join("`, `");
+                format!("`{name}` can't be asked of a folder; what can is `{known}`.")
+            }))
         }
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::response::Redirect;
 use axum::routing::{MethodFilter, MethodRouter, get, head, on, post};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::app::App;
 use crate::counted::Route;
@@ -26,7 +28,7 @@ pub fn router(app: Arc<App>) -> Router {
 fn methods(route: Route) -> MethodRouter<Arc<App>> {
     match route {
         Route::Other => MethodRouter::new(),
-        Route::Root | Route::Files => get(|| async { Redirect::temporary("files/") }),
+        Route::Root | Route::Files => get(to_root),
         Route::FilesRoot | Route::FilesPath | Route::ShareRoot | Route::SharePath => tree(),
         Route::Share => get(files::answer),
         Route::Uploads | Route::UploadsSlash => post(tus::create),
@@ -38,6 +40,12 @@ fn methods(route: Route) -> MethodRouter<Arc<App>> {
         Route::Module => get(web::module),
         Route::Types => get(web::types),
     }
+}
+
+/// To the root's listing. Relative, so that it holds behind any proxy.
+async fn to_root(RawQuery(query): RawQuery) -> Redirect {
+    let query = query.map(|it| format!("?{}", utf8_percent_encode(&it, CONTROLS)));
+    Redirect::temporary(&format!("files/{}", query.unwrap_or_default()))
 }
 
 fn tree() -> MethodRouter<Arc<App>> {

@@ -231,6 +231,8 @@ fn a_folder_without_its_slash_is_redirected_with_its_query() {
     check("/files/run?format=json&filter=%20", "./run/?format=json&filter=%20");
     check("/files/run/it.2", "../run/it.2/");
     check("/files", "files/");
+    check("/files?format=json", "files/?format=json");
+    check("//files?v=3", "files/?v=3");
     check("/", "files/");
     fs::create_dir(server.path("run/a:b c")).unwrap();
     check("/files/run/a:b%20c", "../run/a%3Ab%20c/");

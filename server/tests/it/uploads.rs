@@ -407,6 +407,17 @@ fn an_upload_follows_links_only_where_the_key_goes() {
 }
 
 #[test]
+fn a_folder_is_not_deleted_by_a_request_that_says_what_is_not_known() {
+    let server = TestServer::start();
+    server.put("run/a.csv", b"a");
+    for query in ["dry-run=1", "dry_run", "=1", "format=json"] {
+        assert_eq!(server.delete(&format!("/files/run/?{query}"), &[]), 400, "{query}");
+        assert!(server.path("run/a.csv").exists(), "{query}");
+    }
+    assert_eq!(server.delete("/files/run/?", &[]), 204);
+}
+
+#[test]
 fn what_is_deleted_lies_in_the_trash() {
     let server = TestServer::start();
     server.put("run/trips.csv", b"content");
