@@ -12,6 +12,7 @@ use volume::staging::Staged;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::activity::Activity;
+use crate::auth::Caller;
 use crate::coding::Encoders;
 use crate::crowd::{Crowd, Limits};
 use crate::disk::Disk;
@@ -181,11 +182,20 @@ impl App {
         })
     }
 
-    /// Refuses what permissions on the volume will not let be published, before its bytes come.
-    pub async fn check_writable(self: &Arc<App>, path: &RelPath) -> Result<(), Problem> {
-        let (volume, path) = (Arc::clone(&self.volume), path.clone());
-        let lets_write = tokio::task::spawn_blocking(move || volume.lets_write(&path)).await;
-        if lets_write.map_err(Problem::internal)? { Ok(()) } else { Err(Problem::Unwritable) }
+    /// Refuses what can't be published at a path, by what stands above it or by permissions, before its bytes come, and before room is
+    /// made for them.
+    pub async fn check_writable(
+        self: &Arc<App>,
+        path: &RelPath,
+        caller: &Caller,
+    ) -> Result<(), Problem> {
+        let (volume, path, caller) = (Arc::clone(&self.volume), path.clone(), caller.clone());
+        let check = move || {
+            let may_write = |real_path: &RelPath| caller.may_write(real_path).is_ok();
+            volume.check_place(&path, &may_write)?;
+            if volume.lets_write(&path) { Ok(()) } else { Err(Problem::Unwritable) }
+        };
+        tokio::task::spawn_blocking(check).await.map_err(Problem::internal)?
     }
 
     /// Begins an upload.

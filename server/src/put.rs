@@ -45,7 +45,7 @@ pub async fn answer(
     let digests = Digests::of(&headers)?;
     let there = what_is_there(&app, &visit).await?;
     let replace = replacement(there.as_ref(), &headers, uri.query())?;
-    app.check_writable(&visit.path).await?;
+    app.check_writable(&visit.path, &visit.caller).await?;
     let staged = app.stage(content_length(&headers)).await?;
     let permit = Permit {
         app: Arc::clone(&app),

@@ -343,7 +343,7 @@ async fn order(
     let target = metadata.target(uri.query())?;
     uploader.caller.may_write(&target.path)?;
     refuse_what_cannot_be(app, &target).await?;
-    app.check_writable(&target.path).await?;
+    app.check_writable(&target.path, &uploader.caller).await?;
     match concat {
         None => Ok(record(length(headers)?, Purpose::File(target))),
         Some(concat) => {

@@ -184,6 +184,9 @@ impl Plan {
             }
             _ => {}
         }
+        if let Err(error) = volume.check_place(&self.to, &|_| true) {
+            return Err(error.to_string());
+        }
         if !volume.lets_write(&self.to) {
             return Err(format!(
                 "permissions keep the service from putting `{shown}` in its folder: `sounding doctor` says how to mend them"

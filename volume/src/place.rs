@@ -97,6 +97,29 @@ impl Volume {
         Ok(Place { folder, name: name.to_vec() })
     }
 
+    /// Whether something could be put at a path: what [`Volume::make_place`] would refuse is refused, as far as it can be told
+    /// beforehand, and nothing is made or changed.
+    pub fn check_place(
+        &self,
+        path: &RelPath,
+        may_write: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<(), PlaceError> {
+        let (mut parent, _) = split(path)?;
+        loop {
+            match self.writable_folder(&parent, may_write) {
+                Err(PlaceError::Find(FindError::Missing { .. })) => {}
+                result => return result.map(drop),
+            }
+            // A link that leads nowhere is missing, and yet stands in the way.
+            if let Ok(place) = self.place(&parent, may_write)
+                && place.there().is_ok_and(|it| it != There::Nothing)
+            {
+                return Err(PlaceError::NotAFolder { path: parent });
+            }
+            parent = split(&parent)?.0;
+        }
+    }
+
     /// Whether permissions let this process put something at a path, as far as they tell beforehand: the nearest folder
     /// above that is there decides.
     pub fn lets_write(&self, path: &RelPath) -> bool {

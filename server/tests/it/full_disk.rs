@@ -273,6 +273,61 @@ fn what_is_still_read_is_not_removed_for_room_that_it_would_not_give() {
 }
 
 #[test]
+fn what_can_not_be_put_anywhere_takes_nothing_from_the_trash() {
+    let small = Small::new();
+    small.put("/files/run/file", b"a file");
+    std::os::unix::fs::symlink("nowhere", small.volume.join("run/dangling")).unwrap();
+    std::os::unix::fs::symlink("/usr", small.volume.join("run/outside")).unwrap();
+    small.fill_trash(&["run/a.bin", "run/b.bin"]);
+    let before = small.trashed();
+    for below in ["file/x", "file/x/y", "dangling/x", "dangling/x/y", "outside/x"] {
+        let status = small.announce(&format!("/files/run/{below}"), 40 << 20);
+        assert!((400..500).contains(&status), "{below}: {status}");
+        assert_eq!(small.trashed(), before, "{below}");
+        let metadata = format!("filename {}", STANDARD.encode("x.bin"));
+        let length = (40 << 20).to_string();
+        let fields = [
+            ("Tus-Resumable", "1.0.0"),
+            ("Upload-Length", &*length),
+            ("Upload-Metadata", &metadata),
+        ];
+        let target = format!("/uploads?into=run/{below}");
+        let response = small.request("POST", &target, &fields, b"");
+        assert!((400..500).contains(&response.status), "{below}: {}", response.status);
+        assert_eq!(small.trashed(), before, "{below}");
+    }
+    assert_eq!(small.staged(), 0);
+}
+
+#[test]
+fn what_another_process_holds_is_not_the_end_of_it() {
+    let small = Small::new();
+    small.fill_trash(&["run/a.bin", "run/b.bin", "run/c.bin"]);
+    let held = fs::File::open(small.volume.join(".sounding/trash/files/a.bin")).unwrap();
+    // Removing the oldest gives no room back; the next does.
+    assert_eq!(small.put("/files/run/new.bin", &vec![b'n'; 30 * MEGABYTE]).status, 201);
+    assert_eq!(small.trashed(), ["c.bin"]);
+    drop(held);
+}
+
+#[test]
+fn of_many_that_need_room_at_once_none_is_refused_that_there_is_room_for() {
+    let small = Small::new();
+    small.fill_trash(&["run/a.bin", "run/b.bin", "run/c.bin"]);
+    std::thread::scope(|scope| {
+        let puts: Vec<_> = (0..4)
+            .map(|number| {
+                let small = &small;
+                let target = format!("/files/run/{number}.bin");
+                scope.spawn(move || small.put(&target, &vec![b'n'; 12 * MEGABYTE]).status)
+            })
+            .collect();
+        let statuses: Vec<u16> = puts.into_iter().map(|it| it.join().unwrap()).collect();
+        assert_eq!(statuses, [201; 4]);
+    });
+}
+
+#[test]
 fn what_was_read_a_moment_ago_is_no_hindrance() {
     let small = Small::new();
     assert_eq!(small.put("/files/run/read.bin", &vec![b'o'; 40 * MEGABYTE]).status, 201);

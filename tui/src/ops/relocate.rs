@@ -232,6 +232,10 @@ impl Desk {
             };
             self.volume.prepare_copy(&going.from, tell)
         };
+        // Room is made for what can come only.
+        for Going { to, .. } in going {
+            self.volume.check_place(to, &anywhere)?;
+        }
         let all: Vec<&RelPath> = going.iter().map(|it| &it.from).collect();
         self.volume.make_room_for_copies(&all)?;
         let copies: Vec<PreparedCopy> =
