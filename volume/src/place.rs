@@ -97,7 +97,7 @@ impl Volume {
         Ok(Place { folder, name: name.to_vec() })
     }
 
-    /// Whether something could be put at a path: what [`Volume::make_place`] would refuse is refused, as far as it can be told
+    /// Whether something could be put at a path: what publishing it would be refused for is refused, as far as it can be told
     /// beforehand, and nothing is made or changed.
     pub fn check_place(
         &self,
