@@ -231,7 +231,11 @@ pub fn skipped(what: &str, missing: &str) {
 
 /// Does something in the network of another process, on a thread that stays there. Root's work.
 pub fn within_network<T: Send>(process: u32, work: impl FnOnce() -> T + Send) -> T {
-    let network = fs::File::open(format!("/proc/{process}/ns/net")).unwrap();
+    let network = match fs::File::open(format!("/proc/{process}/ns/net")) {
+        // It has ended already: only what it has left is of interest.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return work(),
+        network => network.unwrap(),
+    };
     let outcome = std::thread::scope(|scope| {
         let within = scope.spawn(|| {
             let kind = Some(LinkNameSpaceType::Network);
