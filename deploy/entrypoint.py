@@ -136,7 +136,7 @@ def open_files():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard > wanted:
         # Not more than is of use: who goes through all that may be open takes long.
-        wanted = max(wanted, 4096)
+        wanted = max(wanted, 4096 if hard == resource.RLIM_INFINITY else min(4096, hard))
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         return wanted
     try:
