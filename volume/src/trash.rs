@@ -245,11 +245,14 @@ impl Volume {
     /// Removes one thing from the trash, for good. Says whether it was there.
     pub fn remove_trashed(&self, name: &[u8]) -> io::Result<bool> {
         let trash = self.trash()?;
-        let is_there = !name.contains(&b'/') && trash.look(name.to_vec()).is_some();
-        if is_there {
-            trash.remove(name)?;
+        if name.contains(&b'/') || trash.look(name.to_vec()).is_none() {
+            return Ok(false);
         }
-        Ok(is_there)
+        match trash.remove(name) {
+            // Somebody has just restored it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            result => result.map(|()| true),
+        }
     }
 
     /// Empties the trash of what has been in it for `kept`. Says how many things that were.
@@ -504,7 +507,11 @@ impl Trash {
         let aside = crate::staging::StagedId::random()?.to_string();
         rustix::fs::renameat(&self.files, name, &expunged, aside.as_str())?;
         self.remove_record(name)?;
-        remove_all(expunged.as_fd(), aside.as_bytes())
+        match remove_all(expunged.as_fd(), aside.as_bytes()) {
+            // A service that has just started takes it for what a killed process left.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
     }
 
     /// Where things are that are being removed; none where there can be no more folders.
