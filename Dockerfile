@@ -8,14 +8,12 @@
 ARG BINARIES=build
 
 FROM rust:1.95-slim-bookworm AS build
-# For libsodium, which comes as source.
-RUN apt-get update && apt-get install --yes --no-install-recommends make
 WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --release --locked --package server --package tui \
-    && install -D --strip --target-directory=/out target/release/sounding-server target/release/sounding
+    cargo build --profile dist --locked --package server --package tui \
+    && install -D --strip --target-directory=/out target/dist/sounding-server target/dist/sounding
 
 FROM scratch AS prebuilt
 COPY dist/ /out/

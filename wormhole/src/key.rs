@@ -2,7 +2,7 @@
 //!
 //! After client-protocol.md ("The `pake` message", "Key derivation"): SPAKE2 in its symmetric form over Ed25519, with the
 //! application's name as identity; HKDF-SHA256 without salt; a secretbox with the nonce in front. The mathematics is that of
-//! the crates `spake2` and `hmac`, and of libsodium.
+//! the crates `spake2`, `hmac`, `salsa20` and `poly1305`.
 
 use std::fmt;
 
