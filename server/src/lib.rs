@@ -51,6 +51,7 @@ pub mod openapi;
 pub mod page;
 pub mod patience;
 pub mod problem;
+pub mod program;
 pub mod put;
 pub mod query;
 pub mod range;

@@ -2,46 +2,6 @@
 
 use std::process::ExitCode;
 
-use server::config::Config;
-use server::workers::MAIN_BLOCKING_THREADS;
-use server::{log, start};
-
 fn main() -> ExitCode {
-    let config = Config::of_process();
-    if let Err(error) = log::start(config.log) {
-        return fail(&error);
-    }
-    // One thread: connections over TCP have threads of their own, and nginx in front of a Unix socket is one process too.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(MAIN_BLOCKING_THREADS)
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
-    let outcome = runtime.block_on(start::run(config));
-    // A read that waits for a slow disk is not waited for.
-    runtime.shutdown_background();
-    log::flush();
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
-    }
-}
-
-/// The whole chain of causes, on one line.
-#[expect(
-    clippy::print_stderr,
-    reason = "the log may be JSON; a person must be able to read why nothing started"
-)]
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprint!("sounding-server: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        eprint!(": {cause}");
-        source = cause.source();
-    }
-    eprintln!();
-    ExitCode::FAILURE
+    server::program::main()
 }
