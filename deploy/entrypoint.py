@@ -3,6 +3,7 @@
 Exits with 0 when the server went to sleep or was told to stop, and with 1 when one of the two can't be kept up.
 """
 
+import collections
 import os
 import pwd
 import resource
@@ -38,6 +39,21 @@ class Port(SocketConfig):
 
     def create_and_bind(self):
         return socket.create_server(("", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
+
+
+# A user, who may have no name in the image.
+User = collections.namedtuple("User", "uid gid")
+
+
+class Options(ServerOptions):
+    """supervisord's, which knows only users who have a name."""
+
+    def drop_privileges(self, user):
+        if not isinstance(user, User):
+            return super().drop_privileges(user)
+        os.setgroups([])
+        os.setgid(user.gid)
+        os.setuid(user.uid)
 
 
 class Container(Supervisor):
@@ -83,40 +99,64 @@ class Container(Supervisor):
         self.sockets.clear()
 
 
-def folder(path, owner, mode):
-    """Makes a folder, or takes over one that is another's. What is in it stays as it is: a volume is too large to be walked.
+def opened(path):
+    """Opens a folder, which is made if it is missing.
 
     The folder above may be the service's, which could plant a link there to a folder of root's. So none is followed.
     """
     try:
         os.makedirs(path, exist_ok=True)
-        opened = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         sys.exit(f"{path} must be a folder, and can't be a link or a file: {error.strerror}. Move it away and start again.")
+
+
+def named(name):
+    """A user of the image."""
+    found = pwd.getpwnam(name)
+    return User(found.pw_uid, found.pw_gid)
+
+
+def folder(path, user, mode):
+    """Makes a folder, or takes over one that is another's. What is in it stays as it is: a volume is too large to be walked."""
+    it = opened(path)
     try:
-        user = pwd.getpwnam(owner)
-        if os.fstat(opened).st_uid != user.pw_uid:
-            os.fchown(opened, user.pw_uid, user.pw_gid)
-            os.fchmod(opened, mode)
+        if os.fstat(it).st_uid != user.uid:
+            os.fchown(it, user.uid, user.gid)
+            os.fchmod(it, mode)
     finally:
-        os.close(opened)
+        os.close(it)
 
 
-def old_keys():
+def service_user():
+    """Who the service runs as: the owner of the volume. One that is root's, as a new one is, becomes that of the image's own user; but a
+    folder of somebody's on the machine around the container stays theirs, and so does what the service puts there."""
+    # The volume's own path is the operator's word, and may be a link.
+    root = os.path.realpath(VOLUME)
+    it = opened(root)
+    stat = os.fstat(it)
+    os.close(it)
+    if stat.st_uid != 0:
+        return User(stat.st_uid, stat.st_gid)
+    user = named("sounding")
+    folder(root, user, 0o750)
+    return user
+
+
+def old_keys(user):
     """The keys of the server before this one, which the first start takes over: whoever put them there, they are the service's to read."""
-    user = pwd.getpwnam("sounding")
     for folder, names in [(VOLUME, ["auth-keys.csv"]), (f"{VOLUME}/.admin", [".", "auth-keys.csv"])]:
         try:
-            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if folder != VOLUME else 0))
+            it = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if folder != VOLUME else 0))
         except OSError:
             continue
         for name in names:
             # A link's target may be anybody's.
             try:
-                os.chown(name, user.pw_uid, user.pw_gid, dir_fd=opened, follow_symlinks=False)
+                os.chown(name, user.uid, user.gid, dir_fd=it, follow_symlinks=False)
             except FileNotFoundError:
                 pass
-        os.close(opened)
+        os.close(it)
 
 
 def connections():
@@ -157,31 +197,36 @@ def bound_unsent():
 
 
 def main():
+    if os.geteuid() != 0:
+        sys.exit("the container must be started as root: it runs the service as the volume's owner, or as `sounding`")
     front = os.environ.get("SOUNDING_FRONT", "nginx")
     if front not in ("nginx", "direct"):
         sys.exit("SOUNDING_FRONT is `nginx`, or `direct` for the server on the port itself")
     if not os.path.ismount(VOLUME):
         print(f"no volume is mounted at {VOLUME}: what is stored goes with the container", file=sys.stderr)
-    # The volume's own path is the operator's word, and may be a link.
-    folder(os.path.realpath(VOLUME), "sounding", 0o750)
-    folder(f"{VOLUME}/.sounding", "sounding", 0o700)
+    user = service_user()
+    folder(f"{VOLUME}/.sounding", user, 0o700)
     if not os.path.exists(f"{VOLUME}/.sounding/auth-keys.csv"):
-        old_keys()
-    folder("/run/sounding", "sounding", 0o700)
-    folder("/run/nginx", "www-data", 0o700)
+        old_keys(user)
+    folder("/run/sounding", user, 0o700)
+    folder("/run/nginx", named("www-data"), 0o700)
     bound_unsent()
     with open(CONNECTIONS, "w") as setting:
         setting.write(f"worker_connections {min(2 * connections(), open_files())};\n")
 
-    options = ServerOptions()
+    options = Options()
     options.realize(["-c", CONFIGURATION])
     options.first, options.test = True, False
+    [nginx] = [it for it in options.process_group_configs if it.name == "nginx"]
+    [server] = [it for it in options.process_group_configs if it.name == "server"]
+    [program] = server.process_configs
+    program.uid = user
     if front == "direct":
-        options.process_group_configs = [it for it in options.process_group_configs if it.name != "nginx"]
-        for server in options.process_group_configs:
-            server.socket_config = Port()
-            for config in server.process_configs:
-                config.command += " --behind-proxy"
+        options.process_group_configs.remove(nginx)
+        server.socket_config = Port()
+        program.command += " --behind-proxy"
+    else:
+        server.socket_config.owner = (user.uid, server.socket_config.owner[1])
     container = Container(options)
     try:
         container.main()

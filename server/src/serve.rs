@@ -246,7 +246,8 @@ impl<A: Answers> Connections<A> {
     fn take(&self, accepted: Accepted) {
         match accepted {
             Accepted::Tcp(stream, address) => {
-                let peer = self.answers.peer(address.ip());
+                // A client of IPv4 by a socket of both protocols is one of IPv4.
+                let peer = self.answers.peer(address.ip().to_canonical());
                 let stream = stream.into_std();
                 self.spawn(move || tokio::net::TcpStream::from_std(stream?), peer);
             }

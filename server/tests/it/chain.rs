@@ -25,8 +25,18 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chain/run.sh");
 /// Nothing here takes longer, on however busy a machine.
 pub const PATIENCE: Duration = Duration::from_mins(3);
 
+/// Who has the public port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// nginx, which passes all on to the server.
+    Nginx,
+    /// The server itself.
+    Direct,
+}
+
 /// The running chain. Ended with all that is in it when dropped.
 pub struct Chain {
+    pub front: Front,
     site: Site,
     /// `unshare`, whose only child is the container's first program.
     unshare: Child,
@@ -43,14 +53,30 @@ impl Deref for Chain {
     }
 }
 
-/// Starts a chain, with these variables besides its own, and runs a test in its network. Does nothing where there can be no
-/// chain, and says so.
-pub fn in_chain(variables: &[&str], test: impl FnOnce(&mut Chain) + Send) {
+/// Starts a chain, with these variables besides its own, and runs a test in its network: once with nginx in front of the server, and once
+/// without. Does nothing where there can be no chain, and says so.
+pub fn in_chain(variables: &[&str], test: impl Fn(&mut Chain) + Send + Sync) {
     in_chain_over(|_| (), variables, test);
 }
 
-/// The same over a volume that was prepared.
+/// The same over volumes that were prepared.
 pub fn in_chain_over(
+    prepare: impl Fn(&Path),
+    variables: &[&str],
+    test: impl Fn(&mut Chain) + Send + Sync,
+) {
+    for front in [Front::Nginx, Front::Direct] {
+        in_chain_with(front, &prepare, variables, &test);
+    }
+}
+
+/// What only nginx does.
+pub fn behind_nginx(variables: &[&str], test: impl FnOnce(&mut Chain) + Send) {
+    in_chain_with(Front::Nginx, |_| (), variables, test);
+}
+
+fn in_chain_with(
+    front: Front,
     prepare: impl FnOnce(&Path),
     variables: &[&str],
     test: impl FnOnce(&mut Chain) + Send,
@@ -59,7 +85,8 @@ pub fn in_chain_over(
         skipped("the container's programs", what);
         return;
     }
-    let mut chain = Chain::start(prepare, variables);
+    println!("{front:?}");
+    let mut chain = Chain::start(front, prepare, variables);
     within_network(chain.unshare.id(), || test(&mut chain));
 }
 
@@ -77,7 +104,7 @@ fn missing() -> Option<&'static str> {
 }
 
 impl Chain {
-    fn start(prepare: impl FnOnce(&Path), variables: &[&str]) -> Chain {
+    fn start(front: Front, prepare: impl FnOnce(&Path), variables: &[&str]) -> Chain {
         let (folder, layer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         write_keys(folder.path());
         prepare(folder.path());
@@ -89,6 +116,7 @@ impl Chain {
             .arg(env!("CARGO_BIN_EXE_sounding-server"))
             .arg(folder.path())
             .args(variables)
+            .args((front == Front::Direct).then_some("SOUNDING_FRONT=direct"))
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
@@ -97,7 +125,7 @@ impl Chain {
             .spawn()
             .unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
-        let chain = Chain { site: Site { address, folder }, unshare, _layer: layer, log };
+        let chain = Chain { front, site: Site { address, folder }, unshare, _layer: layer, log };
         wait_for("the chain's first program", || chain.log().contains("ready\n").then_some(()));
         chain
     }

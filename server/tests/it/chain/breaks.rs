@@ -1,4 +1,4 @@
-//! What breaks off on one side of nginx breaks off on the other, and nothing that is half is ever seen.
+//! What breaks off on one side of the container breaks off on the other, and nothing that is half is ever seen.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{Chain, in_chain, signal, wait_for};
+use super::{Chain, behind_nginx, in_chain, signal, wait_for};
 use crate::support::{Connection, KEY, pattern, write};
 use crate::transfers::python::{Python, Version};
 use crate::transfers::servers::Servers;
@@ -85,7 +85,7 @@ fn the_server_hears_when_a_reader_goes() {
 
 #[test]
 fn no_log_has_a_key_where_the_server_fails() {
-    in_chain(&[], |chain| {
+    behind_nginx(&[], |chain| {
         chain.wait_until_ready();
         chain.put("run/big.bin", &pattern(64 << 20));
         let shared = format!("/share/{KEY}/run/big.bin");
@@ -225,7 +225,7 @@ fn what_comes_by_wormhole_is_fetched_and_what_breaks_off_is_not() {
 
 #[test]
 fn who_is_away_is_said_to_web_apps_and_a_restart_is_waited_for() {
-    in_chain(&[], |chain| {
+    behind_nginx(&[], |chain| {
         chain.wait_until_ready();
         let mut waiting = chain.patient();
         let fields =
@@ -254,7 +254,7 @@ fn who_is_away_is_said_to_web_apps_and_a_restart_is_waited_for() {
 
 #[test]
 fn a_browser_that_asks_for_leave_meanwhile_gets_it() {
-    in_chain(&[], |chain| {
+    behind_nginx(&[], |chain| {
         chain.wait_until_ready();
         // The socket's file gone, and who was connected cut off, as if the server had ended for good.
         fs::remove_file(chain.inner("/run/server.sock")).unwrap();

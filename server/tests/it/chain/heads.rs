@@ -4,12 +4,12 @@
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 
-use super::{Chain, PATIENCE, in_chain};
+use super::{Chain, PATIENCE, behind_nginx};
 use crate::heads::{self, Answer, Came, Sent, Tags, read_to_end, read_to_last, sent};
 
 #[test]
 fn thousands_of_heads_are_answered_through_nginx_as_without() {
-    in_chain(&[], |chain| {
+    behind_nginx(&[], |chain| {
         chain.wait_until_ready();
         heads::fill(chain);
         let tags = Tags::of(chain);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
-use super::in_chain;
+use super::{Front, behind_nginx, in_chain};
 use crate::support::{KEY, pattern};
 use crate::{conditions, ranges};
 
@@ -14,7 +14,7 @@ fn the_tables_of_ranges_and_conditions_hold() {
         chain.wait_until_ready();
         ranges::the_table_holds_of(chain);
         // RFC 9110 §5.3 allows `If-Match` to come twice; nginx does not, and no client does so.
-        conditions::the_table_holds_of(chain, true);
+        conditions::the_table_holds_of(chain, chain.front == Front::Nginx);
     });
 }
 
@@ -67,7 +67,7 @@ fn joined(mut chunks: &[u8]) -> Vec<u8> {
 
 #[test]
 fn every_answer_is_the_servers_own() {
-    in_chain(&[], |chain| {
+    behind_nginx(&[], |chain| {
         chain.wait_until_ready();
         chain.put("run/file.bin", &pattern(100_000));
         chain.put("run/trips.csv", "person;trip\n".repeat(1000).as_bytes());
