@@ -21,6 +21,7 @@ need brotli brotli
 need zstd zstd
 need rsync rsync
 need zip zip
+need bindfs bindfs
 need unzip unzip
 need node nodejs
 need npm npm

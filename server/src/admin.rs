@@ -169,7 +169,7 @@ async fn activity(
     let (activity, mut open) = (&app.activity, app.activity.open());
     let sleep = Sleep::of(&app);
     open.extend(app.transfers.under_way().iter().map(of_transfer));
-    let of_disk = app.disk.warnings().into_iter().map(str::to_owned);
+    let of_disk = app.disk.warnings();
     let of_feed = app.feed.warning().map(|it| it.whole);
     let kept_out = activity.kept_out_warning().map(str::to_owned);
     let trouble =

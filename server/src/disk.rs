@@ -12,17 +12,17 @@ const EVERY: Duration = Duration::from_secs(2);
 /// What was amiss at the last look.
 #[derive(Debug, Default)]
 pub struct Disk {
-    warnings: Mutex<Vec<&'static str>>,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Disk {
     /// In words that anyone may read.
-    pub fn warnings(&self) -> Vec<&'static str> {
+    pub fn warnings(&self) -> Vec<String> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps what a look has found; what is new goes to the log.
-    fn note(&self, found: Vec<&'static str>) {
+    fn note(&self, found: Vec<String>) {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         for it in found.iter().filter(|it| !warnings.contains(it)) {
             tracing::error!("{it}");
@@ -46,7 +46,7 @@ pub async fn watch(app: Arc<App>) {
     }
 }
 
-fn look(volume: &Volume) -> Vec<&'static str> {
+fn look(volume: &Volume) -> Vec<String> {
     let loss = volume.loss().map(|it| match it {
         Loss::Place => {
             "the volume is not in its place any more: it was unmounted, moved or removed. What is open is still served, and \
@@ -57,9 +57,18 @@ fn look(volume: &Volume) -> Vec<&'static str> {
              service ends: put it back, and restart the service"
         }
     });
+    let shared = volume.shared_file_system().unwrap_or(None).map(shared);
     let is_out_of_files = volume.is_out_of_files().unwrap_or(false).then_some(
         "the volume's file system holds no more files, however much room there is (no inodes are free): delete some, and \
          empty the trash",
     );
-    loss.into_iter().chain(is_out_of_files).collect()
+    loss.into_iter().chain(is_out_of_files).map(str::to_owned).chain(shared).collect()
+}
+
+/// What such a file system means.
+pub fn shared(file_system: &str) -> String {
+    format!(
+        "the volume lies on {file_system}, which does not tell of what other machines change there: that is served, but comes into the \
+         feed only when the service starts anew"
+    )
 }

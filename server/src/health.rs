@@ -58,7 +58,7 @@ pub fn warnings(app: &App, keys: &Keys) -> Vec<String> {
     for notice in &keys.notices {
         warnings.push(format!("auth-keys.csv, line {}: {}", notice.line, notice.what));
     }
-    warnings.extend(app.disk.warnings().into_iter().map(str::to_owned));
+    warnings.extend(app.disk.warnings());
     warnings.extend(app.feed.warning().map(|it| it.public));
     warnings.extend(app.activity.kept_out_warning().map(str::to_owned));
     if app.volume.walks() {

@@ -1,6 +1,7 @@
 //! The start: a volume, a listener, a first key where there is none, and the lines that say so.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use transfers::Transfers;
 use volume::key_file::AddKeyError;
 use volume::keys::{PlainKey, Scope};
 use volume::old_keys::{OldKeys, TakeKeysError};
+use volume::server_lock::{ServerLock, ServerLockError};
 use volume::{OpenVolumeError, Volume};
 
 use crate::admin;
@@ -42,6 +44,9 @@ pub enum StartError {
     /// The volume can't be opened.
     #[error(transparent)]
     Volume(#[from] OpenVolumeError),
+    /// Another server has the volume.
+    #[error(transparent)]
+    Taken(ServerLockError),
     /// There are keys of a server that was here before, and they can't be had.
     #[error(transparent)]
     OldKeys(#[from] TakeKeysError),
@@ -68,6 +73,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     body::prepare();
     let stop = Stop::listen().map_err(StartError::Signals)?;
     let volume = Arc::new(Volume::open(&config.volume)?);
+    let _lock = lock(&volume)?;
     take_over_keys(&volume, config.take_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let connections = Crowd::new(within_descriptors(config.limits));
@@ -182,6 +188,20 @@ async fn admin_listener(named: Option<&Path>) -> Result<Option<Listener>, Listen
     }
 }
 
+/// Held until the end. What can't be locked is served all the same: on a disk that can't be written nothing can be spoilt.
+fn lock(volume: &Volume) -> Result<Option<ServerLock>, StartError> {
+    match volume.lock_for_server() {
+        Ok(lock) => Ok(Some(lock)),
+        Err(taken @ ServerLockError::Taken { .. }) => Err(StartError::Taken(taken)),
+        Err(ServerLockError::Io(error)) => {
+            tracing::warn!(
+                "another server on the same volume would not be noticed: .sounding/server.lock: {error}"
+            );
+            Ok(None)
+        }
+    }
+}
+
 /// Before anything else is made of the volume: only at a first start are keys taken over.
 fn take_over_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysError> {
     match (volume.take_over_keys(named)?, named) {
@@ -219,9 +239,18 @@ fn announce(listener: &Listener, first_key: Option<&PlainKey>, volume: &Path) ->
         let key = String::from_utf8_lossy(key.reveal());
         writeln!(
             out,
-            "\nThere was no key yet. This one has been made; it is shown this once and stands in\n{}:\n\n    {key}\n\n\
-             See what is there, `[]` where that is nothing yet:\n\n    curl -H 'Authorization: {key}' {}\n",
+            "\nThere was no key yet. This one has been made; it is shown this once and stands in\n{}:\n\n    {key}\n",
             volume.join(volume::layout::SERVICE_FOLDER).join(volume::layout::KEYS_FILE).display(),
+        )?;
+        if let Some(address) = local_address(listener) {
+            writeln!(
+                out,
+                "In a browser, with the key as the password (the name does not matter):\n\n    http://{address}/files/\n"
+            )?;
+        }
+        writeln!(
+            out,
+            "With curl, `[]` where there is nothing yet:\n\n    curl -H 'Authorization: {key}' {}\n",
             curl_target(listener),
         )?;
     }
@@ -234,18 +263,23 @@ fn curl_target(listener: &Listener) -> String {
         let path = path.to_string_lossy().replace('\'', "'\\''");
         return format!("--unix-socket '{path}' 'http://localhost/files/?format=json'");
     }
-    let Some(mut address) = listener.tcp_address() else {
+    let Some(address) = local_address(listener) else {
         return "'http://localhost/files/?format=json'".to_owned();
     };
-    // Listening everywhere is listening here too.
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
     // A shell would take the brackets of an IPv6 address, and the question mark, for a pattern.
     format!("'http://{address}/files/?format=json'")
+}
+
+/// Where this machine's own clients find it. Listening everywhere is listening here too.
+fn local_address(listener: &Listener) -> Option<SocketAddr> {
+    let mut address = listener.tcp_address()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Some(address)
 }
 
 /// Every download has a socket and a file.

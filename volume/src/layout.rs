@@ -29,6 +29,9 @@ pub const KEEP_AWAKE_FILE: &str = "keep-awake.json";
 /// When the service last removed what had had its time, in the service's folder: by it a wrong clock is noticed.
 pub const TIDIED_FILE: &str = "tidied.json";
 
+/// Locked by the server that serves the volume, in the service's folder.
+pub const SERVER_LOCK_FILE: &str = "server.lock";
+
 /// What is on its way in, in the service's folder, until one rename makes it visible.
 pub const STAGING_FOLDER: &str = "staging";
 
@@ -110,6 +113,7 @@ mod tests {
         let console = format!("{SERVICE_FOLDER}/{CONSOLE_FILE}");
         let keep_awake = format!("{SERVICE_FOLDER}/{KEEP_AWAKE_FILE}");
         let tidied = format!("{SERVICE_FOLDER}/{TIDIED_FILE}");
+        let server_lock = format!("{SERVICE_FOLDER}/{SERVER_LOCK_FILE}");
         let trashed = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASHED_FILES}");
         let info = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{TRASH_INFO}");
         let expunged = format!("{SERVICE_FOLDER}/{TRASH_FOLDER}/{EXPUNGED}");
@@ -130,6 +134,7 @@ mod tests {
             &console,
             &keep_awake,
             &tidied,
+            &server_lock,
             &trashed,
             &info,
             &expunged,

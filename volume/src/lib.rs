@@ -12,12 +12,13 @@
 //! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
 //! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it;
 //! [`old_keys`] come from the server that this one replaces, and [`owner`] is whom all of it belongs to;
-//! [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look, and [`Volume::keep_awake`] until when
+//! [`server_lock`] sees to it that one server serves it; [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look, and [`Volume::keep_awake`] until when
 //! an operator wants the service awake.
 
 mod clock;
 pub mod console_look;
 pub mod ending;
+mod file_system;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod journal;
@@ -39,6 +40,7 @@ mod printable;
 mod records;
 mod resolve;
 pub mod scan;
+pub mod server_lock;
 mod size;
 mod small_file;
 pub mod space;

@@ -39,6 +39,7 @@ mod limits;
 mod listings;
 mod metrics;
 mod odd_clients;
+mod one_server;
 mod owners;
 mod paths;
 mod process;

@@ -21,6 +21,9 @@ const AHEAD: i64 = 60;
 /// This was written then: a clock that shows an earlier time is wrong.
 const WRITTEN: &str = "2026-11-01T00:00:00Z";
 
+/// What such a file system does. The server says it in the same words.
+const UNTOLD: &str = "which does not tell of what other machines change there";
+
 /// What was found of one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -55,6 +58,7 @@ impl Desk {
         findings.extend(self.journal());
         findings.extend(self.key_findings(now));
         findings.push(watches());
+        findings.extend(self.file_system());
         findings.extend(self.server());
         findings
     }
@@ -169,6 +173,14 @@ impl Desk {
             return Finding::ill("space", found, to_do);
         }
         Finding::well("space", found)
+    }
+
+    /// None where the volume is this machine's alone.
+    fn file_system(&self) -> Option<Finding> {
+        let name = self.volume.shared_file_system().ok().flatten()?;
+        let found = format!("the volume lies on {name}, {UNTOLD}");
+        let to_do = "after other machines have changed something there, restart the server";
+        Some(Finding::ill("file system", found, to_do))
     }
 
     /// What killed programs left on its way in.
@@ -287,7 +299,7 @@ impl Desk {
             service.since.strftime("%Y-%m-%d %H:%M UTC")
         );
         let mut findings = vec![Finding::well("server", found)];
-        for warning in &activity.warnings {
+        for warning in activity.warnings.iter().filter(|it| !it.contains(UNTOLD)) {
             let to_do = if warning.contains("watches") {
                 "sysctl fs.inotify.max_user_watches=524288"
             } else {

@@ -1,0 +1,35 @@
+//! Which file system a volume lies on, where that makes a difference.
+
+use std::io;
+
+use crate::volume::Volume;
+
+/// The numbers by which `statfs(2)` names the file systems of more than one machine.
+const SHARED: [(u64, &str); 14] = [
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB"),
+    // Also virtiofs.
+    (0x6573_5546, "FUSE"),
+    (0x0102_1997, "9p"),
+    (0x00c3_6400, "Ceph"),
+    (0x5346_414f, "AFS"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x0116_1970, "GFS2"),
+    (0x7461_636f, "OCFS2"),
+    (0x4750_4653, "GPFS"),
+    (0x1983_0326, "BeeGFS"),
+    (0x786f_4256, "VirtualBox's shared folders"),
+];
+
+impl Volume {
+    /// The name of the volume's file system, if it is one that other machines may change without this one being told: inotify(7) sees
+    /// only what is done through this machine's kernel.
+    pub fn shared_file_system(&self) -> io::Result<Option<&'static str>> {
+        let kind = rustix::fs::fstatfs(self.root())?.f_type;
+        #[expect(clippy::cast_sign_loss, reason = "the numbers are of 32 bits")]
+        let kind = (kind as u64) & 0xffff_ffff;
+        Ok(SHARED.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name))
+    }
+}
