@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Sets up what the tests need, then checks everything. The README's second command; `.ci/run` is this and nothing else.
+# Checks everything: first what needs nothing but Rust, then the tests, with real clients, which `.ci/setup.sh` installs. Where it can't,
+# they are left out, and it says so; with CI=true that is an error. The README's second command; `.ci/run` is this and nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-
-.ci/setup.sh
 
 export CARGO_TERM_COLOR=never
 cargo fmt --all --check
@@ -14,5 +13,18 @@ if cargo tree --package volume --invert tokio --locked 2>/dev/null | grep -q '^t
     exit 1
 fi
 RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items --locked
+
+set +e
+.ci/setup.sh
+setup=$?
+set -e
+[ $setup -eq 0 ] || [ "${CI-}" != true ] || exit 1
+# By the names of their modules.
+case $setup in
+0) left_out=() ;;
+3) left_out=(clients::) ;;
+*) left_out=(chain:: clients:: image:: metrics:: preview:: resume:: transfers:: wormhole:: breaks:: interop:: own::) ;;
+esac
 # One failure hides no other.
-cargo test --workspace --locked --no-fail-fast
+cargo test --workspace --locked --no-fail-fast -- ${left_out[@]+"${left_out[@]/#/--skip=}"}
+[ $setup -eq 0 ] || echo "left out, for want of what .ci/setup.sh could not install: the tests in ${left_out[*]}" >&2

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it, tui/tests/it), and those of
 # the container (chain.rs, image.rs): programs of the system by apt, in target/clients Python environments and Node packages, and in
-# target/image the base of the image. Quick when all is there.
+# target/image the base of the image. Quick when all is there. Where something can't be had, it says what, and ends with 3 if that is
+# Chromium alone, else with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +10,8 @@ wanted=server/tests/clients
 have=target/clients
 mkdir -p "$have"
 
-missing=()
+# Packages to install, and what can't be had here.
+missing=() left_out=()
 need() { # COMMAND PACKAGE
     command -v "$1" >/dev/null || missing+=("$2")
 }
@@ -38,22 +40,37 @@ need podman podman
 need runc runc
 need mmdebstrap mmdebstrap
 [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
-if [ ${#missing[@]} -gt 0 ]; then
-    as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    "${as_root[@]}" apt-get update
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Ubuntu has Chromium as a snap only, which the tests can't start.
+install_missing() {
+    as_root apt-get update
+    local package found=()
+    for package in "${missing[@]}"; do
+        if apt-cache policy "$package" | grep -q 'Candidate: [^(]'; then found+=("$package"); else left_out+=("$package"); fi
+    done
     # nginx and supervisord are for the tests alone: nothing that is installed here shall start by itself.
-    policy=/usr/sbin/policy-rc.d
+    local policy=/usr/sbin/policy-rc.d
     if [ ! -e $policy ]; then
-        trap '"${as_root[@]}" rm $policy' EXIT
-        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin $policy
+        trap 'as_root rm $policy' RETURN
+        printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin $policy
     fi
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${found[@]}"
+}
+if [ ${#missing[@]} -gt 0 ]; then
+    if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; }; then
+        echo "for these packages apt-get is needed, and root or sudo: ${missing[*]}" >&2
+        exit 1
+    fi
+    install_missing
 fi
 
 # Unpacked, not installed: the package would start a service.
 if [ ! -x "$have/prometheus/usr/bin/promtool" ]; then
-    (cd "$have" && apt-get -q download prometheus) || { apt-get update && (cd "$have" && apt-get -q download prometheus); }
+    (cd "$have" && apt-get -q download prometheus) || { as_root apt-get update && (cd "$have" && apt-get -q download prometheus); }
     dpkg --extract "$have"/prometheus_*.deb "$have/prometheus"
     rm "$have"/prometheus_*.deb
 fi
@@ -91,4 +108,9 @@ if ! cmp -s "$wanted/package-lock.json" "$have/installed-lock.json" || [ ! -d "$
     npm ci --prefix "$have" --no-audit --no-fund --ignore-scripts
     cp "$wanted/package-lock.json" "$have/installed-lock.json"
 fi
-[ -z "${base-}" ] || wait "$base" || echo 'the base of the container image could not be made' >&2
+[ -z "${base-}" ] || wait "$base" || left_out+=("the base of the container's image")
+if [ ${#left_out[@]} -gt 0 ]; then
+    echo "could not be had here: ${left_out[*]}" >&2
+    [ "${left_out[*]}" = chromium ] && exit 3
+    exit 1
+fi
