@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The container's cold start: from the exec of its command to the first 200 through nginx.
 
-    bench/cold_start.py [--rounds 10] [--binaries target/release]
+    bench/cold_start.py [--rounds 10] [--binaries target/dist]
 
-Needs `cargo build --release -p server -p tui`, .ci/setup.sh and `cargo test -p server --test it image::` first, and root. Builds the image from the Dockerfile, copies it to a disk image
+Needs `cargo build --profile dist -p server -p tui`, .ci/setup.sh and `cargo test -p server --test it image::` first, and root. Builds the image from the Dockerfile, copies it to a disk image
 of its own and runs the image's command on it, in namespaces: with what it reads in memory already (warm), with nothing in memory (cold),
 and with nothing in memory and reads throttled to what Fly gives a root file system, 8 MiB/s and 2000 a second. `stock` is Debian's supervisord
 with the same configuration. Prints minimum, median and maximum; quote the median. Last comes what was read, by part.
@@ -28,7 +28,8 @@ CLONE_NEWNET = 0x40000000
 BYTES_A_SECOND = 8 << 20
 READS_A_SECOND = 2000
 
-# What the container's command finds around it, as a platform makes it: /data, and memory at /run and /tmp. The root stays as it is.
+# What the container's command finds around it, as Fly makes it: /data, the kernel's /proc, /sys and /dev, and memory at /run and /tmp. The
+# root stays as it is.
 SURROUND = """
 set -e
 root=$1 volume=$2; shift 2
@@ -36,6 +37,7 @@ mount --make-rprivate /
 mount --bind "$volume" "$root/data"
 for folder in run tmp; do mount -t tmpfs tmpfs "$root/$folder"; done
 mount -t proc proc "$root/proc"
+mount -t sysfs sysfs "$root/sys"
 mount --rbind /dev "$root/dev"
 ip link set lo up
 exec chroot "$root" env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin SOUNDING_VOLUME=/data "$@"
@@ -68,7 +70,7 @@ class Disk:
             shutil.copy(f"{PROJECT}/{name}", context)
         shutil.copytree(f"{PROJECT}/deploy", f"{context}/deploy")
         for name in ["sounding-server", "sounding"]:
-            shutil.copy(f"{binaries}/{name}", f"{context}/dist")
+            run("strip", "-o", f"{context}/dist/{name}", f"{binaries}/{name}")
         buildah("bud", "--layers", "--isolation", "chroot", "--pull-never", "--build-arg", "BINARIES=prebuilt", "--tag", IMAGE, context)
         container = buildah("from", IMAGE)
         tree = buildah("mount", container)
@@ -83,6 +85,8 @@ class Disk:
     def mount(self):
         # Past the cache of the file system beneath, so that nothing is in memory but what was read since.
         self.device = run("losetup", "--direct-io=on", "--find", "--show", self.file)
+        # As the kernel has it, whatever a start before has set.
+        run("blockdev", "--setra", "256", self.device)
         run("mount", "-o", "ro", self.device, self.root)
 
     def unmount(self):
@@ -231,7 +235,7 @@ def part(path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--binaries", default=f"{PROJECT}/target/release")
+    parser.add_argument("--binaries", default=f"{PROJECT}/target/dist")
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as folder:

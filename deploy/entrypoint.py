@@ -3,8 +3,30 @@
 Exits with 0 when the server went to sleep or was told to stop, and with 1 when one of the two can't be kept up.
 """
 
-import collections
 import os
+
+VOLUME = os.environ.get("SOUNDING_VOLUME", "/data")
+# KiB that the kernel reads around a page that is touched for the first time: a start touches a third of the programs, all over.
+READ_AHEAD = 32
+
+
+def read_less_ahead():
+    """Of the disk that the programs are on, which on Fly gives 8 MiB a second. The volume's is left as it is."""
+    device = os.stat("/").st_dev
+    if os.stat(VOLUME).st_dev == device:
+        return
+    try:
+        with open(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb", "w") as setting:
+            setting.write(str(READ_AHEAD))
+    except OSError:
+        # In a container on somebody's machine there is no such disk, or it is not ours to set. It is quick, then.
+        pass
+
+
+# Before all that follows is read.
+read_less_ahead()
+
+import collections
 import pwd
 import resource
 import signal
@@ -13,7 +35,7 @@ import sys
 import types
 
 # supervisord loads these for its remote control, which is not used here, and they are most of its start: nothing stands in for them.
-for name in ["http.client", "pkg_resources", "supervisor.xmlrpc", "xmlrpc.client"]:
+for name in ["hashlib", "html.parser", "http.client", "pkg_resources", "supervisor.xmlrpc", "xmlrpc.client"]:
     module = sys.modules[name] = types.ModuleType(name)
     module.__getattr__ = lambda attribute: None
 
@@ -25,7 +47,6 @@ from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 
 CONFIGURATION = "/etc/sounding/supervisord.conf"
-VOLUME = os.environ.get("SOUNDING_VOLUME", "/data")
 # What nginx reads of its own (nginx.conf), in a folder in which only root can put something else in its place.
 CONNECTIONS = "/run/connections.conf"
 # Bytes that a socket takes beyond what its client is known to have room for.
