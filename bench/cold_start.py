@@ -254,6 +254,9 @@ def main():
         parts = starts("throttled", disk, volume, disk.command, options.rounds, is_cold=True, is_throttled=True)
         starts("throttled, stock", disk, volume, stock, options.rounds, is_cold=True, is_throttled=True)
         os.rmdir(Throttle.PATH)
+        # buildah keeps one for the store, and one for each stage that was only copied from.
+        buildah("rm", "--all")
+        subprocess.run(["umount", f"{STORE}/root/overlay"], stderr=subprocess.DEVNULL)
 
         sums = {}
         for path, size in parts.items():

@@ -489,20 +489,20 @@ fn a_unix_socket_serves_and_goes_with_the_program() {
     // One that a crash left behind is replaced.
     drop(UnixListener::bind(&socket).unwrap());
     let listen = format!("unix:{}", socket.display());
-    let start = || {
-        let mut command = command(folder.path());
+    let start = |volume: &Path| {
+        let mut command = command(volume);
         command.args(["--listen", &listen]);
         command
     };
-    let program = Program::run(start());
+    let program = Program::run(start(folder.path()));
     assert_eq!(program.address, listen);
     let get = format!(
         "curl -s --unix-socket {} -H 'Authorization: kmt-secret' http://x/files/run/a.txt",
         socket.display()
     );
     assert_eq!(shell(&get), "hello");
-    // A second server does not take it away from the first.
-    let second = start().output().unwrap();
+    // A second server, of another volume, does not take it away from the first.
+    let second = start(volume_with_key().path()).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&second.stderr).contains("another server listens on"));
     assert_eq!(shell(&get), "hello");
