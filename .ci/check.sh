@@ -25,6 +25,18 @@ case $setup in
 3) left_out=(clients::) ;;
 *) left_out=(chain:: clients:: image:: metrics:: preview:: resume:: transfers:: wormhole:: breaks:: interop:: own::) ;;
 esac
+# What the tests make goes with them: files in a folder of this run's, whose sockets' addresses must stay short; mounts and processes, which
+# are told by a variable that all of them have, are looked for.
+TMPDIR=$(mktemp --directory /tmp/sounding.XXXX)
+trap 'rm -rf "$TMPDIR"' EXIT
+chmod 1777 "$TMPDIR"
+export TMPDIR SOUNDING_TEST_RUN=$TMPDIR
+mounts=$(cut -d ' ' -f 2 /proc/self/mounts)
 # One failure hides no other.
 cargo test --workspace --locked --no-fail-fast -- ${left_out[@]+"${left_out[@]/#/--skip=}"}
+left=$(
+    diff <(echo "$mounts") <(cut -d ' ' -f 2 /proc/self/mounts) | sed -n 's/^> /the mount /p'
+    env --unset=SOUNDING_TEST_RUN grep --files-with-matches --no-messages "SOUNDING_TEST_RUN=$TMPDIR" /proc/[0-9]*/environ || true
+)
+[ -z "$left" ] || { echo "the tests have left $left" >&2; exit 1; }
 [ $setup -eq 0 ] || echo "left out, for want of what .ci/setup.sh could not install: the tests in ${left_out[*]}" >&2

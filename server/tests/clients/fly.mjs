@@ -5,6 +5,7 @@
 // which are 10 MB.
 
 import { spawn } from 'node:child_process';
+import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
@@ -41,6 +42,7 @@ export class Fly {
   out;
 
   #random;
+  #admin;
   #command;
   #machine;
   #running;
@@ -49,8 +51,8 @@ export class Fly {
 
   constructor(program, args, seed = 1) {
     this.#random = random(seed);
-    const admin = join(os.tmpdir(), `sounding-web-${process.pid}-${seed}.sock`);
-    this.#command = [program, [...args, '--listen', '127.0.0.1:0', '--admin', admin]];
+    this.#admin = join(os.tmpdir(), `sounding-web-${process.pid}-${seed}.sock`);
+    this.#command = [program, [...args, '--listen', '127.0.0.1:0', '--admin', this.#admin]];
   }
 
   async open() {
@@ -64,6 +66,7 @@ export class Fly {
     this.#server.closeAllConnections();
     this.crash();
     await this.#running;
+    fs.rmSync(this.#admin, { force: true });
   }
 
   get isAsleep() {

@@ -198,9 +198,12 @@ impl Drop for Chain {
         if std::thread::panicking() {
             println!("the chain's log:\n{}", self.log());
         }
-        // Already gone, where the test ended it. With it goes all that is in its namespaces.
+        // Already gone, where the test ended it. With it goes all that is in its namespaces, a moment later: until then it may write.
+        let first = children(self.unshare.id());
         self.unshare.kill().unwrap_or_default();
         self.unshare.wait().unwrap();
+        let is_there = |it: &u32| Path::new(&format!("/proc/{it}")).exists();
+        wait_for("the container's end", || (!first.iter().any(is_there)).then_some(()));
         fs::remove_file(&self.log).unwrap();
     }
 }

@@ -104,16 +104,18 @@ impl TestServer {
                     stopped.await.unwrap_or_default();
                     ending.cancel();
                 };
-                serve(
+                let end = serve(
                     listener,
-                    Front::new(app),
+                    Front::new(Arc::clone(&app)),
                     (Workers::start().unwrap(), Crowd::new(setup.limits)),
                     setup.patience,
                     stop,
                     (),
                 )
-                .await
-                    == End::Finished
+                .await;
+                // What it writes would come back while the folder is removed.
+                app.feed.close().await;
+                end == End::Finished
             })
         });
         let (address, app) = started.recv_timeout(DEADLINE).unwrap();
