@@ -67,14 +67,27 @@ class Peer:
     fields = ()
     version_word = "--version"
 
+    # Bytes that a socket takes beyond what its client has room for: all that there is room for, as the kernel has it.
+    most_unsent = 0xFFFF_FFFF
+
     def __init__(self, volume, here):
         self.volume, self.here, self.port = volume, pathlib.Path(here), free_port()
         self.started = []
+        self.bound_unsent()
         began = time.perf_counter()
         for command in self.commands():
-            quiet = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            quiet = dict(stdin=self.standard_input(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             self.started.append(subprocess.Popen(command, **quiet, start_new_session=True, env=self.environment()))
         self.started_in = self.wait(began)
+
+    def bound_unsent(self):
+        """As the container's first program does it in its own network, which all of this runs in, or else is left alone."""
+        # Only in a network of one's own is there nothing but the loopback.
+        if len(socket.if_nameindex()) == 1:
+            pathlib.Path("/proc/sys/net/ipv4/tcp_notsent_lowat").write_text(str(self.most_unsent))
+
+    def standard_input(self):
+        return subprocess.DEVNULL
 
     def environment(self):
         return dict(os.environ)
@@ -179,6 +192,8 @@ class Ours(Peer):
 class Chain(Ours):
     """As it is deployed: nginx in front, with the container's own configuration."""
 
+    most_unsent = 131_072
+
     def commands(self):
         text = (TOP / "nginx.conf").read_text()
         connections = self.here / "connections.conf"
@@ -194,6 +209,18 @@ class Chain(Ours):
         path = self.here / "chain.conf"
         path.write_text(text)
         return [self.server(f"unix:{self.here}/server.sock"), [program("nginx"), "-e", "stderr", "-g", "user root;", "-c", str(path)]]
+
+
+class Direct(Ours):
+    """As it is deployed with `SOUNDING_FRONT=direct`: a socket of both protocols is handed over."""
+
+    most_unsent = 131_072
+
+    def commands(self):
+        return [[*self.server("fd:0"), "--behind-proxy"]]
+
+    def standard_input(self):
+        return socket.create_server(("", self.port), family=socket.AF_INET6, dualstack_ipv6=True)
 
 
 class Nginx(Peer):
