@@ -35,7 +35,10 @@ pub fn begin(app: &App, mut request: Request, peer: Peer) -> (Request, Line) {
     let client = peer.client(request.headers());
     let path = redact::path(request.uri().path(), &app.keys_of_turn(Instant::now()));
     let open = activity.begin(request.method(), path, client);
-    wake::came(activity, &open, request.headers());
+    // What never sleeps is not woken either.
+    if app.idle.length().is_some() {
+        wake::came(activity, &open, request.headers());
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         open.expect(length(request.headers()), None);
         let (activity, open) = (Arc::clone(activity), Arc::clone(&open));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::app::App;
 use jiff::Timestamp;
 use transfers::Transfers;
+use volume::clock::Clock;
 use volume::staging::Left;
 use volume::{Volume, trash};
 
@@ -97,11 +98,12 @@ pub async fn write_key_uses(app: &App) {
 
 fn tidy(volume: &Volume) {
     let now = Timestamp::now();
-    match volume.may_go_by_age(now) {
-        Ok(true) => {}
-        Ok(false) => {
+    match volume.clock(now) {
+        Ok(Clock::Steady) => {}
+        Ok(Clock::New) => return,
+        Ok(Clock::Jumped) => {
             tracing::info!(
-                "nothing is removed for its age until the clock has gone on for a day without a jump"
+                "the clock has jumped: nothing is removed for its age until it has gone on for a day"
             );
             return;
         }

@@ -27,14 +27,30 @@ struct Tidied {
     no_jump_since: Timestamp,
 }
 
+/// Whether things may be removed for their age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// They may: the clock has gone on for a day.
+    Steady,
+    /// Not yet: it is known for less than that.
+    New,
+    /// Not for now: it has just jumped.
+    Jumped,
+}
+
 impl Volume {
-    /// Says whether things may be removed for their age, and notes that it was asked now.
-    pub fn may_go_by_age(&self, now: Timestamp) -> io::Result<bool> {
+    /// Says what is known of the clock, and notes that it was asked now.
+    pub fn clock(&self, now: Timestamp) -> io::Result<Clock> {
         let text = small_file::read(self, TIDIED_FILE, LARGEST)?.unwrap_or_default();
         // One that can't be read is as good as none.
-        let tidied = Tidied::next(serde_json::from_slice(&text).ok(), now);
+        let before = serde_json::from_slice(&text).ok();
+        let tidied = Tidied::next(before, now);
         small_file::replace(self, TIDIED_FILE, &serde_json::to_vec_pretty(&tidied)?)?;
-        Ok(tidied.is_steady())
+        Ok(match before {
+            _ if tidied.is_steady() => Clock::Steady,
+            Some(_) if tidied.no_jump_since == now => Clock::Jumped,
+            _ => Clock::New,
+        })
     }
 }
 

@@ -9,13 +9,13 @@
 //! file was found; [`names`] lists a folder, and [`left_out`] what it leaves out; [`staging`] brings files in and makes each visible by one rename,
 //! [`staged_folder`] whole folders;
 //! [`uploads`] lets them go on after a break; [`transfers`] keeps what is known of those by wormhole; [`trash`] takes them out, for a while; [`tree`] moves and copies them; [`scan`] looks through all of it; [`space`] keeps some of the disk free;
-//! [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
+//! [`clock`] says whether things may go by their age; [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
 //! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it;
 //! [`old_keys`] come from the server that this one replaces, and [`owner`] is whom all of it belongs to;
 //! [`server_lock`] sees to it that one server serves it; [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look, and [`Volume::keep_awake`] until when
 //! an operator wants the service awake.
 
-mod clock;
+pub mod clock;
 pub mod console_look;
 pub mod ending;
 mod file_system;

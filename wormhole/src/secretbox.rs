@@ -76,13 +76,12 @@ mod tests {
         832b61ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5";
 
     fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
-            .collect()
+        let digits: Vec<u8> =
+            hex.chars().map(|it| it.to_digit(16).unwrap().try_into().unwrap()).collect();
+        digits.chunks(2).map(|it| it[0] << 4 | it[1]).collect()
     }
 
-    /// The example of "Cryptography in NaCl", section 10, which NaCl's own tests have (`tests/secretbox.c`).
+    /// The example of "Cryptography in `NaCl`", section 10, which its own tests have (`tests/secretbox.c`).
     #[test]
     fn it_is_nacls() {
         let secretbox = Secretbox::new(bytes(KEY).try_into().unwrap());
