@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it, tui/tests/it), and those of
 # the container (chain.rs, image.rs): programs of the system by apt, in target/clients Python environments and Node packages, and in
-# target/image the base of the image. Quick when all is there. Where something can't be had, it says what, and ends with 3 if that is
+# target/image the base of the image. Quick when all is there. Where something can't be had, it says what, and ends with 42 if that is
 # Chromium alone, else with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -50,15 +50,18 @@ install_missing() {
     as_root apt-get update
     local package found=()
     for package in "${missing[@]}"; do
-        if apt-cache policy "$package" | grep -q 'Candidate: [^(]'; then found+=("$package"); else left_out+=("$package"); fi
+        case $(LC_ALL=C apt-cache policy "$package") in
+        *'Candidate: (none)'* | '') left_out+=("$package") ;;
+        *) found+=("$package") ;;
+        esac
     done
     # nginx and supervisord are for the tests alone: nothing that is installed here shall start by itself.
     local policy=/usr/sbin/policy-rc.d
     if [ ! -e $policy ]; then
-        trap 'as_root rm $policy' RETURN
+        trap 'as_root rm /usr/sbin/policy-rc.d' EXIT
         printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin $policy
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${found[@]}"
+    [ ${#found[@]} -eq 0 ] || as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${found[@]}"
 }
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; }; then
@@ -111,6 +114,6 @@ fi
 [ -z "${base-}" ] || wait "$base" || left_out+=("the base of the container's image")
 if [ ${#left_out[@]} -gt 0 ]; then
     echo "could not be had here: ${left_out[*]}" >&2
-    [ "${left_out[*]}" = chromium ] && exit 3
+    [ "${left_out[*]}" = chromium ] && exit 42
     exit 1
 fi

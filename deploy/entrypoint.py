@@ -12,14 +12,14 @@ READ_AHEAD = 32
 
 def read_less_ahead():
     """Of the disk that the programs are on, which on Fly gives 8 MiB a second. The volume's is left as it is."""
-    device = os.stat("/").st_dev
-    if os.stat(VOLUME).st_dev == device:
-        return
     try:
+        device = os.stat("/").st_dev
+        if os.stat(VOLUME).st_dev == device:
+            return
         with open(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb", "w") as setting:
             setting.write(str(READ_AHEAD))
     except OSError:
-        # In a container on somebody's machine there is no such disk, or it is not ours to set. It is quick, then.
+        # There is no volume yet. Or, in a container on somebody's machine, no such disk, or it is not ours to set: it is quick, then.
         pass
 
 
@@ -27,6 +27,7 @@ def read_less_ahead():
 read_less_ahead()
 
 import collections
+import errno
 import pwd
 import resource
 import signal
@@ -72,9 +73,14 @@ class Options(ServerOptions):
     def drop_privileges(self, user):
         if not isinstance(user, User):
             return super().drop_privileges(user)
-        os.setgroups([])
-        os.setgid(user.gid)
-        os.setuid(user.uid)
+        if user.uid == os.getuid():
+            return None
+        try:
+            os.setgroups([])
+            os.setgid(user.gid)
+            os.setuid(user.uid)
+        except OSError as error:
+            return f"can't become user {user.uid}: {error.strerror} (the capabilities SETUID and SETGID are needed)"
 
 
 class Container(Supervisor):
@@ -129,7 +135,9 @@ def opened(path):
         os.makedirs(path, exist_ok=True)
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
-        sys.exit(f"{path} must be a folder, and can't be a link or a file: {error.strerror}. Move it away and start again.")
+        if error.errno in (errno.EEXIST, errno.ELOOP, errno.ENOTDIR):
+            sys.exit(f"{path} must be a folder, and can't be a link or a file. Move it away and start again.")
+        sys.exit(f"{path} can't be made or opened: {error.strerror}")
 
 
 def named(name):
@@ -142,9 +150,14 @@ def folder(path, user, mode):
     """Makes a folder, or takes over one that is another's. What is in it stays as it is: a volume is too large to be walked."""
     it = opened(path)
     try:
-        if os.fstat(it).st_uid != user.uid:
-            os.fchown(it, user.uid, user.gid)
+        before = os.fstat(it).st_uid
+        if before != user.uid:
             os.fchmod(it, mode)
+            os.fchown(it, user.uid, user.gid)
+            if before != 0:
+                print(f"{path} was user {before}'s: `sounding doctor --mend-owners` gives the service what is in it", file=sys.stderr)
+    except OSError as error:
+        sys.exit(f"{path} can't be given to user {user.uid}: {error.strerror} (the capabilities CHOWN and FOWNER are needed)")
     finally:
         os.close(it)
 
@@ -157,7 +170,10 @@ def service_user():
     it = opened(root)
     stat = os.fstat(it)
     os.close(it)
-    if stat.st_uid != 0:
+    # Root of a namespace is who has started it: without rights of root's, and this is their folder.
+    with open("/proc/self/uid_map") as file:
+        is_root_of_the_machine = file.read().split()[:2] == ["0", "0"]
+    if stat.st_uid != 0 or not is_root_of_the_machine:
         return User(stat.st_uid, stat.st_gid)
     user = named("sounding")
     folder(root, user, 0o750)
@@ -177,13 +193,15 @@ def old_keys(user):
                 os.chown(name, user.uid, user.gid, dir_fd=it, follow_symlinks=False)
             except FileNotFoundError:
                 pass
+            except OSError as error:
+                print(f"{folder}/{name} can't be given to user {user.uid}: {error.strerror}", file=sys.stderr)
         os.close(it)
 
 
 def connections():
-    """How many clients' connections there may be at a time. What is no number the server refuses."""
+    """How many clients' connections there may be at a time. What is no such number the server refuses."""
     try:
-        return int(os.environ.get("SOUNDING_CONNECTIONS", 10_000))
+        return max(1, min(int(os.environ.get("SOUNDING_CONNECTIONS", 10_000)), 1_000_000))
     except ValueError:
         return 10_000
 
@@ -233,7 +251,8 @@ def main():
     folder("/run/nginx", named("www-data"), 0o700)
     bound_unsent()
     with open(CONNECTIONS, "w") as setting:
-        setting.write(f"worker_connections {min(2 * connections(), open_files())};\n")
+        # More than the server takes, so that it is the server who says that there are no more: nginx's own sockets are among them.
+        setting.write(f"worker_connections {min(2 * connections() + 64, open_files())};\n")
 
     options = Options()
     options.realize(["-c", CONFIGURATION])
@@ -245,7 +264,9 @@ def main():
     if front == "direct":
         options.process_group_configs.remove(nginx)
         server.socket_config = Port()
-        program.command += " --behind-proxy"
+        # Elsewhere somebody must say that nobody else can reach the port (SOUNDING_BEHIND_PROXY).
+        if "FLY_APP_NAME" in os.environ:
+            program.command += " --behind-proxy"
     else:
         server.socket_config.owner = (user.uid, server.socket_config.owner[1])
     container = Container(options)

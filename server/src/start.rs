@@ -44,9 +44,9 @@ pub enum StartError {
     /// The volume can't be opened.
     #[error(transparent)]
     Volume(#[from] OpenVolumeError),
-    /// Another server has the volume.
+    /// Another server has the volume, or that can't be told.
     #[error(transparent)]
-    Taken(ServerLockError),
+    Lock(ServerLockError),
     /// There are keys of a server that was here before, and they can't be had.
     #[error(transparent)]
     OldKeys(#[from] TakeKeysError),
@@ -192,8 +192,10 @@ async fn admin_listener(named: Option<&Path>) -> Result<Option<Listener>, Listen
 fn lock(volume: &Volume) -> Result<Option<ServerLock>, StartError> {
     match volume.lock_for_server() {
         Ok(lock) => Ok(Some(lock)),
-        Err(taken @ ServerLockError::Taken { .. }) => Err(StartError::Taken(taken)),
-        Err(ServerLockError::Io(error)) => {
+        Err(error @ (ServerLockError::Taken { .. } | ServerLockError::Io(_))) => {
+            Err(StartError::Lock(error))
+        }
+        Err(ServerLockError::NoLocks(error)) => {
             tracing::warn!(
                 "another server on the same volume would not be noticed: .sounding/server.lock: {error}"
             );

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::layout::SERVER_LOCK_FILE;
@@ -34,8 +34,14 @@ pub enum ServerLockError {
         /// What that server has written of itself.
         by: String,
     },
-    /// The file can't be opened or locked.
+    /// It can't be told, since the file system can't be written or has no locks.
     #[error("could not lock `.sounding/{SERVER_LOCK_FILE}`")]
+    NoLocks(#[source] io::Error),
+    /// The file can't be opened.
+    #[error(
+        "could not open `.sounding/{SERVER_LOCK_FILE}`, by which one server at a time serves a volume. It is a file of the service's own \
+         user: `sounding doctor` says what is amiss"
+    )]
     Io(#[from] io::Error),
 }
 
@@ -43,14 +49,36 @@ impl Volume {
     /// Takes the right to serve the volume, where no other process has it, on this machine or on another that has the volume mounted (as
     /// far as the file system passes `flock` on).
     pub fn lock_for_server(&self) -> Result<ServerLock, ServerLockError> {
-        let folder = self.service_folder()?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let folder = match self.service_folder() {
+            Ok(folder) => folder,
+            // Whoever may write nothing there spoils nothing.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Err(ServerLockError::NoLocks(error));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let owner_only = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(&folder, SERVER_LOCK_FILE, flags, owner_only);
-        let mut file = File::from(file.map_err(io::Error::from)?);
+        let mut file = match rustix::fs::openat(&folder, SERVER_LOCK_FILE, flags, owner_only) {
+            Ok(file) => File::from(file),
+            Err(Errno::ROFS) => return Err(ServerLockError::NoLocks(Errno::ROFS.into())),
+            Err(errno) => return Err(io::Error::from(errno).into()),
+        };
+        // What stands in the file is written over: it must not be another one's name, too.
+        let stat = rustix::fs::fstat(&file).map_err(io::Error::from)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink != 1 {
+            return Err(io::Error::other("not a file of its own").into());
+        }
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(ServerLockError::Taken { by: holder(file)? }),
-            result => result.map_err(io::Error::from)?,
+            Err(errno) => return Err(ServerLockError::NoLocks(errno.into())),
         }
         file.set_len(0)?;
         write!(file, "process {} on {}, since {}", std::process::id(), host(), now())?;

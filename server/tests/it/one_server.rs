@@ -1,6 +1,7 @@
 //! One server at a time serves a volume, and what lies on a file system of more than one machine is said to.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use volume::Volume;
 use volume::journal::Journal;
+use volume::server_lock::ServerLockError;
 
 use crate::process::{Program, command};
 use crate::support::{Connection, skipped, wait_for, write, write_keys};
@@ -71,11 +73,23 @@ fn the_lock_is_asked_for_and_not_the_file() {
         drop(lock);
         drop(volume.lock_for_server().unwrap());
     }
-    // A link leads root's lock nowhere.
-    fs::remove_file(folder.path().join(".sounding/server.lock")).unwrap();
-    std::os::unix::fs::symlink("/etc/hostname", folder.path().join(".sounding/server.lock"))
-        .unwrap();
-    Volume::open(folder.path()).unwrap().lock_for_server().unwrap_err();
+    // What is planted there is neither followed nor written to nor waited for, and no server serves without knowing.
+    let place = |name: &str| folder.path().join(".sounding").join(name);
+    let (lock, keys) = (place("server.lock"), place("auth-keys.csv"));
+    let before = fs::read(&keys).unwrap();
+    let plants: [&dyn Fn(); 4] = [
+        &|| symlink(&keys, &lock).unwrap(),
+        &|| fs::hard_link(&keys, &lock).unwrap(),
+        &|| assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success()),
+        &|| fs::create_dir(&lock).unwrap(),
+    ];
+    for plant in plants {
+        fs::remove_file(&lock).unwrap();
+        plant();
+        let refused = Volume::open(folder.path()).unwrap().lock_for_server().unwrap_err();
+        assert!(matches!(refused, ServerLockError::Io(_)), "{refused}");
+        assert_eq!(fs::read(&keys).unwrap(), before);
+    }
 }
 
 /// Unmounts when dropped.

@@ -59,7 +59,7 @@ fn nobody_has_more_rights_than_needed() {
 
 #[test]
 fn the_clients_address_is_what_flys_proxy_says_and_nobody_else() {
-    in_chain(&[], |chain| {
+    in_chain(&["FLY_APP_NAME=runs"], |chain| {
         chain.wait_until_ready();
         let check = |target: &str, fields: &[(&str, &str)], client: &str| {
             assert_eq!(chain.get(target, fields).status, 200);
@@ -217,7 +217,7 @@ fn both_programs_may_open_as_many_files_as_connections_take() {
             assert!(limit(process, "Max open files") >= 3 * 1200, "{}", chain.log());
         }
         let written = fs::read_to_string(chain.inner("/run/connections.conf")).unwrap();
-        assert_eq!(written, "worker_connections 2400;\n");
+        assert_eq!(written, "worker_connections 2464;\n");
         assert!(!chain.log().contains("exceed open file resource limit"), "{}", chain.log());
     });
 }
