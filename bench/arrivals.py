@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The figures of arrivals: from a file's close to the event at a waiting client, and what watching costs.
 
-    bench/arrivals.py [latency] [burst] [folders] [files] [--server target/release/sounding-server]
+    bench/arrivals.py [latency] [burst] [folders] [files] [--server target/dist/sounding-server]
 
-Needs `cargo build --release` first, and Python 3 only. Without a name all four are measured:
+Needs `cargo build --profile dist` first, and Python 3 only. Without a name all four are measured:
 
 latency   300 files, one after the other, to a client that waits at /changes: milliseconds from close to answer
 burst     50,000 files in 500 folders as fast as they can be written, to a client of /events
@@ -181,7 +181,7 @@ def files(program):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", help="latency, burst, folders or files")
-    parser.add_argument("--server", default="target/release/sounding-server")
+    parser.add_argument("--server", default="target/dist/sounding-server")
     options = parser.parse_args()
     jobs = {"latency": latency, "burst": burst, "folders": folders, "files": files}
     for name in options.what:

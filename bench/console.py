@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the console in a pseudo-terminal: bytes on the line, times, memory, and how it ends.
 
-    cargo build --release -p tui -p server && bench/console.py [PROGRAM [SERVER]]
+    cargo build --profile dist -p tui -p server && bench/console.py [PROGRAM [SERVER]]
 
 Each line says what was measured, the bar, and the value. Times depend on the machine and what else it does.
 """
@@ -26,8 +26,8 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
-PROGRAM = sys.argv[1] if len(sys.argv) > 1 else TOP / "target/release/sounding"
-SERVER = sys.argv[2] if len(sys.argv) > 2 else TOP / "target/release/sounding-server"
+PROGRAM = sys.argv[1] if len(sys.argv) > 1 else TOP / "target/dist/sounding"
+SERVER = sys.argv[2] if len(sys.argv) > 2 else TOP / "target/dist/sounding-server"
 KEY = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd"
 FREE = re.compile(rb"[\d.]+ [KMGT]?B free")
 QUERIES = [b"\x1b[c", b"\x1b[0c", b"\x1b[6n", b"]11;?", b"\x1b[>", b"\x1b[?u"]

@@ -3,7 +3,7 @@
 
     bench/fairness.py [--server PROGRAM …] [--only downloads,uploads,listings] [--fronts direct,nginx] [--codings gzip,br,zstd] [--clients 1,16,300] [--seconds 6]
 
-Needs `cargo build --release --workspace` first, and nginx for the second front. Some eight minutes for one server. With several `--server`, they are
+Needs `cargo build --profile dist --workspace` first, and nginx for the second front. Some eight minutes for one server. With several `--server`, they are
 measured in turns, to compare programs before and after a change.
 
 Downloads: so many clients fetch a text of 236 MB, compressed on its way. Meanwhile a prober asks for /health and for a file of 2 KB, each over a connection of its

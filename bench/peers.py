@@ -173,7 +173,7 @@ class Ours(Peer):
     name, label = "ours", "sounding-server"
     files, private = "/files/public", "/files/runs"
     fields = (f"Authorization: {KEY}",)
-    path = str(TOP / "target/release/sounding-server")
+    path = str(TOP / "target/dist/sounding-server")
 
     def environment(self):
         return {**os.environ, "API_KEYS": KEY}
@@ -297,7 +297,7 @@ def need(ours):
     if not Nginx.binary():
         sys.exit("there is no nginx here to compare with: `bench/streaming.py --install` brings it")
     if not pathlib.Path(ours).exists():
-        sys.exit(f"there is no {ours}: run `cargo build --release --workspace` first")
+        sys.exit(f"there is no {ours}: run `cargo build --profile dist --workspace` first")
 
 
 def install():

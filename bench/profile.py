@@ -203,7 +203,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(WORKS), help=f"works, with commas between: {', '.join(WORKS)}")
-    parser.add_argument("--client", default=str(streaming.TOP / "target/release/load"))
+    parser.add_argument("--client", default=str(streaming.TOP / "target/dist/load"))
     parser.add_argument("--folder", help="where to put the files: some gigabytes")
     parser.add_argument("--write", action="store_true", help="renew docs/streaming-profile.md")
     arguments = parser.parse_args()

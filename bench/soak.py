@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Half an hour of all at once, after which the server must be as it was before.
 
-    bench/soak.py [--minutes 30] [--server target/release/sounding-server] [--folder DIR]
+    bench/soak.py [--minutes 30] [--server target/dist/sounding-server] [--folder DIR]
 
-Needs `cargo build --release` first, and Python 3 only. Reads whole files, ranges and listings, follows the feed, uploads by PUT and tus, edits keys, and breaks
+Needs `cargo build --profile dist` first, and Python 3 only. Reads whole files, ranges and listings, follows the feed, uploads by PUT and tus, edits keys, and breaks
 off in the middle of much of that, beside slow readers, while files are replaced by a rename, cut short in place, and grow.
 
 What arrives whole is compared, byte by byte: with the version that its tag stands for, and of a file that changes in place with what ever stood
@@ -408,7 +408,7 @@ async def soak(process, port, root, minutes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--server", default=TOP / "target/release/sounding-server")
+    parser.add_argument("--server", default=TOP / "target/dist/sounding-server")
     parser.add_argument("--folder", help="where to put the volume: a gigabyte")
     options = parser.parse_args()
     # So that nothing stays behind.

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The figures of the program at rest: its size, its memory when idle, and its start beside a million files.
 
-    bench/start.py [--files 1000000] [--rounds 21] [--server target/release/sounding-server]
+    bench/start.py [--files 1000000] [--rounds 21] [--server target/dist/sounding-server]
 
-Needs `cargo build --release` first, and Python 3 only. Makes a volume with so many files in a temporary folder,
+Needs `cargo build --profile dist` first, and Python 3 only. Makes a volume with so many files in a temporary folder,
 starts the server on it again and again, and measures from the start of the process to the last byte of the first
 answer of /health and of a file. Prints minimum, median and maximum; quote the median.
 """
@@ -76,7 +76,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--server", default="target/release/sounding-server")
+    parser.add_argument("--server", default="target/dist/sounding-server")
     options = parser.parse_args()
 
     print(f"binary size {os.path.getsize(options.server) / 1e6:.2f} MB")

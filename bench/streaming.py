@@ -3,7 +3,7 @@
 
     bench/streaming.py [--install] [--rounds 5] [--seconds 0.5] [--only WORK,…] [--peers PEER,…] [--write]
 
-Needs `cargo build --release --workspace` first, and curl. Some seven minutes with nginx, caddy, dufs, miniserve and static-web-server; those that are
+Needs `cargo build --profile dist --workspace` first, and curl. Some seven minutes with nginx, caddy, dufs, miniserve and static-web-server; those that are
 not there are left out, `--install` brings them. `--write` renews docs/streaming.md, docs/streaming.svg and what the README says of them.
 
 In each round each server does each work on the same files, one after the other, in an order that changes from round to round, started anew each time. Figures are
@@ -118,7 +118,7 @@ def main():
     parser.add_argument("--only", type=names, help="works, with commas between")
     parser.add_argument("--peers", type=names, default=list(peers.ALL), help="servers beside nginx and ours, with commas between")
     parser.add_argument("--server", default=peers.Ours.path, help="the program that is ours")
-    parser.add_argument("--client", default=str(TOP / "target/release/load"))
+    parser.add_argument("--client", default=str(TOP / "target/dist/load"))
     parser.add_argument("--folder", help="where to put the files: some gigabytes, on a disk and not in memory")
     parser.add_argument("--write", action="store_true", help="renew the table, the plot and what the README says")
     arguments = parser.parse_args()

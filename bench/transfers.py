@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The figures of wormhole transfers: how fast, and what each side is told when something breaks, after how long.
 
-    bench/transfers.py [speed] [faults] [--server target/release/sounding-server] [--rounds 5]
+    bench/transfers.py [speed] [faults] [--server target/dist/sounding-server] [--rounds 5]
 
-Needs `cargo build --release` and `.ci/setup.sh` first. Without a name both are measured:
+Needs `cargo build --profile dist` and `.ci/setup.sh` first. Without a name both are measured:
 
 speed     1 GiB of random bytes and a folder of 2,000 small files from the Python client, received by the server and by
           the Python client in turns, directly and by the relay: seconds and CPU seconds of the receiver, and its memory
@@ -286,7 +286,7 @@ def faults(program):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("which", nargs="*", choices=["speed", "faults", []])
-    parser.add_argument("--server", default=TOP / "target/release/sounding-server")
+    parser.add_argument("--server", default=TOP / "target/dist/sounding-server")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     if "TRANSFERS_BENCH" not in os.environ:

@@ -17,7 +17,7 @@ const BLOCK: usize = 1 << 20;
 /// 2 GiB through nginx, which could spool them.
 const BLOCKS: u64 = 2048;
 /// And less where there is nothing between.
-const DIRECT_BLOCKS: u64 = 256;
+const DIRECT_BLOCKS: u64 = 128;
 /// What the front may hold of them all in memory.
 const MOST_MEMORY: u64 = 64 << 20;
 
