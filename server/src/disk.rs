@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use volume::file_system::UNTOLD;
 use volume::{Loss, Volume};
 
 use crate::app::App;
@@ -68,7 +69,6 @@ fn look(volume: &Volume) -> Vec<String> {
 /// What such a file system means.
 pub fn shared(file_system: &str) -> String {
     format!(
-        "the volume lies on {file_system}, which does not tell of what other machines change there: that is served, but comes into the \
-         feed only when the service starts anew"
+        "the volume lies on {file_system}, {UNTOLD}: that is served, but comes into the feed only when the service starts anew"
     )
 }

@@ -23,6 +23,9 @@ const SHARED: [(u64, &str); 14] = [
     (0x786f_4256, "VirtualBox's shared folders"),
 ];
 
+/// What such a file system does, in words for its operator: they stand behind its name.
+pub const UNTOLD: &str = "which does not tell of what other machines change there";
+
 impl Volume {
     /// The name of the volume's file system, if it is one that other machines may change without this one being told: inotify(7) sees
     /// only what is done through this machine's kernel.

@@ -12,13 +12,13 @@
 //! [`clock`] says whether things may go by their age; [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
 //! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it;
 //! [`old_keys`] come from the server that this one replaces, and [`owner`] is whom all of it belongs to;
-//! [`server_lock`] sees to it that one server serves it; [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look, and [`Volume::keep_awake`] until when
+//! [`server_lock`] sees to it that one server serves it, [`file_system`] says where other machines may change it unseen; [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look, and [`Volume::keep_awake`] until when
 //! an operator wants the service awake.
 
 pub mod clock;
 pub mod console_look;
 pub mod ending;
-mod file_system;
+pub mod file_system;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod journal;

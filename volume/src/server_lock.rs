@@ -34,7 +34,7 @@ pub enum ServerLockError {
         /// What that server has written of itself.
         by: String,
     },
-    /// It can't be told, since the file system can't be written or has no locks.
+    /// It can't be told, since the file system can't be written, is full or has no locks.
     #[error("could not lock `.sounding/{SERVER_LOCK_FILE}`")]
     NoLocks(#[source] io::Error),
     /// The file can't be opened.
@@ -55,7 +55,10 @@ impl Volume {
             Err(error)
                 if matches!(
                     error.kind(),
-                    io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+                    io::ErrorKind::ReadOnlyFilesystem
+                        | io::ErrorKind::PermissionDenied
+                        | io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
                 ) =>
             {
                 return Err(ServerLockError::NoLocks(error));
@@ -67,7 +70,10 @@ impl Volume {
         let owner_only = Mode::RUSR | Mode::WUSR;
         let mut file = match rustix::fs::openat(&folder, SERVER_LOCK_FILE, flags, owner_only) {
             Ok(file) => File::from(file),
-            Err(Errno::ROFS) => return Err(ServerLockError::NoLocks(Errno::ROFS.into())),
+            // A full disk is served: somebody must be able to make room.
+            Err(errno @ (Errno::ROFS | Errno::NOSPC | Errno::DQUOT)) => {
+                return Err(ServerLockError::NoLocks(errno.into()));
+            }
             Err(errno) => return Err(io::Error::from(errno).into()),
         };
         // What stands in the file is written over: it must not be another one's name, too.
@@ -80,8 +86,9 @@ impl Volume {
             Err(Errno::WOULDBLOCK) => return Err(ServerLockError::Taken { by: holder(file)? }),
             Err(errno) => return Err(ServerLockError::NoLocks(errno.into())),
         }
-        file.set_len(0)?;
-        write!(file, "process {} on {}, since {}", std::process::id(), host(), now())?;
+        // Where there is no room for the words, the lock holds all the same.
+        let words = format!("process {} on {}, since {}", std::process::id(), host(), now());
+        file.set_len(0).and_then(|()| file.write_all(words.as_bytes())).unwrap_or_default();
         Ok(ServerLock { _locked: file })
     }
 }

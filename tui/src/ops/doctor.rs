@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use volume::file_system::UNTOLD;
 use volume::journal::Journal;
 use volume::layout::{BROKEN_JOURNAL_FILE, SERVICE_FOLDER};
 
@@ -20,9 +21,6 @@ const LOOK: Duration = Duration::from_secs(5);
 const AHEAD: i64 = 60;
 /// This was written then: a clock that shows an earlier time is wrong.
 const WRITTEN: &str = "2026-11-01T00:00:00Z";
-
-/// What such a file system does. The server says it in the same words.
-const UNTOLD: &str = "which does not tell of what other machines change there";
 
 /// What was found of one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
