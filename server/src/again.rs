@@ -20,15 +20,15 @@ use crate::answer_head::{self, AnswerHead};
 use crate::app::App;
 use crate::auth::{self, Caller, Permits};
 use crate::body::{FileBody, Piece};
-use crate::coding::Coding;
-use crate::cross_origin;
 use crate::crowd::Place;
 use crate::head::Head;
 use crate::health;
-use crate::range::{Selection, Slice, content_range};
+use crate::http::content_coding::Coding;
+use crate::http::cors;
+use crate::http::range::{Selection, Slice, content_range};
+use crate::http::validators::Verdict;
 use crate::recall::{self, Kept, Known};
 use crate::sendfile::Outlet;
-use crate::validators::Verdict;
 
 /// What comes behind an answer's head.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ pub fn answer<'a>(
 static HEALTH_LINES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut fields = HeaderMap::new();
     health::set_fields(&mut fields);
-    cross_origin::open(&mut fields);
+    cors::open(&mut fields);
     answer_head::lines(&fields)
 });
 

@@ -13,11 +13,11 @@ use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::activity::Activity;
 use crate::auth::Caller;
-use crate::coding::Encoders;
 use crate::crowd::{Crowd, Limits};
 use crate::disk::Disk;
 use crate::feed::Feed;
 use crate::guesses::Guesses;
+use crate::http::content_coding::Encoders;
 use crate::idle::Idle;
 use crate::listing::snapshots::Snapshots;
 use crate::problem::Problem;

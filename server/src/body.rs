@@ -21,7 +21,7 @@ use rustix::fs::{Advice, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::range::Slice;
+use crate::http::range::Slice;
 use crate::recall;
 use crate::sendfile::{self, Outlet};
 use crate::sending::in_a_row;

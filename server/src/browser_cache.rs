@@ -6,9 +6,9 @@
 
 use http::{HeaderMap, header};
 
-use crate::coding::{Coding, Encoders};
-use crate::range::Selection;
-use crate::validators::entity_tags;
+use crate::http::content_coding::{Coding, Encoders};
+use crate::http::range::Selection;
+use crate::http::validators::entity_tags;
 
 /// What is selected, or all of the file if the range was reckoned on another copy.
 ///

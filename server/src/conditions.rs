@@ -6,9 +6,9 @@
 use http::{HeaderMap, header};
 use volume::FoundFile;
 
-use crate::coding::Coding;
 use crate::etag;
-use crate::validators::{Validators, Verdict};
+use crate::http::content_coding::Coding;
+use crate::http::validators::{Validators, Verdict};
 
 /// Whether there are any.
 pub fn are_in(headers: &HeaderMap) -> bool {

@@ -17,7 +17,8 @@ use volume::{RelPath, Volume};
 use crate::app::App;
 use crate::auth::{self, Caller, Purpose};
 use crate::problem::Problem;
-use crate::{query, visit};
+use crate::query;
+use crate::visit;
 
 pub mod changes;
 pub mod events;

@@ -5,8 +5,8 @@
 //! 3. a link's real place needs the caller's right too;
 //! 4. a folder is listed, or redirected to its slash ([`listing`]);
 //! 5. the representation is chosen: the file as it is, or coded on the fly ([`Representation`]);
-//! 6. the request's conditions are weighed ([`Validators`](crate::validators::Validators));
-//! 7. the range is selected ([`range`](crate::range));
+//! 6. the request's conditions are weighed ([`Validators`](crate::http::validators::Validators));
+//! 7. the range is selected ([`range`](crate::http::range));
 //! 8. the file is opened and its bytes set out ([`FileBody`]);
 //! 9. what is sent ends early where the key is taken away meanwhile ([`Permits`]).
 //!
@@ -28,16 +28,16 @@ use crate::activity::Open;
 use crate::app::App;
 use crate::auth::Permits;
 use crate::body::FileBody;
-use crate::cross_origin::Embedding;
-use crate::fields;
+use crate::http::cors::Embedding;
+use crate::http::fields;
+use crate::http::range::Selection;
+use crate::http::validators::Verdict;
 use crate::listing::{self, way};
 use crate::problem::{Problem, ReadError};
 use crate::query;
-use crate::range::Selection;
 use crate::recall::{Known, Moment, Recall};
 use crate::representation::Representation;
 use crate::sendfile::{self, Outlet};
-use crate::validators::Verdict;
 use crate::visit::Visit;
 
 /// Answers `GET` and `HEAD` on a path of the tree.

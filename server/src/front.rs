@@ -19,15 +19,15 @@ use crate::activity::Open;
 use crate::again::{self, Asker, Rest};
 use crate::app::App;
 use crate::auth::Peer;
-use crate::cross_origin;
 use crate::crowd::{Full, Place};
 use crate::files;
 use crate::head::Head;
-use crate::host;
+use crate::http::cors;
+use crate::http::host;
+use crate::http::route_path;
 use crate::linger::linger;
 use crate::problem::{Problem, Reader};
 use crate::recall::Recall;
-use crate::route_path;
 use crate::router::router;
 use crate::sendfile::Outlet;
 use crate::serve::{Answers, Connection};
@@ -49,7 +49,7 @@ impl Front {
     /// Of a service.
     pub fn new(app: Arc<App>) -> Front {
         let router = router(Arc::clone(&app));
-        Front { app, router, preflight: cross_origin::preflight() }
+        Front { app, router, preflight: cors::preflight() }
     }
 
     async fn pass(
@@ -61,7 +61,7 @@ impl Front {
     ) -> Response {
         if let Err(problem) = check(&request) {
             let mut response = problem.into_response();
-            cross_origin::open(response.headers_mut());
+            cors::open(response.headers_mut());
             return response;
         }
         if *request.method() == Method::OPTIONS {
@@ -77,7 +77,7 @@ impl Front {
             Ok(()) => Box::pin(self.route(request, open, outlet)).await,
         };
         let headers = response.headers_mut();
-        cross_origin::open(headers);
+        cors::open(headers);
         if may_hold_key {
             headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         }

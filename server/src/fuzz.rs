@@ -4,7 +4,7 @@ use http::header::RANGE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::head::{Head, MOST_FIELDS, Parsed};
-use crate::range::{Selection, select};
+use crate::http::range::{Selection, select};
 use crate::tus::metadata::Metadata;
 
 /// The head of a request, and what may have come behind it. What is taken for a plain read is one to HTTP's own library.

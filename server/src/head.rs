@@ -9,7 +9,8 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use httparse::Status;
 
-use crate::{health, host};
+use crate::health;
+use crate::http::host;
 
 /// Fields of a plain read; browsers send some fifteen.
 pub const MOST_FIELDS: usize = 48;

@@ -26,11 +26,11 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use volume::names::{Kind, Name, Names};
 use volume::{FoundFolder, RelPath, Stat};
 
-use crate::accept;
 use crate::app::App;
-use crate::coding::Coding;
-use crate::cross_origin::Embedding;
-use crate::fields;
+use crate::http::accept;
+use crate::http::content_coding::Coding;
+use crate::http::cors::Embedding;
+use crate::http::fields;
 use crate::page;
 use crate::problem::{Problem, ReadError};
 use crate::query;

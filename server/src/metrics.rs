@@ -26,8 +26,8 @@ use of_requests::OfRequests;
 use of_service::OfService;
 use of_transfers::OfTransfers;
 
-use crate::accept;
 use crate::app::App;
+use crate::http::accept;
 use crate::problem::Problem;
 
 /// What comes before the names that are ours.

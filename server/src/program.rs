@@ -5,8 +5,9 @@
 use std::process::ExitCode;
 
 use crate::config::Config;
+use crate::log;
+use crate::start;
 use crate::workers::MAIN_BLOCKING_THREADS;
-use crate::{log, start};
 
 /// Runs the service with the words of the command line, until it ends.
 pub fn main() -> ExitCode {

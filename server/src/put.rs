@@ -24,7 +24,7 @@ use crate::conditions;
 use crate::counted::Way;
 use crate::digest::{self, Digests};
 use crate::etag;
-use crate::fields;
+use crate::http::fields;
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::upload::{self, Limits, Sink};

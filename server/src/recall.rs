@@ -20,7 +20,7 @@ use volume::{RelPath, Stat, Volume};
 
 use crate::answer_head;
 use crate::body;
-use crate::cross_origin;
+use crate::http::cors;
 use crate::representation::{self, Representation};
 use crate::sendfile;
 
@@ -90,7 +90,7 @@ pub enum Kept {
 static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut fields = HeaderMap::new();
     representation::set_always(&mut fields);
-    cross_origin::open(&mut fields);
+    cors::open(&mut fields);
     fields
 });
 

@@ -10,13 +10,13 @@ use volume::FoundFile;
 
 use crate::body::Piece;
 use crate::browser_cache;
-use crate::coding::{self, Coding, Encoder, Encoders};
-use crate::cross_origin::Embedding;
 use crate::etag;
-use crate::fields;
-use crate::media::MediaType;
-use crate::range::{self, Selection, Slice};
-use crate::validators::{Validators, http_date};
+use crate::http::content_coding::{self, Coding, Encoder, Encoders};
+use crate::http::cors::Embedding;
+use crate::http::fields;
+use crate::http::media_type::MediaType;
+use crate::http::range::{self, Selection, Slice};
+use crate::http::validators::{Validators, http_date};
 
 /// A file that a visitor uploaded may not run scripts, nor load anything from elsewhere. It keeps its origin, which is of no use without
 /// scripts: a browser sends a login's password for its images only so.
@@ -51,7 +51,8 @@ impl Representation {
     ) -> std::io::Result<Representation> {
         let plain_etag = etag::settled(file).await?;
         let media_type = MediaType::of_name(name);
-        let is_negotiated = media_type.is_compressible() && file.stat.len >= coding::SMALLEST;
+        let is_negotiated =
+            media_type.is_compressible() && file.stat.len >= content_coding::SMALLEST;
         let coding = if is_negotiated { Coding::wanted(headers) } else { Coding::Identity };
         let last_modified = last_modified(file);
         let validators = Validators { etag: coding.etag(&plain_etag), last_modified };

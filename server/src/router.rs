@@ -10,9 +10,15 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::app::App;
 use crate::counted::Route;
+use crate::delete;
 use crate::feed::{changes, events};
+use crate::files;
+use crate::health;
+use crate::openapi;
 use crate::problem::Problem;
-use crate::{delete, files, health, openapi, put, tus, web};
+use crate::put;
+use crate::tus;
+use crate::web;
 
 /// The public ones.
 pub fn router(app: Arc<App>) -> Router {

@@ -32,7 +32,7 @@ use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use volume::Stat;
 
-use crate::range::Slice;
+use crate::http::range::Slice;
 use crate::sending::in_a_row;
 
 mod socket;

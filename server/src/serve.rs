@@ -29,7 +29,7 @@ use crate::auth::Peer;
 use crate::bell::{Bell, Ear};
 use crate::crowd::{Crowd, Full, Limits};
 use crate::head::Head;
-use crate::host;
+use crate::http::host;
 use crate::lane;
 use crate::listener::{Accepted, Listener};
 use crate::patience::Patient;

@@ -28,7 +28,7 @@ use crate::app::App;
 use crate::auth::{self, Caller, Permit};
 use crate::counted::Way;
 use crate::digest::{CHECKSUMS, Digests};
-use crate::fields;
+use crate::http::fields;
 use crate::problem::Problem;
 use crate::upload::{self, Limits, Sink};
 use crate::visit;

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, StatusCode, header};
 use sha2::{Digest, Sha256};
 
-use crate::fields;
-use crate::validators::entity_tags;
+use crate::http::fields;
+use crate::http::validators::entity_tags;
 
 const MODULE: &str = include_str!("web/sounding.js");
 const TYPES: &str = include_str!("web/sounding.d.ts");

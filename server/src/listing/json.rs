@@ -10,7 +10,8 @@ use serde::Serialize;
 use volume::names::Kind;
 
 use super::Entry;
-use crate::{etag, text};
+use crate::etag;
+use crate::text;
 
 /// What comes before the first entry.
 pub(super) const HEAD: &str = "[";

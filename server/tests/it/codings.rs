@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use server::coding::Coding;
+use server::http::content_coding::Coding;
 
 use crate::support::{KEY, TestServer, pattern};
 

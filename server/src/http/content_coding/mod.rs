@@ -10,7 +10,7 @@ mod turns;
 
 pub use encoders::{Encoder, Encoders};
 
-use crate::accept;
+use crate::http::accept;
 
 /// Below this many bytes the coding costs more than it saves: with a head, they are one packet anyway.
 pub const SMALLEST: u64 = 1400;
