@@ -19,11 +19,11 @@ use crate::activity::{Activity, Ended, Open, Passed};
 use crate::app::App;
 use crate::auth::{Peer, Permits};
 use crate::counted::range_kind;
-use crate::crowd::Place;
 use crate::log::{self, Escaped};
+use crate::net::concurrency_limit::Place;
+use crate::net::sendfile::Outlet;
 use crate::problem::{Cause, KeptOut};
 use crate::redact;
-use crate::sendfile::Outlet;
 use crate::wake;
 
 /// What the log says, as nginx does, when the client went away before there was an answer.

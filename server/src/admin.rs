@@ -24,7 +24,7 @@ use crate::activity::{ConsoleNow, Figures, OpenNow, Presence, Recent};
 use crate::app::App;
 use crate::feed;
 use crate::idle::{self, LONGEST_KEPT};
-use crate::listener::{Listen, ListenError, Listener};
+use crate::net::listener::{Listen, ListenError, Listener};
 use crate::problem::Problem;
 use crate::query;
 

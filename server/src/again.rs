@@ -16,19 +16,19 @@ use http_body::Body as _;
 
 use crate::access_log::{self, Line, LoggedBody};
 use crate::activity::Passed;
-use crate::answer_head::{self, AnswerHead};
 use crate::app::App;
 use crate::auth::{self, Caller, Permits};
 use crate::body::{FileBody, Piece};
-use crate::crowd::Place;
-use crate::head::Head;
 use crate::health;
 use crate::http::content_coding::Coding;
 use crate::http::cors;
 use crate::http::range::{Selection, Slice, content_range};
 use crate::http::validators::Verdict;
+use crate::net::concurrency_limit::Place;
+use crate::net::fast_path::request_head::Head;
+use crate::net::fast_path::response_head::{self, AnswerHead};
+use crate::net::sendfile::Outlet;
 use crate::recall::{self, Kept, Known};
-use crate::sendfile::Outlet;
 
 /// What comes behind an answer's head.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ static HEALTH_LINES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut fields = HeaderMap::new();
     health::set_fields(&mut fields);
     cors::open(&mut fields);
-    answer_head::lines(&fields)
+    response_head::lines(&fields)
 });
 
 fn tell_health<'a>(

@@ -13,18 +13,18 @@ use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::activity::Activity;
 use crate::auth::Caller;
-use crate::crowd::{Crowd, Limits};
 use crate::disk::Disk;
 use crate::feed::Feed;
 use crate::guesses::Guesses;
 use crate::http::content_coding::Encoders;
 use crate::idle::Idle;
 use crate::listing::snapshots::Snapshots;
+use crate::net::concurrency_limit::{Crowd, Limits};
+use crate::net::worker_threads;
 use crate::problem::Problem;
 use crate::recall::Recall;
 use crate::tus::holders::Holders;
 use crate::upload::Intake;
-use crate::workers;
 
 /// Shared by all connections, for as long as the server runs.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl App {
     /// The keys as they were when a worker's turn began, if that was just now. What is asked in a turn was sent before it began, but for
     /// what comes in the middle of one.
     pub fn keys_of_turn(&self, now: Instant) -> Arc<Keys> {
-        let turn = workers::turn();
+        let turn = worker_threads::turn();
         let whose = std::ptr::from_ref(self).addr();
         KEYS.with_borrow_mut(|known| {
             let is_so = |it: &&mut Looked| {

@@ -22,9 +22,9 @@ use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::http::range::Slice;
+use crate::net::fast_path::response_writer::in_a_row;
+use crate::net::sendfile::{self, Outlet};
 use crate::recall;
-use crate::sendfile::{self, Outlet};
-use crate::sending::in_a_row;
 
 /// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
 const CHUNK: usize = 128 * 1024;

@@ -10,13 +10,13 @@ use transfers::transfer::Servers;
 use volume::keys::Keys;
 use wormhole::{Reach, RelayHint, Settings};
 
-use crate::crowd::Limits;
 use crate::idle::Rules;
+use crate::net::concurrency_limit::Limits;
 
 /// Connections at a time, where nobody says how many.
 pub const CONNECTIONS: usize = 10_000;
-use crate::listener::Listen;
-use crate::serve::Patience;
+use crate::net::accept_loop::Patience;
+use crate::net::listener::Listen;
 
 /// The variable that brings keys besides those in the volume's file. No flag: everyone can see a flag's value.
 const API_KEYS: &str = "API_KEYS";

@@ -33,11 +33,11 @@ use crate::http::fields;
 use crate::http::range::Selection;
 use crate::http::validators::Verdict;
 use crate::listing::{self, way};
+use crate::net::sendfile::{self, Outlet};
 use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::recall::{Known, Moment, Recall};
 use crate::representation::Representation;
-use crate::sendfile::{self, Outlet};
 use crate::visit::Visit;
 
 /// Answers `GET` and `HEAD` on a path of the tree.

@@ -19,18 +19,18 @@ use crate::activity::Open;
 use crate::again::{self, Asker, Rest};
 use crate::app::App;
 use crate::auth::Peer;
-use crate::crowd::{Full, Place};
 use crate::files;
-use crate::head::Head;
 use crate::http::cors;
 use crate::http::host;
 use crate::http::route_path;
-use crate::linger::linger;
+use crate::net::accept_loop::{Answers, Connection};
+use crate::net::concurrency_limit::{Full, Place};
+use crate::net::fast_path::request_head::Head;
+use crate::net::linger::linger;
+use crate::net::sendfile::Outlet;
 use crate::problem::{Problem, Reader};
 use crate::recall::Recall;
 use crate::router::router;
-use crate::sendfile::Outlet;
-use crate::serve::{Answers, Connection};
 use crate::tus::Announcement;
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use transfers::transfer::{Direction, State as TransferState, Transfer};
 
 use crate::app::App;
-use crate::serve::Bedtime;
+use crate::net::accept_loop::Bedtime;
 
 mod rules;
 mod sessions;

@@ -19,8 +19,8 @@ use volume::staging::{PlaceError, PublishError, StageError};
 use volume::trash::DiscardError;
 use volume::{FindError, Refusal, RelPath};
 
-use crate::crowd::Full;
 use crate::http::accept;
+use crate::net::concurrency_limit::Full;
 use crate::page;
 use crate::text::visible;
 use crate::tus::{self, TUS_VERSION, UPLOAD_OFFSET};

@@ -18,11 +18,11 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use volume::{RelPath, Stat, Volume};
 
-use crate::answer_head;
 use crate::body;
 use crate::http::cors;
+use crate::net::fast_path::response_head;
+use crate::net::sendfile;
 use crate::representation::{self, Representation};
-use crate::sendfile;
 
 /// How long the way to a file is trusted.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
 
 /// These fields as lines: in one place that is always at hand, not with each file.
 pub fn common_lines() -> &'static [u8] {
-    static LINES: LazyLock<Vec<u8>> = LazyLock::new(|| answer_head::lines(&*COMMON));
+    static LINES: LazyLock<Vec<u8>> = LazyLock::new(|| response_head::lines(&*COMMON));
     &LINES
 }
 
@@ -127,7 +127,7 @@ impl Known {
             None => Kept::OnDisk { rest: sendfile::rest_of(&file, &stat) },
         };
         let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
-        let lines = answer_head::lines(own);
+        let lines = response_head::lines(own);
         Known { path, shown, stat, representation, lines, file, kept, found }
     }
 }

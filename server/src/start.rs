@@ -19,19 +19,19 @@ use crate::admin;
 use crate::app::App;
 use crate::body;
 use crate::config::{CONNECTIONS, Config};
-use crate::crowd::{Crowd, Limits};
 use crate::disk;
 use crate::front::Front;
 use crate::hygiene;
 use crate::idle::Idle;
-use crate::listener::{ListenError, Listener};
 use crate::log;
 use crate::metrics;
+use crate::net::accept_loop::{End, Patience, serve};
+use crate::net::concurrency_limit::{Crowd, Limits};
+use crate::net::listener::{ListenError, Listener};
+use crate::net::worker_threads::Workers;
 use crate::recall::Recall;
-use crate::serve::{End, Patience, serve};
 use crate::tus;
 use crate::wake;
-use crate::workers::Workers;
 
 /// The user of the key that is made where there is none.
 const FIRST_USER: &str = "admin";

@@ -12,7 +12,7 @@ use super::sheet::Sheet;
 use crate::app::App;
 use crate::health;
 use crate::idle::Reason;
-use crate::sendfile;
+use crate::net::sendfile;
 
 #[derive(Debug)]
 pub(super) struct OfService(pub(super) Arc<App>);

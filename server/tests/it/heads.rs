@@ -765,8 +765,12 @@ fn tried(server: &Site, number: u64, sent: &Sent) -> Tried {
 }
 
 fn begins_with_a_read(bytes: &[u8]) -> bool {
-    let mut room = [const { std::mem::MaybeUninit::uninit() }; server::head::MOST_FIELDS];
-    matches!(server::head::Head::parse(bytes, &mut room), server::head::Parsed::Read(_))
+    let mut room = [const { std::mem::MaybeUninit::uninit() };
+        server::net::fast_path::request_head::MOST_FIELDS];
+    matches!(
+        server::net::fast_path::request_head::Head::parse(bytes, &mut room),
+        server::net::fast_path::request_head::Parsed::Read(_)
+    )
 }
 
 impl Came {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use server::serve::Patience;
+use server::net::accept_loop::Patience;
 
 use crate::support::{KEY, Setup, TestServer, wait_for};
 

@@ -11,7 +11,7 @@ use rustix::event::Timespec;
 use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::sendfile::HELD;
+use crate::net::sendfile::HELD;
 
 /// Where to listen, as `--listen` says it.
 #[derive(Clone, Debug, PartialEq, Eq)]

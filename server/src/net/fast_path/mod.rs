@@ -5,6 +5,10 @@
 //! [known](crate::again) goes out in the same breath: one read, one write. Other reads are answered by what answers all requests,
 //! and written here. The first request that is anything else takes its connection, with all that has been read of it, over to hyper.
 
+pub mod request_head;
+pub mod response_head;
+pub mod response_writer;
+
 use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
@@ -20,13 +24,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::access_log::{Line, LoggedBody};
 use crate::again::{Rest, Whole};
-use crate::answer_head::{self, AnswerHead};
-use crate::bell::Ear;
-use crate::head::{Head, MOST_FIELDS, Parsed};
-use crate::patience::Patient;
-use crate::sendfile::{Direct, End, Socket};
-use crate::sending::{self, Framing, Sending};
-use crate::serve::{Answers, Connection, FIRST_WORD, Patience};
+use crate::net::accept_loop::{Answers, Connection, FIRST_WORD, Patience};
+use crate::net::fast_path::request_head::{Head, MOST_FIELDS, Parsed};
+use crate::net::fast_path::response_head::AnswerHead;
+use crate::net::fast_path::response_writer::{Framing, Sending};
+use crate::net::sendfile::{Direct, End};
+use crate::net::shutdown::Ear;
+use crate::net::socket::Socket;
+use crate::net::write_timeout::Patient;
 
 /// Bytes of a head; what is longer is hyper's.
 const LONGEST_HEAD: usize = 8 * 1024;
@@ -289,7 +294,7 @@ fn compose<B: HttpBody>(
     let has_length = fields.contains_key(header::CONTENT_LENGTH);
     let length = response.body().size_hint().exact();
     let mut out = Vec::with_capacity(1024);
-    let mut head = AnswerHead::new(&mut out, status).lines(&answer_head::lines(fields));
+    let mut head = AnswerHead::new(&mut out, status).lines(&response_head::lines(fields));
     let mut framing = Framing::Length;
     if has_content && !has_length {
         match length {
@@ -339,10 +344,10 @@ async fn until_gone<S: Socket, T>(
     tokio::select! {
         biased;
         done = &mut work => return Ok((done, 0)),
-        end = ended => if end == End::Gone { return Err(sending::gone()) },
+        end = ended => if end == End::Gone { return Err(response_writer::gone()) },
     }
     let begun = std::future::poll_fn(|context| {
-        Poll::Ready(match Pin::new(&mut *stream).poll_write(context, answer_head::BEGIN) {
+        Poll::Ready(match Pin::new(&mut *stream).poll_write(context, response_head::BEGIN) {
             Poll::Ready(written) => written,
             Poll::Pending => Ok(0),
         })
@@ -351,7 +356,7 @@ async fn until_gone<S: Socket, T>(
     tokio::select! {
         biased;
         done = work => Ok((done, begun)),
-        () = stream.get_ref().broken() => Err(sending::gone()),
+        () = stream.get_ref().broken() => Err(response_writer::gone()),
     }
 }
 

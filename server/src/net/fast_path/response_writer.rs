@@ -13,8 +13,9 @@ use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame};
 use tokio::io::AsyncWrite as _;
 
-use crate::lane::Stream;
-use crate::sendfile::{End, Socket};
+use crate::net::fast_path::Stream;
+use crate::net::sendfile::End;
+use crate::net::socket::Socket;
 
 /// Bytes that the answers of a thread are given in a row, all together, where their clients take them faster than they can be sent: some
 /// hundredth of a second, after which whoever comes anew has a turn.
@@ -209,8 +210,8 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
-    use crate::patience::Patient;
-    use crate::sendfile::{Direct, Outlet};
+    use crate::net::sendfile::{Direct, Outlet};
+    use crate::net::write_timeout::Patient;
 
     /// A socket that takes a few bytes at a time; or all there are, and loses them.
     struct Narrow(UnixStream, usize);

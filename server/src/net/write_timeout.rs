@@ -2,7 +2,7 @@
 //!
 //! A client that takes nothing of an answer for a while is cut off, so that silent ones can't pile up. A slow one
 //! may take as long as it likes, while it takes something. What waits for a request's header is for hyper and
-//! the [lane](crate::lane) to limit.
+//! the [lane](crate::net::fast_path) to limit.
 //! Whoever waits for a client's first word can learn that it has come.
 
 use std::io;

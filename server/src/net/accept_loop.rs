@@ -26,15 +26,16 @@ use tower::Service as _;
 
 use crate::again::Rest;
 use crate::auth::Peer;
-use crate::bell::{Bell, Ear};
-use crate::crowd::{Crowd, Full, Limits};
-use crate::head::Head;
 use crate::http::host;
-use crate::lane;
-use crate::listener::{Accepted, Listener};
-use crate::patience::Patient;
-use crate::sendfile::{Direct, Outlet, Socket};
-use crate::workers::Workers;
+use crate::net::concurrency_limit::{Crowd, Full, Limits};
+use crate::net::fast_path;
+use crate::net::fast_path::request_head::Head;
+use crate::net::listener::{Accepted, Listener};
+use crate::net::sendfile::{Direct, Outlet};
+use crate::net::shutdown::{Bell, Ear};
+use crate::net::socket::Socket;
+use crate::net::worker_threads::Workers;
+use crate::net::write_timeout::Patient;
 
 /// How long clients may take.
 #[derive(Clone, Copy, Debug)]
@@ -350,7 +351,7 @@ async fn serve_connection(
     let client = connection.peer.address;
     let stream = Direct::new(stream, connection.outlet.clone());
     let stream = Patient::new(stream, patience.stall);
-    match lane::serve(stream, &*answers, &connection, patience, &mut finish).await {
+    match fast_path::serve(stream, &*answers, &connection, patience, &mut finish).await {
         Ok(None) => {}
         Ok(Some(stream)) => {
             let all = serve_all(stream, answers, patience, connection, finish);
@@ -365,7 +366,7 @@ async fn serve_connection(
 
 /// The same with all of HTTP/1.
 async fn serve_all(
-    mut stream: lane::Stream<impl Socket>,
+    mut stream: fast_path::Stream<impl Socket>,
     answers: Arc<impl Answers>,
     patience: Patience,
     connection: Connection,

@@ -1,5 +1,5 @@
 //! Bytes that the kernel takes from the page cache to a socket by itself: `sendfile(2)`, under hyper and under the
-//! [lane](crate::lane).
+//! [lane](crate::net::fast_path).
 //!
 //! Both write what a body yields, and a body yields bytes. So a body that could be sent by the kernel yields
 //! *stand-ins*: as many bytes as are meant, which nobody is to read, all of them a part of one static array of zeros.
@@ -33,11 +33,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use volume::Stat;
 
 use crate::http::range::Slice;
-use crate::sending::in_a_row;
-
-mod socket;
-
-pub use socket::Socket;
+use crate::net::fast_path::response_writer::in_a_row;
+use crate::net::socket::Socket;
 
 /// Bytes of the longest stand-in.
 pub const LONGEST: usize = 2 << 20;

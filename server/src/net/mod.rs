@@ -1,0 +1,12 @@
+//! Connections and the bytes that cross them: accepted, bounded, timed, written. Knows nothing of files, keys or routes.
+
+pub mod accept_loop;
+pub mod concurrency_limit;
+pub mod fast_path;
+pub mod linger;
+pub mod listener;
+pub mod sendfile;
+pub mod shutdown;
+pub mod socket;
+pub mod worker_threads;
+pub mod write_timeout;
