@@ -31,11 +31,11 @@ use crate::http::accept;
 use crate::http::content_coding::Coding;
 use crate::http::cors::Embedding;
 use crate::http::fields;
-use crate::page;
 use crate::problem::{Problem, ReadError};
 use crate::query;
-use crate::text::visible;
 use crate::visit::Visit;
+use crate::web::page;
+use crate::web::text::visible;
 
 use snapshots::{Order, Snapshot};
 

@@ -21,9 +21,9 @@ use volume::{FindError, Refusal, RelPath};
 
 use crate::http::accept;
 use crate::net::concurrency_limit::Full;
-use crate::page;
-use crate::text::visible;
 use crate::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
+use crate::web::page;
+use crate::web::text::visible;
 
 /// What begins each problem's `type`; what follows is stable.
 const TYPE_PREFIX: &str = "urn:sounding:problem:";

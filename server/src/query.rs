@@ -9,7 +9,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode;
 
 use crate::problem::Problem;
-use crate::text::visible;
+use crate::web::text::visible;
 
 /// The first value of a parameter, decoded; empty if it stands there without one.
 pub fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {

@@ -14,11 +14,11 @@ use crate::delete;
 use crate::feed::{changes, events};
 use crate::files;
 use crate::health;
-use crate::openapi;
 use crate::problem::Problem;
 use crate::put;
 use crate::tus;
-use crate::web;
+use crate::web::openapi;
+use crate::web::sounding_js;
 
 /// The public ones.
 pub fn router(app: Arc<App>) -> Router {
@@ -43,8 +43,8 @@ fn methods(route: Route) -> MethodRouter<Arc<App>> {
         Route::Events => get(events::answer),
         Route::Health => get(health::answer),
         Route::OpenApi => get(openapi::answer),
-        Route::Module => get(web::module),
-        Route::Types => get(web::types),
+        Route::Module => get(sounding_js::module),
+        Route::Types => get(sounding_js::types),
     }
 }
 

@@ -12,10 +12,10 @@ use volume::names::Kind;
 use volume::{RelPath, layout, size_text};
 
 use super::{By, Counts, Entry, Wish};
-use crate::page;
 use crate::problem::Problem;
-use crate::text::{escape_html, href, visible};
 use crate::visit::Visit;
+use crate::web::page;
+use crate::web::text::{escape_html, href, visible};
 
 /// All before the first entry; `summary` says what there is.
 pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: bool) -> String {

@@ -11,7 +11,7 @@ use volume::names::Kind;
 
 use super::Entry;
 use crate::etag;
-use crate::text;
+use crate::web::text;
 
 /// What comes before the first entry.
 pub(super) const HEAD: &str = "[";

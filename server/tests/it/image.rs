@@ -355,7 +355,7 @@ fn keys_and_data_do_not_go_into_the_making() {
         "bench/load/src/main.rs",
         "deploy/entrypoint.py",
         "dist/sounding-server",
-        "server/src/page/page.js",
+        "server/src/web/page/page.js",
     ];
     let unwanted = [
         ".env",

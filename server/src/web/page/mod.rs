@@ -10,15 +10,14 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use sha2::{Digest, Sha256};
 
-use crate::text::escape_html;
+use crate::web::text::escape_html;
 
-const STYLE: &str = include_str!("page/page.css");
+const STYLE: &str = include_str!("page.css");
 /// What a listing's page ends with.
-pub const SCRIPT: &str = include_str!("page/page.js");
+pub const SCRIPT: &str = include_str!("page.js");
 
 /// What it ends with besides, for those who may upload.
-pub const UPLOAD_SCRIPT: &str =
-    concat!(include_str!("page/size.js"), include_str!("page/upload.js"));
+pub const UPLOAD_SCRIPT: &str = concat!(include_str!("size.js"), include_str!("upload.js"));
 
 /// `Content-Security-Policy` for our own pages: their own style and script, by hash, and nothing else.
 pub fn content_security_policy() -> HeaderValue {

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use crate::http::fields;
 use crate::http::validators::entity_tags;
 
-const MODULE: &str = include_str!("web/sounding.js");
-const TYPES: &str = include_str!("web/sounding.d.ts");
+const MODULE: &str = include_str!("sounding.js");
+const TYPES: &str = include_str!("sounding.d.ts");
 const CACHING: &str = "public, max-age=86400, stale-while-revalidate=604800";
 
 /// The module.
