@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use crate::activity::{Activity, Ended, Open, Passed};
 use crate::app::App;
-use crate::auth::{Peer, Permits};
+use crate::auth::caller::{Peer, Permits};
 use crate::counted::range_kind;
 use crate::log::{self, Escaped};
 use crate::net::concurrency_limit::Place;

@@ -17,7 +17,7 @@ use http_body::Body as _;
 use crate::access_log::{self, Line, LoggedBody};
 use crate::activity::Passed;
 use crate::app::App;
-use crate::auth::{self, Caller, Permits};
+use crate::auth::caller::{self, Caller, Permits};
 use crate::body::{FileBody, Piece};
 use crate::health;
 use crate::http::content_coding::Coding;
@@ -87,7 +87,7 @@ pub fn answer<'a>(
     }
     let Asker { client, fields, outlet, place, began } = asker;
     let known = app.recall.fresh(path, began)?;
-    let caller = auth::identify_now(app, client, auth::key_in(fields), &known.path, began)?;
+    let caller = caller::identify_now(app, client, caller::key_in(fields), &known.path, began)?;
     let (status, slice) = decide(&known, app, fields)?;
     if !app.recall.holds(&known, &app.volume) {
         return None;

@@ -12,10 +12,10 @@ use volume::staging::Staged;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::activity::Activity;
-use crate::auth::Caller;
+use crate::auth::caller::Caller;
+use crate::auth::key_guesses::Guesses;
 use crate::disk::Disk;
 use crate::feed::Feed;
-use crate::guesses::Guesses;
 use crate::http::content_coding::Encoders;
 use crate::idle::Idle;
 use crate::listing::snapshots::Snapshots;

@@ -15,7 +15,7 @@ use volume::observer::{News, Observer, Warning};
 use volume::{RelPath, Volume};
 
 use crate::app::App;
-use crate::auth::{self, Caller, Purpose};
+use crate::auth::caller::{self, Caller, Purpose};
 use crate::problem::Problem;
 use crate::query;
 use crate::visit;
@@ -181,7 +181,7 @@ impl FromRequestParts<Arc<App>> for Following {
         };
         let since = query::value(query, "since");
         let cursor = since.as_deref().filter(|it| !it.is_empty()).map(parse_cursor).transpose()?;
-        let key = auth::key_in(&parts.headers);
+        let key = caller::key_in(&parts.headers);
         let caller = visit::caller(parts, app, key, Purpose::Read, &folder).await?;
         caller.may_follow(&folder)?;
         Ok(Following { app: Arc::clone(app), caller, folder, is_folded, cursor })

@@ -26,7 +26,7 @@ use volume::{Found, FoundFile, RelPath, Stat};
 
 use crate::activity::Open;
 use crate::app::App;
-use crate::auth::Permits;
+use crate::auth::caller::Permits;
 use crate::body::FileBody;
 use crate::http::cors::Embedding;
 use crate::http::fields;

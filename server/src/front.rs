@@ -18,7 +18,7 @@ use crate::access_log::{self, LoggedBody};
 use crate::activity::Open;
 use crate::again::{self, Asker, Rest};
 use crate::app::App;
-use crate::auth::Peer;
+use crate::auth::caller::Peer;
 use crate::files;
 use crate::http::cors;
 use crate::http::host;

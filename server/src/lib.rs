@@ -25,7 +25,6 @@ pub mod feed;
 pub mod files;
 pub mod front;
 pub mod fuzz;
-pub mod guesses;
 pub mod health;
 pub mod http;
 pub mod hygiene;

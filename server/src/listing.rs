@@ -624,7 +624,7 @@ mod tests {
     use futures_util::TryStreamExt;
 
     use super::*;
-    use crate::auth::Caller;
+    use crate::auth::caller::Caller;
 
     /// The entries of a page, where there is one listing alone.
     const PAGE: usize = *snapshots::PAGE.end();

@@ -19,7 +19,7 @@ use volume::staging::{PublishError, Published, Replace, Staged};
 use volume::{Effort, FindError, Found, FoundFile, RelPath};
 
 use crate::app::App;
-use crate::auth::{Permit, Purpose};
+use crate::auth::caller::{Permit, Purpose};
 use crate::conditions;
 use crate::counted::Way;
 use crate::digest::{self, Digests};

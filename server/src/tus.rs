@@ -25,7 +25,7 @@ use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
 use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
-use crate::auth::{self, Caller, Permit};
+use crate::auth::caller::{self, Caller, Permit};
 use crate::counted::Way;
 use crate::digest::{CHECKSUMS, Digests};
 use crate::http::fields;
@@ -77,8 +77,9 @@ impl FromRequestParts<Arc<App>> for Uploader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Uploader, Problem> {
-        let key = auth::key_in(&parts.headers);
-        let caller = visit::caller(parts, app, key, auth::Purpose::Write, &RelPath::root()).await?;
+        let key = caller::key_in(&parts.headers);
+        let caller =
+            visit::caller(parts, app, key, caller::Purpose::Write, &RelPath::root()).await?;
         caller.may_write_somewhere()?;
         let user = caller.user().unwrap_or_default().to_owned();
         Ok(Uploader { caller, user })
@@ -96,7 +97,7 @@ impl Uploader {
         let somewhere = || self.caller.key().map_or_else(RelPath::root, |it| it.path.clone());
         let path = record.target().map_or_else(somewhere, |it| it.path.clone());
         let (app, caller) = (Arc::clone(app), self.caller.clone());
-        Permit { app, caller, purpose: auth::Purpose::Write, path }
+        Permit { app, caller, purpose: caller::Purpose::Write, path }
     }
 
     /// A part belongs to the user who began it; all else to whoever may write its target.

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
 use volume::staging::{StageError, Staged};
 
-use crate::auth::Permit;
+use crate::auth::caller::Permit;
 use crate::bulkhead::Bulkhead;
 use crate::digest::Digests;
 use crate::problem::Problem;

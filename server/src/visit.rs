@@ -14,7 +14,7 @@ use volume::{Refusal, RelPath};
 
 use crate::activity::Open;
 use crate::app::App;
-use crate::auth::{self, Caller, Peer, Purpose};
+use crate::auth::caller::{self, Caller, Peer, Purpose};
 use crate::problem::Problem;
 
 /// A path, and whoever asks for it.
@@ -57,7 +57,7 @@ impl Visit {
         let parsed = target.parse()?;
         let key_in_address =
             target.key.map(|it| PlainKey::new(&percent_decode_str(it).collect::<Vec<u8>>()));
-        let key = key_in_address.clone().or_else(|| auth::key_in(&parts.headers));
+        let key = key_in_address.clone().or_else(|| caller::key_in(&parts.headers));
         let ParsedPath { path, names_folder, last_names, is_plain } = parsed;
         let caller = caller(parts, app, key, Purpose::of(&parts.method), &path).await?;
         Ok(Visit { path, names_folder, last_names, is_plain, caller, key_in_address })
@@ -101,7 +101,7 @@ pub async fn caller(
     let open = parts.extensions.get::<Arc<Open>>();
     let unknown = Peer { address: None };
     let client = open.map_or_else(|| unknown.client(&parts.headers), |it| it.client());
-    let caller = auth::identify(app, client, key, purpose, path).await?;
+    let caller = caller::identify(app, client, key, purpose, path).await?;
     if let Some(open) = open {
         open.is_from(&caller);
     }

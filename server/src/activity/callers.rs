@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::auth::Caller;
+use crate::auth::caller::Caller;
 
 /// How many are known. Whoever comes again later is held anew.
 const MOST: usize = 16;

@@ -9,7 +9,7 @@ use http::Method;
 use serde::Serialize;
 
 use super::{lock, micros};
-use crate::auth::Caller;
+use crate::auth::caller::Caller;
 use crate::counted::Route;
 
 /// A request that is under way.

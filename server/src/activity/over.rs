@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::micros;
 use super::open::Open;
 use super::shard::Shards;
-use crate::auth::Caller;
+use crate::auth::caller::Caller;
 
 /// How many requests that are over are remembered.
 pub(super) const RECENT: usize = 500;

@@ -16,7 +16,7 @@ use super::lock;
 use super::open::{Need, Open};
 use super::over::{Ended, Over, RECENT};
 use super::uses::Fresh;
-use crate::auth::Caller;
+use crate::auth::caller::Caller;
 use crate::counted::{Route, Tally};
 
 thread_local! {

@@ -4,7 +4,7 @@ use volume::keys::Keys;
 
 use super::over::RECENT;
 use super::*;
-use crate::auth::Caller;
+use crate::auth::caller::Caller;
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 

@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
     use crate::activity::Passed;
-    use crate::auth::Caller;
+    use crate::auth::caller::Caller;
 
     fn scrape(activity: &Arc<Activity>) -> String {
         let mut registry = Registry::default();

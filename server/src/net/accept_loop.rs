@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use crate::again::Rest;
-use crate::auth::Peer;
+use crate::auth::caller::Peer;
 use crate::http::host;
 use crate::net::concurrency_limit::{Crowd, Full, Limits};
 use crate::net::fast_path;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::guesses::neighbourhood;
+use crate::auth::key_guesses::neighbourhood;
 
 /// How many there may be.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ use volume::RelPath;
 use volume::keys::{Key, PlainKey, Scope};
 
 use crate::app::App;
-use crate::guesses::Turn;
+use crate::auth::key_guesses::Turn;
 use crate::problem::Problem;
 
 /// Where a connection comes from.

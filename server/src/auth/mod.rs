@@ -1,0 +1,4 @@
+//! Who asks, and what they may.
+
+pub mod caller;
+pub mod key_guesses;
