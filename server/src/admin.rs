@@ -20,13 +20,13 @@ use volume::{RelPath, Volume, names};
 
 mod transfers;
 
-use crate::activity::{ConsoleNow, Figures, OpenNow, Presence, Recent};
 use crate::app::App;
 use crate::feed;
 use crate::idle::{self, LONGEST_KEPT};
 use crate::net::listener::{Listen, ListenError, Listener};
 use crate::problem::Problem;
 use crate::query;
+use crate::telemetry::activity::{ConsoleNow, Figures, OpenNow, Presence, Recent};
 
 /// Where machines have such sockets.
 const FOLDER: &str = "/run/sounding";

@@ -14,8 +14,6 @@ use axum::body::Body;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 
-use crate::access_log::{self, Line, LoggedBody};
-use crate::activity::Passed;
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Permits};
 use crate::body::{FileBody, Piece};
@@ -29,6 +27,8 @@ use crate::net::fast_path::request_head::Head;
 use crate::net::fast_path::response_head::{self, AnswerHead};
 use crate::net::sendfile::Outlet;
 use crate::recall::{self, Kept, Known};
+use crate::telemetry::access_log::{self, Line, LoggedBody};
+use crate::telemetry::activity::Passed;
 
 /// What comes behind an answer's head.
 #[derive(Debug)]

@@ -11,7 +11,6 @@ use volume::keys::Keys;
 use volume::staging::Staged;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
-use crate::activity::Activity;
 use crate::auth::caller::Caller;
 use crate::auth::key_guesses::Guesses;
 use crate::disk::Disk;
@@ -23,6 +22,7 @@ use crate::net::concurrency_limit::{Crowd, Limits};
 use crate::net::worker_threads;
 use crate::problem::Problem;
 use crate::recall::Recall;
+use crate::telemetry::activity::Activity;
 use crate::tus::holders::Holders;
 use crate::upload::Intake;
 

@@ -24,7 +24,6 @@ use http::{Method, header};
 use http_body::Body as _;
 use volume::{Found, FoundFile, RelPath, Stat};
 
-use crate::activity::Open;
 use crate::app::App;
 use crate::auth::caller::Permits;
 use crate::body::FileBody;
@@ -38,6 +37,7 @@ use crate::problem::{Problem, ReadError};
 use crate::query;
 use crate::recall::{Known, Moment, Recall};
 use crate::representation::Representation;
+use crate::telemetry::activity::Open;
 use crate::visit::Visit;
 
 /// Answers `GET` and `HEAD` on a path of the tree.

@@ -14,8 +14,6 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tower::{Service as _, ServiceExt as _};
 use tower_http::cors::Cors;
 
-use crate::access_log::{self, LoggedBody};
-use crate::activity::Open;
 use crate::again::{self, Asker, Rest};
 use crate::app::App;
 use crate::auth::caller::Peer;
@@ -31,6 +29,8 @@ use crate::net::sendfile::Outlet;
 use crate::problem::{Problem, Reader};
 use crate::recall::Recall;
 use crate::router::router;
+use crate::telemetry::access_log::{self, LoggedBody};
+use crate::telemetry::activity::Open;
 use crate::tus::Announcement;
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.

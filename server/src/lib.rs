@@ -5,8 +5,6 @@
 //! order: [`serve`], [`lane`] or hyper, [`front`], and [`again`] if its answer is known. If not, [`router`] (which plain reads
 //! are led past), [`visit`], then [`files`], [`put`] or [`delete`].
 
-pub mod access_log;
-pub mod activity;
 pub mod admin;
 pub mod again;
 pub mod app;
@@ -16,7 +14,6 @@ pub mod browser_cache;
 pub mod bulkhead;
 pub mod conditions;
 pub mod config;
-pub mod counted;
 pub mod delete;
 pub mod digest;
 pub mod disk;
@@ -29,9 +26,7 @@ pub mod health;
 pub mod http;
 pub mod hygiene;
 pub mod idle;
-pub mod launch;
 pub mod listing;
-pub mod log;
 pub mod metrics;
 pub mod net;
 pub mod problem;
@@ -39,12 +34,12 @@ pub mod program;
 pub mod put;
 pub mod query;
 pub mod recall;
-pub mod redact;
 pub mod representation;
 pub mod router;
+pub mod routes;
 pub mod start;
+pub mod telemetry;
 pub mod tus;
 pub mod upload;
 pub mod visit;
-pub mod wake;
 pub mod web;

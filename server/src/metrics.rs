@@ -1,6 +1,6 @@
 //! What Prometheus scrapes, on a port of its own.
 //!
-//! What happened is [counted](crate::counted) as it happens; what is so at a moment is read off when somebody asks. Names
+//! What happened is [counted](crate::telemetry::counters) as it happens; what is so at a moment is read off when somebody asks. Names
 //! of people, files and addresses are in none of it.
 
 use std::fmt;

@@ -5,9 +5,9 @@
 use std::process::ExitCode;
 
 use crate::config::Config;
-use crate::log;
 use crate::net::worker_threads::MAIN_BLOCKING_THREADS;
 use crate::start;
+use crate::telemetry::log;
 
 /// Runs the service with the words of the command line, until it ends.
 pub fn main() -> ExitCode {

@@ -21,12 +21,12 @@ use volume::{Effort, FindError, Found, FoundFile, RelPath};
 use crate::app::App;
 use crate::auth::caller::{Permit, Purpose};
 use crate::conditions;
-use crate::counted::Way;
 use crate::digest::{self, Digests};
 use crate::etag;
 use crate::http::fields;
 use crate::problem::{Problem, ReadError};
 use crate::query;
+use crate::telemetry::counters::Way;
 use crate::upload::{self, Limits, Sink};
 use crate::visit::Visit;
 

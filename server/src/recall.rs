@@ -51,7 +51,7 @@ struct Store {
 pub struct Known {
     /// Where it is.
     pub path: RelPath,
-    /// The request's path, [as the log shows it](crate::redact).
+    /// The request's path, [as the log shows it](crate::telemetry::redact).
     pub shown: String,
     /// Which version it is.
     pub stat: Stat,

@@ -9,13 +9,13 @@ use axum::routing::{MethodFilter, MethodRouter, get, head, on, post};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::app::App;
-use crate::counted::Route;
 use crate::delete;
 use crate::feed::{changes, events};
 use crate::files;
 use crate::health;
 use crate::problem::Problem;
 use crate::put;
+use crate::routes::Route;
 use crate::tus;
 use crate::web::openapi;
 use crate::web::sounding_js;

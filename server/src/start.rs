@@ -23,15 +23,15 @@ use crate::disk;
 use crate::front::Front;
 use crate::hygiene;
 use crate::idle::Idle;
-use crate::log;
 use crate::metrics;
 use crate::net::accept_loop::{End, Patience, serve};
 use crate::net::concurrency_limit::{Crowd, Limits};
 use crate::net::listener::{ListenError, Listener};
 use crate::net::worker_threads::Workers;
 use crate::recall::Recall;
+use crate::telemetry::log;
+use crate::telemetry::wake_log;
 use crate::tus;
-use crate::wake;
 
 /// The user of the key that is made where there is none.
 const FIRST_USER: &str = "admin";
@@ -131,7 +131,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let woken = Arc::clone(&app.activity);
     // What never sleeps is not woken either.
     if app.idle.length().is_some() {
-        tokio::spawn(async move { wake::or_not(&woken).await });
+        tokio::spawn(async move { wake_log::or_not(&woken).await });
     }
     let stop = async {
         stop.received().await;

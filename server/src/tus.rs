@@ -26,10 +26,10 @@ use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Permit};
-use crate::counted::Way;
 use crate::digest::{CHECKSUMS, Digests};
 use crate::http::fields;
 use crate::problem::Problem;
+use crate::telemetry::counters::Way;
 use crate::upload::{self, Limits, Sink};
 use crate::visit;
 

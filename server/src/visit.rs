@@ -12,10 +12,10 @@ use percent_encoding::percent_decode_str;
 use volume::keys::PlainKey;
 use volume::{Refusal, RelPath};
 
-use crate::activity::Open;
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Peer, Purpose};
 use crate::problem::Problem;
+use crate::telemetry::activity::Open;
 
 /// A path, and whoever asks for it.
 #[derive(Debug)]

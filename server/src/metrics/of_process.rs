@@ -8,7 +8,7 @@ use prometheus_client::registry::Unit;
 use rustix::process::{Resource, getrlimit};
 
 use super::sheet::Sheet;
-use crate::launch::{processor_seconds, read};
+use crate::telemetry::startup_time::{processor_seconds, read};
 
 #[derive(Debug)]
 pub(super) struct OfProcess;

@@ -8,8 +8,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::registry::Unit;
 
 use super::sheet::Sheet;
-use crate::activity::Activity;
-use crate::counted::{Tally, Way};
+use crate::telemetry::activity::Activity;
+use crate::telemetry::counters::Way;
+use crate::telemetry::request_counters::Tally;
 
 #[derive(Debug)]
 pub(super) struct OfRequests(pub(super) Arc<Activity>);
@@ -83,8 +84,8 @@ mod tests {
     use prometheus_client::registry::Registry;
 
     use super::*;
-    use crate::activity::Passed;
     use crate::auth::caller::Caller;
+    use crate::telemetry::activity::Passed;
 
     fn scrape(activity: &Arc<Activity>) -> String {
         let mut registry = Registry::default();

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use crate::counted::Histogram;
+use crate::telemetry::request_counters::Histogram;
 
 /// Where they are written.
 pub(super) struct Sheet<'a>(pub(super) DescriptorEncoder<'a>);

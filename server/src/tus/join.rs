@@ -11,8 +11,8 @@ use volume::uploads::{Purpose, Upload};
 use super::holders::Held;
 use super::{blocking, durably};
 use crate::app::App;
-use crate::counted::Way;
 use crate::problem::Problem;
+use crate::telemetry::counters::Way;
 
 /// Bytes joined at a time; between two times the service may end.
 const STEP: u64 = 64 << 20;

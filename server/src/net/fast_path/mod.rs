@@ -22,7 +22,6 @@ use http_body::Body as HttpBody;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::access_log::{Line, LoggedBody};
 use crate::again::{Rest, Whole};
 use crate::net::accept_loop::{Answers, Connection, FIRST_WORD, Patience};
 use crate::net::fast_path::request_head::{Head, MOST_FIELDS, Parsed};
@@ -32,6 +31,7 @@ use crate::net::sendfile::{Direct, End};
 use crate::net::shutdown::Ear;
 use crate::net::socket::Socket;
 use crate::net::write_timeout::Patient;
+use crate::telemetry::access_log::{Line, LoggedBody};
 
 /// Bytes of a head; what is longer is hyper's.
 const LONGEST_HEAD: usize = 8 * 1024;

@@ -9,7 +9,7 @@ use percent_encoding::{percent_decode, percent_decode_str};
 use volume::keys::{Keys, PlainKey};
 use volume::staging::StagedId;
 
-use crate::counted::Route;
+use crate::routes::Route;
 
 /// What stands for what is left out.
 const LEFT_OUT: &str = "...";

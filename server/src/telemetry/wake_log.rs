@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use crate::activity::{Activity, Open};
-use crate::log::Escaped;
+use crate::telemetry::activity::{Activity, Open};
+use crate::telemetry::log::Escaped;
 
 /// Whoever wakes a machine waits for its answer, so it comes within this.
 const WITH_THE_START: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::routes::Route;
+use crate::routes::Route;
 
 /// Which parts of files answers are.
 pub(crate) const KINDS: [&str; 4] = ["whole", "single", "multi", "unsatisfiable"];

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use volume::keys::Keys;
 
-use super::over::RECENT;
+use super::finished::RECENT;
 use super::*;
 use crate::auth::caller::Caller;
 

@@ -15,16 +15,16 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use jiff::Timestamp;
 
-use crate::activity::{Activity, Ended, Open, Passed};
 use crate::app::App;
 use crate::auth::caller::{Peer, Permits};
-use crate::counted::range_kind;
-use crate::log::{self, Escaped};
 use crate::net::concurrency_limit::Place;
 use crate::net::sendfile::Outlet;
 use crate::problem::{Cause, KeptOut};
-use crate::redact;
-use crate::wake;
+use crate::telemetry::activity::{Activity, Ended, Open, Passed};
+use crate::telemetry::counters::range_kind;
+use crate::telemetry::log::{self, Escaped};
+use crate::telemetry::redact;
+use crate::telemetry::wake_log;
 
 /// What the log says, as nginx does, when the client went away before there was an answer.
 const CLIENT_GONE: u16 = 499;
@@ -37,7 +37,7 @@ pub fn begin(app: &App, mut request: Request, peer: Peer) -> (Request, Line) {
     let open = activity.begin(request.method(), path, client);
     // What never sleeps is not woken either.
     if app.idle.length().is_some() {
-        wake::came(activity, &open, request.headers());
+        wake_log::came(activity, &open, request.headers());
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         open.expect(length(request.headers()), None);

@@ -14,27 +14,29 @@ use http::Method;
 use jiff::Timestamp;
 use volume::key_use::KeyUses;
 
-use crate::counted::{Counted, Route, Tally};
+use crate::routes::Route;
+use crate::telemetry::counters::Counted;
+use crate::telemetry::request_counters::Tally;
 
 mod callers;
 mod consoles;
-mod figures;
-mod open;
-mod over;
+mod finished;
+mod in_flight;
+mod key_usage;
+mod rates;
 mod shard;
-mod uses;
 
 pub use consoles::{ConsoleNow, Presence};
-pub use figures::{Figures, Part};
-pub use open::{Open, OpenNow};
-pub use over::{Ended, Passed, Recent};
+pub use finished::{Ended, Passed, Recent};
+pub use in_flight::{Open, OpenNow};
+pub use rates::{Figures, Part};
 
 use consoles::Consoles;
-use figures::Sums;
-use open::Need;
-use over::{Asked, Order, Over};
+use finished::{Asked, Order, Over};
+use in_flight::Need;
+use key_usage::Uses;
+use rates::Sums;
 use shard::Shards;
-use uses::Uses;
 
 /// For how long it is told that permissions kept the service out of something.
 const KEPT_OUT_TOLD: Duration = Duration::from_hours(1);
@@ -162,7 +164,7 @@ impl Activity {
     }
 
     /// A request came and its answer has gone out, all at once: as if it had begun, been answered and ended. Of the first of
-    /// all there is [more to say](crate::wake), so it is better begun.
+    /// all there is [more to say](crate::telemetry::wake_log), so it is better begun.
     pub fn passed(&self, passed: Passed<'_>) {
         self.passed_by(passed, Timestamp::now());
     }

@@ -1,18 +1,12 @@
 //! What is counted from the start on, for Prometheus.
 //!
-//! Requests are counted by each thread for itself, in `tally`; what is rare is counted here.
+//! Requests are counted by each thread for itself, in `request_counters`; what is rare is counted here.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::{HeaderMap, Method, StatusCode, header};
 
-use crate::launch::Launch;
-
-mod routes;
-mod tally;
-
-pub(crate) use routes::Route;
-pub(crate) use tally::{Histogram, Tally};
+use crate::telemetry::startup_time::Launch;
 
 /// All that is counted, beside requests.
 #[derive(Debug, Default)]

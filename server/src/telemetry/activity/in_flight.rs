@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{lock, micros};
 use crate::auth::caller::Caller;
-use crate::counted::Route;
+use crate::routes::Route;
 
 /// A request that is under way.
 #[derive(Debug)]

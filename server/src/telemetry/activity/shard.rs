@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::callers::Callers;
-use super::figures::Seconds;
+use super::finished::{Ended, Over, RECENT};
+use super::in_flight::{Need, Open};
+use super::key_usage::Fresh;
 use super::lock;
-use super::open::{Need, Open};
-use super::over::{Ended, Over, RECENT};
-use super::uses::Fresh;
+use super::rates::Seconds;
 use crate::auth::caller::Caller;
-use crate::counted::{Route, Tally};
+use crate::routes::Route;
+use crate::telemetry::request_counters::Tally;
 
 thread_local! {
     /// Which of the threads that serve requests this is.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use volume::key_use::{KeyUse, KeyUses};
 use volume::keys::HashedKey;
 
-use super::over::Asked;
+use super::finished::Asked;
 
 const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
 

@@ -10,8 +10,8 @@ use http::Method;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::in_flight::Open;
 use super::micros;
-use super::open::Open;
 use super::shard::Shards;
 use crate::auth::caller::Caller;
 
@@ -31,7 +31,7 @@ pub struct Passed<'a> {
     pub caller: &'a Caller,
     /// Of the answer.
     pub status: u16,
-    /// Which part of a file the answer was, as [`range_kind`](crate::counted::range_kind) tells it.
+    /// Which part of a file the answer was, as [`range_kind`](crate::telemetry::counters::range_kind) tells it.
     pub kind: Option<&'static str>,
     /// When it came in.
     pub began: Instant,
