@@ -21,11 +21,11 @@ use volume::{RelPath, Volume, names};
 mod transfers;
 
 use crate::app::App;
+use crate::extract::query;
 use crate::feed;
 use crate::idle::{self, LONGEST_KEPT};
 use crate::net::listener::{Listen, ListenError, Listener};
 use crate::problem::Problem;
-use crate::query;
 use crate::telemetry::activity::{ConsoleNow, Figures, OpenNow, Presence, Recent};
 
 /// Where machines have such sockets.

@@ -10,9 +10,9 @@ use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
 use crate::conditions;
+use crate::extract::path::Visit;
+use crate::extract::query;
 use crate::problem::Problem;
-use crate::query;
-use crate::visit::Visit;
 
 /// Answers `DELETE` on a path of the tree.
 pub async fn answer(

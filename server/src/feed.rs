@@ -16,9 +16,9 @@ use volume::{RelPath, Volume};
 
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Purpose};
+use crate::extract::path;
+use crate::extract::query;
 use crate::problem::Problem;
-use crate::query;
-use crate::visit;
 
 pub mod changes;
 pub mod events;
@@ -182,7 +182,7 @@ impl FromRequestParts<Arc<App>> for Following {
         let since = query::value(query, "since");
         let cursor = since.as_deref().filter(|it| !it.is_empty()).map(parse_cursor).transpose()?;
         let key = caller::key_in(&parts.headers);
-        let caller = visit::caller(parts, app, key, Purpose::Read, &folder).await?;
+        let caller = path::caller(parts, app, key, Purpose::Read, &folder).await?;
         caller.may_follow(&folder)?;
         Ok(Following { app: Arc::clone(app), caller, folder, is_folded, cursor })
     }

@@ -27,6 +27,8 @@ use volume::{Found, FoundFile, RelPath, Stat};
 use crate::app::App;
 use crate::auth::caller::Permits;
 use crate::body::FileBody;
+use crate::extract::path::Visit;
+use crate::extract::query;
 use crate::http::cors::Embedding;
 use crate::http::fields;
 use crate::http::range::Selection;
@@ -34,11 +36,9 @@ use crate::http::validators::Verdict;
 use crate::listing::{self, way};
 use crate::net::sendfile::{self, Outlet};
 use crate::problem::{Problem, ReadError};
-use crate::query;
 use crate::recall::{Known, Moment, Recall};
 use crate::representation::Representation;
 use crate::telemetry::activity::Open;
-use crate::visit::Visit;
 
 /// Answers `GET` and `HEAD` on a path of the tree.
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {

@@ -27,13 +27,13 @@ use volume::names::{Kind, Name, Names};
 use volume::{FoundFolder, RelPath, Stat};
 
 use crate::app::App;
+use crate::extract::path::Visit;
+use crate::extract::query;
 use crate::http::accept;
 use crate::http::content_coding::Coding;
 use crate::http::cors::Embedding;
 use crate::http::fields;
 use crate::problem::{Problem, ReadError};
-use crate::query;
-use crate::visit::Visit;
 use crate::web::page;
 use crate::web::text::visible;
 

@@ -23,12 +23,12 @@ use crate::auth::caller::{Permit, Purpose};
 use crate::conditions;
 use crate::digest::{self, Digests};
 use crate::etag;
+use crate::extract::path::Visit;
+use crate::extract::query;
 use crate::http::fields;
 use crate::problem::{Problem, ReadError};
-use crate::query;
 use crate::telemetry::counters::Way;
 use crate::upload::{self, Limits, Sink};
-use crate::visit::Visit;
 
 /// Answers `PUT` on a path of the tree.
 pub async fn answer(

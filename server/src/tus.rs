@@ -27,11 +27,11 @@ use volume::{FindError, Found, RelPath};
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Permit};
 use crate::digest::{CHECKSUMS, Digests};
+use crate::extract::path;
 use crate::http::fields;
 use crate::problem::Problem;
 use crate::telemetry::counters::Way;
 use crate::upload::{self, Limits, Sink};
-use crate::visit;
 
 pub mod holders;
 pub mod join;
@@ -79,7 +79,7 @@ impl FromRequestParts<Arc<App>> for Uploader {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Uploader, Problem> {
         let key = caller::key_in(&parts.headers);
         let caller =
-            visit::caller(parts, app, key, caller::Purpose::Write, &RelPath::root()).await?;
+            path::caller(parts, app, key, caller::Purpose::Write, &RelPath::root()).await?;
         caller.may_write_somewhere()?;
         let user = caller.user().unwrap_or_default().to_owned();
         Ok(Uploader { caller, user })

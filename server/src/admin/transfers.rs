@@ -10,8 +10,8 @@ use serde::Serialize;
 use transfers::transfer::{Answer, Now, Request};
 
 use crate::app::App;
+use crate::extract::query;
 use crate::problem::Problem;
-use crate::query;
 
 /// No follower waits longer for one answer.
 const LONGEST_WAIT: u64 = 60;

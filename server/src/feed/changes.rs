@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::{Batch, Following, Row};
 use crate::app::App;
+use crate::extract::query;
 use crate::problem::Problem;
-use crate::query;
 
 /// Rows in an answer, unless the client says otherwise; and the most it may ask for.
 const ROWS: usize = 1000;

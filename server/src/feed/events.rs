@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use super::{Batch, Following, changes, parse_cursor};
 use crate::app::App;
+use crate::extract::query;
 use crate::problem::Problem;
-use crate::query;
 
 /// Between two comments that say that the line stands.
 const HEARTBEAT: Duration = Duration::from_secs(15);

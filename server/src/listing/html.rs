@@ -12,8 +12,8 @@ use volume::names::Kind;
 use volume::{RelPath, layout, size_text};
 
 use super::{By, Counts, Entry, Wish};
+use crate::extract::path::Visit;
 use crate::problem::Problem;
-use crate::visit::Visit;
 use crate::web::page;
 use crate::web::text::{escape_html, href, visible};
 

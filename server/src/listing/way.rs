@@ -14,8 +14,8 @@ use volume::{FindError, Found, RelPath, Stat};
 
 use super::{Entry, Format, Wish, html, json, redirect, respond};
 use crate::app::App;
+use crate::extract::path::Visit;
 use crate::problem::Problem;
-use crate::visit::Visit;
 use crate::web::text::visible;
 
 /// The way from a folder down to `goal`, which lies below.

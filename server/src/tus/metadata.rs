@@ -10,8 +10,8 @@ use volume::uploads::{Exists, Target};
 use volume::{Refusal, RelPath};
 
 use super::UPLOAD_METADATA;
+use crate::extract::query;
 use crate::problem::Problem;
-use crate::query;
 
 /// Keys and their values, decoded.
 #[derive(Debug, Default)]
