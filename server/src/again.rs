@@ -4,7 +4,7 @@
 //! the caller's key by the keys as they are now, the file's stamp by one look, conditions and ranges as ever. Nothing waits, and
 //! next to nothing is allocated. Whatever is not as simple has no answer here and takes the [long way](crate::files).
 //!
-//! [How the service is](crate::health) is known at any time, and told here too.
+//! [How the service is](crate::admin::health) is known at any time, and told here too.
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -14,10 +14,10 @@ use axum::body::Body;
 use http::{HeaderMap, Method, StatusCode};
 use http_body::Body as _;
 
+use crate::admin::health;
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Permits};
 use crate::body::{FileBody, Piece};
-use crate::health;
 use crate::http::content_coding::Coding;
 use crate::http::cors;
 use crate::http::range::{Selection, Slice, content_range};

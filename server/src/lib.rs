@@ -23,7 +23,6 @@ pub mod feed;
 pub mod files;
 pub mod front;
 pub mod fuzz;
-pub mod health;
 pub mod http;
 pub mod hygiene;
 pub mod idle;

@@ -8,11 +8,11 @@ use axum::response::Redirect;
 use axum::routing::{MethodFilter, MethodRouter, get, head, on, post};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
+use crate::admin::health;
 use crate::app::App;
 use crate::delete;
 use crate::feed::{changes, events};
 use crate::files;
-use crate::health;
 use crate::problem::Problem;
 use crate::put;
 use crate::routes::Route;

@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use httparse::Status;
 
-use crate::health;
+use crate::admin::health;
 use crate::http::host;
 
 /// Fields of a plain read; browsers send some fifteen.

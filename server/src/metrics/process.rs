@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 use rustix::process::{Resource, getrlimit};
 
-use super::sheet::Sheet;
+use super::encoder::Sheet;
 use crate::telemetry::startup_time::{processor_seconds, read};
 
 #[derive(Debug)]

@@ -18,6 +18,7 @@ use volume::journal::{Change, ChangeKind, JournalError};
 use volume::key_use::KeyUses;
 use volume::{RelPath, Volume, names};
 
+pub mod health;
 mod transfers;
 
 use crate::app::App;

@@ -7,7 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::registry::Unit;
 
-use super::sheet::Sheet;
+use super::encoder::Sheet;
 use crate::telemetry::activity::Activity;
 use crate::telemetry::counters::Way;
 use crate::telemetry::request_counters::Tally;

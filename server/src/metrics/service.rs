@@ -8,9 +8,9 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
-use super::sheet::Sheet;
+use super::encoder::Sheet;
+use crate::admin::health;
 use crate::app::App;
-use crate::health;
 use crate::idle::Reason;
 use crate::net::sendfile;
 

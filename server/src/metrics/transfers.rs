@@ -8,7 +8,7 @@ use prometheus_client::registry::Unit;
 use transfers::Transfers;
 use transfers::transfer::{Direction, Transfer};
 
-use super::sheet::Sheet;
+use super::encoder::Sheet;
 
 /// A metric of a transfer: its name, what it is, and how it is read off.
 type Figure = (&'static str, &'static str, fn(&Transfer) -> u64);

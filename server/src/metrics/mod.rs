@@ -15,16 +15,16 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-mod of_process;
-mod of_requests;
-mod of_service;
-mod of_transfers;
-mod sheet;
+mod encoder;
+mod process;
+mod requests;
+mod service;
+mod transfers;
 
-use of_process::OfProcess;
-use of_requests::OfRequests;
-use of_service::OfService;
-use of_transfers::OfTransfers;
+use process::OfProcess;
+use requests::OfRequests;
+use service::OfService;
+use transfers::OfTransfers;
 
 use crate::app::App;
 use crate::http::accept;
