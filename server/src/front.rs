@@ -14,10 +14,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tower::{Service as _, ServiceExt as _};
 use tower_http::cors::Cors;
 
-use crate::again::{self, Asker, Rest};
 use crate::app::App;
 use crate::auth::caller::Peer;
-use crate::files;
+use crate::files::cached_response::{self, Asker, Rest};
+use crate::files::get;
+use crate::files::open_file_cache::Recall;
 use crate::http::cors;
 use crate::http::host;
 use crate::http::route_path;
@@ -27,7 +28,6 @@ use crate::net::fast_path::request_head::Head;
 use crate::net::linger::linger;
 use crate::net::sendfile::Outlet;
 use crate::problem::{Problem, Reader};
-use crate::recall::Recall;
 use crate::router::router;
 use crate::telemetry::access_log::{self, LoggedBody};
 use crate::telemetry::activity::Open;
@@ -100,7 +100,7 @@ impl Front {
         }
         // The router would come to the same, after a while.
         if Recall::is_for(request.method(), request.uri()) {
-            let answer = files::answer(State(Arc::clone(&self.app)), request).await;
+            let answer = get::answer(State(Arc::clone(&self.app)), request).await;
             return answer.unwrap_or_else(Problem::into_response);
         }
         let Ok(mut response) = self.router.clone().call(request).await;
@@ -134,7 +134,7 @@ impl Answers for Front {
         let client = connection.peer.client(&fields);
         let place = self.place(client, connection).ok()?;
         let asker = Asker { client, fields: &fields, outlet: &connection.outlet, place, began };
-        again::answer(&self.app, head, asker, out)
+        cached_response::answer(&self.app, head, asker, out)
     }
 
     async fn answer(&self, mut request: Request, connection: &Connection) -> Response<LoggedBody> {

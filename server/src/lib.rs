@@ -6,18 +6,12 @@
 //! are led past), [`visit`], then [`files`], [`put`] or [`delete`].
 
 pub mod admin;
-pub mod again;
 pub mod app;
 pub mod auth;
-pub mod body;
-pub mod browser_cache;
 pub mod bulkhead;
-pub mod conditions;
 pub mod config;
-pub mod delete;
 pub mod digest;
 pub mod disk;
-pub mod etag;
 pub mod extract;
 pub mod feed;
 pub mod files;
@@ -26,14 +20,11 @@ pub mod fuzz;
 pub mod http;
 pub mod hygiene;
 pub mod idle;
-pub mod listing;
 pub mod metrics;
 pub mod net;
 pub mod problem;
 pub mod program;
 pub mod put;
-pub mod recall;
-pub mod representation;
 pub mod router;
 pub mod routes;
 pub mod start;

@@ -20,11 +20,11 @@ use volume::{Effort, FindError, Found, FoundFile, RelPath};
 
 use crate::app::App;
 use crate::auth::caller::{Permit, Purpose};
-use crate::conditions;
 use crate::digest::{self, Digests};
-use crate::etag;
 use crate::extract::path::Visit;
 use crate::extract::query;
+use crate::files::etag;
+use crate::files::preconditions;
 use crate::http::fields;
 use crate::problem::{Problem, ReadError};
 use crate::telemetry::counters::Way;
@@ -60,7 +60,7 @@ pub async fn answer(
     digests.check()?;
     let (published, file) =
         publish(&app, &visit, staged, replace).await.map_err(|it| match it {
-            Problem::Exists if conditions::are_in(&headers) => Problem::PreconditionFailed,
+            Problem::Exists if preconditions::are_in(&headers) => Problem::PreconditionFailed,
             other => other,
         })?;
     app.activity.counted.uploaded(Way::Put);
@@ -116,8 +116,8 @@ fn replacement(
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<Replace, Problem> {
-    if conditions::are_in(headers) {
-        if !conditions::allow_change(there, headers) {
+    if preconditions::are_in(headers) {
+        if !preconditions::allow_change(there, headers) {
             return Err(Problem::PreconditionFailed);
         }
         return Ok(there.map_or(Replace::Refuse, |it| Replace::IfStill(it.stat)));

@@ -10,9 +10,9 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::admin::health;
 use crate::app::App;
-use crate::delete;
 use crate::feed::{changes, events};
-use crate::files;
+use crate::files::delete;
+use crate::files::get;
 use crate::problem::Problem;
 use crate::put;
 use crate::routes::Route;
@@ -36,7 +36,7 @@ fn methods(route: Route) -> MethodRouter<Arc<App>> {
         Route::Other => MethodRouter::new(),
         Route::Root | Route::Files => get(to_root),
         Route::FilesRoot | Route::FilesPath | Route::ShareRoot | Route::SharePath => tree(),
-        Route::Share => get(files::answer),
+        Route::Share => get(get::answer),
         Route::Uploads | Route::UploadsSlash => post(tus::create),
         Route::Upload => upload(),
         Route::Changes => get(changes::answer),
@@ -55,7 +55,7 @@ async fn to_root(RawQuery(query): RawQuery) -> Redirect {
 }
 
 fn tree() -> MethodRouter<Arc<App>> {
-    on(MethodFilter::GET.or(MethodFilter::HEAD), files::answer)
+    on(MethodFilter::GET.or(MethodFilter::HEAD), get::answer)
         .put(put::answer)
         .delete(delete::answer)
 }

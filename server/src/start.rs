@@ -17,9 +17,10 @@ use volume::{OpenVolumeError, Volume};
 
 use crate::admin;
 use crate::app::App;
-use crate::body;
 use crate::config::{CONNECTIONS, Config};
 use crate::disk;
+use crate::files::file_body;
+use crate::files::open_file_cache::Recall;
 use crate::front::Front;
 use crate::hygiene;
 use crate::idle::Idle;
@@ -28,7 +29,6 @@ use crate::net::accept_loop::{End, Patience, serve};
 use crate::net::concurrency_limit::{Crowd, Limits};
 use crate::net::listener::{ListenError, Listener};
 use crate::net::worker_threads::Workers;
-use crate::recall::Recall;
 use crate::telemetry::log;
 use crate::telemetry::wake_log;
 use crate::tus;
@@ -70,7 +70,7 @@ pub enum StartError {
 /// Runs the service until a signal ends it, or nobody needs it.
 pub async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
-    body::prepare();
+    file_body::prepare();
     let stop = Stop::listen().map_err(StartError::Signals)?;
     let volume = Arc::new(Volume::open(&config.volume)?);
     let _lock = lock(&volume)?;

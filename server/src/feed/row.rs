@@ -6,7 +6,7 @@ use volume::journal::{Change, ChangeKind, Cursor};
 use volume::names::Kind;
 use volume::{RelPath, Stat};
 
-use crate::etag;
+use crate::files::etag;
 
 /// A change, translated for a reader: what is moved into their sight is added, what is moved out of it is removed.
 #[derive(Clone, Copy, Debug)]

@@ -24,8 +24,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use crate::again::Rest;
 use crate::auth::caller::Peer;
+use crate::files::cached_response::Rest;
 use crate::http::host;
 use crate::net::concurrency_limit::{Crowd, Full, Limits};
 use crate::net::fast_path;
@@ -82,7 +82,7 @@ pub trait Answers: Send + Sync + 'static {
     /// What its answers' bodies are.
     type Body: http_body::Body<Data = Bytes, Error: Into<axum::BoxError> + Send> + Send + 'static;
 
-    /// Writes the head of an answer to a read that is known already, see [`crate::again`]. None where it is not, with nothing written.
+    /// Writes the head of an answer to a read that is known already, see [`crate::files::cached_response`]. None where it is not, with nothing written.
     fn again<'a>(
         &'a self,
         _head: &'a Head<'_, '_>,

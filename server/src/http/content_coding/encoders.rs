@@ -29,7 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Coding;
 use super::turns::InTurns;
-use crate::body::FileBody;
+use crate::files::file_body::FileBody;
 
 /// Bytes of coded text handed on at a time.
 const CHUNK: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 //!
 //! Most requests are plain reads of files, one after the other over the same connection, and what hyper does for all of HTTP costs
 //! more than many such an answer. Here a head is parsed where it lies, by the parser that hyper has too, and an answer that is
-//! [known](crate::again) goes out in the same breath: one read, one write. Other reads are answered by what answers all requests,
+//! [known](crate::files::cached_response) goes out in the same breath: one read, one write. Other reads are answered by what answers all requests,
 //! and written here. The first request that is anything else takes its connection, with all that has been read of it, over to hyper.
 
 pub mod request_head;
@@ -22,7 +22,7 @@ use http_body::Body as HttpBody;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::again::{Rest, Whole};
+use crate::files::cached_response::{Rest, Whole};
 use crate::net::accept_loop::{Answers, Connection, FIRST_WORD, Patience};
 use crate::net::fast_path::request_head::{Head, MOST_FIELDS, Parsed};
 use crate::net::fast_path::response_head::AnswerHead;

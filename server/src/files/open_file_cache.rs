@@ -1,4 +1,4 @@
-//! What was found out about files a moment ago, for answering [again](crate::again).
+//! What was found out about files a moment ago, for answering [again](crate::files::cached_response).
 //!
 //! Most of what a small answer costs is finding out all about its file once more. So what was found out is kept for a moment, with
 //! the open file, and with its content where that is small. One look at the stamp of the open file (a system call) tells whether it
@@ -18,11 +18,11 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use volume::{RelPath, Stat, Volume};
 
-use crate::body;
+use crate::files::file_body;
+use crate::files::representation::{self, Representation};
 use crate::http::cors;
 use crate::net::fast_path::response_head;
 use crate::net::sendfile;
-use crate::representation::{self, Representation};
 
 /// How long the way to a file is trusted.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -122,7 +122,7 @@ impl Known {
         file: Arc<File>,
         found: Moment,
     ) -> Known {
-        let kept = match body::small(&file, stat.len) {
+        let kept = match file_body::small(&file, stat.len) {
             Some(content) => Kept::InMemory(content),
             None => Kept::OnDisk { rest: sendfile::rest_of(&file, &stat) },
         };

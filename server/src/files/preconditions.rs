@@ -6,7 +6,7 @@
 use http::{HeaderMap, header};
 use volume::FoundFile;
 
-use crate::etag;
+use crate::files::etag;
 use crate::http::content_coding::Coding;
 use crate::http::validators::{Validators, Verdict};
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use volume::names::Kind;
 
 use super::Entry;
-use crate::etag;
+use crate::files::etag;
 use crate::web::text;
 
 /// What comes before the first entry.

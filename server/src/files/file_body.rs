@@ -21,10 +21,10 @@ use rustix::fs::{Advice, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::files::open_file_cache;
 use crate::http::range::Slice;
 use crate::net::fast_path::response_writer::in_a_row;
 use crate::net::sendfile::{self, Outlet};
-use crate::recall;
 
 /// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
 const CHUNK: usize = 128 * 1024;
@@ -239,7 +239,7 @@ fn read_far_ahead(file: &File) {
 
 /// All of a small file, if it is in the page cache and still as long.
 pub fn small(file: &File, len: u64) -> Option<Bytes> {
-    if len > recall::LARGEST {
+    if len > open_file_cache::LARGEST {
         return None;
     }
     let len = usize::try_from(len).ok().filter(|it| *it > 0)?;

@@ -9,9 +9,9 @@ use volume::trash::Wanted;
 use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
-use crate::conditions;
 use crate::extract::path::Visit;
 use crate::extract::query;
+use crate::files::preconditions;
 use crate::problem::Problem;
 
 /// Answers `DELETE` on a path of the tree.
@@ -40,7 +40,7 @@ pub async fn answer(
 
 async fn wanted(app: &Arc<App>, visit: &Visit, headers: &HeaderMap) -> Result<Wanted, Problem> {
     let plain = if visit.names_folder { Wanted::Folder } else { Wanted::File };
-    if !conditions::are_in(headers) {
+    if !preconditions::are_in(headers) {
         return Ok(plain);
     }
     let there = match app.look(&visit.path).await {
@@ -49,7 +49,7 @@ async fn wanted(app: &Arc<App>, visit: &Visit, headers: &HeaderMap) -> Result<Wa
         Ok(_) | Err(FindError::Missing { .. } | FindError::NotServed { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    if !conditions::allow_change(there.as_ref(), headers) {
+    if !preconditions::allow_change(there.as_ref(), headers) {
         return Err(Problem::PreconditionFailed);
     }
     Ok(there.map_or(plain, |it| Wanted::Version(it.stat)))

@@ -1,8 +1,8 @@
 //! An answer that was given a moment ago, given again at once if the file is still the same.
 //!
-//! What a read of a file comes to was found out a moment before and [kept](crate::recall). Here the request is held against that:
+//! What a read of a file comes to was found out a moment before and [kept](crate::files::open_file_cache). Here the request is held against that:
 //! the caller's key by the keys as they are now, the file's stamp by one look, conditions and ranges as ever. Nothing waits, and
-//! next to nothing is allocated. Whatever is not as simple has no answer here and takes the [long way](crate::files).
+//! next to nothing is allocated. Whatever is not as simple has no answer here and takes the [long way](crate::files::get).
 //!
 //! [How the service is](crate::admin::health) is known at any time, and told here too.
 
@@ -17,7 +17,8 @@ use http_body::Body as _;
 use crate::admin::health;
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Permits};
-use crate::body::{FileBody, Piece};
+use crate::files::file_body::{FileBody, Piece};
+use crate::files::open_file_cache::{self, Kept, Known};
 use crate::http::content_coding::Coding;
 use crate::http::cors;
 use crate::http::range::{Selection, Slice, content_range};
@@ -26,7 +27,6 @@ use crate::net::concurrency_limit::Place;
 use crate::net::fast_path::request_head::Head;
 use crate::net::fast_path::response_head::{self, AnswerHead};
 use crate::net::sendfile::Outlet;
-use crate::recall::{self, Kept, Known};
 use crate::telemetry::access_log::{self, Line, LoggedBody};
 use crate::telemetry::activity::Passed;
 
@@ -96,7 +96,7 @@ pub fn answer<'a>(
     let part = slice.filter(|_| status == StatusCode::PARTIAL_CONTENT);
     let range = part.map(|it| content_range(it, len));
     let mut written =
-        AnswerHead::new(out, status).lines(recall::common_lines()).lines(&known.lines);
+        AnswerHead::new(out, status).lines(open_file_cache::common_lines()).lines(&known.lines);
     if let Some(range) = &range {
         written = written.field("content-range", range.as_bytes());
     }

@@ -10,7 +10,7 @@
 //! 8. the file is opened and its bytes set out ([`FileBody`]);
 //! 9. what is sent ends early where the key is taken away meanwhile ([`Permits`]).
 //!
-//! What a request found out is [kept](crate::recall), for those of the next moment to be answered [at once](crate::again).
+//! What a request found out is [kept](crate::files::open_file_cache), for those of the next moment to be answered [at once](crate::files::cached_response).
 
 use std::fs::File;
 use std::io;
@@ -26,18 +26,18 @@ use volume::{Found, FoundFile, RelPath, Stat};
 
 use crate::app::App;
 use crate::auth::caller::Permits;
-use crate::body::FileBody;
 use crate::extract::path::Visit;
 use crate::extract::query;
+use crate::files::file_body::FileBody;
+use crate::files::listing::{self, way};
+use crate::files::open_file_cache::{Known, Moment, Recall};
+use crate::files::representation::Representation;
 use crate::http::cors::Embedding;
 use crate::http::fields;
 use crate::http::range::Selection;
 use crate::http::validators::Verdict;
-use crate::listing::{self, way};
 use crate::net::sendfile::{self, Outlet};
 use crate::problem::{Problem, ReadError};
-use crate::recall::{Known, Moment, Recall};
-use crate::representation::Representation;
 use crate::telemetry::activity::Open;
 
 /// Answers `GET` and `HEAD` on a path of the tree.

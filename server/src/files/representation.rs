@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use volume::FoundFile;
 
-use crate::body::Piece;
-use crate::browser_cache;
-use crate::etag;
+use crate::files::browser_cache;
+use crate::files::etag;
+use crate::files::file_body::Piece;
 use crate::http::content_coding::{self, Coding, Encoder, Encoders};
 use crate::http::cors::Embedding;
 use crate::http::fields;
