@@ -23,8 +23,8 @@ use crate::net::concurrency_limit::{Crowd, Limits};
 use crate::net::worker_threads;
 use crate::problem::Problem;
 use crate::telemetry::activity::Activity;
-use crate::tus::holders::Holders;
-use crate::upload::Intake;
+use crate::uploads::receive::Intake;
+use crate::uploads::tus::holders::Holders;
 
 /// Shared by all connections, for as long as the server runs.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ use crate::problem::{Problem, Reader};
 use crate::router::router;
 use crate::telemetry::access_log::{self, LoggedBody};
 use crate::telemetry::activity::Open;
-use crate::tus::Announcement;
+use crate::uploads::tus::Announcement;
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
 const LONGEST_URI: usize = 16 * 1024;

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::range::{Selection, select};
 use crate::net::fast_path::request_head::{Head, MOST_FIELDS, Parsed};
-use crate::tus::metadata::Metadata;
+use crate::uploads::tus::metadata::Metadata;
 
 /// The head of a request, and what may have come behind it. What is taken for a plain read is one to HTTP's own library.
 pub fn head(bytes: &[u8]) {

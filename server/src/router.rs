@@ -14,9 +14,9 @@ use crate::feed::{changes, events};
 use crate::files::delete;
 use crate::files::get;
 use crate::problem::Problem;
-use crate::put;
 use crate::routes::Route;
-use crate::tus;
+use crate::uploads::put;
+use crate::uploads::tus;
 use crate::web::openapi;
 use crate::web::sounding_js;
 

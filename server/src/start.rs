@@ -31,7 +31,7 @@ use crate::net::listener::{ListenError, Listener};
 use crate::net::worker_threads::Workers;
 use crate::telemetry::log;
 use crate::telemetry::wake_log;
-use crate::tus;
+use crate::uploads::tus;
 
 /// The user of the key that is made where there is none.
 const FIRST_USER: &str = "admin";

@@ -21,7 +21,7 @@ use volume::{FindError, Refusal, RelPath};
 
 use crate::http::accept;
 use crate::net::concurrency_limit::Full;
-use crate::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
+use crate::uploads::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
 use crate::web::page;
 use crate::web::text::visible;
 

@@ -17,8 +17,8 @@ use volume::staging::{StageError, Staged};
 
 use crate::auth::caller::Permit;
 use crate::bulkhead::Bulkhead;
-use crate::digest::Digests;
 use crate::problem::Problem;
+use crate::uploads::digest::Digests;
 
 /// Bytes of a body that are gathered before they are written, if few bodies come at a time, and if many do. As many are being written
 /// meanwhile.

@@ -20,7 +20,6 @@ use volume::{Effort, FindError, Found, FoundFile, RelPath};
 
 use crate::app::App;
 use crate::auth::caller::{Permit, Purpose};
-use crate::digest::{self, Digests};
 use crate::extract::path::Visit;
 use crate::extract::query;
 use crate::files::etag;
@@ -28,7 +27,8 @@ use crate::files::preconditions;
 use crate::http::fields;
 use crate::problem::{Problem, ReadError};
 use crate::telemetry::counters::Way;
-use crate::upload::{self, Limits, Sink};
+use crate::uploads::digest::{self, Digests};
+use crate::uploads::receive::{self, Limits, Sink};
 
 /// Answers `PUT` on a path of the tree.
 pub async fn answer(
@@ -54,7 +54,7 @@ pub async fn answer(
         path: visit.path.clone(),
     };
     let limits = Limits { stall: app.stall, most: None, stop: CancellationToken::new(), permit };
-    let (sink, ended) = upload::receive(body, Sink { staged, digests }, &limits).await?;
+    let (sink, ended) = receive::receive(body, Sink { staged, digests }, &limits).await?;
     ended?;
     let Sink { staged, digests } = sink;
     digests.check()?;

@@ -26,12 +26,12 @@ use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Permit};
-use crate::digest::{CHECKSUMS, Digests};
 use crate::extract::path;
 use crate::http::fields;
 use crate::problem::Problem;
 use crate::telemetry::counters::Way;
-use crate::upload::{self, Limits, Sink};
+use crate::uploads::digest::{CHECKSUMS, Digests};
+use crate::uploads::receive::{self, Limits, Sink};
 
 pub mod holders;
 pub mod join;
@@ -423,7 +423,7 @@ async fn append(
     let Some(staged) = upload.take_staged() else { return Err(Problem::NotFound) };
     let permit = uploader.permit(app, &upload.record);
     let limits = Limits { stall: app.stall, most: Some(left), stop: held.stop.clone(), permit };
-    let (sink, ended) = upload::receive(body, Sink { staged, digests }, &limits).await?;
+    let (sink, ended) = receive::receive(body, Sink { staged, digests }, &limits).await?;
     upload.put_back(sink.staged);
     let checked = sink.digests.check().map_err(|_mismatch| Problem::ChecksumMismatch);
     let is_good = ended.is_ok() && checked.is_ok();
