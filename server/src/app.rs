@@ -17,14 +17,14 @@ use crate::disk::Disk;
 use crate::feed::Feed;
 use crate::files::listing::snapshots::Snapshots;
 use crate::files::open_file_cache::Recall;
-use crate::http::content_coding::Encoders;
+use crate::http::encoders::Encoders;
 use crate::idle::Idle;
 use crate::net::concurrency_limit::{Crowd, Limits};
 use crate::net::worker_threads;
 use crate::problem::Problem;
 use crate::telemetry::activity::Activity;
 use crate::uploads::receive::Intake;
-use crate::uploads::tus::holders::Holders;
+use crate::uploads::tus::locks::Holders;
 
 /// Shared by all connections, for as long as the server runs.
 #[derive(Debug)]

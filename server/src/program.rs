@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::Config;
 use crate::net::worker_threads::MAIN_BLOCKING_THREADS;
-use crate::start;
+use crate::startup;
 use crate::telemetry::log;
 
 /// Runs the service with the words of the command line, until it ends.
@@ -24,7 +24,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let outcome = runtime.block_on(start::run(config));
+    let outcome = runtime.block_on(startup::run(config));
     // A read that waits for a slow disk is not waited for.
     runtime.shutdown_background();
     log::flush();

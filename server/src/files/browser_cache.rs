@@ -6,7 +6,8 @@
 
 use http::{HeaderMap, header};
 
-use crate::http::content_coding::{Coding, Encoders};
+use crate::http::content_coding::Coding;
+use crate::http::encoders::Encoders;
 use crate::http::range::Selection;
 use crate::http::validators::entity_tags;
 

@@ -3,9 +3,11 @@
 pub mod accept;
 pub mod content_coding;
 pub mod cors;
+pub mod encoders;
 pub mod fields;
 pub mod host;
 pub mod media_type;
 pub mod range;
 pub mod route_path;
+pub mod turns;
 pub mod validators;

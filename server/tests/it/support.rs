@@ -12,11 +12,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use server::app::App;
-use server::front::Front;
 use server::net::accept_loop::{End, Patience, serve};
 use server::net::concurrency_limit::{Crowd, Limits};
 use server::net::listener::{Listen, Listener};
 use server::net::worker_threads::Workers;
+use server::service::Front;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use transfers::Transfers;

@@ -33,13 +33,13 @@ use crate::telemetry::counters::Way;
 use crate::uploads::digest::{CHECKSUMS, Digests};
 use crate::uploads::receive::{self, Limits, Sink};
 
-pub mod holders;
-pub mod join;
+pub mod concatenation;
+pub mod locks;
 pub(crate) mod metadata;
 
-pub use join::recover;
+pub use concatenation::recover;
 
-use holders::Held;
+use locks::Held;
 use metadata::Metadata;
 
 /// The version that is spoken.
@@ -163,7 +163,7 @@ pub async fn create(
     let brings_bytes = !is_joined && is_offset_stream(&headers);
     let work = async move {
         if is_joined {
-            return join::join(&app, upload, held, uploader.may_write()).await;
+            return concatenation::join(&app, upload, held, uploader.may_write()).await;
         }
         if brings_bytes {
             append(&app, upload, &uploader, &headers, body, &held).await
@@ -316,7 +316,8 @@ async fn joined_so_far(
     if let Some(held) = app.holders.try_take(upload.id) {
         let upload = find(app, &uploader, &id).await?;
         let (app, may_write) = (Arc::clone(app), uploader.may_write());
-        let joining = tokio::spawn(async move { join::join(&app, upload, held, may_write).await });
+        let joining =
+            tokio::spawn(async move { concatenation::join(&app, upload, held, may_write).await });
         if let Ok(joined) = tokio::time::timeout(JOINING, joining).await {
             return joined.map_err(Problem::internal)?;
         }

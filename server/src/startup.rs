@@ -21,14 +21,14 @@ use crate::config::{CONNECTIONS, Config};
 use crate::disk;
 use crate::files::file_body;
 use crate::files::open_file_cache::Recall;
-use crate::front::Front;
-use crate::hygiene;
 use crate::idle::Idle;
+use crate::maintenance;
 use crate::metrics;
 use crate::net::accept_loop::{End, Patience, serve};
 use crate::net::concurrency_limit::{Crowd, Limits};
 use crate::net::listener::{ListenError, Listener};
 use crate::net::worker_threads::Workers;
+use crate::service::Front;
 use crate::telemetry::log;
 use crate::telemetry::wake_log;
 use crate::uploads::tus;
@@ -108,10 +108,10 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     app.listening.get_or_init(|| listener.to_string());
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
     app.observe();
-    tokio::spawn(hygiene::keep(Arc::clone(&app)));
+    tokio::spawn(maintenance::keep(Arc::clone(&app)));
     tokio::spawn(disk::watch(Arc::clone(&app)));
     tokio::spawn(tus::recover(Arc::clone(&app)));
-    tokio::spawn(hygiene::keep_key_uses(Arc::clone(&app)));
+    tokio::spawn(maintenance::keep_key_uses(Arc::clone(&app)));
     let ending = app.ending.clone();
     if let Some(metrics) = metrics {
         tracing::info!("metrics at {metrics}/metrics");
@@ -140,7 +140,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let front = Front::new(Arc::clone(&app));
     let end = serve(listener, front, (workers, connections), config.patience, stop, &*app).await;
     ending.cancel();
-    hygiene::write_key_uses(&app).await;
+    maintenance::write_key_uses(&app).await;
     app.feed.close().await;
     if let Err(error) = transfers.await {
         tracing::error!("ending transfers broke off: {error}");

@@ -27,9 +27,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Coding;
-use super::turns::InTurns;
 use crate::files::file_body::FileBody;
+use crate::http::content_coding::Coding;
+use crate::http::turns::InTurns;
 
 /// Bytes of coded text handed on at a time.
 const CHUNK: usize = 64 * 1024;

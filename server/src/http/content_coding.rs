@@ -5,11 +5,6 @@
 
 use http::{HeaderMap, header};
 
-mod encoders;
-mod turns;
-
-pub use encoders::{Encoder, Encoders};
-
 use crate::http::accept;
 
 /// Below this many bytes the coding costs more than it saves: with a head, they are one packet anyway.

@@ -8,7 +8,7 @@ use volume::keys::Scope;
 use volume::staging::PublishError;
 use volume::uploads::{Purpose, Upload};
 
-use super::holders::Held;
+use super::locks::Held;
 use super::{blocking, durably};
 use crate::app::App;
 use crate::problem::Problem;
