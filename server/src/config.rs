@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use transfers::settings::{mailbox_url, relay};
 use transfers::transfer::Servers;
 use volume::keys::Keys;
@@ -12,11 +12,12 @@ use wormhole::{Reach, RelayHint, Settings};
 
 use crate::idle::Rules;
 use crate::net::concurrency_limit::Limits;
+use crate::telemetry::log::LogFormat;
 
 /// Connections at a time, where nobody says how many.
 pub const CONNECTIONS: usize = 10_000;
-use crate::net::accept_loop::Patience;
 use crate::net::listener::Listen;
+use crate::net::timeouts::Patience;
 
 /// The variable that brings keys besides those in the volume's file. No flag: everyone can see a flag's value.
 const API_KEYS: &str = "API_KEYS";
@@ -119,15 +120,6 @@ Examples:
 
 Environment:
   API_KEYS   key1,key2: more keys; a user's name is the part before the first `-`";
-
-/// How events are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
-}
 
 /// What is meant.
 #[derive(Debug)]

@@ -1,12 +1,13 @@
 //! What is amiss with the volume's file system: looked at now and then, told by `/health`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use volume::file_system::UNTOLD;
 use volume::{Loss, Volume};
 
 use crate::app::App;
+use crate::sync::lock;
 
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -19,12 +20,12 @@ pub struct Disk {
 impl Disk {
     /// In words that anyone may read.
     pub fn warnings(&self) -> Vec<String> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.warnings).clone()
     }
 
     /// Keeps what a look has found; what is new goes to the log.
     fn note(&self, found: Vec<String>) {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = lock(&self.warnings);
         for it in found.iter().filter(|it| !warnings.contains(it)) {
             tracing::error!("{it}");
         }

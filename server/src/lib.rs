@@ -26,6 +26,7 @@ pub mod router;
 pub mod routes;
 pub mod service;
 pub mod startup;
+pub mod sync;
 pub mod telemetry;
 pub mod uploads;
 pub mod web;

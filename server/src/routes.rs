@@ -1,6 +1,9 @@
 //! The service's routes: [the router](crate::router) is made of them, and requests are counted by them. A route is the pattern that
 //! paths are matched by, never a path: paths are without end, and they are people's.
 
+/// Where it is asked how the service is.
+pub const HEALTH: &str = "/health";
+
 /// One of the router's patterns, or none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -62,7 +65,7 @@ impl Route {
             Route::Upload => "/uploads/{id}",
             Route::Changes => "/changes",
             Route::Events => "/events",
-            Route::Health => "/health",
+            Route::Health => HEALTH,
             Route::OpenApi => "/openapi.json",
             Route::Module => "/sounding.js",
             Route::Types => "/sounding.d.ts",

@@ -3,11 +3,14 @@
 //! One function, from the outside in and back: the router's own layers would each be cloned and boxed for each request,
 //! which costs more than many an answer does.
 
+use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -15,21 +18,21 @@ use tower::{Service as _, ServiceExt as _};
 use tower_http::cors::Cors;
 
 use crate::app::App;
-use crate::auth::caller::Peer;
-use crate::files::cached_response::{self, Asker, Rest};
+use crate::files::cached_response::{self, Asker, Whole};
 use crate::files::get;
 use crate::files::open_file_cache::Recall;
 use crate::http::cors;
 use crate::http::host;
 use crate::http::route_path;
-use crate::net::accept_loop::{Answers, Connection};
+use crate::net::client_address::Peer;
 use crate::net::concurrency_limit::{Full, Place};
 use crate::net::fast_path::request_head::Head;
+use crate::net::handler::{Connection, Handler, Remainder};
 use crate::net::linger::linger;
 use crate::net::sendfile::Outlet;
 use crate::problem::{Problem, Reader};
 use crate::router::router;
-use crate::telemetry::access_log::{self, LoggedBody};
+use crate::telemetry::access_log::{self, Line, LoggedBody};
 use crate::telemetry::activity::Open;
 use crate::uploads::tus::Announcement;
 
@@ -112,20 +115,22 @@ impl Front {
     }
 }
 
-impl Answers for Front {
+impl Handler for Front {
     type Body = LoggedBody;
+    type Account = Line;
+    type Known<'a> = Whole<'a>;
 
     fn peer(&self, address: IpAddr) -> Peer {
         Peer { address: Some(address).filter(|_| !self.app.is_behind_proxy) }
     }
 
-    fn again<'a>(
+    fn respond_now<'a>(
         &'a self,
         head: &'a Head<'_, '_>,
         connection: &Connection,
         began: Instant,
         out: &mut Vec<u8>,
-    ) -> Option<Rest<'a>> {
+    ) -> Option<Remainder<Whole<'a>>> {
         // Who woke the service is said in the log, by all that is in its request.
         if !self.app.activity.has_begun() {
             return None;
@@ -137,7 +142,7 @@ impl Answers for Front {
         cached_response::answer(&self.app, head, asker, out)
     }
 
-    async fn answer(&self, mut request: Request, connection: &Connection) -> Response<LoggedBody> {
+    async fn respond(&self, mut request: Request, connection: &Connection) -> Response<LoggedBody> {
         if let Some(clean) = route_path::cleaned(request.uri()) {
             *request.uri_mut() = clean;
         }
@@ -157,6 +162,31 @@ impl Answers for Front {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         line.answered(response, connection.outlet.clone(), place)
+    }
+}
+
+/// To whom it is all the same where a request comes from.
+impl Handler for Router {
+    type Body = Body;
+    type Account = Infallible;
+    type Known<'a> = (Infallible, PhantomData<Body>);
+
+    fn respond_now<'a>(
+        &'a self,
+        _head: &'a Head<'_, '_>,
+        _connection: &Connection,
+        _began: Instant,
+        _out: &mut Vec<u8>,
+    ) -> Option<Remainder<Self::Known<'a>>> {
+        None
+    }
+
+    async fn respond(&self, request: Request<Body>, _: &Connection) -> Response<Body> {
+        if let Err(problem) = host::check(request.version(), request.headers()) {
+            return Problem::from(problem).into_response();
+        }
+        let Ok(response) = self.clone().call(request).await;
+        response
     }
 }
 

@@ -11,9 +11,6 @@ use volume::keys::Keys;
 
 use crate::app::App;
 
-/// Where it is asked for.
-pub const PATH: &str = "/health";
-
 #[derive(Serialize)]
 struct Health {
     /// `ok`, or `degraded` if there is a warning.

@@ -3,7 +3,7 @@
 //! A key comes in a header or stands in the path; nothing else knows header names for it. Who may read is decided on
 //! the path alone, before the disk is asked, so that an answer never tells whether something exists.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,13 +17,6 @@ use volume::keys::{Key, PlainKey, Scope};
 use crate::app::App;
 use crate::auth::key_guesses::Turn;
 use crate::problem::Problem;
-
-/// Where a connection comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// The other end's address; none where that is a proxy: on a Unix socket, or with `--behind-proxy`.
-    pub address: Option<IpAddr>,
-}
 
 /// What a caller wants with a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,22 +38,6 @@ pub enum Caller {
     Stranger,
     /// With a key whose end has come.
     Former(Arc<Key>),
-}
-
-impl Peer {
-    /// The client's address. What a proxy says of it counts only when it comes from this very machine, over loopback
-    /// or a Unix socket, or from one that the operator vouches for: `Fly-Client-IP`, or what the nearest proxy added to `X-Forwarded-For`.
-    pub fn client(self, headers: &HeaderMap) -> IpAddr {
-        let address = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
-        if !address.is_loopback() {
-            return address;
-        }
-        let field = |name| headers.get_all(name).iter().next_back()?.to_str().ok();
-        let told = field("fly-client-ip")
-            .or_else(|| field("x-forwarded-for").and_then(|it| it.rsplit(',').next()))
-            .and_then(|it| it.trim().parse::<IpAddr>().ok());
-        told.map_or(address, |it| it.to_canonical())
-    }
 }
 
 impl Purpose {
@@ -341,27 +318,5 @@ mod tests {
         check("Bearerkmt", Some("Bearerkmt"));
         check("", None);
         assert_eq!(key_in(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn only_a_proxy_on_this_machine_is_believed() {
-        let check =
-            |peer: Option<&str>, fields: &[(&'static str, &'static str)], expected: &str| {
-                let headers: HeaderMap = fields
-                    .iter()
-                    .map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap()))
-                    .collect();
-                let peer = Peer { address: peer.map(|it| it.parse().unwrap()) };
-                assert_eq!(peer.client(&headers).to_string(), expected, "{fields:?}");
-            };
-        let fly = ("fly-client-ip", "198.51.100.7");
-        let forwarded = ("x-forwarded-for", "203.0.113.1, 198.51.100.9");
-        check(Some("192.0.2.1"), &[fly, forwarded], "192.0.2.1");
-        check(Some("127.0.0.1"), &[fly, forwarded], "198.51.100.7");
-        check(Some("::ffff:127.0.0.1"), &[fly], "198.51.100.7");
-        check(Some("::1"), &[forwarded], "198.51.100.9");
-        check(None, &[forwarded], "198.51.100.9");
-        check(None, &[], "127.0.0.1");
-        check(Some("127.0.0.1"), &[("fly-client-ip", "nonsense")], "127.0.0.1");
     }
 }

@@ -13,15 +13,18 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{
     AtomicBool,
     Ordering::{Acquire, Release},
 };
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use volume::keys::HashedKey;
+
+use crate::net::client_address::{neighbourhood, prefix};
+use crate::sync::lock;
 
 /// How long wrong keys are counted together.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -156,7 +159,7 @@ impl Guesses {
             false
         });
         if !is_noted {
-            let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut right = lock(&self.right);
             if right.len() >= MOST && !right.contains_key(&(place, key)) {
                 forget_half(&mut right, |noted| *noted);
             }
@@ -165,7 +168,7 @@ impl Guesses {
     }
 
     fn was_right_before(&self, address: IpAddr, key: HashedKey) -> bool {
-        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        let right = lock(&self.right);
         right.contains_key(&(neighbourhood(address), key))
     }
 }
@@ -187,7 +190,7 @@ impl Watch {
     }
 
     fn suspects(&self) -> MutexGuard<'_, Suspects> {
-        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.suspects)
     }
 }
 
@@ -242,29 +245,15 @@ fn forget_half<K: Copy + Eq + Hash, V, W: Ord>(known: &mut HashMap<K, V>, worth:
     }
 }
 
-/// One client, as far as addresses tell: whoever has one IPv6 address has the other 2⁶⁴ of its network as well.
-pub fn neighbourhood(address: IpAddr) -> IpAddr {
-    prefix(address, 32, 64)
-}
-
 /// The larger network that whoever has many addresses has them in, as a rule.
 fn network(address: IpAddr) -> IpAddr {
     prefix(address, 24, 48)
 }
 
-fn prefix(address: IpAddr, bits_of_v4: u32, bits_of_v6: u32) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(it) => {
-            Ipv4Addr::from_bits(it.to_bits() & (u32::MAX << (32 - bits_of_v4))).into()
-        }
-        IpAddr::V6(it) => {
-            Ipv6Addr::from_bits(it.to_bits() & (u128::MAX << (128 - bits_of_v6))).into()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use volume::keys::PlainKey;
 
     use super::*;

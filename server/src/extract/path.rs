@@ -13,7 +13,8 @@ use volume::keys::PlainKey;
 use volume::{Refusal, RelPath};
 
 use crate::app::App;
-use crate::auth::caller::{self, Caller, Peer, Purpose};
+use crate::auth::caller::{self, Caller, Purpose};
+use crate::net::client_address::Peer;
 use crate::problem::Problem;
 use crate::telemetry::activity::Open;
 

@@ -4,7 +4,7 @@
 //! knows where a reader is and what they may see.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
@@ -19,6 +19,7 @@ use crate::auth::caller::{self, Caller, Purpose};
 use crate::extract::path;
 use crate::extract::query;
 use crate::problem::Problem;
+use crate::sync::lock;
 
 pub mod changes;
 pub mod events;
@@ -99,12 +100,12 @@ impl Feed {
             News::AllIsWell => tracing::info!("changes are noticed again"),
         };
         let observer = Observer::start(Arc::clone(&self.volume), tell);
-        *self.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(observer);
+        *lock(&self.observer) = Some(observer);
     }
 
     /// Observes no more, and closes the journal: what stands beside it is written into it.
     pub async fn close(&self) {
-        let observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let observer = lock(&self.observer).take();
         let journal = self.journal.lock().await.take();
         let closed = tokio::task::spawn_blocking(move || drop((observer, journal)));
         if tokio::time::timeout(CLOSING, closed).await.is_err() {
@@ -116,7 +117,7 @@ impl Feed {
 
     /// What is amiss with it, for the operator.
     pub fn warning(&self) -> Option<Warning> {
-        self.observer.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.warning()
+        lock(&self.observer).as_ref()?.warning()
     }
 
     /// How often hints of what changes were lost since the start.
@@ -126,7 +127,7 @@ impl Feed {
 
     /// For how long the journal has been behind what is known to have changed.
     pub fn lag(&self) -> Duration {
-        let observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let observer = lock(&self.observer);
         observer.as_ref().map_or(Duration::ZERO, Observer::lag)
     }
 

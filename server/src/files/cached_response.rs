@@ -18,7 +18,7 @@ use crate::admin::health;
 use crate::app::App;
 use crate::auth::caller::{self, Caller, Permits};
 use crate::files::file_body::{FileBody, Piece};
-use crate::files::open_file_cache::{self, Kept, Known};
+use crate::files::open_file_cache::{self, CachedFile, Kept};
 use crate::http::content_coding::Coding;
 use crate::http::cors;
 use crate::http::range::{Selection, Slice, content_range};
@@ -26,18 +26,11 @@ use crate::http::validators::Verdict;
 use crate::net::concurrency_limit::Place;
 use crate::net::fast_path::request_head::Head;
 use crate::net::fast_path::response_head::{self, AnswerHead};
+use crate::net::handler::{Known, Remainder};
 use crate::net::sendfile::Outlet;
+use crate::routes::HEALTH;
 use crate::telemetry::access_log::{self, Line, LoggedBody};
 use crate::telemetry::activity::Passed;
-
-/// What comes behind an answer's head.
-#[derive(Debug)]
-pub enum Rest<'a> {
-    /// Nothing: all there is has been written with it.
-    Nothing(Whole<'a>),
-    /// A file's bytes.
-    Body(Whole<'a>, FileBody),
-}
 
 /// An answer on its way out. If that is over at once, it is accounted for in one go.
 #[derive(Debug)]
@@ -45,7 +38,7 @@ pub struct Whole<'a> {
     app: &'a Arc<App>,
     method: &'a Method,
     /// What it is of; none for the service's health.
-    known: Option<Arc<Known>>,
+    known: Option<Arc<CachedFile>>,
     client: IpAddr,
     caller: Caller,
     status: StatusCode,
@@ -80,9 +73,9 @@ pub fn answer<'a>(
     head: &'a Head<'_, '_>,
     asker: Asker<'_>,
     out: &mut Vec<u8>,
-) -> Option<Rest<'a>> {
+) -> Option<Remainder<Whole<'a>>> {
     let path = head.bare_path()?;
-    if path == health::PATH {
+    if path == HEALTH {
         return Some(tell_health(app, head, asker, out));
     }
     let Asker { client, fields, outlet, place, began } = asker;
@@ -131,8 +124,8 @@ pub fn answer<'a>(
         place,
     };
     Some(match body {
-        None => Rest::Nothing(whole),
-        Some(body) => Rest::Body(whole, body),
+        None => Remainder::Nothing(whole),
+        Some(body) => Remainder::Content(whole, body),
     })
 }
 
@@ -149,7 +142,7 @@ fn tell_health<'a>(
     head: &'a Head<'_, '_>,
     asker: Asker<'_>,
     out: &mut Vec<u8>,
-) -> Rest<'a> {
+) -> Remainder<Whole<'a>> {
     let told = health::told(app, &app.keys_of_turn(asker.began));
     AnswerHead::new(out, StatusCode::OK)
         .lines(&HEALTH_LINES)
@@ -157,7 +150,7 @@ fn tell_health<'a>(
         .end(head.is_last);
     let body = if head.method == Method::GET { told.as_slice() } else { &[] };
     out.extend_from_slice(body);
-    Rest::Nothing(Whole {
+    Remainder::Nothing(Whole {
         app,
         method: &head.method,
         known: None,
@@ -172,38 +165,40 @@ fn tell_health<'a>(
     })
 }
 
-impl Whole<'_> {
-    /// It has gone out, at once.
-    pub fn went(self) {
+impl Known for Whole<'_> {
+    type Content = FileBody;
+    type Body = LoggedBody;
+    type Account = Line;
+
+    fn is_sent(self) {
         access_log::passed(&self.app.activity, &self.passed());
     }
 
-    /// Bytes of its body.
-    pub fn length(&self) -> u64 {
+    fn length(&self) -> u64 {
         self.length
     }
 
-    /// Its line, for an answer that takes longer.
-    pub fn line(&mut self) -> Line {
+    fn account(&mut self) -> Line {
         let place = self.place.take();
         let line = Line::of_known(&self.app.activity, self.passed(), place);
         line.open().expect(Some(self.length), self.range.as_deref());
         line
     }
 
-    /// The body that is left to be sent, which takes longer, with its line.
-    pub fn logged(&mut self, body: FileBody, outlet: Outlet) -> LoggedBody {
-        let mut line = self.line();
-        line.went(self.length - body.size_hint().exact().unwrap_or_default());
+    fn body(&mut self, content: FileBody, outlet: Outlet) -> LoggedBody {
+        let mut line = self.account();
+        line.went(self.length - content.size_hint().exact().unwrap_or_default());
         let place = self.known.as_ref().map(|it| &it.path);
         let permits = Permits::to_read(self.app, &self.caller, place);
-        line.with(Body::new(body), permits, outlet)
+        line.with(Body::new(content), permits, outlet)
     }
+}
 
+impl Whole<'_> {
     fn passed(&self) -> Passed<'_> {
         Passed {
             method: self.method,
-            path: self.known.as_ref().map_or(health::PATH, |it| &it.shown),
+            path: self.known.as_ref().map_or(HEALTH, |it| &it.shown),
             client: self.client,
             caller: &self.caller,
             status: self.status.as_u16(),
@@ -217,7 +212,11 @@ impl Whole<'_> {
 }
 
 /// The status of an answer, and which bytes of the file are its body, or would be one's of `GET`.
-fn decide(known: &Known, app: &App, fields: &HeaderMap) -> Option<(StatusCode, Option<Slice>)> {
+fn decide(
+    known: &CachedFile,
+    app: &App,
+    fields: &HeaderMap,
+) -> Option<(StatusCode, Option<Slice>)> {
     let representation = &known.representation;
     if representation.is_negotiated && Coding::wanted(fields) != Coding::Identity {
         return None;

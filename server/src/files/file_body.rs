@@ -12,7 +12,7 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -23,8 +23,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::files::open_file_cache;
 use crate::http::range::Slice;
-use crate::net::fast_path::response_writer::in_a_row;
+use crate::net::fair_share::in_a_row;
 use crate::net::sendfile::{self, Outlet};
+use crate::sync::lock;
 
 /// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
 const CHUNK: usize = 128 * 1024;
@@ -278,9 +279,7 @@ static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 impl Buffer {
     fn of(len: usize) -> Buffer {
-        let kept = (len == CHUNK)
-            .then(|| BUFFERS.lock().unwrap_or_else(PoisonError::into_inner).pop())
-            .flatten();
+        let kept = (len == CHUNK).then(|| lock(&BUFFERS).pop()).flatten();
         Buffer { bytes: kept.unwrap_or_else(|| vec![0; len]), read: 0 }
     }
 
@@ -307,7 +306,7 @@ impl Drop for Buffer {
         if self.bytes.len() != CHUNK {
             return;
         }
-        let mut buffers = BUFFERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = lock(&BUFFERS);
         if buffers.len() < BUFFERS_KEPT {
             buffers.push(std::mem::take(&mut self.bytes));
         }

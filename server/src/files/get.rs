@@ -30,7 +30,7 @@ use crate::extract::path::Visit;
 use crate::extract::query;
 use crate::files::file_body::FileBody;
 use crate::files::listing::{self, way};
-use crate::files::open_file_cache::{Known, Moment, Recall};
+use crate::files::open_file_cache::{CachedFile, Moment, Recall};
 use crate::files::representation::Representation;
 use crate::http::cors::Embedding;
 use crate::http::fields;
@@ -91,7 +91,7 @@ impl Ask<'_> {
         if let Some(response) = self.without_body(&representation)? {
             // What can't be opened is for those to say who want to read it.
             if is_kept && let Ok(file) = file.open() {
-                self.keep(Known::new(self.path(), stat, representation, file.into(), moment));
+                self.keep(CachedFile::new(self.path(), stat, representation, file.into(), moment));
             }
             return Ok(response);
         }
@@ -111,7 +111,7 @@ impl Ask<'_> {
         let response =
             self.respond(&representation, selection, &stat, Arc::clone(&file), is_wanted_coded);
         if is_kept {
-            self.keep(Known::new(self.path(), stat, representation, file, moment));
+            self.keep(CachedFile::new(self.path(), stat, representation, file, moment));
         }
         Ok(response)
     }
@@ -122,7 +122,7 @@ impl Ask<'_> {
         file.real_path.is_none() && file.stat.is_settled() && Recall::is_for(method, uri)
     }
 
-    fn keep(&self, known: Known) {
+    fn keep(&self, known: CachedFile) {
         if !known.representation.is_coded() {
             self.app.recall.keep(&self.parts.uri, known);
         }

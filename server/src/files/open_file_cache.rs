@@ -39,7 +39,7 @@ pub struct Recall(Arc<Store>);
 
 #[derive(Debug)]
 struct Store {
-    known: Cache<Box<str>, Arc<Known>, Weight>,
+    known: Cache<Box<str>, Arc<CachedFile>, Weight>,
     /// How often something was said to have left its place.
     doubts: AtomicU64,
     /// Whether somebody will come and clear what is old.
@@ -48,7 +48,7 @@ struct Store {
 
 /// What was found out about a file that lies behind no link.
 #[derive(Debug)]
-pub struct Known {
+pub struct CachedFile {
     /// Where it is.
     pub path: RelPath,
     /// The request's path, [as the log shows it](crate::telemetry::redact).
@@ -103,8 +103,8 @@ pub fn common_lines() -> &'static [u8] {
 #[derive(Clone, Debug)]
 struct Weight;
 
-impl Weighter<Box<str>, Arc<Known>> for Weight {
-    fn weight(&self, path: &Box<str>, known: &Arc<Known>) -> u64 {
+impl Weighter<Box<str>, Arc<CachedFile>> for Weight {
+    fn weight(&self, path: &Box<str>, known: &Arc<CachedFile>) -> u64 {
         let kept = match &known.kept {
             Kept::InMemory(content) => content.len() as u64,
             Kept::OnDisk { .. } => 0,
@@ -113,7 +113,7 @@ impl Weighter<Box<str>, Arc<Known>> for Weight {
     }
 }
 
-impl Known {
+impl CachedFile {
     /// What was found out about a file that has been opened, beginning at a moment.
     pub fn new(
         (path, shown): (RelPath, String),
@@ -121,14 +121,14 @@ impl Known {
         representation: Representation,
         file: Arc<File>,
         found: Moment,
-    ) -> Known {
+    ) -> CachedFile {
         let kept = match file_body::small(&file, stat.len) {
             Some(content) => Kept::InMemory(content),
             None => Kept::OnDisk { rest: sendfile::rest_of(&file, &stat) },
         };
         let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
         let lines = response_head::lines(own);
-        Known { path, shown, stat, representation, lines, file, kept, found }
+        CachedFile { path, shown, stat, representation, lines, file, kept, found }
     }
 }
 
@@ -156,12 +156,12 @@ impl Recall {
     }
 
     /// What was found out a moment ago.
-    pub fn fresh(&self, path: &str, now: Instant) -> Option<Arc<Known>> {
+    pub fn fresh(&self, path: &str, now: Instant) -> Option<Arc<CachedFile>> {
         self.0.known.get(path).filter(|it| now.saturating_duration_since(it.found.began) < MOMENT)
     }
 
     /// Whether a file is still there, and the version that is known.
-    pub fn holds(&self, known: &Known, volume: &Volume) -> bool {
+    pub fn holds(&self, known: &CachedFile, volume: &Volume) -> bool {
         let is_trusted = known.found.doubts == self.0.doubts.load(SeqCst);
         let now = if is_trusted { Stat::of_open(&known.file) } else { volume.glance(&known.path) };
         now == Some(known.stat)
@@ -183,7 +183,7 @@ impl Recall {
     }
 
     /// Keeps what was found out for the requests of a moment.
-    pub fn keep(&self, uri: &Uri, known: Known) {
+    pub fn keep(&self, uri: &Uri, known: CachedFile) {
         self.0.known.insert(uri.path().into(), Arc::new(known));
         if !self.0.is_looked_after.swap(true, SeqCst) {
             tokio::spawn(self.clone().look_after());

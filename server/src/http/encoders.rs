@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::files::file_body::FileBody;
 use crate::http::content_coding::Coding;
 use crate::http::turns::InTurns;
+use crate::sync::lock;
 
 /// Bytes of coded text handed on at a time.
 const CHUNK: usize = 64 * 1024;
@@ -112,13 +113,13 @@ impl Encoders {
 
     /// How many bytes the body with a tag has, if it went out whole of late.
     pub fn length_of(&self, etag: &str) -> Option<u64> {
-        self.lengths.0.lock().unwrap_or_else(PoisonError::into_inner).get(etag).copied()
+        lock(&self.lengths.0).get(etag).copied()
     }
 }
 
 impl Lengths {
     fn keep(&self, etag: String, length: u64) {
-        let mut lengths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lengths = lock(&self.0);
         // What is forgotten costs a range, and nothing worse.
         if lengths.len() >= MOST_LENGTHS {
             lengths.clear();

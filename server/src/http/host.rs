@@ -5,21 +5,30 @@
 
 use http::{HeaderMap, Version, header};
 
-use crate::problem::Problem;
+/// Why a request's `Host` does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// There is none.
+    #[error("The request has no `Host`: HTTP/1.1 wants one.")]
+    Missing,
+    /// There are several.
+    #[error("The request has more than one `Host`.")]
+    Several,
+    /// It can't be one.
+    #[error("The request's `Host` is none: it is a name or an address, and perhaps `:PORT`.")]
+    Invalid,
+}
 
 /// Refuses what does not say once, and clearly, for whom it is. Before HTTP/1.1 nobody had to.
-pub fn check(version: Version, fields: &HeaderMap) -> Result<(), Problem> {
+pub fn check(version: Version, fields: &HeaderMap) -> Result<(), HostError> {
     let mut hosts = fields.get_all(header::HOST).iter();
-    let what = match (hosts.next(), hosts.next()) {
-        (None, _) if version < Version::HTTP_11 => return Ok(()),
-        (Some(host), None) if is_host(host.as_bytes()) => return Ok(()),
-        (None, _) => "The request has no `Host`: HTTP/1.1 wants one.",
-        (_, Some(_)) => "The request has more than one `Host`.",
-        (Some(_), None) => {
-            "The request's `Host` is none: it is a name or an address, and perhaps `:PORT`."
-        }
-    };
-    Err(Problem::BadField(what.to_owned()))
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version < Version::HTTP_11 => Ok(()),
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (None, _) => Err(HostError::Missing),
+        (_, Some(_)) => Err(HostError::Several),
+        (Some(_), None) => Err(HostError::Invalid),
+    }
 }
 
 /// Whether a value of `Host` is one: a URI's host (RFC 3986 §3.2.2), and perhaps a port. That may be empty.

@@ -10,4 +10,5 @@ pub mod media_type;
 pub mod range;
 pub mod route_path;
 pub mod turns;
+pub mod tus_headers;
 pub mod validators;

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use transfers::transfer::{Direction, State as TransferState, Transfer};
 
 use crate::app::App;
-use crate::net::accept_loop::Bedtime;
+use crate::net::handler::Bedtime;
+use crate::sync::lock;
 
 mod rules;
 mod sessions;
@@ -240,7 +241,7 @@ impl Idle {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

@@ -7,56 +7,30 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
-use axum::response::IntoResponse as _;
-use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::task::TaskTracker;
-use tower::Service as _;
 
-use crate::auth::caller::Peer;
-use crate::files::cached_response::Rest;
-use crate::http::host;
-use crate::net::concurrency_limit::{Crowd, Full, Limits};
+use crate::net::client_address::Peer;
+use crate::net::concurrency_limit::{Crowd, Limits};
 use crate::net::fast_path;
-use crate::net::fast_path::request_head::Head;
+use crate::net::handler::{Bedtime, Connection, Handler};
 use crate::net::listener::{Accepted, Listener};
 use crate::net::sendfile::{Direct, Outlet};
 use crate::net::shutdown::{Bell, Ear};
 use crate::net::socket::Socket;
+use crate::net::timeouts::{FIRST_WORD, Patience};
 use crate::net::worker_threads::Workers;
-use crate::net::write_timeout::Patient;
-
-/// How long clients may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// To send a request's header, and to stay silent between two requests.
-    pub header: Duration,
-    /// To take nothing of an answer.
-    pub stall: Duration,
-    /// To finish what is under way when the service stops.
-    pub grace: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
-            header: Duration::from_secs(30),
-            stall: Duration::from_mins(2),
-            grace: Duration::from_secs(30),
-        }
-    }
-}
+use crate::net::write_timeout::{Patient, Stream};
+use crate::sync::lock;
 
 /// Bytes of a request's header that hyper reads, and of an answer that it holds: above the router's own limits, so
 /// that these can answer with a problem.
@@ -72,63 +46,8 @@ const TURNED_AWAY: Limits = Limits { all: 100, of_one: 10 };
 /// How often the log is told of those.
 const SAID_EVERY: Duration = Duration::from_mins(1);
 
-/// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
-pub const FIRST_WORD: Duration = Duration::from_secs(1);
 /// How often those are let in who came while the ones before them were answered. Strangers come without end.
 const LAST_CALLS: u32 = 5;
-
-/// What answers requests.
-pub trait Answers: Send + Sync + 'static {
-    /// What its answers' bodies are.
-    type Body: http_body::Body<Data = Bytes, Error: Into<axum::BoxError> + Send> + Send + 'static;
-
-    /// Writes the head of an answer to a read that is known already, see [`crate::files::cached_response`]. None where it is not, with nothing written.
-    fn again<'a>(
-        &'a self,
-        _head: &'a Head<'_, '_>,
-        _connection: &Connection,
-        _began: Instant,
-        _out: &mut Vec<u8>,
-    ) -> Option<Rest<'a>> {
-        None
-    }
-
-    /// Who is at the other end of a TCP connection from an address.
-    fn peer(&self, address: IpAddr) -> Peer {
-        Peer { address: Some(address) }
-    }
-
-    /// The answer to a request that came over a connection.
-    fn answer(
-        &self,
-        request: Request<Body>,
-        connection: &Connection,
-    ) -> impl Future<Output = Response<Self::Body>> + Send;
-}
-
-/// What a request may want to know of its connection.
-#[derive(Debug)]
-pub struct Connection {
-    /// Where it comes from.
-    pub peer: Peer,
-    /// Why there is no place for it, if there is none.
-    pub full: Option<Full>,
-    /// Through which files can leave.
-    pub outlet: Outlet,
-}
-
-/// To whom it is all the same where a request comes from.
-impl Answers for Router {
-    type Body = Body;
-
-    async fn answer(&self, request: Request<Body>, _: &Connection) -> Response<Body> {
-        if let Err(problem) = host::check(request.version(), request.headers()) {
-            return problem.into_response();
-        }
-        let Ok(response) = self.clone().call(request).await;
-        response
-    }
-}
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,33 +60,10 @@ pub enum End {
     Asleep,
 }
 
-/// Who says that nobody needs the service, and hears that somebody does.
-pub trait Bedtime {
-    /// Done when it is time to sleep.
-    fn comes(&self) -> impl Future<Output = ()>;
-    /// Whether it still is, when nobody is let in any more and those who were have had their answers.
-    fn is_here(&self) -> bool;
-    /// It is put off: somebody is there.
-    fn is_put_off(&self);
-}
-
-/// Never.
-impl Bedtime for () {
-    fn comes(&self) -> impl Future<Output = ()> {
-        std::future::pending()
-    }
-
-    fn is_here(&self) -> bool {
-        false
-    }
-
-    fn is_put_off(&self) {}
-}
-
 /// Serves until `stop` is done, and then for `patience.grace` at most; or until it may sleep.
 pub async fn serve(
     listener: Listener,
-    answers: impl Answers,
+    answers: impl Handler,
     (workers, crowd): (Workers, Arc<Crowd>),
     patience: Patience,
     stop: impl Future<Output = ()>,
@@ -224,7 +120,7 @@ struct Connections<A> {
     tasks: TaskTracker,
 }
 
-impl<A: Answers> Connections<A> {
+impl<A: Handler> Connections<A> {
     fn new(
         answers: A,
         (workers, crowd): (Workers, Arc<Crowd>),
@@ -297,7 +193,7 @@ impl<A: Answers> Connections<A> {
 
     /// A connection was closed unanswered. Whoever does that to us on purpose shall not fill the log too.
     fn say_closed(&self, peer: Peer) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = lock(&self.said);
         if said.is_none_or(|it| it.elapsed() >= SAID_EVERY) {
             *said = Some(Instant::now());
             tracing::warn!(
@@ -343,7 +239,7 @@ impl<A: Answers> Connections<A> {
 /// Answers one request after the other, until the client has no more or it is time to `finish`.
 async fn serve_connection(
     stream: impl Socket,
-    answers: Arc<impl Answers>,
+    answers: Arc<impl Handler>,
     patience: Patience,
     connection: Connection,
     mut finish: Ear,
@@ -366,8 +262,8 @@ async fn serve_connection(
 
 /// The same with all of HTTP/1.
 async fn serve_all(
-    mut stream: fast_path::Stream<impl Socket>,
-    answers: Arc<impl Answers>,
+    mut stream: Stream<impl Socket>,
+    answers: Arc<impl Handler>,
     patience: Patience,
     connection: Connection,
     finish: Ear,
@@ -377,7 +273,7 @@ async fn serve_all(
         let (answers, connection) = (Arc::clone(&answers), Arc::clone(&connection));
         let request =
             request.map(|it| if it.is_end_stream() { Body::empty() } else { Body::new(it) });
-        async move { Ok::<_, Infallible>(answers.answer(request, &connection).await) }
+        async move { Ok::<_, Infallible>(answers.respond(request, &connection).await) }
     });
     let first = stream.first();
     let connection = http1::Builder::new()

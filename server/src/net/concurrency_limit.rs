@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::auth::key_guesses::neighbourhood;
+use crate::net::client_address::neighbourhood;
+use crate::sync::lock;
 
 /// How many there may be.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +64,7 @@ impl Crowd {
     /// Takes a place for someone, from an address if that says anything.
     pub fn enter(self: &Arc<Crowd>, address: Option<IpAddr>) -> Result<Place, Full> {
         let address = address.map(neighbourhood).filter(|it| !it.is_loopback());
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = lock(&self.places);
         if places.all >= self.limits.all {
             return Err(Full::ForAll);
         }
@@ -82,7 +83,7 @@ impl Crowd {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut places = self.crowd.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = lock(&self.crowd.places);
         places.all -= 1;
         let Some(address) = self.address else { return };
         if let Some(of_one) = places.of.get_mut(&address) {

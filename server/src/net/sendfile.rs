@@ -22,7 +22,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use volume::Stat;
 
 use crate::http::range::Slice;
-use crate::net::fast_path::response_writer::in_a_row;
+use crate::net::fair_share::in_a_row;
 use crate::net::socket::Socket;
+use crate::sync::lock;
 
 /// Bytes of the longest stand-in.
 pub const LONGEST: usize = 2 << 20;
@@ -105,7 +106,7 @@ impl Outlet {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn is_in_use(&self) -> bool {

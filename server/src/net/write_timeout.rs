@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
+use crate::net::sendfile::Direct;
+
 /// A stream whose writes must get on.
 pub struct Patient<S> {
     stream: S,
@@ -132,6 +134,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+/// A connection's stream.
+pub type Stream<S> = Patient<Direct<S>>;
 
 #[cfg(test)]
 mod tests {

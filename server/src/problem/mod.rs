@@ -20,8 +20,9 @@ use volume::trash::DiscardError;
 use volume::{FindError, Refusal, RelPath};
 
 use crate::http::accept;
+use crate::http::host::HostError;
+use crate::http::tus_headers::{self, TUS_VERSION, UPLOAD_OFFSET};
 use crate::net::concurrency_limit::Full;
-use crate::uploads::tus::{self, TUS_VERSION, UPLOAD_OFFSET};
 use crate::web::page;
 use crate::web::text::visible;
 
@@ -500,7 +501,7 @@ impl Problem {
             }
             Problem::Crowded(_) => add(header::RETRY_AFTER, &COMES_AGAIN.to_string()),
             Problem::WrongOffset { offset } => add(UPLOAD_OFFSET, &offset.to_string()),
-            Problem::WrongTusVersion => add(TUS_VERSION, tus::VERSION),
+            Problem::WrongTusVersion => add(TUS_VERSION, tus_headers::VERSION),
             Problem::OnlyMethods(methods) => add(header::ALLOW, methods),
             Problem::RangeNotSatisfiable { len } => {
                 add(header::CONTENT_RANGE, &format!("bytes */{len}"));
@@ -511,6 +512,12 @@ impl Problem {
         add(header::CACHE_CONTROL, "no-store");
         add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         add(header::VARY, "Accept");
+    }
+}
+
+impl From<HostError> for Problem {
+    fn from(error: HostError) -> Problem {
+        Problem::BadField(error.to_string())
     }
 }
 

@@ -16,10 +16,13 @@ use http_body::{Body as _, Frame, SizeHint};
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::auth::caller::{Peer, Permits};
+use crate::auth::caller::Permits;
+use crate::net::client_address::Peer;
 use crate::net::concurrency_limit::Place;
+use crate::net::handler::Account;
 use crate::net::sendfile::Outlet;
 use crate::problem::{Cause, KeptOut};
+use crate::sync::micros;
 use crate::telemetry::activity::{Activity, Ended, Open, Passed};
 use crate::telemetry::counters::range_kind;
 use crate::telemetry::log::{self, Escaped};
@@ -95,13 +98,6 @@ impl Line {
         }
     }
 
-    /// All of the answer has gone out, but for so many bytes of a body of some length.
-    pub fn ends(mut self, length: u64, unsent: u64) {
-        self.is_complete = unsent == 0;
-        self.bytes = length.saturating_sub(unsent);
-        self.activity.sent(&self.open, self.bytes);
-    }
-
     /// Bytes of the answer's body have been taken to be sent.
     pub fn went(&mut self, bytes: u64) {
         self.bytes += bytes;
@@ -148,6 +144,14 @@ impl Line {
     }
 }
 
+impl Account for Line {
+    fn ends(mut self, length: u64, unsent: u64) {
+        self.is_complete = unsent == 0;
+        self.bytes = length.saturating_sub(unsent);
+        self.activity.sent(&self.open, self.bytes);
+    }
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
         let open = &self.open;
@@ -187,10 +191,6 @@ pub fn passed(activity: &Activity, passed: &Passed<'_>) {
         client: passed.client,
         ended: ended(passed.is_complete),
     });
-}
-
-fn micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn ended(is_complete: bool) -> &'static str {

@@ -5,17 +5,27 @@
 //! then added to the others. They come in the order in which they were added; a process that is killed takes those of its
 //! last moment along.
 
+use clap::ValueEnum;
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write};
 use std::net::IpAddr;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::config::LogFormat;
+use crate::sync::lock;
+
+/// How events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
 
 /// How long lines are gathered.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -149,10 +159,6 @@ impl Log {
         io::stderr().lock().write_all(&out).unwrap_or_default();
         out.clear();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes events, behind the lines that were gathered before them.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use server::net::accept_loop::Patience;
+use server::net::timeouts::Patience;
 
 use crate::support::{KEY, Setup, TestServer, wait_for};
 

@@ -35,6 +35,7 @@ mod image;
 mod keys;
 mod kills;
 mod lane;
+mod layers;
 mod limits;
 mod listings;
 mod metrics;

@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use volume::names::{Kind, Name, Names};
 use volume::{RelPath, Stat};
 
 use crate::bulkhead::Bulkhead;
+use crate::sync::lock;
 
 /// Bytes of names that are kept for all listings together. The latest snapshot is kept whatever its size: 31 bytes for each of
 /// the names, if these are of 15 letters.
@@ -177,7 +178,7 @@ impl Snapshots {
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, VecDeque<Arc<Snapshot>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 
     /// As others do that need the room.

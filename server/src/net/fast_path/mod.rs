@@ -22,22 +22,18 @@ use http_body::Body as HttpBody;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::files::cached_response::{Rest, Whole};
-use crate::net::accept_loop::{Answers, Connection, FIRST_WORD, Patience};
 use crate::net::fast_path::request_head::{Head, MOST_FIELDS, Parsed};
 use crate::net::fast_path::response_head::AnswerHead;
 use crate::net::fast_path::response_writer::{Framing, Sending};
-use crate::net::sendfile::{Direct, End};
+use crate::net::handler::{Account, Connection, Handler, Known, Remainder};
+use crate::net::sendfile::End;
 use crate::net::shutdown::Ear;
 use crate::net::socket::Socket;
-use crate::net::write_timeout::Patient;
-use crate::telemetry::access_log::{Line, LoggedBody};
+use crate::net::timeouts::{FIRST_WORD, Patience};
+use crate::net::write_timeout::Stream;
 
 /// Bytes of a head; what is longer is hyper's.
 const LONGEST_HEAD: usize = 8 * 1024;
-
-/// A connection's stream.
-pub type Stream<S> = Patient<Direct<S>>;
 
 /// A connection in the lane.
 struct Lane<'a, A, S> {
@@ -60,13 +56,13 @@ struct Lane<'a, A, S> {
 }
 
 /// What is to be done next.
-enum Turn {
+enum Turn<A: Handler> {
     /// A read that is not known: to be answered, perhaps as the last.
     Read(Box<Request<Body>>, bool),
     /// The rest of an answer that is at hand, with so many bytes of a body, is to be written.
-    Write(Vec<u8>, Box<Line>, u64, bool),
+    Write(Vec<u8>, Box<A::Account>, u64, bool),
     /// A file is to be sent.
-    Send(Box<Sending<LoggedBody>>, bool),
+    Send(Box<Sending<A::Body>>, bool),
     /// Something else has come.
     Over(Vec<u8>),
     /// Nothing more comes.
@@ -81,7 +77,7 @@ thread_local! {
 /// Serves a connection as long as its client only reads. The stream, where there is more to be done with it.
 pub async fn serve<S: Socket>(
     stream: Stream<S>,
-    answers: &impl Answers,
+    answers: &impl Handler,
     connection: &Connection,
     patience: Patience,
     finish: &mut Ear,
@@ -102,7 +98,7 @@ pub async fn serve<S: Socket>(
     lane.run().await
 }
 
-impl<A: Answers, S: Socket> Lane<'_, A, S> {
+impl<A: Handler, S: Socket> Lane<'_, A, S> {
     async fn run(mut self) -> io::Result<Option<Stream<S>>> {
         loop {
             let turn = std::future::poll_fn(|context| self.poll_turn(context)).await?;
@@ -136,7 +132,7 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
     }
 
     /// Reads heads, and gives all answers that are known at once.
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn<A>>> {
         loop {
             let mut space = [const { MaybeUninit::uninit() }; LONGEST_HEAD];
             let mut read = ReadBuf::uninit(&mut space);
@@ -176,12 +172,12 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
         mut head: Head<'_, '_>,
         bytes: &[u8],
         context: &mut Context<'_>,
-    ) -> io::Result<Option<Turn>> {
+    ) -> io::Result<Option<Turn<A>>> {
         head.is_last |= self.finish.has_heard();
         let now = Instant::now();
         PAGE.with_borrow_mut(|page| {
             page.clear();
-            match self.answers.again(&head, self.connection, now.into_std(), page) {
+            match self.answers.respond_now(&head, self.connection, now.into_std(), page) {
                 None => {
                     let turn = match head.request() {
                         Some(request) => Turn::Read(Box::new(request), head.is_last),
@@ -190,13 +186,13 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
                     };
                     Ok(Some(turn))
                 }
-                Some(Rest::Nothing(mut whole)) => {
+                Some(Remainder::Nothing(mut whole)) => {
                     let written = match Pin::new(&mut self.stream).poll_write(context, page) {
                         Poll::Ready(Ok(written)) => written,
                         Poll::Ready(Err(error)) => {
                             // It has its line all the same.
                             let length = whole.length();
-                            whole.line().ends(length, length);
+                            whole.account().ends(length, length);
                             return Err(error);
                         }
                         Poll::Pending => 0,
@@ -206,18 +202,18 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
                         self.went(whole, now);
                         return Ok(None);
                     }
-                    let line = Box::new(whole.line());
+                    let line = Box::new(whole.account());
                     Ok(Some(Turn::Write(unsent.to_vec(), line, whole.length(), head.is_last)))
                 }
-                Some(Rest::Body(mut whole, body)) => {
-                    let mut sending = Sending::new(page.clone(), body, Framing::Length);
+                Some(Remainder::Content(mut whole, content)) => {
+                    let mut sending = Sending::new(page.clone(), content, Framing::Length);
                     let polled = sending.poll(&mut self.stream, context);
                     if matches!(polled, Poll::Ready(Ok(()))) && !head.is_last {
                         self.went(whole, now);
                         return Ok(None);
                     }
                     let outlet = &self.connection.outlet;
-                    let sending = Box::new(sending.map(|it| whole.logged(it, outlet.clone())));
+                    let sending = Box::new(sending.map(|it| whole.body(it, outlet.clone())));
                     match polled {
                         Poll::Ready(Err(error)) => Err(error),
                         _ => Ok(Some(Turn::Send(sending, head.is_last))),
@@ -228,14 +224,14 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
     }
 
     /// An answer has gone out at once.
-    fn went(&mut self, whole: Whole<'_>, began: Instant) {
-        whole.went();
+    fn went(&mut self, whole: impl Known, began: Instant) {
+        whole.is_sent();
         self.has_answered = true;
         self.due = began + self.patience.header;
     }
 
     /// Waits for a head no longer than it may take, nor than there is time.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Turn> {
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Turn<A>> {
         if self.finish.poll_heard(context).is_ready() {
             if self.has_answered && self.rest.is_empty() {
                 return Poll::Ready(Turn::End);
@@ -259,7 +255,7 @@ impl<A: Answers, S: Socket> Lane<'_, A, S> {
     async fn read(&mut self, request: Request<Body>, is_last: bool) -> io::Result<bool> {
         let is_head = *request.method() == Method::HEAD;
         // A connection would have to have room for all this as long as it lasts; it is over with the head.
-        let answer = Box::pin(self.answers.answer(request, self.connection));
+        let answer = Box::pin(self.answers.respond(request, self.connection));
         let (response, begun) = until_gone(&mut self.stream, answer).await?;
         let is_last = is_last || closes(response.headers()) || self.finish.has_heard();
         let (mut head, framing) = compose(&response, is_head, is_last);
@@ -315,7 +311,7 @@ fn compose<B: HttpBody>(
 async fn finish<S: Socket>(
     stream: &mut Stream<S>,
     mut unsent: &[u8],
-    line: Line,
+    line: impl Account,
     length: u64,
 ) -> io::Result<()> {
     while !unsent.is_empty() {

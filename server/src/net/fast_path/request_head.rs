@@ -9,8 +9,8 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use httparse::Status;
 
-use crate::admin::health;
 use crate::http::host;
+use crate::routes::HEALTH;
 
 /// Fields of a plain read; browsers send some fifteen.
 pub const MOST_FIELDS: usize = 48;
@@ -85,7 +85,7 @@ impl<'room, 'a> Head<'room, 'a> {
             "HEAD" => Method::HEAD,
             _ => return None,
         };
-        if !target.starts_with("/files/") && target != health::PATH {
+        if !target.starts_with("/files/") && target != HEALTH {
             return None;
         }
         let (mut is_last, mut hosts) = (false, 0);

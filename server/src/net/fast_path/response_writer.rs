@@ -3,7 +3,6 @@
 //! A plain state, polled with the stream that it goes to. So it can begin in the breath in which its request was read, and go on in
 //! a task of its own if the socket takes no more, or the disk has to be waited for.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,43 +12,10 @@ use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame};
 use tokio::io::AsyncWrite as _;
 
-use crate::net::fast_path::Stream;
+use crate::net::fair_share::{Counted, in_a_row};
 use crate::net::sendfile::End;
 use crate::net::socket::Socket;
-
-/// Bytes that the answers of a thread are given in a row, all together, where their clients take them faster than they can be sent: some
-/// hundredth of a second, after which whoever comes anew has a turn.
-const ROUND: usize = 8 << 20;
-/// Bytes of them that one answer is given: at most, so that few share a round fairly, and at least, since each turn costs something.
-const MOST_IN_A_ROW: usize = 4 << 20;
-const LEAST_IN_A_ROW: usize = 64 << 10;
-
-thread_local! {
-    /// Answers that the thread is sending.
-    static SENDING: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Bytes that an answer of this thread is given before the others have their turn.
-pub fn in_a_row() -> usize {
-    (ROUND / SENDING.get().max(1)).clamp(LEAST_IN_A_ROW, MOST_IN_A_ROW)
-}
-
-/// Counts an answer among those that its thread is sending. It stays with that thread, as its connection does.
-#[derive(Debug)]
-struct Counted;
-
-impl Counted {
-    fn new() -> Counted {
-        SENDING.set(SENDING.get() + 1);
-        Counted
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        SENDING.set(SENDING.get().saturating_sub(1));
-    }
-}
+use crate::net::write_timeout::Stream;
 
 /// Bytes around a chunk: its end, and the length of the next one in hexadecimal.
 const LINE: usize = 32;
@@ -210,6 +176,7 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
+    use crate::net::fair_share::MOST_IN_A_ROW;
     use crate::net::sendfile::{Direct, Outlet};
     use crate::net::write_timeout::Patient;
 
@@ -317,17 +284,6 @@ mod tests {
         fn is_end_stream(&self) -> bool {
             self.0 == 0
         }
-    }
-
-    #[test]
-    fn the_answers_of_a_thread_share_its_round() {
-        assert_eq!(in_a_row(), MOST_IN_A_ROW);
-        let mut sent: Vec<Counted> = (0..16).map(|_| Counted::new()).collect();
-        assert_eq!(in_a_row(), ROUND / 16);
-        sent.extend((0..1000).map(|_| Counted::new()));
-        assert_eq!(in_a_row(), LEAST_IN_A_ROW);
-        drop(sent);
-        assert_eq!(in_a_row(), MOST_IN_A_ROW);
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::lock;
+use crate::sync::lock;
 
 /// A console that has not asked for so long is gone.
 const STAYS: Duration = Duration::from_mins(1);

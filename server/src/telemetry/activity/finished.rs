@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::in_flight::Open;
-use super::micros;
 use super::shard::Shards;
 use crate::auth::caller::Caller;
+use crate::sync::micros;
 
 /// How many requests that are over are remembered.
 pub(super) const RECENT: usize = 500;

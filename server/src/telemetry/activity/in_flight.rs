@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use http::Method;
 use serde::Serialize;
 
-use super::{lock, micros};
 use crate::auth::caller::Caller;
 use crate::routes::Route;
+use crate::sync::{lock, micros};
 
 /// A request that is under way.
 #[derive(Debug)]

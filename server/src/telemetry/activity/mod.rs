@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use http::Method;
@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use volume::key_use::KeyUses;
 
 use crate::routes::Route;
+use crate::sync::lock;
 use crate::telemetry::counters::Counted;
 use crate::telemetry::request_counters::Tally;
 
@@ -364,14 +365,6 @@ impl Activity {
     pub fn up(&self) -> Duration {
         self.started.elapsed()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn micros(length: Duration) -> u64 {
-    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

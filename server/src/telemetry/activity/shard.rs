@@ -14,10 +14,10 @@ use super::callers::Callers;
 use super::finished::{Ended, Over, RECENT};
 use super::in_flight::{Need, Open};
 use super::key_usage::Fresh;
-use super::lock;
 use super::rates::Seconds;
 use crate::auth::caller::Caller;
 use crate::routes::Route;
+use crate::sync::lock;
 use crate::telemetry::request_counters::Tally;
 
 thread_local! {

@@ -4,11 +4,13 @@
 //! older request is told to stop, writes down what it has, and lets go.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 use volume::staging::StagedId;
+
+use crate::sync::lock;
 
 /// When so many are known, those that nobody holds are forgotten.
 const MANY: usize = 256;
@@ -40,10 +42,7 @@ impl Holders {
     pub async fn take(&self, id: StagedId) -> Held {
         let seat = self.seat(id);
         let stop = CancellationToken::new();
-        let last = std::mem::replace(
-            &mut *seat.stop.lock().unwrap_or_else(PoisonError::into_inner),
-            stop.clone(),
-        );
+        let last = std::mem::replace(&mut *lock(&seat.stop), stop.clone());
         last.cancel();
         let turn = Arc::clone(&seat.turn).lock_owned().await;
         Held { stop, _turn: turn, _seat: seat }
@@ -54,12 +53,12 @@ impl Holders {
         let seat = self.seat(id);
         let turn = Arc::clone(&seat.turn).try_lock_owned().ok()?;
         let stop = CancellationToken::new();
-        (*seat.stop.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&stop);
+        (*lock(&seat.stop)).clone_from(&stop);
         Some(Held { stop, _turn: turn, _seat: seat })
     }
 
     fn seat(&self, id: StagedId) -> Arc<Seat> {
-        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seats = lock(&self.seats);
         if seats.len() >= MANY {
             seats.retain(|_, seat| seat.strong_count() > 0);
         }

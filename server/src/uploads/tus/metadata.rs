@@ -9,8 +9,8 @@ use http::HeaderMap;
 use volume::uploads::{Exists, Target};
 use volume::{Refusal, RelPath};
 
-use super::UPLOAD_METADATA;
 use crate::extract::query;
+use crate::http::tus_headers::UPLOAD_METADATA;
 use crate::problem::Problem;
 
 /// Keys and their values, decoded.

@@ -28,6 +28,11 @@ use crate::app::App;
 use crate::auth::caller::{self, Caller, Permit};
 use crate::extract::path;
 use crate::http::fields;
+use crate::http::tus_headers::{
+    CONTENT_TYPES, EXTENSIONS, METHOD_OVERRIDE, TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION,
+    TUS_RESUMABLE, TUS_VERSION, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH, UPLOAD_EXPIRES, UPLOAD_LENGTH,
+    UPLOAD_METADATA, UPLOAD_OFFSET, VERSION,
+};
 use crate::problem::Problem;
 use crate::telemetry::counters::Way;
 use crate::uploads::digest::{CHECKSUMS, Digests};
@@ -41,27 +46,6 @@ pub use concatenation::recover;
 
 use locks::Held;
 use metadata::Metadata;
-
-/// The version that is spoken.
-pub const VERSION: &str = "1.0.0";
-const EXTENSIONS: &str =
-    "creation,creation-with-upload,termination,checksum,expiration,concatenation";
-/// The protocol's own, and the one that clients made of `openapi.json` can send.
-const CONTENT_TYPES: [&str; 2] = ["application/offset+octet-stream", "application/octet-stream"];
-
-const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
-/// The version that is spoken, for a client that speaks another.
-pub const TUS_VERSION: HeaderName = HeaderName::from_static("tus-version");
-const TUS_EXTENSION: HeaderName = HeaderName::from_static("tus-extension");
-const TUS_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("tus-checksum-algorithm");
-const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
-const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
-const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
-const UPLOAD_CONCAT: HeaderName = HeaderName::from_static("upload-concat");
-const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
-const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
-/// Bytes that have come.
-pub const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 
 /// How long a request waits for parts to be joined, which goes on without it.
 const JOINING: Duration = Duration::from_secs(25);

@@ -1,0 +1,72 @@
+//! Whose a connection and a request are, as far as addresses tell.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use http::HeaderMap;
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The other end's address; none where that is a proxy: on a Unix socket, or with `--behind-proxy`.
+    pub address: Option<IpAddr>,
+}
+
+impl Peer {
+    /// The client's address. What a proxy says of it counts only when it comes from this very machine, over loopback
+    /// or a Unix socket, or from one that the operator vouches for: `Fly-Client-IP`, or what the nearest proxy added to `X-Forwarded-For`.
+    pub fn client(self, headers: &HeaderMap) -> IpAddr {
+        let address = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
+        if !address.is_loopback() {
+            return address;
+        }
+        let field = |name| headers.get_all(name).iter().next_back()?.to_str().ok();
+        let told = field("fly-client-ip")
+            .or_else(|| field("x-forwarded-for").and_then(|it| it.rsplit(',').next()))
+            .and_then(|it| it.trim().parse::<IpAddr>().ok());
+        told.map_or(address, |it| it.to_canonical())
+    }
+}
+
+/// One client, as far as addresses tell: whoever has one IPv6 address has the other 2⁶⁴ of its network as well.
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
+    prefix(address, 32, 64)
+}
+
+/// The network of an address, by its first bits.
+pub fn prefix(address: IpAddr, bits_of_v4: u32, bits_of_v6: u32) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(it) => {
+            Ipv4Addr::from_bits(it.to_bits() & (u32::MAX << (32 - bits_of_v4))).into()
+        }
+        IpAddr::V6(it) => {
+            Ipv6Addr::from_bits(it.to_bits() & (u128::MAX << (128 - bits_of_v6))).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_proxy_on_this_machine_is_believed() {
+        let check =
+            |peer: Option<&str>, fields: &[(&'static str, &'static str)], expected: &str| {
+                let headers: HeaderMap = fields
+                    .iter()
+                    .map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap()))
+                    .collect();
+                let peer = Peer { address: peer.map(|it| it.parse().unwrap()) };
+                assert_eq!(peer.client(&headers).to_string(), expected, "{fields:?}");
+            };
+        let fly = ("fly-client-ip", "198.51.100.7");
+        let forwarded = ("x-forwarded-for", "203.0.113.1, 198.51.100.9");
+        check(Some("192.0.2.1"), &[fly, forwarded], "192.0.2.1");
+        check(Some("127.0.0.1"), &[fly, forwarded], "198.51.100.7");
+        check(Some("::ffff:127.0.0.1"), &[fly], "198.51.100.7");
+        check(Some("::1"), &[forwarded], "198.51.100.9");
+        check(None, &[forwarded], "198.51.100.9");
+        check(None, &[], "127.0.0.1");
+        check(Some("127.0.0.1"), &[("fly-client-ip", "nonsense")], "127.0.0.1");
+    }
+}

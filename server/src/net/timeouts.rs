@@ -1,0 +1,27 @@
+//! How long clients may take.
+
+use std::time::Duration;
+
+/// How long clients may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To send a request's header, and to stay silent between two requests.
+    pub header: Duration,
+    /// To take nothing of an answer.
+    pub stall: Duration,
+    /// To finish what is under way when the service stops.
+    pub grace: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            header: Duration::from_secs(30),
+            stall: Duration::from_mins(2),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
+pub const FIRST_WORD: Duration = Duration::from_secs(1);
