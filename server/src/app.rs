@@ -1,28 +1,26 @@
 //! What every handler may use.
 
-use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use transfers::Transfers;
-use volume::key_file::News;
 use volume::keys::Keys;
 use volume::staging::Staged;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::auth::caller::Caller;
 use crate::auth::key_guesses::Guesses;
-use crate::disk::Disk;
+use crate::auth::key_ring::KeyRing;
 use crate::feed::Feed;
 use crate::files::listing::snapshots::Snapshots;
 use crate::files::open_file_cache::Recall;
 use crate::http::encoders::Encoders;
 use crate::idle::Idle;
 use crate::net::concurrency_limit::{Crowd, Limits};
-use crate::net::worker_threads;
 use crate::problem::Problem;
 use crate::telemetry::activity::Activity;
+use crate::telemetry::volume_warnings::VolumeWarnings;
 use crate::uploads::receive::Intake;
 use crate::uploads::tus::locks::Holders;
 
@@ -32,7 +30,7 @@ pub struct App {
     /// What is served.
     pub volume: Arc<Volume>,
     /// Who may have it; looked at anew by each request with a key.
-    pub key_file: KeyFile,
+    pub key_ring: Arc<KeyRing>,
     /// Who has tried wrong keys of late.
     pub guesses: Guesses,
     /// What makes codings on the fly, as far as memory allows.
@@ -50,13 +48,13 @@ pub struct App {
     /// What goes on right now.
     pub activity: Arc<Activity>,
     /// What is amiss with the volume's file system.
-    pub disk: Disk,
+    pub disk: Arc<VolumeWarnings>,
     /// What changes on the volume.
     pub feed: Feed,
     /// Wormhole transfers.
     pub transfers: Transfers,
     /// Whether all this is needed.
-    pub idle: Idle,
+    pub idle: Arc<Idle>,
     /// Cancelled when the service ends: those who wait for changes are let go.
     pub ending: CancellationToken,
     /// How long the body of an upload may stand still.
@@ -67,23 +65,6 @@ pub struct App {
     pub listening: OnceLock<String>,
 }
 
-/// How long a turn's look at the keys counts at most.
-const JUST_NOW: Duration = Duration::from_millis(1);
-
-/// A look at the keys.
-struct Looked {
-    /// Of which service, by its address.
-    whose: usize,
-    turn: Option<u64>,
-    when: Instant,
-    keys: Arc<Keys>,
-}
-
-thread_local! {
-    /// The last look of this thread.
-    static KEYS: RefCell<Option<Looked>> = const { RefCell::new(None) };
-}
-
 impl App {
     /// A service over a volume, with keys besides those in the volume's file. It never sleeps by itself.
     pub fn new(
@@ -92,17 +73,19 @@ impl App {
         transfers: Transfers,
         stall: Duration,
     ) -> App {
-        let key_file = KeyFile::new(Arc::clone(&volume), extra_keys);
+        let key_ring = Arc::new(KeyRing::new(KeyFile::new(Arc::clone(&volume), extra_keys)));
+        let activity = Arc::default();
+        let idle = Idle::new(None, Arc::clone(&activity), transfers.clone());
         App {
-            disk: Disk::default(),
+            disk: Arc::default(),
             feed: Feed::new(Arc::clone(&volume)),
             transfers,
-            idle: Idle::new(None),
+            idle: Arc::new(idle),
             ending: CancellationToken::new(),
             volume,
-            key_file,
+            key_ring,
             guesses: Guesses::default(),
-            activity: Arc::default(),
+            activity,
             encoders: Encoders::default(),
             snapshots: Snapshots::default(),
             intake: Intake::default(),
@@ -121,47 +104,6 @@ impl App {
         self.volume.before_making_room(move || recall.let_go());
         let recall = self.recall.clone();
         self.feed.observe(move || recall.doubt());
-    }
-
-    /// The keys that are good now. What is new about them goes to the log, once.
-    pub fn keys(&self) -> Arc<Keys> {
-        let (keys, news) = self.key_file.current();
-        match news {
-            None => {}
-            Some(News::Kept(trouble)) => {
-                tracing::error!(
-                    "auth-keys.csv is not in force, the last good keys are: {}",
-                    trouble.what
-                );
-            }
-            Some(News::Loaded(keys)) => {
-                tracing::info!(keys = keys.len(), "auth-keys.csv has been read");
-                for notice in &keys.notices {
-                    tracing::warn!("auth-keys.csv, line {}: {}", notice.line, notice.what);
-                }
-            }
-        }
-        keys
-    }
-
-    /// The keys as they were when a worker's turn began, if that was just now. What is asked in a turn was sent before it began, but for
-    /// what comes in the middle of one.
-    pub fn keys_of_turn(&self, now: Instant) -> Arc<Keys> {
-        let turn = worker_threads::turn();
-        let whose = std::ptr::from_ref(self).addr();
-        KEYS.with_borrow_mut(|known| {
-            let is_so = |it: &&mut Looked| {
-                turn.is_some()
-                    && (it.whose, it.turn) == (whose, turn)
-                    && now.saturating_duration_since(it.when) < JUST_NOW
-            };
-            if let Some(looked) = known.as_mut().filter(is_so) {
-                return Arc::clone(&looked.keys);
-            }
-            let keys = self.keys();
-            *known = Some(Looked { whose, turn, when: now, keys: Arc::clone(&keys) });
-            keys
-        })
     }
 
     /// What lies at a path. Waits for the disk on the blocking pool, and only where it must.

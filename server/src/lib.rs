@@ -8,9 +8,9 @@
 pub mod admin;
 pub mod app;
 pub mod auth;
+pub mod blocking;
 pub mod bulkhead;
 pub mod config;
-pub mod disk;
 pub mod extract;
 pub mod feed;
 pub mod files;

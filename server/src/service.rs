@@ -147,7 +147,13 @@ impl Handler for Front {
             *request.uri_mut() = clean;
         }
         // Outermost, so that each request has its line.
-        let (request, line) = access_log::begin(&self.app, request, connection.peer);
+        let (request, line) = access_log::begin(
+            &self.app.activity,
+            &self.app.key_ring,
+            self.app.idle.length().is_some(),
+            request,
+            connection.peer,
+        );
         // Around all that may leave a body unread.
         let (request, waiting) = linger(request);
         let (place, full) = match self.place(line.open().client(), connection) {

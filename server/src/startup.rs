@@ -18,7 +18,6 @@ use volume::{OpenVolumeError, Volume};
 use crate::admin;
 use crate::app::App;
 use crate::config::{CONNECTIONS, Config};
-use crate::disk;
 use crate::files::file_body;
 use crate::files::open_file_cache::Recall;
 use crate::idle::Idle;
@@ -31,6 +30,7 @@ use crate::net::timeouts::Patience;
 use crate::net::worker_threads::Workers;
 use crate::service::Front;
 use crate::telemetry::log;
+use crate::telemetry::volume_warnings;
 use crate::telemetry::wake_log;
 use crate::uploads::tus;
 
@@ -80,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let connections = Crowd::new(within_descriptors(config.limits));
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
     let app = Arc::new(App {
-        idle: Idle::new(config.idle),
+        idle: Arc::new(Idle::new(config.idle, Arc::clone(&app.activity), app.transfers.clone())),
         is_behind_proxy: config.is_behind_proxy,
         crowd: Crowd::new(config.limits),
         recall: Recall::of(descriptors() / 6),
@@ -110,7 +110,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
     app.observe();
     tokio::spawn(maintenance::keep(Arc::clone(&app)));
-    tokio::spawn(disk::watch(Arc::clone(&app)));
+    tokio::spawn(volume_warnings::watch(Arc::clone(&app.volume), Arc::clone(&app.disk)));
     tokio::spawn(tus::recover(Arc::clone(&app)));
     tokio::spawn(maintenance::keep_key_uses(Arc::clone(&app)));
     let ending = app.ending.clone();
@@ -128,7 +128,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         tokio::spawn(async move { serve(it, router, few(), patience, ended, ()).await })
     });
     let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
-    Idle::start(&app).map_err(StartError::Clock)?;
+    Idle::start(&app.idle).map_err(StartError::Clock)?;
     let woken = Arc::clone(&app.activity);
     // What never sleeps is not woken either.
     if app.idle.length().is_some() {
@@ -139,7 +139,8 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         ending.cancel();
     };
     let front = Front::new(Arc::clone(&app));
-    let end = serve(listener, front, (workers, connections), config.patience, stop, &*app).await;
+    let end =
+        serve(listener, front, (workers, connections), config.patience, stop, &*app.idle).await;
     ending.cancel();
     maintenance::write_key_uses(&app).await;
     app.feed.close().await;
@@ -223,14 +224,14 @@ fn take_over_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysE
 /// Makes a key where there is none: a service without one could serve nothing but `public`. A file that holds what can't be understood
 /// is left as it is, for whoever mends it.
 fn first_key(app: &App) -> Result<Option<PlainKey>, AddKeyError> {
-    for notice in &app.key_file.extra().notices {
+    for notice in &app.key_ring.file.extra().notices {
         tracing::warn!("API_KEYS, key {}: {}", notice.line, notice.what);
     }
-    let keys = app.keys();
-    if !keys.is_empty() || !keys.notices.is_empty() || app.key_file.trouble().is_some() {
+    let keys = app.key_ring.current();
+    if !keys.is_empty() || !keys.notices.is_empty() || app.key_ring.file.trouble().is_some() {
         return Ok(None);
     }
-    let key = app.key_file.add(FIRST_USER, Scope::Write, jiff::Timestamp::now())?;
+    let key = app.key_ring.file.add(FIRST_USER, Scope::Write, jiff::Timestamp::now())?;
     Ok(Some(key))
 }
 

@@ -21,7 +21,7 @@ struct Health {
 
 /// Answers without a key.
 pub async fn answer(State(app): State<Arc<App>>) -> Response {
-    let mut response = Response::new(Body::from(told(&app, &app.keys())));
+    let mut response = Response::new(Body::from(told(&app, &app.key_ring.current())));
     set_fields(response.headers_mut());
     response
 }
@@ -47,7 +47,7 @@ pub fn set_fields(fields: &mut HeaderMap) {
 /// console have the whole of it.
 pub fn warnings(app: &App, keys: &Keys) -> Vec<String> {
     let mut warnings = Vec::new();
-    if app.key_file.trouble().is_some() {
+    if app.key_ring.file.trouble().is_some() {
         warnings.push(
             "auth-keys.csv is not in force, the last good keys are: the log says why".to_owned(),
         );

@@ -174,7 +174,7 @@ async fn activity(
     let of_feed = app.feed.warning().map(|it| it.whole);
     let kept_out = activity.kept_out_warning().map(str::to_owned);
     let trouble =
-        app.key_file.trouble().map(|it| format!("auth-keys.csv is not in force: {}", it.what));
+        app.key_ring.file.trouble().map(|it| format!("auth-keys.csv is not in force: {}", it.what));
     Ok(Json(ActivityNow {
         since: activity.since,
         up_seconds: activity.up().as_secs(),
@@ -240,7 +240,7 @@ struct Sleep {
 
 impl Sleep {
     fn of(app: &App) -> Sleep {
-        let verdict = app.idle.verdict(app);
+        let verdict = app.idle.verdict();
         Sleep {
             awake: verdict.reasons.iter().map(ToString::to_string).collect(),
             idle_exit: app.idle.length().map(|it| it.as_secs()),
@@ -325,15 +325,15 @@ struct ExtraKey {
 }
 
 async fn keys(State(app): State<Arc<App>>) -> Json<KeysNow> {
-    app.keys();
-    let extra = app.key_file.extra().iter().map(|it| ExtraKey {
+    app.key_ring.current();
+    let extra = app.key_ring.file.extra().iter().map(|it| ExtraKey {
         id: it.hashed.id(),
         username: it.user.clone(),
         apikey: it.masked.clone(),
     });
     Json(KeysNow {
-        version: app.key_file.version().map(|it| it.to_string()),
-        trouble: app.key_file.trouble().map(|it| it.what),
+        version: app.key_ring.file.version().map(|it| it.to_string()),
+        trouble: app.key_ring.file.trouble().map(|it| it.what),
         extra: extra.collect(),
         uses: app.activity.key_uses(),
     })

@@ -13,7 +13,9 @@ use volume::keys::PlainKey;
 use volume::{Refusal, RelPath};
 
 use crate::app::App;
-use crate::auth::caller::{self, Caller, Purpose};
+use crate::auth::caller::{Access, Caller};
+use crate::auth::credentials::key_in;
+use crate::auth::identify::identify;
 use crate::net::client_address::Peer;
 use crate::problem::Problem;
 use crate::telemetry::activity::Open;
@@ -48,7 +50,7 @@ impl Visit {
     /// A request's, by whoever may have what it asks for.
     pub async fn of(parts: &Parts, app: &App) -> Result<Visit, Problem> {
         let visit = Visit::asked(parts, app).await?;
-        visit.caller.may(Purpose::of(&parts.method), &visit.path)?;
+        visit.caller.may(Access::of(&parts.method), &visit.path)?;
         Ok(visit)
     }
 
@@ -58,9 +60,9 @@ impl Visit {
         let parsed = target.parse()?;
         let key_in_address =
             target.key.map(|it| PlainKey::new(&percent_decode_str(it).collect::<Vec<u8>>()));
-        let key = key_in_address.clone().or_else(|| caller::key_in(&parts.headers));
+        let key = key_in_address.clone().or_else(|| key_in(&parts.headers));
         let ParsedPath { path, names_folder, last_names, is_plain } = parsed;
-        let caller = caller(parts, app, key, Purpose::of(&parts.method), &path).await?;
+        let caller = caller(parts, app, key, Access::of(&parts.method), &path).await?;
         Ok(Visit { path, names_folder, last_names, is_plain, caller, key_in_address })
     }
 
@@ -96,13 +98,13 @@ pub async fn caller(
     parts: &Parts,
     app: &App,
     key: Option<PlainKey>,
-    purpose: Purpose,
+    access: Access,
     path: &RelPath,
 ) -> Result<Caller, Problem> {
     let open = parts.extensions.get::<Arc<Open>>();
     let unknown = Peer { address: None };
     let client = open.map_or_else(|| unknown.client(&parts.headers), |it| it.client());
-    let caller = caller::identify(app, client, key, purpose, path).await?;
+    let caller = identify(&app.key_ring, &app.guesses, client, key, access, path).await?;
     if let Some(open) = open {
         open.is_from(&caller);
     }

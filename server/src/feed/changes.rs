@@ -10,7 +10,8 @@ use http::{HeaderValue, Uri, header};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Batch, Following, Row};
+use super::reader::{Batch, Following};
+use super::row::Row;
 use crate::app::App;
 use crate::extract::query;
 use crate::problem::Problem;
@@ -43,7 +44,7 @@ pub async fn answer(
     let wait = query::number_within(uri.query(), "wait", 0..=LONGEST_WAIT)?.unwrap_or(0);
     let wait = Duration::from_secs(wait);
     let until = Instant::now() + wait;
-    app.idle.rouse(&app);
+    app.idle.rouse();
     let mut news = app.feed.last.subscribe();
     let batch = loop {
         news.borrow_and_update();

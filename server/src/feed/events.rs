@@ -17,7 +17,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Batch, Following, changes, parse_cursor};
+use super::changes;
+use super::reader::{Batch, Following, parse_cursor};
 use crate::app::App;
 use crate::extract::query;
 use crate::problem::Problem;
@@ -62,7 +63,7 @@ pub async fn answer(
     }
     let quiet = query::number_within(uri.query(), "quiet", 0..=LONGEST_QUIET)?.unwrap_or(QUIET);
     let quiet = Duration::from_secs(quiet);
-    app.idle.rouse(&app);
+    app.idle.rouse();
     let news = app.feed.last.subscribe();
     let quiet_at = Instant::now() + quiet;
     let mut events =

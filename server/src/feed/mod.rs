@@ -7,30 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
-use http::request::Parts;
 use tokio::sync::watch;
-use volume::journal::{Cursor, Journal, JournalError, Page};
+use volume::journal::{Journal, JournalError};
 use volume::observer::{News, Observer, Warning};
-use volume::{RelPath, Volume};
+use volume::Volume;
 
-use crate::app::App;
-use crate::auth::caller::{self, Caller, Purpose};
-use crate::extract::path;
-use crate::extract::query;
 use crate::problem::Problem;
 use crate::sync::lock;
 
 pub mod changes;
 pub mod events;
 mod fold;
+mod reader;
 mod row;
 
-use fold::Fold;
-use row::Row;
-
-/// Changes read from the journal at a time.
-const BATCH: usize = 1000;
 /// How long it may take to close the journal.
 const CLOSING: Duration = Duration::from_secs(3);
 
@@ -42,29 +32,10 @@ pub struct Feed {
     /// without a thread: a change wakes all of them at once.
     journal: Arc<tokio::sync::Mutex<Option<Journal>>>,
     /// The place of the last change.
-    last: watch::Sender<u64>,
+    pub(super) last: watch::Sender<u64>,
     observer: Mutex<Option<Observer>>,
     /// How often hints of what changes were lost.
     overflows: Arc<AtomicU64>,
-}
-
-/// A reader: where they are, and what they may see.
-#[derive(Debug)]
-pub struct Following {
-    app: Arc<App>,
-    caller: Caller,
-    /// Only what lies in this folder.
-    folder: RelPath,
-    is_folded: bool,
-    /// None before they said where to begin.
-    cursor: Option<Cursor>,
-}
-
-/// Some changes that a reader sees.
-struct Batch {
-    is_fresh: bool,
-    rows: Vec<Row>,
-    cursor: Cursor,
 }
 
 impl Feed {
@@ -131,7 +102,7 @@ impl Feed {
         observer.as_ref().map_or(Duration::ZERO, Observer::lag)
     }
 
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Journal) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, Problem> {
@@ -162,82 +133,4 @@ pub fn open(volume: &Volume) -> Result<Journal, JournalError> {
         tracing::warn!("the change journal is begun anew: {damage}");
     }
     Ok(journal)
-}
-
-impl FromRequestParts<Arc<App>> for Following {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Following, Problem> {
-        let query = parts.uri.query();
-        let folder = match query::value(query, "path") {
-            None => RelPath::root(),
-            Some(path) => RelPath::normalize(&path)?,
-        };
-        let is_folded = match query::value(query, "fold").as_deref() {
-            None => false,
-            Some(b"folder") => true,
-            Some(_) => {
-                return Err(Problem::BadQuery("`fold` is `folder`, or left out.".to_owned()));
-            }
-        };
-        let since = query::value(query, "since");
-        let cursor = since.as_deref().filter(|it| !it.is_empty()).map(parse_cursor).transpose()?;
-        let key = caller::key_in(&parts.headers);
-        let caller = path::caller(parts, app, key, Purpose::Read, &folder).await?;
-        caller.may_follow(&folder)?;
-        Ok(Following { app: Arc::clone(app), caller, folder, is_folded, cursor })
-    }
-}
-
-impl Following {
-    /// What is there behind the cursor, at most so many; moves the cursor behind it.
-    ///
-    /// Fails where the key was taken away meanwhile.
-    async fn next(&mut self, limit: usize) -> Result<Batch, Problem> {
-        self.caller = self.caller.by_now(&self.app);
-        self.caller.may_follow(&self.folder)?;
-        let mut cursor = match self.cursor {
-            Some(cursor) => cursor,
-            None => self.app.feed.read(Journal::now).await?,
-        };
-        let mut fold = self.is_folded.then(Fold::default);
-        let mut rows = Vec::new();
-        let mut is_fresh = false;
-        let sight = Arc::new(self.caller.sight(&self.folder));
-        'pages: loop {
-            let within = Arc::clone(&sight);
-            let page: Page = self.app.feed.read(move |it| it.since(cursor, BATCH, &within)).await?;
-            is_fresh |= page.is_fresh;
-            for change in &page.changes {
-                let may_see = |path: &RelPath| {
-                    path.is_within(&self.folder) && self.caller.may_read(path).is_ok()
-                };
-                let is_full = |rows: usize| rows >= limit;
-                if let Some(seen) = row::Seen::of(change, may_see) {
-                    match &mut fold {
-                        // Only one that begins a new row can be too many.
-                        Some(fold) if is_full(fold.len()) && !fold.takes(&seen) => break 'pages,
-                        Some(fold) => fold.add(seen),
-                        None if is_full(rows.len()) => break 'pages,
-                        None => rows.push(Row::of(&seen)),
-                    }
-                }
-                cursor = change.cursor();
-            }
-            cursor = page.cursor;
-            if page.is_end {
-                break;
-            }
-        }
-        self.cursor = Some(cursor);
-        let rows = fold.map_or(rows, Fold::into_rows);
-        Ok(Batch { is_fresh, rows, cursor })
-    }
-}
-
-fn parse_cursor(text: &[u8]) -> Result<Cursor, Problem> {
-    let bad = || {
-        Problem::BadQuery("Invalid `since`: it is not a cursor that was given out here.".to_owned())
-    };
-    std::str::from_utf8(text).ok().and_then(|it| it.parse().ok()).ok_or_else(bad)
 }

@@ -16,7 +16,9 @@ use http_body::Body as _;
 
 use crate::admin::health;
 use crate::app::App;
-use crate::auth::caller::{self, Caller, Permits};
+use crate::auth::caller::Caller;
+use crate::auth::credentials::key_in;
+use crate::auth::identify::{Permits, identify_now};
 use crate::files::file_body::{FileBody, Piece};
 use crate::files::open_file_cache::{self, CachedFile, Kept};
 use crate::http::content_coding::Coding;
@@ -80,7 +82,8 @@ pub fn answer<'a>(
     }
     let Asker { client, fields, outlet, place, began } = asker;
     let known = app.recall.fresh(path, began)?;
-    let caller = caller::identify_now(app, client, caller::key_in(fields), &known.path, began)?;
+    let caller =
+        identify_now(&app.key_ring, &app.guesses, client, key_in(fields), &known.path, began)?;
     let (status, slice) = decide(&known, app, fields)?;
     if !app.recall.holds(&known, &app.volume) {
         return None;
@@ -143,7 +146,7 @@ fn tell_health<'a>(
     asker: Asker<'_>,
     out: &mut Vec<u8>,
 ) -> Remainder<Whole<'a>> {
-    let told = health::told(app, &app.keys_of_turn(asker.began));
+    let told = health::told(app, &app.key_ring.this_turn(asker.began));
     AnswerHead::new(out, StatusCode::OK)
         .lines(&HEALTH_LINES)
         .length(told.len() as u64)
@@ -189,7 +192,7 @@ impl Known for Whole<'_> {
         let mut line = self.account();
         line.went(self.length - content.size_hint().exact().unwrap_or_default());
         let place = self.known.as_ref().map(|it| &it.path);
-        let permits = Permits::to_read(self.app, &self.caller, place);
+        let permits = Permits::to_read(&self.app.key_ring, &self.caller, place);
         line.with(Body::new(content), permits, outlet)
     }
 }

@@ -25,7 +25,7 @@ use http_body::Body as _;
 use volume::{Found, FoundFile, RelPath, Stat};
 
 use crate::app::App;
-use crate::auth::caller::Permits;
+use crate::auth::identify::Permits;
 use crate::extract::path::Visit;
 use crate::extract::query;
 use crate::files::file_body::FileBody;
@@ -55,7 +55,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
         visit.caller.may_read(real_path)?;
     }
     let places = [Some(&visit.path), found.real_path()].into_iter().flatten();
-    let permits = Permits::to_read(&app, &visit.caller, places);
+    let permits = Permits::to_read(&app.key_ring, &visit.caller, places);
     let query = parts.uri.query();
     let mut response = match found {
         Found::Folder(_) if !visit.names_folder => listing::redirect(&visit, query),

@@ -27,7 +27,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::yield_now;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::files::file_body::FileBody;
 use crate::http::content_coding::Coding;
 use crate::http::turns::InTurns;
 use crate::sync::lock;
@@ -104,7 +103,10 @@ impl Encoders {
     }
 
     /// A body that goes out as it is since there was no encoder for it.
-    pub fn in_turns(&self, body: FileBody) -> Body {
+    pub fn in_turns<B>(&self, body: B) -> Body
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin + Send + 'static,
+    {
         match self.threads.handle() {
             Some(threads) => Body::new(InTurns::new(body, threads)),
             None => Body::new(body),

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use transfers::Transfers;
 use transfers::transfer::{Direction, State as TransferState, Transfer};
 
-use crate::app::App;
 use crate::net::handler::Bedtime;
 use crate::sync::lock;
+use crate::telemetry::activity::Activity;
 
 mod rules;
 mod sessions;
@@ -36,6 +37,8 @@ const WAITING: u32 = 2 * 60;
 pub struct Idle {
     /// None where it never sleeps by itself.
     rules: Option<Rules>,
+    activity: Arc<Activity>,
+    transfers: Transfers,
     /// Locked to look, and to change what an operator wants.
     known: Mutex<Known>,
     /// Told when a deadline may come sooner than was thought.
@@ -79,8 +82,10 @@ impl Rules {
 
 impl Idle {
     /// By rules, or never.
-    pub fn new(rules: Option<Rules>) -> Idle {
+    pub fn new(rules: Option<Rules>, activity: Arc<Activity>, transfers: Transfers) -> Idle {
         Idle {
+            activity,
+            transfers,
             rules,
             known: Mutex::default(),
             sooner: Condvar::new(),
@@ -94,11 +99,11 @@ impl Idle {
     }
 
     /// What keeps it awake now, and until when.
-    pub fn verdict(&self, app: &App) -> Verdict {
+    pub fn verdict(&self) -> Verdict {
         // Without a sleep to come, only what is under way is of interest.
         let rules =
             self.rules.unwrap_or_else(|| Rules::new(Duration::ZERO, Duration::from_mins(1)));
-        let verdict = Idle::look(&rules, app, &mut self.known());
+        let verdict = self.look(&rules, &mut self.known());
         match self.rules {
             Some(_) => verdict,
             None => Verdict { sleeps_at: None, ..verdict },
@@ -125,9 +130,9 @@ impl Idle {
     }
 
     /// Somebody begins to wait for changes. If it dozes, but was needed since then, they need not be let go again.
-    pub fn rouse(&self, app: &App) {
+    pub fn rouse(&self) {
         let is_dozing = *self.phase.borrow() == Phase::Dozing;
-        if is_dozing && !self.verdict(app).is_due(Instant::now()) {
+        if is_dozing && !self.verdict().is_due(Instant::now()) {
             self.enter(Phase::Awake);
         }
     }
@@ -149,22 +154,22 @@ impl Idle {
     }
 
     /// Starts the clock, where it sleeps at all.
-    pub fn start(app: &Arc<App>) -> std::io::Result<()> {
-        let Some(rules) = app.idle.rules else { return Ok(()) };
-        let app = Arc::clone(app);
+    pub fn start(self: &Arc<Idle>) -> std::io::Result<()> {
+        let Some(rules) = self.rules else { return Ok(()) };
+        let idle = Arc::clone(self);
         let clock = std::thread::Builder::new().name("idle".to_owned());
-        clock.spawn(move || app.idle.run(&rules, &app)).map(drop)
+        clock.spawn(move || idle.run(&rules)).map(drop)
     }
 
     /// For ever: sleeping ends the process.
-    fn run(&self, rules: &Rules, app: &App) {
+    fn run(&self, rules: &Rules) {
         loop {
-            self.wait_until_due(rules, app);
+            self.wait_until_due(rules);
             self.enter(Phase::Dozing);
             let dozes = |_: &mut Known| *self.phase.borrow() == Phase::Dozing;
             let known = self.sooner.wait_timeout_while(self.known(), rules.doze, dozes);
             let (mut known, is_over) = known.unwrap_or_else(PoisonError::into_inner);
-            let is_due = Idle::look(rules, app, &mut known).is_due(Instant::now());
+            let is_due = self.look(rules, &mut known).is_due(Instant::now());
             drop(known);
             if is_over.timed_out() && is_due {
                 self.lie_down();
@@ -173,10 +178,10 @@ impl Idle {
         }
     }
 
-    fn wait_until_due(&self, rules: &Rules, app: &App) {
+    fn wait_until_due(&self, rules: &Rules) {
         let mut known = self.known();
         loop {
-            let verdict = Idle::look(rules, app, &mut known);
+            let verdict = self.look(rules, &mut known);
             let now = Instant::now();
             if verdict.is_due(now) {
                 return;
@@ -216,22 +221,22 @@ impl Idle {
         drop(known);
     }
 
-    fn look(rules: &Rules, app: &App, known: &mut Known) -> Verdict {
+    fn look(&self, rules: &Rules, known: &mut Known) -> Verdict {
         let now = Instant::now();
-        let (work, live) = (app.activity.work(), app.transfers.under_way());
-        let presences = app.activity.presences();
+        let (work, live) = (self.activity.work(), self.transfers.under_way());
+        let presences = self.activity.presences();
         let terminals: Vec<u32> = presences.iter().filter_map(|it| it.terminal).collect();
         let (waiting, met): (Vec<_>, Vec<_>) =
             live.iter().partition(|it| waits_for_the_other_side(it));
         let signals = Signals {
-            started: app.activity.started(),
+            started: self.activity.started(),
             is_wanted: work.is_wanted,
             request: work.needed,
             downloads: work.downloads,
             uploads: work.uploads,
             transfers: met.len(),
             waiting: waiting.iter().map(|it| instant(it.started, now)).collect(),
-            transfer: app.transfers.last_ended(),
+            transfer: self.transfers.last_ended(),
             consoles: presences.iter().filter_map(|it| it.touched).collect(),
             sessions: known.sessions.look(now, rules.session, &terminals),
             session: known.sessions.last_seen(),
@@ -245,20 +250,20 @@ impl Idle {
     }
 }
 
-impl Bedtime for &App {
+impl Bedtime for &Idle {
     async fn comes(&self) {
-        let mut phase = self.idle.phase.subscribe();
+        let mut phase = self.phase.subscribe();
         phase.wait_for(|it| *it == Phase::Bedtime).await.map(drop).unwrap_or_default();
     }
 
     /// Nobody has come who counts, and nobody is left without an answer.
     fn is_here(&self) -> bool {
-        let is_due = self.idle.verdict(self).is_due(Instant::now());
+        let is_due = self.verdict().is_due(Instant::now());
         is_due && self.activity.work().undecided == 0
     }
 
     fn is_put_off(&self) {
-        self.idle.enter(Phase::Awake);
+        self.enter(Phase::Awake);
     }
 }
 

@@ -42,7 +42,7 @@ impl OfService {
         for (name, help, value) in of {
             sheet.gauge(name, help, None, value)?;
         }
-        let keys = self.0.keys();
+        let keys = self.0.key_ring.current();
         sheet.gauge("keys", "Keys in force", None, keys.len())?;
         let warnings = health::warnings(&self.0, &keys).len();
         sheet.gauge("warnings", "What /health warns of, the keys file among it", None, warnings)
@@ -77,7 +77,7 @@ impl OfService {
     }
 
     fn sleep(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
-        let verdict = self.0.idle.verdict(&self.0);
+        let verdict = self.0.idle.verdict();
         let reasons = Reason::NAMES.map(|name| {
             let weight = |it: &&Reason| it.name() == name;
             let count = verdict.reasons.iter().find(weight).map_or(0, |it| it.count());

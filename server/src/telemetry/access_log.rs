@@ -15,8 +15,8 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use jiff::Timestamp;
 
-use crate::app::App;
-use crate::auth::caller::Permits;
+use crate::auth::identify::Permits;
+use crate::auth::key_ring::KeyRing;
 use crate::net::client_address::Peer;
 use crate::net::concurrency_limit::Place;
 use crate::net::handler::Account;
@@ -33,13 +33,18 @@ use crate::telemetry::wake_log;
 const CLIENT_GONE: u16 = 499;
 
 /// A request has come. Whoever learns who it is from says so to the line's [`Open`].
-pub fn begin(app: &App, mut request: Request, peer: Peer) -> (Request, Line) {
-    let activity = &app.activity;
+pub fn begin(
+    activity: &Arc<Activity>,
+    keys: &KeyRing,
+    is_woken: bool,
+    mut request: Request,
+    peer: Peer,
+) -> (Request, Line) {
     let client = peer.client(request.headers());
-    let path = redact::path(request.uri().path(), &app.keys_of_turn(Instant::now()));
+    let path = redact::path(request.uri().path(), &keys.this_turn(Instant::now()));
     let open = activity.begin(request.method(), path, client);
     // What never sleeps is not woken either.
-    if app.idle.length().is_some() {
+    if is_woken {
         wake_log::came(activity, &open, request.headers());
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {

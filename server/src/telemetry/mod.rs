@@ -7,4 +7,5 @@ pub mod log;
 pub mod redact;
 pub mod request_counters;
 pub mod startup_time;
+pub mod volume_warnings;
 pub mod wake_log;

@@ -19,7 +19,8 @@ use volume::staging::{PublishError, Published, Replace, Staged};
 use volume::{Effort, FindError, Found, FoundFile, RelPath};
 
 use crate::app::App;
-use crate::auth::caller::{Permit, Purpose};
+use crate::auth::caller::Access;
+use crate::auth::identify::Permit;
 use crate::extract::path::Visit;
 use crate::extract::query;
 use crate::files::etag;
@@ -28,7 +29,7 @@ use crate::http::fields;
 use crate::problem::{Problem, ReadError};
 use crate::telemetry::counters::Way;
 use crate::uploads::digest::{self, Digests};
-use crate::uploads::receive::{self, Limits, Sink};
+use crate::uploads::receive::{Limits, Sink};
 
 /// Answers `PUT` on a path of the tree.
 pub async fn answer(
@@ -48,13 +49,13 @@ pub async fn answer(
     app.check_writable(&visit.path, &visit.caller).await?;
     let staged = app.stage(content_length(&headers)).await?;
     let permit = Permit {
-        app: Arc::clone(&app),
+        keys: Arc::clone(&app.key_ring),
         caller: visit.caller.clone(),
-        purpose: Purpose::Write,
+        access: Access::Write,
         path: visit.path.clone(),
     };
     let limits = Limits { stall: app.stall, most: None, stop: CancellationToken::new(), permit };
-    let (sink, ended) = receive::receive(body, Sink { staged, digests }, &limits).await?;
+    let (sink, ended) = app.intake.receive(body, Sink { staged, digests }, &limits).await?;
     ended?;
     let Sink { staged, digests } = sink;
     digests.check()?;
@@ -148,7 +149,6 @@ async fn publish(
         let found = volume.find(&published.path, Effort::MayBlock);
         Ok((published, found.ok().and_then(Found::into_file)))
     };
-    let published: Result<_, PublishError> =
-        app.intake.publishing.run(publish).await.map_err(Problem::internal)?;
+    let published: Result<_, PublishError> = app.intake.durably(publish).await?;
     Ok(published?)
 }

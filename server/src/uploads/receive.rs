@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
 use volume::staging::{StageError, Staged};
 
-use crate::auth::caller::Permit;
+use crate::auth::identify::Permit;
 use crate::bulkhead::Bulkhead;
 use crate::problem::Problem;
 use crate::uploads::digest::Digests;
@@ -37,7 +37,7 @@ pub struct Intake {
     /// Where bodies are written.
     writing: Bulkhead,
     /// Where files are made durable and published.
-    pub publishing: Bulkhead,
+    publishing: Bulkhead,
     /// Bodies on their way.
     bodies: AtomicUsize,
 }
@@ -49,6 +49,55 @@ impl Default for Intake {
             publishing: Bulkhead::new(MOST_PUBLISHING),
             bodies: AtomicUsize::new(0),
         }
+    }
+}
+
+impl Intake {
+    /// Writes a body to its end, or as far as it comes; says why it ended early. Fails only where the writing thread did.
+    pub async fn receive(
+        &self,
+        mut body: Body,
+        mut sink: Sink,
+        limits: &Limits,
+    ) -> Result<(Sink, Result<(), Problem>), Problem> {
+        let underway = Underway::begin(&self.bodies);
+        let mut left = limits.most.unwrap_or(u64::MAX);
+        let mut gathered = gather(&mut body, limits, underway.buffer(), &mut left).await;
+        loop {
+            let Gathered { pieces, ended } = gathered;
+            if pieces.is_empty() {
+                let ended = ended.unwrap_or(Ok(()));
+                return Ok((sink, ended.and_then(|()| limits.permit.check())));
+            }
+            if let Err(problem) = limits.permit.check() {
+                return Ok((sink, Err(problem)));
+            }
+            let writing = self.writing.run(move || {
+                let written = sink.write(&pieces);
+                (sink, written)
+            });
+            let gathering = async {
+                match ended {
+                    None => gather(&mut body, limits, underway.buffer(), &mut left).await,
+                    Some(ended) => Gathered { pieces: Vec::new(), ended: Some(ended) },
+                }
+            };
+            let (done, next) = tokio::join!(writing, gathering);
+            let written;
+            (sink, written) = done.map_err(Problem::internal)?;
+            if let Err(error) = written {
+                return Ok((sink, Err(error.into())));
+            }
+            gathered = next;
+        }
+    }
+
+    /// Does work that makes something durable, in its turn.
+    pub async fn durably<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.publishing.run(work).await.map_err(Problem::internal)
     }
 }
 
@@ -94,45 +143,6 @@ pub struct Limits {
     pub stop: CancellationToken,
     /// Whoever brings it has no key for it any more.
     pub permit: Permit,
-}
-
-/// Writes a body to its end, or as far as it comes; says why it ended early. Fails only where the writing thread did.
-pub async fn receive(
-    mut body: Body,
-    mut sink: Sink,
-    limits: &Limits,
-) -> Result<(Sink, Result<(), Problem>), Problem> {
-    let intake = &limits.permit.app.intake;
-    let underway = Underway::begin(&intake.bodies);
-    let mut left = limits.most.unwrap_or(u64::MAX);
-    let mut gathered = gather(&mut body, limits, underway.buffer(), &mut left).await;
-    loop {
-        let Gathered { pieces, ended } = gathered;
-        if pieces.is_empty() {
-            let ended = ended.unwrap_or(Ok(()));
-            return Ok((sink, ended.and_then(|()| limits.permit.check())));
-        }
-        if let Err(problem) = limits.permit.check() {
-            return Ok((sink, Err(problem)));
-        }
-        let writing = intake.writing.run(move || {
-            let written = sink.write(&pieces);
-            (sink, written)
-        });
-        let gathering = async {
-            match ended {
-                None => gather(&mut body, limits, underway.buffer(), &mut left).await,
-                Some(ended) => Gathered { pieces: Vec::new(), ended: Some(ended) },
-            }
-        };
-        let (done, next) = tokio::join!(writing, gathering);
-        let written;
-        (sink, written) = done.map_err(Problem::internal)?;
-        if let Err(error) = written {
-            return Ok((sink, Err(error.into())));
-        }
-        gathered = next;
-    }
 }
 
 impl Sink {

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use server::app::App;
-use server::net::accept_loop::{End, Patience, serve};
+use server::net::accept_loop::{End, serve};
 use server::net::concurrency_limit::{Crowd, Limits};
 use server::net::listener::{Listen, Listener};
+use server::net::timeouts::Patience;
 use server::net::worker_threads::Workers;
 use server::service::Front;
 use tempfile::TempDir;

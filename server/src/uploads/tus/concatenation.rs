@@ -9,8 +9,8 @@ use volume::staging::PublishError;
 use volume::uploads::{Purpose, Upload};
 
 use super::locks::Held;
-use super::{blocking, durably};
 use crate::app::App;
+use crate::blocking::blocking;
 use crate::problem::Problem;
 use crate::telemetry::counters::Way;
 
@@ -38,10 +38,13 @@ pub(super) async fn join(
             return Err(Problem::TakenOver);
         }
         let is_done;
-        (upload, is_done) =
-            durably(app, move || upload.join_more(STEP).map(|is_done| (upload, is_done))).await??;
+        (upload, is_done) = app
+            .intake
+            .durably(move || upload.join_more(STEP).map(|is_done| (upload, is_done)))
+            .await??;
         if is_done {
-            let upload = durably(app, move || upload.finish(&may_write).map(|()| upload)).await??;
+            let upload =
+                app.intake.durably(move || upload.finish(&may_write).map(|()| upload)).await??;
             app.activity.counted.uploaded(Way::Tus);
             return Ok(upload);
         }
@@ -73,7 +76,7 @@ pub async fn recover(app: Arc<App>) {
         if upload.is_published() || upload.record.target().is_none() {
             continue;
         }
-        let (keys, user) = (app.keys(), upload.record.user.clone());
+        let (keys, user) = (app.key_ring.current(), upload.record.user.clone());
         let may_write = move |path: &RelPath| {
             let now = jiff::Timestamp::now();
             let mut keys = keys.of_user(&user);
@@ -98,7 +101,7 @@ async fn finish(
     may_write: impl Fn(&RelPath) -> bool + Send + 'static,
 ) -> Result<(), Problem> {
     let finished: Result<(), PublishError> =
-        durably(app, move || upload.finish(&may_write)).await?;
+        app.intake.durably(move || upload.finish(&may_write)).await?;
     finished?;
     app.activity.counted.uploaded(Way::Tus);
     Ok(())

@@ -25,7 +25,10 @@ use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
 use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
-use crate::auth::caller::{self, Caller, Permit};
+use crate::auth::caller::{Access, Caller};
+use crate::auth::credentials::key_in;
+use crate::auth::identify::Permit;
+use crate::blocking::blocking;
 use crate::extract::path;
 use crate::http::fields;
 use crate::http::tus_headers::{
@@ -36,7 +39,7 @@ use crate::http::tus_headers::{
 use crate::problem::Problem;
 use crate::telemetry::counters::Way;
 use crate::uploads::digest::{CHECKSUMS, Digests};
-use crate::uploads::receive::{self, Limits, Sink};
+use crate::uploads::receive::{Limits, Sink};
 
 pub mod concatenation;
 pub mod locks;
@@ -61,9 +64,8 @@ impl FromRequestParts<Arc<App>> for Uploader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Uploader, Problem> {
-        let key = caller::key_in(&parts.headers);
-        let caller =
-            path::caller(parts, app, key, caller::Purpose::Write, &RelPath::root()).await?;
+        let key = key_in(&parts.headers);
+        let caller = path::caller(parts, app, key, Access::Write, &RelPath::root()).await?;
         caller.may_write_somewhere()?;
         let user = caller.user().unwrap_or_default().to_owned();
         Ok(Uploader { caller, user })
@@ -80,8 +82,8 @@ impl Uploader {
     fn permit(&self, app: &Arc<App>, record: &Record) -> Permit {
         let somewhere = || self.caller.key().map_or_else(RelPath::root, |it| it.path.clone());
         let path = record.target().map_or_else(somewhere, |it| it.path.clone());
-        let (app, caller) = (Arc::clone(app), self.caller.clone());
-        Permit { app, caller, purpose: caller::Purpose::Write, path }
+        let (keys, caller) = (Arc::clone(&app.key_ring), self.caller.clone());
+        Permit { keys, caller, access: Access::Write, path }
     }
 
     /// A part belongs to the user who began it; all else to whoever may write its target.
@@ -401,18 +403,20 @@ async fn append(
         return Ok(upload);
     }
     if is_checked {
-        upload = durably(app, move || upload.begin_check().map(|()| upload))
+        upload = app
+            .intake
+            .durably(move || upload.begin_check().map(|()| upload))
             .await?
             .map_err(Problem::of_disk)?;
     }
     let Some(staged) = upload.take_staged() else { return Err(Problem::NotFound) };
     let permit = uploader.permit(app, &upload.record);
     let limits = Limits { stall: app.stall, most: Some(left), stop: held.stop.clone(), permit };
-    let (sink, ended) = receive::receive(body, Sink { staged, digests }, &limits).await?;
+    let (sink, ended) = app.intake.receive(body, Sink { staged, digests }, &limits).await?;
     upload.put_back(sink.staged);
     let checked = sink.digests.check().map_err(|_mismatch| Problem::ChecksumMismatch);
     let is_good = ended.is_ok() && checked.is_ok();
-    let upload = durably(app, move || {
+    let upload = app.intake.durably(move || {
         if is_checked { upload.end_check(is_good) } else { upload.sync() }.map(|()| upload)
     });
     let upload = upload.await?.map_err(Problem::of_disk)?;
@@ -424,7 +428,7 @@ async fn append(
 /// Publishes what is complete.
 async fn finish(app: &App, mut upload: Upload, uploader: &Uploader) -> Result<Upload, Problem> {
     let (was_published, may_write) = (upload.is_published(), uploader.may_write());
-    let finished = durably(app, move || {
+    let finished = app.intake.durably(move || {
         upload.sync()?;
         Ok::<_, std::io::Error>(upload.finish(&may_write).map(|()| upload))
     });
@@ -482,18 +486,4 @@ fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Problem
     let digits = value.to_str().ok().filter(|it| it.bytes().all(|it| it.is_ascii_digit()));
     let number = digits.and_then(|it| it.parse().ok()).filter(|it| i64::try_from(*it).is_ok());
     number.map(Some).ok_or_else(|| Problem::BadField(format!("`{name}` is not a number of bytes.")))
-}
-
-/// For what waits until something is durable.
-async fn durably<T: Send + 'static>(
-    app: &App,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    app.intake.publishing.run(work).await.map_err(Problem::internal)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work).await.map_err(Problem::internal)
 }

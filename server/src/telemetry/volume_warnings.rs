@@ -6,26 +6,25 @@ use std::time::Duration;
 use volume::file_system::UNTOLD;
 use volume::{Loss, Volume};
 
-use crate::app::App;
 use crate::sync::lock;
 
 const EVERY: Duration = Duration::from_secs(2);
 
 /// What was amiss at the last look.
 #[derive(Debug, Default)]
-pub struct Disk {
-    warnings: Mutex<Vec<String>>,
+pub struct VolumeWarnings {
+    now: Mutex<Vec<String>>,
 }
 
-impl Disk {
+impl VolumeWarnings {
     /// In words that anyone may read.
     pub fn warnings(&self) -> Vec<String> {
-        lock(&self.warnings).clone()
+        lock(&self.now).clone()
     }
 
     /// Keeps what a look has found; what is new goes to the log.
     fn note(&self, found: Vec<String>) {
-        let mut warnings = lock(&self.warnings);
+        let mut warnings = lock(&self.now);
         for it in found.iter().filter(|it| !warnings.contains(it)) {
             tracing::error!("{it}");
         }
@@ -37,11 +36,11 @@ impl Disk {
 }
 
 /// Looks, for ever.
-pub async fn watch(app: Arc<App>) {
+pub async fn watch(volume: Arc<Volume>, warnings: Arc<VolumeWarnings>) {
     loop {
-        let volume = Arc::clone(&app.volume);
+        let volume = Arc::clone(&volume);
         match tokio::task::spawn_blocking(move || look(&volume)).await {
-            Ok(found) => app.disk.note(found),
+            Ok(found) => warnings.note(found),
             Err(error) => tracing::error!("looking at the volume broke off: {error}"),
         }
         tokio::time::sleep(EVERY).await;

@@ -1,0 +1,49 @@
+//! The key in a request's header. Nothing else knows header names for it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, header};
+use volume::keys::PlainKey;
+
+/// The key in a request's header: `Authorization: KEY`, `Bearer KEY` (RFC 6750) or the password of `Basic` (RFC 7617).
+pub fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes().trim_ascii();
+    let credentials = |scheme: &str| {
+        let (name, rest) = value.split_at_checked(scheme.len())?;
+        let matches = name.eq_ignore_ascii_case(scheme.as_bytes()) && rest.starts_with(b" ");
+        matches.then(|| rest.trim_ascii())
+    };
+    if let Some(key) = credentials("Bearer") {
+        return Some(PlainKey::new(key));
+    }
+    let Some(encoded) = credentials("Basic") else {
+        return Some(PlainKey::new(value)).filter(|it| !it.reveal().is_empty());
+    };
+    // What can't be decoded is a key that is not known.
+    let decoded = STANDARD.decode(encoded).unwrap_or_default();
+    let password = decoded.splitn(2, |it| *it == b':').nth(1).unwrap_or_default();
+    Some(PlainKey::new(password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_in_three_forms() {
+        let check = |value: &'static str, expected: Option<&str>| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+            let key = key_in(&headers).map(|it| String::from_utf8_lossy(it.reveal()).into_owned());
+            assert_eq!(key.as_deref(), expected, "{value}");
+        };
+        check("kmt-1", Some("kmt-1"));
+        check("Bearer kmt-1", Some("kmt-1"));
+        check("bearer  kmt-1", Some("kmt-1"));
+        check("Basic a210OmttdC0x", Some("kmt-1"));
+        check("basic Omtt:", Some(""));
+        check("Basic OmttdDpr", Some("kmt:k"));
+        check("Bearerkmt", Some("Bearerkmt"));
+        check("", None);
+        assert_eq!(key_in(&HeaderMap::new()), None);
+    }
+}
