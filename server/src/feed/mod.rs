@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use volume::Volume;
 use volume::journal::{Journal, JournalError};
 use volume::observer::{News, Observer, Warning};
-use volume::Volume;
 
 use crate::problem::Problem;
 use crate::sync::lock;

@@ -21,7 +21,6 @@ use rustix::fs::{Advice, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::files::open_file_cache;
 use crate::http::range::Slice;
 use crate::net::fair_share::in_a_row;
 use crate::net::sendfile::{self, Outlet};
@@ -240,9 +239,6 @@ fn read_far_ahead(file: &File) {
 
 /// All of a small file, if it is in the page cache and still as long.
 pub fn small(file: &File, len: u64) -> Option<Bytes> {
-    if len > open_file_cache::LARGEST {
-        return None;
-    }
     let len = usize::try_from(len).ok().filter(|it| *it > 0)?;
     let content = read_cached(file, 0, len)?.ok()?;
     (content.len() == len).then_some(content)

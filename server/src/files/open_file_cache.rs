@@ -122,7 +122,9 @@ impl CachedFile {
         file: Arc<File>,
         found: Moment,
     ) -> CachedFile {
-        let kept = match file_body::small(&file, stat.len) {
+        let is_small = stat.len <= LARGEST;
+        let content = is_small.then(|| file_body::small(&file, stat.len)).flatten();
+        let kept = match content {
             Some(content) => Kept::InMemory(content),
             None => Kept::OnDisk { rest: sendfile::rest_of(&file, &stat) },
         };

@@ -11,7 +11,9 @@ use std::iter::successors;
 use volume::names::Kind;
 use volume::{RelPath, layout, size_text};
 
-use super::{By, Counts, Entry, Wish};
+use super::entry::{Counts, Entry};
+use super::options::Wish;
+use super::sort::By;
 use crate::extract::path::Visit;
 use crate::problem::Problem;
 use crate::web::page;

@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 use serde::Serialize;
 use volume::names::Kind;
 
-use super::Entry;
+use super::entry::Entry;
 use crate::files::etag;
 use crate::web::text;
 

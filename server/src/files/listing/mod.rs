@@ -8,134 +8,41 @@
 //! share the room for. If it has been let go by the time that the client wants more, the folder is read again, and the listing goes on
 //! behind the last entry that it has written: in the order of names nothing comes twice, and nothing that stayed is left out.
 
+mod entry;
 mod html;
 mod json;
+mod options;
+mod pages;
 pub mod snapshots;
+mod sort;
 pub mod way;
 
-use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
 use http::{HeaderMap, HeaderName, StatusCode, Uri, header};
-use jiff::Timestamp;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use volume::names::{Kind, Name, Names};
-use volume::{FoundFolder, RelPath, Stat};
+use volume::FoundFolder;
 
 use crate::app::App;
 use crate::extract::path::Visit;
 use crate::extract::query;
-use crate::http::accept;
 use crate::http::content_coding::Coding;
 use crate::http::cors::Embedding;
 use crate::http::fields;
-use crate::problem::{Problem, ReadError};
+use crate::problem::Problem;
 use crate::web::page;
-use crate::web::text::visible;
 
-use snapshots::{Order, Snapshot};
+use options::{Format, PARAMETERS, Wish};
+use pages::Prepared;
+use sort::Reader;
 
-/// Rows that a browser can leave out together while they are not in sight.
-const GROUP: usize = 500;
-/// What an entry takes as text, where its name is not long: a page grows no more than once or twice.
-const ROOM: usize = 160;
-/// Entries that are not worth a second thread, where all are asked before the first is written.
-const WORTH_A_THREAD: usize = 2000;
 /// A listing of fewer entries than this is not worth a coding.
 const WORTH_CODING: usize = 20;
 
-/// What a listing can be asked for in a URL's query.
-const PARAMETERS: [&str; 5] = ["format", "sort", "filter", "limit", "after"];
-
 /// How many entries there are in all, for clients that ask for a part of them.
 pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
-
-/// What a request wants of a listing.
-#[derive(Debug)]
-struct Wish {
-    /// The folder's address as it was asked for, which the page has for its title.
-    address: String,
-    format: Format,
-    /// At most so many entries (JSON only).
-    limit: Option<usize>,
-    /// Those behind this one only (JSON only); a folder's name ends in `/`.
-    after: Option<Vec<u8>>,
-    sort: Sort,
-    /// Only names with this text in them, whatever its case.
-    filter: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Html,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Sort {
-    by: By,
-    is_reversed: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
-    Name,
-    Size,
-    Date,
-}
-
-/// A listing that is being written, page after page.
-struct Listing {
-    app: Arc<App>,
-    visit: Visit,
-    folder: Arc<FoundFolder>,
-    wish: Wish,
-    /// Whether the page has an upload area.
-    takes_uploads: bool,
-    /// Gone, where others needed its room.
-    snapshot: Weak<Snapshot>,
-    /// Entries of the snapshot that come before the next page.
-    place: usize,
-    /// Entries that the listing may still have.
-    left: usize,
-    /// The last entry of the pages that are made.
-    last: Option<(Kind, Vec<u8>)>,
-    /// How many entries these pages have, with those that were gone when they were asked for.
-    passed: usize,
-    /// Whether any was there.
-    has_entry: bool,
-}
-
-/// Some entries as text.
-struct Page {
-    text: Bytes,
-    is_last: bool,
-}
-
-/// Whoever waits for an answer or reads it, as the threads see it that work for it. The answer holds the `Arc`, so all
-/// threads know at once when it is dropped.
-#[derive(Clone)]
-struct Reader(Weak<()>);
-
-impl Reader {
-    fn of(answered: &Arc<()>) -> Reader {
-        Reader(Arc::downgrade(answered))
-    }
-
-    fn is_there(&self) -> bool {
-        self.0.strong_count() > 0
-    }
-}
-
-/// An entry as it is shown.
-struct Entry<'a> {
-    name: Name<'a>,
-    stat: Stat,
-}
 
 /// Lists a folder that was found and may be read.
 pub async fn answer(
@@ -219,394 +126,6 @@ pub fn redirect(visit: &Visit, query: Option<&str>) -> Result<Response, Problem>
     Ok(response)
 }
 
-impl Wish {
-    fn of(uri: &Uri, headers: &HeaderMap) -> Result<Wish, Problem> {
-        let query = uri.query();
-        query::only(query, &PARAMETERS)?;
-        let text =
-            |name| query::value(query, name).map(|it| String::from_utf8_lossy(&it).into_owned());
-        let format = match text("format").as_deref() {
-            Some("json") => Format::Json,
-            Some("html") => Format::Html,
-            Some(_) => return Err(Problem::BadQuery("`format` is `json` or `html`.".to_owned())),
-            None => Format::preferred(headers),
-        };
-        let limit = match text("limit").map(|it| it.parse::<usize>()) {
-            None => None,
-            Some(Ok(limit @ 1..)) => Some(limit),
-            Some(_) => return Err(Problem::BadQuery("`limit` is a number from 1 on.".to_owned())),
-        };
-        let sort = Sort::parse(text("sort").as_deref().unwrap_or("name"))?;
-        if sort != Sort::BY_NAME && (limit.is_some() || query::value(query, "after").is_some()) {
-            return Err(Problem::BadQuery(
-                "Pages by `limit` and `after` are in the order of names.".to_owned(),
-            ));
-        }
-        let filter = text("filter").unwrap_or_default().to_lowercase();
-        let address = uri.path().to_owned();
-        Ok(Wish { address, format, limit, after: query::value(query, "after"), sort, filter })
-    }
-}
-
-impl Format {
-    /// JSON for whoever likes it better.
-    fn preferred(headers: &HeaderMap) -> Format {
-        let liking = |media_type| accept::liking(headers, media_type);
-        if liking("application/json") > liking("text/html") { Format::Json } else { Format::Html }
-    }
-}
-
-impl Sort {
-    const BY_NAME: Sort = Sort { by: By::Name, is_reversed: false };
-
-    fn parse(text: &str) -> Result<Sort, Problem> {
-        let name = text.strip_prefix('-').unwrap_or(text);
-        let by = match name {
-            "name" => By::Name,
-            "size" => By::Size,
-            "date" => By::Date,
-            _ => {
-                let what =
-                    "`sort` is `name`, `size` or `date`, with a `-` in front for the reverse.";
-                return Err(Problem::BadQuery(what.to_owned()));
-            }
-        };
-        Ok(Sort { by, is_reversed: name != text })
-    }
-}
-
-/// A listing with its first page written, and what its header says of it.
-struct Prepared {
-    listing: Listing,
-    first: Page,
-    total: usize,
-    /// How many of them this answer has.
-    listed: usize,
-    /// Where the next page is.
-    next: Option<String>,
-}
-
-impl Prepared {
-    /// Blocks on the disk.
-    fn new(
-        app: Arc<App>,
-        visit: Visit,
-        folder: FoundFolder,
-        wish: Wish,
-        reader: &Reader,
-    ) -> Result<Prepared, Problem> {
-        let path = folder.real_path.as_ref().unwrap_or(&visit.path);
-        let takes_uploads = [&visit.path, path].iter().all(|it| visit.caller.may_write(it).is_ok());
-        let unreadable = |path: &RelPath, source| ReadError { path: path.clone(), source };
-        let folder = Arc::new(folder);
-        let snapshot = wish
-            .snapshot(&app, &visit, &folder, reader)
-            .map_err(|source| unreadable(&visit.path, source))?;
-        let total = snapshot.len();
-        let mut place = 0;
-        let mut listed = total;
-        let mut next = None;
-        if wish.format == Format::Json {
-            place = wish.start(&snapshot);
-            listed = total - place;
-            if let Some(limit) = wish.limit.filter(|it| *it < listed) {
-                listed = limit;
-                next = snapshot.get(place + limit - 1).map(|it| wish.next_page(limit, it));
-            }
-        }
-        let head = match wish.format {
-            Format::Html => {
-                let counts = Counts::of(&snapshot).in_words(&wish.filter);
-                html::head(&visit, &counts, &wish, takes_uploads)
-            }
-            Format::Json => json::HEAD.to_owned(),
-        };
-        app.snapshots.enter();
-        let mut listing = Listing {
-            app,
-            visit,
-            folder,
-            wish,
-            takes_uploads,
-            snapshot: Arc::downgrade(&snapshot),
-            place,
-            left: listed,
-            last: None,
-            passed: 0,
-            has_entry: false,
-        };
-        let first = listing.page(head, &snapshot, reader);
-        Ok(Prepared { listing, first, total, listed, next })
-    }
-}
-
-impl Wish {
-    /// Whether the address ends in an encoded slash, from which the relative links of a page would lead elsewhere.
-    fn needs_slash(&self, visit: &Visit) -> bool {
-        self.format == Format::Html && visit.last_names > 0
-    }
-
-    /// The folder as it is now. Blocks on the disk.
-    fn snapshot(
-        &self,
-        app: &App,
-        visit: &Visit,
-        folder: &Arc<FoundFolder>,
-        reader: &Reader,
-    ) -> io::Result<Arc<Snapshot>> {
-        let has_all = self.sort == Sort::BY_NAME && self.filter.is_empty();
-        // Asked before the names: whatever changes from now on gives the folder another time, once its clock has made a step.
-        let stat = folder.stat_now().filter(|it| has_all && it.is_settled());
-        if let Some(stat) = &stat
-            && let Some(shared) = app.snapshots.find(&visit.path, stat)
-        {
-            return Ok(shared);
-        }
-        let may_read = |path: &RelPath| visit.caller.may_read(path).is_ok();
-        let is_wanted = || reader.is_there();
-        let names =
-            Names::read_while(is_wanted, &app.volume, Arc::clone(folder), &visit.path, may_read)?;
-        let order =
-            if has_all { Order::All } else { self.order(&Asked { app, names: &names, reader }) };
-        // Others read the folder at the same time, and one of them was the first.
-        if let Some(shared) = stat.as_ref().and_then(|it| app.snapshots.find(&visit.path, it)) {
-            return Ok(shared);
-        }
-        let version = stat.map(|it| (visit.path.clone(), it));
-        Ok(Arc::new(Snapshot::new(names, order, version)))
-    }
-
-    /// What is listed, in the order of the listing.
-    fn order(&self, asked: &Asked<'_>) -> Order {
-        let mut listed = self.select(asked.names);
-        if self.sort == Sort::BY_NAME {
-            return Order::Some(listed);
-        }
-        let is_folder =
-            |it: &u32| asked.names.get(*it as usize).is_some_and(|it| it.kind == Kind::Folder);
-        let first_file = listed.partition_point(is_folder);
-        let (folders, files) = listed.split_at_mut(first_file);
-        self.sort.apply(asked, folders, files);
-        Order::Sorted(listed)
-    }
-
-    fn select(&self, names: &Names) -> Vec<u32> {
-        let matches = |index: &u32| {
-            self.filter.is_empty()
-                || names
-                    .get(*index as usize)
-                    .is_some_and(|it| visible(it.bytes).to_lowercase().contains(&self.filter))
-        };
-        // No folder holds four thousand million names.
-        let len = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        (0..len).filter(matches).collect()
-    }
-
-    /// How many of the entries come before the page that is asked for.
-    fn start(&self, snapshot: &Snapshot) -> usize {
-        let Some(after) = self.after.as_deref().filter(|it| !it.is_empty()) else { return 0 };
-        match after.strip_suffix(b"/") {
-            Some(folder) => snapshot.place_behind(Kind::Folder, folder, 0),
-            None => snapshot.place_behind(Kind::File, after, 0),
-        }
-    }
-
-    fn next_page(&self, limit: usize, last: Name<'_>) -> String {
-        let slash = if last.kind == Kind::Folder { "%2F" } else { "" };
-        let filter = match self.filter.as_str() {
-            "" => String::new(),
-            filter => format!("&filter={}", volume::escape(filter.as_bytes())),
-        };
-        format!("?format=json&limit={limit}&after={}{slash}{filter}", volume::escape(last.bytes))
-    }
-}
-
-impl Sort {
-    /// Folders stay first. Sizes and dates are asked of all entries, and one number is kept of each.
-    fn apply(self, asked: &Asked<'_>, folders: &mut [u32], files: &mut [u32]) {
-        match self.by {
-            By::Name => {}
-            By::Size => asked.sort(files, |it| it.len),
-            By::Date => {
-                asked.sort(folders, Stat::modified_seconds);
-                asked.sort(files, Stat::modified_seconds);
-            }
-        }
-        if self.is_reversed {
-            folders.reverse();
-            files.reverse();
-        }
-    }
-}
-
-/// What is asked of the disk for all entries at once.
-struct Asked<'a> {
-    app: &'a App,
-    names: &'a Names,
-    reader: &'a Reader,
-}
-
-impl Asked<'_> {
-    /// By a number that the disk knows, and by name where that is the same.
-    fn sort<N: Ord + Default + Send>(&self, shown: &mut [u32], number: impl Fn(&Stat) -> N + Sync) {
-        let of = |part: &[u32]| -> Vec<(N, u32)> {
-            let stat = |it: u32| {
-                let name = self.names.get(it as usize).filter(|_| self.reader.is_there())?;
-                self.names.stat(&self.app.volume, name)
-            };
-            part.iter()
-                .map(|it| (stat(*it).as_ref().map(&number).unwrap_or_default(), *it))
-                .collect()
-        };
-        let mut numbers = if shown.len() < WORTH_A_THREAD {
-            of(shown)
-        } else {
-            let (left, right) = shown.split_at(shown.len() / 2);
-            std::thread::scope(|scope| {
-                let right = scope.spawn(|| of(right));
-                let mut numbers = of(left);
-                numbers.extend(right.join().unwrap_or_else(|it| std::panic::resume_unwind(it)));
-                numbers
-            })
-        };
-        // Positions are in the order of names, and no two are equal.
-        numbers.sort_unstable();
-        for (place, (_, index)) in shown.iter_mut().zip(numbers) {
-            *place = index;
-        }
-    }
-}
-
-/// How many there are of each kind.
-struct Counts {
-    folders: usize,
-    files: usize,
-}
-
-impl Counts {
-    fn of(snapshot: &Snapshot) -> Counts {
-        let folders = snapshot.folders();
-        Counts { folders, files: snapshot.len() - folders }
-    }
-}
-
-impl Listing {
-    /// The next page, from a snapshot that is kept for those behind it. Blocks on the disk.
-    fn page(&mut self, head: String, snapshot: &Arc<Snapshot>, reader: &Reader) -> Page {
-        let listed = self.left.min(snapshot.len().saturating_sub(self.place));
-        let most = self.app.snapshots.page_size();
-        let places = self.place..self.place + listed.min(most);
-        let is_last = listed <= most;
-        let names = places.clone().map_while(|it| snapshot.get(it).filter(|_| reader.is_there()));
-        // Some may be gone since the folder was read.
-        let entries = names.zip(self.passed..).filter_map(|(name, passed)| {
-            Some((Entry { name, stat: snapshot.names.stat(&self.app.volume, name)? }, passed))
-        });
-        let text = match self.wish.format {
-            Format::Html => {
-                let mut out = head;
-                out.reserve_exact(places.len() * ROOM);
-                let mut groups = self.passed.div_ceil(GROUP).max(1);
-                for (it, passed) in entries {
-                    if passed >= groups * GROUP {
-                        out.push_str(html::NEXT_GROUP);
-                        groups = passed / GROUP + 1;
-                    }
-                    html::entry(&mut out, &it);
-                }
-                if is_last {
-                    html::tail(&mut out, self.takes_uploads);
-                }
-                out.into_bytes()
-            }
-            Format::Json => {
-                let mut out = head.into_bytes();
-                out.reserve_exact(places.len() * ROOM);
-                let mut has_entry = self.has_entry;
-                for (it, _) in entries {
-                    json::entry(&mut out, &it, !has_entry);
-                    has_entry = true;
-                }
-                self.has_entry = has_entry;
-                if is_last {
-                    json::tail(&mut out);
-                }
-                out
-            }
-        };
-        if !is_last {
-            self.app.snapshots.keep(snapshot);
-        }
-        let last = places.end.checked_sub(1).and_then(|it| snapshot.get(it));
-        self.last = last.map(|it| (it.kind, it.bytes.to_vec())).or_else(|| self.last.take());
-        self.place = places.end;
-        self.left = listed - places.len();
-        self.passed += places.len();
-        // It may have to wait for its client.
-        let text = Bytes::from(text.into_boxed_slice());
-        Page { text, is_last }
-    }
-
-    /// The same, where the snapshot may have been let go. Fails where the folder can't be read any more.
-    fn next_page(&mut self, reader: &Reader) -> io::Result<Page> {
-        let snapshot = if let Some(it) = self.snapshot.upgrade() {
-            it
-        } else {
-            let found = self.wish.snapshot(&self.app, &self.visit, &self.folder, reader)?;
-            if let Some((kind, name)) = &self.last {
-                self.place = found.place_behind(*kind, name, self.place);
-            }
-            self.snapshot = Arc::downgrade(&found);
-            found
-        };
-        Ok(self.page(String::new(), &snapshot, reader))
-    }
-
-    /// Page after page, each made when the one before has been taken: what the system holds for the client is all that is made
-    /// beforehand, and more than enough for it to go on reading.
-    fn stream(
-        self,
-        first: Bytes,
-        answered: Arc<()>,
-    ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-        let pages = stream::unfold(Some(Box::new(self)), move |listing| {
-            let reader = Reader::of(&answered);
-            async move {
-                match make(listing?, reader).await {
-                    Ok((_, Page { text, is_last: true })) => Some((Ok(text), None)),
-                    Ok((listing, Page { text, .. })) => Some((Ok(text), Some(listing))),
-                    Err(error) => Some((Err(error), None)),
-                }
-            }
-        });
-        stream::iter([Ok(first)]).chain(pages)
-    }
-}
-
-/// Makes a page on the blocking pool.
-async fn make(mut listing: Box<Listing>, reader: Reader) -> io::Result<(Box<Listing>, Page)> {
-    let reading = listing.app.snapshots.reading.clone();
-    let work = move || {
-        let page = listing.next_page(&reader)?;
-        Ok((listing, page))
-    };
-    reading.run(work).await.map_err(io::Error::other)?
-}
-
-impl Drop for Listing {
-    fn drop(&mut self) {
-        self.app.snapshots.leave(std::mem::take(&mut self.snapshot));
-    }
-}
-
-impl Entry<'_> {
-    /// The last write; a time that no calendar has becomes the nearest that one has.
-    fn modified(&self) -> Timestamp {
-        let nearest = if self.stat.modified < 0 { Timestamp::MIN } else { Timestamp::MAX };
-        Timestamp::from_nanosecond(self.stat.modified).unwrap_or(nearest)
-    }
-}
-
 #[cfg(test)]
 #[expect(
     clippy::disallowed_methods,
@@ -615,14 +134,16 @@ impl Entry<'_> {
 mod tests {
     use std::time::Duration;
 
+    use bytes::Bytes;
     use transfers::Transfers;
     use transfers::transfer::Servers;
     use volume::keys::Keys;
-    use volume::{Effort, Found, Volume};
+    use volume::{Effort, Found, RelPath, Stat, Volume};
     use wormhole::Settings;
 
     use futures_util::TryStreamExt;
 
+    use super::pages::GROUP;
     use super::*;
     use crate::auth::caller::Caller;
 

@@ -12,7 +12,9 @@ use http::request::Parts;
 use volume::names::{Kind, Name};
 use volume::{FindError, Found, RelPath, Stat};
 
-use super::{Entry, Format, Wish, html, json, redirect, respond};
+use super::entry::Entry;
+use super::options::{Format, Wish};
+use super::{html, json, redirect, respond};
 use crate::app::App;
 use crate::extract::path::Visit;
 use crate::problem::Problem;

@@ -1,6 +1,5 @@
 //! Requests that are over: the last of them, for whoever looks.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,12 +7,9 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::in_flight::Open;
-use super::shard::Shards;
 use crate::auth::caller::Caller;
-use crate::sync::micros;
 
 /// How many requests that are over are remembered.
 pub(super) const RECENT: usize = 500;
@@ -83,87 +79,6 @@ pub(super) enum Asked {
     },
 }
 
-/// A request that is over.
-#[derive(Clone, Debug, Serialize)]
-pub struct Recent {
-    /// Its place in the order in which they ended.
-    pub seq: u64,
-    /// When it ended.
-    pub time: Timestamp,
-    /// Of the answer; 499 where the client did not wait for one.
-    pub status: u16,
-    /// Until the answer began, in microseconds.
-    pub latency_micros: u64,
-    /// Until it ended, in microseconds.
-    pub micros: u64,
-    /// Of the request.
-    pub method: String,
-    /// Clean, percent-encoded, without a key.
-    pub path: String,
-    /// Bytes of the answer.
-    pub sent: u64,
-    /// Bytes of the request's body.
-    pub received: u64,
-    /// Whose key it came with.
-    pub username: Option<String>,
-    /// Where it came from.
-    pub client: IpAddr,
-    /// Whether all of the answer went out.
-    pub complete: bool,
-}
-
-/// The order in which requests ended, made when somebody looks: until then each shard remembers its own.
-///
-/// What ends during a look has its place behind what was seen in it, so who asks for what is new misses nothing.
-#[derive(Debug, Default)]
-pub(super) struct Order {
-    recent: VecDeque<(u64, Over)>,
-    /// The next one's place.
-    next: u64,
-}
-
-impl Order {
-    /// Those that are over, from a place in the order on.
-    pub(super) fn recent(&mut self, shards: &Shards, since: u64) -> Vec<Recent> {
-        self.gather(shards);
-        let recent = self.recent.iter().filter(|(seq, _)| *seq >= since);
-        recent.map(|(seq, it)| Recent::of(*seq, it)).collect()
-    }
-
-    fn gather(&mut self, shards: &Shards) {
-        let mut fresh = Vec::new();
-        for mut ledger in shards.each() {
-            self.next += ledger.take_over(&mut fresh);
-        }
-        fresh.sort_by_key(|it| it.at);
-        // A shard that has forgotten some has more than enough later ones.
-        let first = self.next - fresh.len() as u64;
-        self.recent.extend((first..).zip(fresh));
-        self.recent.drain(..self.recent.len().saturating_sub(RECENT));
-    }
-}
-
-impl Recent {
-    fn of(seq: u64, over: &Over) -> Recent {
-        let Over { ended, request, .. } = over;
-        let (sent, received) = request.moved();
-        Recent {
-            seq,
-            time: ended.time,
-            status: ended.status,
-            latency_micros: micros(ended.latency),
-            micros: micros(ended.took),
-            method: request.method().to_string(),
-            path: request.path().to_owned(),
-            sent,
-            received,
-            username: request.caller().and_then(Caller::user).map(str::to_owned),
-            client: request.client(),
-            complete: ended.is_complete,
-        }
-    }
-}
-
 impl Asked {
     pub(super) fn method(&self) -> &Method {
         match self {
@@ -194,7 +109,7 @@ impl Asked {
     }
 
     /// Bytes that went out, and that came in.
-    fn moved(&self) -> (u64, u64) {
+    pub(super) fn moved(&self) -> (u64, u64) {
         match self {
             Asked::Open(open) => (open.sent.load(Relaxed), open.received.load(Relaxed)),
             Asked::Passed { sent, .. } => (*sent, 0),

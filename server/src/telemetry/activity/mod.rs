@@ -25,18 +25,21 @@ mod finished;
 mod in_flight;
 mod key_usage;
 mod rates;
+mod recent;
 mod shard;
 
 pub use consoles::{ConsoleNow, Presence};
-pub use finished::{Ended, Passed, Recent};
+pub use finished::{Ended, Passed};
 pub use in_flight::{Open, OpenNow};
 pub use rates::{Figures, Part};
+pub use recent::Recent;
 
 use consoles::Consoles;
-use finished::{Asked, Order, Over};
+use finished::{Asked, Over};
 use in_flight::Need;
 use key_usage::Uses;
 use rates::Sums;
+use recent::Order;
 use shard::Shards;
 
 /// For how long it is told that permissions kept the service out of something.

@@ -1,0 +1,292 @@
+//! A listing as it is written: page after page, each made when the client has taken the one before.
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use volume::names::{Kind, Names};
+use volume::{FoundFolder, RelPath};
+
+use super::entry::{Counts, Entry};
+use super::options::{Format, Wish};
+use super::snapshots::{Order, Snapshot};
+use super::sort::{Asked, Reader, Sort};
+use super::{html, json};
+use crate::app::App;
+use crate::extract::path::Visit;
+use crate::problem::{Problem, ReadError};
+use crate::web::text::visible;
+
+/// Rows that a browser can leave out together while they are not in sight.
+pub(super) const GROUP: usize = 500;
+/// What an entry takes as text, where its name is not long: a page grows no more than once or twice.
+pub(super) const ROOM: usize = 160;
+/// A listing that is being written, page after page.
+pub(super) struct Listing {
+    pub(super) app: Arc<App>,
+    pub(super) visit: Visit,
+    pub(super) folder: Arc<FoundFolder>,
+    pub(super) wish: Wish,
+    /// Whether the page has an upload area.
+    pub(super) takes_uploads: bool,
+    /// Gone, where others needed its room.
+    pub(super) snapshot: Weak<Snapshot>,
+    /// Entries of the snapshot that come before the next page.
+    pub(super) place: usize,
+    /// Entries that the listing may still have.
+    pub(super) left: usize,
+    /// The last entry of the pages that are made.
+    pub(super) last: Option<(Kind, Vec<u8>)>,
+    /// How many entries these pages have, with those that were gone when they were asked for.
+    pub(super) passed: usize,
+    /// Whether any was there.
+    pub(super) has_entry: bool,
+}
+
+/// Some entries as text.
+pub(super) struct Page {
+    pub(super) text: Bytes,
+    pub(super) is_last: bool,
+}
+
+/// A listing with its first page written, and what its header says of it.
+pub(super) struct Prepared {
+    pub(super) listing: Listing,
+    pub(super) first: Page,
+    pub(super) total: usize,
+    /// How many of them this answer has.
+    pub(super) listed: usize,
+    /// Where the next page is.
+    pub(super) next: Option<String>,
+}
+
+impl Prepared {
+    /// Blocks on the disk.
+    pub(super) fn new(
+        app: Arc<App>,
+        visit: Visit,
+        folder: FoundFolder,
+        wish: Wish,
+        reader: &Reader,
+    ) -> Result<Prepared, Problem> {
+        let path = folder.real_path.as_ref().unwrap_or(&visit.path);
+        let takes_uploads = [&visit.path, path].iter().all(|it| visit.caller.may_write(it).is_ok());
+        let unreadable = |path: &RelPath, source| ReadError { path: path.clone(), source };
+        let folder = Arc::new(folder);
+        let snapshot = wish
+            .snapshot(&app, &visit, &folder, reader)
+            .map_err(|source| unreadable(&visit.path, source))?;
+        let total = snapshot.len();
+        let mut place = 0;
+        let mut listed = total;
+        let mut next = None;
+        if wish.format == Format::Json {
+            place = wish.start(&snapshot);
+            listed = total - place;
+            if let Some(limit) = wish.limit.filter(|it| *it < listed) {
+                listed = limit;
+                next = snapshot.get(place + limit - 1).map(|it| wish.next_page(limit, it));
+            }
+        }
+        let head = match wish.format {
+            Format::Html => {
+                let counts = Counts::of(&snapshot).in_words(&wish.filter);
+                html::head(&visit, &counts, &wish, takes_uploads)
+            }
+            Format::Json => json::HEAD.to_owned(),
+        };
+        app.snapshots.enter();
+        let mut listing = Listing {
+            app,
+            visit,
+            folder,
+            wish,
+            takes_uploads,
+            snapshot: Arc::downgrade(&snapshot),
+            place,
+            left: listed,
+            last: None,
+            passed: 0,
+            has_entry: false,
+        };
+        let first = listing.page(head, &snapshot, reader);
+        Ok(Prepared { listing, first, total, listed, next })
+    }
+}
+
+impl Wish {
+    /// The folder as it is now. Blocks on the disk.
+    pub(super) fn snapshot(
+        &self,
+        app: &App,
+        visit: &Visit,
+        folder: &Arc<FoundFolder>,
+        reader: &Reader,
+    ) -> io::Result<Arc<Snapshot>> {
+        let has_all = self.sort == Sort::BY_NAME && self.filter.is_empty();
+        // Asked before the names: whatever changes from now on gives the folder another time, once its clock has made a step.
+        let stat = folder.stat_now().filter(|it| has_all && it.is_settled());
+        if let Some(stat) = &stat
+            && let Some(shared) = app.snapshots.find(&visit.path, stat)
+        {
+            return Ok(shared);
+        }
+        let may_read = |path: &RelPath| visit.caller.may_read(path).is_ok();
+        let is_wanted = || reader.is_there();
+        let names =
+            Names::read_while(is_wanted, &app.volume, Arc::clone(folder), &visit.path, may_read)?;
+        let order =
+            if has_all { Order::All } else { self.order(&Asked { app, names: &names, reader }) };
+        // Others read the folder at the same time, and one of them was the first.
+        if let Some(shared) = stat.as_ref().and_then(|it| app.snapshots.find(&visit.path, it)) {
+            return Ok(shared);
+        }
+        let version = stat.map(|it| (visit.path.clone(), it));
+        Ok(Arc::new(Snapshot::new(names, order, version)))
+    }
+
+    /// What is listed, in the order of the listing.
+    pub(super) fn order(&self, asked: &Asked<'_>) -> Order {
+        let mut listed = self.select(asked.names);
+        if self.sort == Sort::BY_NAME {
+            return Order::Some(listed);
+        }
+        let is_folder =
+            |it: &u32| asked.names.get(*it as usize).is_some_and(|it| it.kind == Kind::Folder);
+        let first_file = listed.partition_point(is_folder);
+        let (folders, files) = listed.split_at_mut(first_file);
+        self.sort.apply(asked, folders, files);
+        Order::Sorted(listed)
+    }
+
+    pub(super) fn select(&self, names: &Names) -> Vec<u32> {
+        let matches = |index: &u32| {
+            self.filter.is_empty()
+                || names
+                    .get(*index as usize)
+                    .is_some_and(|it| visible(it.bytes).to_lowercase().contains(&self.filter))
+        };
+        // No folder holds four thousand million names.
+        let len = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        (0..len).filter(matches).collect()
+    }
+
+    /// How many of the entries come before the page that is asked for.
+    pub(super) fn start(&self, snapshot: &Snapshot) -> usize {
+        let Some(after) = self.after.as_deref().filter(|it| !it.is_empty()) else { return 0 };
+        match after.strip_suffix(b"/") {
+            Some(folder) => snapshot.place_behind(Kind::Folder, folder, 0),
+            None => snapshot.place_behind(Kind::File, after, 0),
+        }
+    }
+}
+
+impl Listing {
+    /// The next page, from a snapshot that is kept for those behind it. Blocks on the disk.
+    pub(super) fn page(&mut self, head: String, snapshot: &Arc<Snapshot>, reader: &Reader) -> Page {
+        let listed = self.left.min(snapshot.len().saturating_sub(self.place));
+        let most = self.app.snapshots.page_size();
+        let places = self.place..self.place + listed.min(most);
+        let is_last = listed <= most;
+        let names = places.clone().map_while(|it| snapshot.get(it).filter(|_| reader.is_there()));
+        // Some may be gone since the folder was read.
+        let entries = names.zip(self.passed..).filter_map(|(name, passed)| {
+            Some((Entry { name, stat: snapshot.names.stat(&self.app.volume, name)? }, passed))
+        });
+        let text = match self.wish.format {
+            Format::Html => {
+                let mut out = head;
+                out.reserve_exact(places.len() * ROOM);
+                let mut groups = self.passed.div_ceil(GROUP).max(1);
+                for (it, passed) in entries {
+                    if passed >= groups * GROUP {
+                        out.push_str(html::NEXT_GROUP);
+                        groups = passed / GROUP + 1;
+                    }
+                    html::entry(&mut out, &it);
+                }
+                if is_last {
+                    html::tail(&mut out, self.takes_uploads);
+                }
+                out.into_bytes()
+            }
+            Format::Json => {
+                let mut out = head.into_bytes();
+                out.reserve_exact(places.len() * ROOM);
+                let mut has_entry = self.has_entry;
+                for (it, _) in entries {
+                    json::entry(&mut out, &it, !has_entry);
+                    has_entry = true;
+                }
+                self.has_entry = has_entry;
+                if is_last {
+                    json::tail(&mut out);
+                }
+                out
+            }
+        };
+        if !is_last {
+            self.app.snapshots.keep(snapshot);
+        }
+        let last = places.end.checked_sub(1).and_then(|it| snapshot.get(it));
+        self.last = last.map(|it| (it.kind, it.bytes.to_vec())).or_else(|| self.last.take());
+        self.place = places.end;
+        self.left = listed - places.len();
+        self.passed += places.len();
+        // It may have to wait for its client.
+        let text = Bytes::from(text.into_boxed_slice());
+        Page { text, is_last }
+    }
+
+    /// The same, where the snapshot may have been let go. Fails where the folder can't be read any more.
+    pub(super) fn next_page(&mut self, reader: &Reader) -> io::Result<Page> {
+        let snapshot = if let Some(it) = self.snapshot.upgrade() {
+            it
+        } else {
+            let found = self.wish.snapshot(&self.app, &self.visit, &self.folder, reader)?;
+            if let Some((kind, name)) = &self.last {
+                self.place = found.place_behind(*kind, name, self.place);
+            }
+            self.snapshot = Arc::downgrade(&found);
+            found
+        };
+        Ok(self.page(String::new(), &snapshot, reader))
+    }
+
+    /// Page after page, each made when the one before has been taken: what the system holds for the client is all that is made
+    /// beforehand, and more than enough for it to go on reading.
+    pub(super) fn stream(
+        self,
+        first: Bytes,
+        answered: Arc<()>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send {
+        let pages = stream::unfold(Some(Box::new(self)), move |listing| {
+            let reader = Reader::of(&answered);
+            async move {
+                match make(listing?, reader).await {
+                    Ok((_, Page { text, is_last: true })) => Some((Ok(text), None)),
+                    Ok((listing, Page { text, .. })) => Some((Ok(text), Some(listing))),
+                    Err(error) => Some((Err(error), None)),
+                }
+            }
+        });
+        stream::iter([Ok(first)]).chain(pages)
+    }
+}
+
+/// Makes a page on the blocking pool.
+async fn make(mut listing: Box<Listing>, reader: Reader) -> io::Result<(Box<Listing>, Page)> {
+    let reading = listing.app.snapshots.reading.clone();
+    let work = move || {
+        let page = listing.next_page(&reader)?;
+        Ok((listing, page))
+    };
+    reading.run(work).await.map_err(io::Error::other)?
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.app.snapshots.leave(std::mem::take(&mut self.snapshot));
+    }
+}
