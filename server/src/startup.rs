@@ -9,9 +9,9 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use transfers::Transfers;
-use volume::key_file::AddKeyError;
+use volume::keys::file::AddKeyError;
+use volume::keys::import::{OldKeys, TakeKeysError};
 use volume::keys::{PlainKey, Scope};
-use volume::old_keys::{OldKeys, TakeKeysError};
 use volume::server_lock::{ServerLock, ServerLockError};
 use volume::{OpenVolumeError, Volume};
 

@@ -10,7 +10,7 @@ mod transfers;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use volume::key_use::KeyUse;
+use volume::keys::usage::KeyUse;
 
 use crate::ops::{Failure, READ_ONLY};
 use crate::text;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
-use volume::console_look::ConsoleLook;
-use volume::key_sheet::{NewKey, OldKey, Row, SheetVersion};
+use volume::console_settings::ConsoleLook;
+use volume::keys::sheet::{NewKey, OldKey, Row, SheetVersion};
 use volume::left_out::LeftOut;
 use volume::names::Names;
 use volume::scan::{Searching, Usage};

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::RelPath;
 use crate::journal::{Cursor, change};
-use crate::key_sheet::{Column, Fault, KeySheet, Mend, NewKey, OldKey};
+use crate::keys::sheet::{Column, Fault, KeySheet, Mend, NewKey, OldKey};
 use crate::keys::{Keys, PlainKey, Scope};
 
 /// A path as a URL has it, and as a program on this machine does.

@@ -24,7 +24,7 @@ use rusqlite::{
 use rustix::fs::{AtFlags, FileType, FlockOperation, RenameFlags};
 use rustix::io::Errno;
 
-use crate::ending::beside;
+use crate::copy_name::beside;
 use crate::layout::{BROKEN_JOURNAL_FILE, JOURNAL_FILE};
 use crate::names::Kind;
 use crate::path::RelPath;

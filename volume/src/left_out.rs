@@ -13,8 +13,8 @@ use rustix::io::Errno;
 
 use crate::layout;
 use crate::names::{Kind, STEP};
+use crate::parent_dir::{Place, PlaceError};
 use crate::path::{Refusal, RelPath, escape};
-use crate::place::{Place, PlaceError};
 use crate::stat::Stat;
 use crate::trash::RestoreError;
 use crate::volume::{Effort, Found, FoundFolder, Volume};

@@ -10,32 +10,28 @@
 //! [`staged_folder`] whole folders;
 //! [`uploads`] lets them go on after a break; [`transfers`] keeps what is known of those by wormhole; [`trash`] takes them out, for a while; [`tree`] moves and copies them; [`scan`] looks through all of it; [`space`] keeps some of the disk free;
 //! [`clock`] says whether things may go by their age; [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
-//! write what, [`KeyFile`] keeps that on disk, and [`key_sheet`] is how people see and change it;
-//! [`old_keys`] come from the server that this one replaces, and [`owner`] is whom all of it belongs to;
-//! [`server_lock`] sees to it that one server serves it, [`file_system`] says where other machines may change it unseen; [`key_use`] remembers when each was last used, [`console_look`] how the console is liked to look, and [`Volume::keep_awake`] until when
+//! write what, [`KeyFile`] keeps that on disk, and [`keys::sheet`] is how people see and change it;
+//! [`keys::import`] come from the server that this one replaces, and [`owner`] is whom all of it belongs to;
+//! [`server_lock`] sees to it that one server serves it, [`file_system`] says where other machines may change it unseen; [`keys::usage`] remembers when each was last used, [`console_settings`] how the console is liked to look, and [`Volume::keep_awake`] until when
 //! an operator wants the service awake.
 
 pub mod clock;
-pub mod console_look;
-pub mod ending;
+pub mod console_settings;
+pub mod copy_name;
 pub mod file_system;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod journal;
 mod keep_awake;
-pub mod key_file;
-pub mod key_sheet;
-pub mod key_use;
 pub mod keys;
 pub mod layout;
 pub mod left_out;
 pub mod names;
 pub mod observer;
-pub mod old_keys;
 pub mod owner;
+mod parent_dir;
 mod path;
-mod place;
-pub mod places;
+pub mod permissions;
 mod printable;
 mod records;
 mod resolve;
@@ -47,15 +43,13 @@ pub mod space;
 pub mod staged_folder;
 pub mod staging;
 mod stat;
-mod suspects;
 pub mod transfers;
 pub mod trash;
 pub mod tree;
 pub mod uploads;
 mod volume;
-mod watches;
 
-pub use key_file::KeyFile;
+pub use keys::file::KeyFile;
 pub use path::{Refusal, RelPath, escape, unescape};
 pub use printable::printable;
 pub use size::size_text;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use rustix::fs::{FileType, Mode, OFlags, RenameFlags, openat};
 use rustix::io::Errno;
 
-use crate::ending;
+use crate::copy_name;
+use crate::parent_dir::{Place, There};
 use crate::path::RelPath;
-use crate::place::{Place, There};
 use crate::staging::{LOOK_EVERY, PublishError, Published, StageError, Staged, StagedId, hold};
 use crate::trash::{exchange, remove_all};
 use crate::uploads::Exists;
@@ -188,7 +188,7 @@ impl StagedFolder {
                 Err(PublishError::Occupied { .. }) => {}
                 result => return result,
             }
-            place.name = ending::beside(&name, true, copy);
+            place.name = copy_name::beside(&name, true, copy);
             path = folder
                 .join(&place.name)
                 .map_err(|it| PublishError::NoName { to: to.clone(), source: Some(it) })?;

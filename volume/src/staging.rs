@@ -24,17 +24,17 @@ use rustix::fs::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::ending::numbered;
+use crate::copy_name::numbered;
 use crate::layout;
+use crate::parent_dir::{Place, There};
 use crate::path::{Refusal, RelPath};
-use crate::place::{Place, There};
 use crate::resolve::proc_path;
 use crate::space::NoRoom;
 use crate::stat::Stat;
 use crate::trash::{disk_usage, exchange, remove_all};
 use crate::volume::{Volume, folder_to_read, private_folder};
 
-pub use crate::place::PlaceError;
+pub use crate::parent_dir::PlaceError;
 
 /// How long an upload that nobody goes on with is kept, and so is what somebody else put into staging.
 pub const KEPT: Duration = Duration::from_hours(7 * 24);

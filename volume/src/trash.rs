@@ -18,8 +18,8 @@ use rustix::io::Errno;
 
 use crate::layout::{EXPUNGED, TRASH_FOLDER, TRASH_INFO, TRASH_INFO_SUFFIX, TRASHED_FILES};
 use crate::names::Kind;
+use crate::parent_dir::{Place, PlaceError, There};
 use crate::path::RelPath;
-use crate::place::{Place, PlaceError, There};
 use crate::resolve::{place_of, proc_path};
 use crate::staging::is_full;
 use crate::stat::{FileId, Stat};

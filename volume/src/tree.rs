@@ -13,10 +13,10 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::ending;
+use crate::copy_name;
 use crate::names::{Kind, Names};
+use crate::parent_dir::{Place, PlaceError, There};
 use crate::path::{Refusal, RelPath};
-use crate::place::{Place, PlaceError, There};
 use crate::staged_folder::{PartError, StagedFolder};
 use crate::staging::{PublishError, StageError, Staged};
 use crate::stat::FileId;
@@ -551,7 +551,7 @@ fn rename_beside(
         match source.rename_to_free(place) {
             Ok(()) => return Ok(place.name.clone()),
             Err(Errno::EXIST) if exists == Exists::KeepBoth => {
-                place.name = ending::beside(&name, is_folder, copy);
+                place.name = copy_name::beside(&name, is_folder, copy);
             }
             Err(Errno::EXIST) => return Err(TreeError::Occupied { to: to.clone() }),
             Err(errno) => return Err(TreeError::Io { path: to.clone(), source: errno.into() }),

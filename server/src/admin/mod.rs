@@ -15,7 +15,7 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use volume::journal::{Change, ChangeKind, JournalError};
-use volume::key_use::KeyUses;
+use volume::keys::usage::KeyUses;
 use volume::{RelPath, Volume, names};
 
 pub mod health;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use volume::KeyFile;
-use volume::key_file::News;
 use volume::keys::Keys;
+use volume::keys::file::News;
 
 use crate::net::worker_threads;
 

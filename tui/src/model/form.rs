@@ -64,11 +64,11 @@ pub enum Purpose {
     /// A new key.
     AddKey,
     /// Which key, and what may become of it.
-    RotateKey(Box<volume::key_sheet::Row>, Vec<volume::key_sheet::OldKey>),
+    RotateKey(Box<volume::keys::sheet::Row>, Vec<volume::keys::sheet::OldKey>),
     /// Which key; its mask's end must be typed.
-    RevokeKey(Box<volume::key_sheet::Row>, String),
+    RevokeKey(Box<volume::keys::sheet::Row>, String),
     /// Which key.
-    EditKey(Box<volume::key_sheet::Row>),
+    EditKey(Box<volume::keys::sheet::Row>),
     /// Leave, though a change is not over.
     Quit,
     /// Cancel a transfer.

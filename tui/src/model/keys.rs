@@ -1,7 +1,7 @@
 //! The keys on the screen.
 
 use jiff::Timestamp;
-use volume::key_sheet::Row;
+use volume::keys::sheet::Row;
 
 use super::Model;
 use crate::admin::ExtraKey;

@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use volume::RelPath;
-use volume::console_look::ConsoleLook;
+use volume::console_settings::ConsoleLook;
 use volume::left_out::LeftOut;
 use volume::space::Space;
 

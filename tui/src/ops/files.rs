@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use volume::ending::ending;
+use volume::copy_name::ending;
 use volume::left_out::{LeftOut, Why};
 use volume::names::{Kind, Names};
 use volume::scan::{Searching, Usage};

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::RelPath;
-use volume::key_sheet::{
+use volume::keys::sheet::{
     Column, Fault, KeySheet, Mend, NewKey, OldKey, Row, SheetChange, SheetVersion, State,
 };
 use volume::keys::{PlainKey, Scope};
@@ -204,7 +204,7 @@ fn apply(
     sheet: &mut KeySheet,
     line: usize,
     edit: &KeyEdit,
-) -> Result<(), volume::key_sheet::SheetError> {
+) -> Result<(), volume::keys::sheet::SheetError> {
     match edit {
         KeyEdit::Off => sheet.switch_off(line),
         KeyEdit::On => sheet.switch_on(line),

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use volume::key_sheet::{NewKey, Row, SheetChange, SheetVersion, State};
 use volume::keys::Scope;
+use volume::keys::sheet::{NewKey, Row, SheetChange, SheetVersion, State};
 use volume::{Found, RelPath};
 
 use super::keys::{FROM_API_KEYS, reach};

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use jiff::Timestamp;
-use volume::key_sheet::{Column, Mend, NewKey, State};
+use volume::keys::sheet::{Column, Mend, NewKey, State};
 use volume::keys::{PlainKey, Scope};
 
 use super::{Out, Outcome};

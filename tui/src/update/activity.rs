@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::cli::ScreenArgs;
     use crate::model::Look;
-    use volume::console_look::ConsoleLook;
+    use volume::console_settings::ConsoleLook;
 
     fn model() -> Model {
         let now = "2026-11-24T14:02:00Z".parse().unwrap();

@@ -2,8 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 use volume::RelPath;
-use volume::key_sheet::{Column, NewKey, OldKey, SheetError};
 use volume::keys::Scope;
+use volume::keys::sheet::{Column, NewKey, OldKey, SheetError};
 use volume::uploads::Exists;
 
 use super::{below, palette, transfers};
@@ -142,7 +142,7 @@ fn change(model: &Model, form: &Form) -> Result<Option<Op>, Wrong> {
             let new = NewKey { user, scope, path, expires: end("Ends")?, note };
             // What the file can't hold is told here, not behind the closed form.
             let check = volume::keys::PlainKey::new(&[b'x'; 20]);
-            volume::key_sheet::KeySheet::parse(b"").add(&new, &check, now)?;
+            volume::keys::sheet::KeySheet::parse(b"").add(&new, &check, now)?;
             Op::AddKey(version.ok_or("the keys are not read yet")?, new)
         }
         Purpose::RotateKey(row, choices) => {
@@ -187,7 +187,7 @@ fn change(model: &Model, form: &Form) -> Result<Option<Op>, Wrong> {
             if changes.is_empty() {
                 return Ok(None);
             }
-            let mut sheet = volume::key_sheet::KeySheet::parse(b"x,x\n");
+            let mut sheet = volume::keys::sheet::KeySheet::parse(b"x,x\n");
             for (column, text) in &changes {
                 sheet.set(1, *column, text)?;
             }
@@ -218,7 +218,7 @@ fn named(parent: &RelPath, form: &Form) -> Result<RelPath, Wrong> {
 }
 
 /// The path of a key as the form shows it.
-pub(super) fn path_text(row: &volume::key_sheet::Row) -> String {
+pub(super) fn path_text(row: &volume::keys::sheet::Row) -> String {
     row.key.as_ref().map_or("/".to_owned(), |it| shown(&it.path))
 }
 

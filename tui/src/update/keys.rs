@@ -2,8 +2,8 @@
 
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
-use volume::key_sheet::{Fault, Mend, OldKey, Row, State};
-use volume::key_use::KeyUse;
+use volume::keys::sheet::{Fault, Mend, OldKey, Row, State};
+use volume::keys::usage::KeyUse;
 use volume::keys::{Scope, end_of};
 
 use super::browse::moved;
@@ -284,8 +284,8 @@ fn mend(model: &mut Model) -> Vec<Effect> {
 mod tests {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
     use serde_json::json;
-    use volume::console_look::ConsoleLook;
-    use volume::key_sheet::{Column, KeySheet};
+    use volume::console_settings::ConsoleLook;
+    use volume::keys::sheet::{Column, KeySheet};
 
     use super::*;
     use crate::cli::ScreenArgs;

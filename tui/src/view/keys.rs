@@ -3,7 +3,7 @@
 use jiff::tz::Offset;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use volume::key_sheet::{Row, State};
+use volume::keys::sheet::{Row, State};
 
 use super::paint::Paint;
 use crate::admin::ExtraKey;

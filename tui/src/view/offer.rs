@@ -2,7 +2,7 @@
 
 use ::transfers::transfer::{Existing, Now, OfferedKind, Question};
 use ratatui::layout::Rect;
-use volume::ending::beside;
+use volume::copy_name::beside;
 
 use super::paint::Paint;
 use super::receive::field;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use volume::RelPath;
-use volume::key_sheet::SheetChange;
+use volume::keys::sheet::SheetChange;
 use volume::uploads::Exists;
 
 use super::ticket::Ticket;

@@ -16,7 +16,7 @@ use tui::model::{Look, Model, Popup};
 use tui::ops::Desk;
 use tui::update::{start, update};
 use tui::work::Work;
-use volume::console_look::ConsoleLook;
+use volume::console_settings::ConsoleLook;
 
 /// How long any answer may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -722,7 +722,7 @@ fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
     use tui::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
     use tui::effect::{Op, Wish};
     use tui::ops::relocate::{Destination, Relocating, Relocation};
-    use volume::key_sheet::{NewKey, OldKey};
+    use volume::keys::sheet::{NewKey, OldKey};
     let rel = crate::snapshots::rel;
     let writing = Acting::new();
     let at = rel("zurich/a.csv");

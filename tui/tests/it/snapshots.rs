@@ -23,7 +23,7 @@ use tui::preview::{Body, Preview};
 use tui::update::{start, update};
 use tui::view::view;
 use volume::RelPath;
-use volume::console_look::ConsoleLook;
+use volume::console_settings::ConsoleLook;
 use volume::names::Kind;
 use volume::scan::{Hit, Searching, Usage, Used};
 use volume::space::Space;

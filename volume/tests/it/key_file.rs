@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use volume::key_file::{EditKeysError, News};
-use volume::key_sheet::KeySheet;
+use volume::keys::file::{EditKeysError, News};
+use volume::keys::sheet::KeySheet;
 use volume::keys::{Keys, PlainKey, Scope};
 use volume::{KeyFile, Volume};
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use volume::RelPath;
-use volume::key_sheet::{Column, Fault, KeySheet, NewKey, OldKey, Row, SheetError, State};
+use volume::keys::sheet::{Column, Fault, KeySheet, NewKey, OldKey, Row, SheetError, State};
 use volume::keys::{Keys, PlainKey, Scope};
 
 /// The reader that is replaced, rule by rule: it strips the line, skips it if it begins with `#`, splits it at the

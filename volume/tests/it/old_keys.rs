@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use volume::old_keys::{OldKeys, TakeKeysError};
+use volume::keys::import::{OldKeys, TakeKeysError};
 use volume::{RelPath, Volume};
 
 const OLD: &str = "# ours\nimove,imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\r\nodd line\n";

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
-use volume::key_use::{KeyUse, KeyUses};
 use volume::keys::HashedKey;
+use volume::keys::usage::{KeyUse, KeyUses};
 
 use super::finished::Asked;
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::Timestamp;
-use volume::key_use::KeyUses;
+use volume::keys::usage::KeyUses;
 
 use crate::routes::Route;
 use crate::sync::lock;

@@ -13,12 +13,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::journal::JournalError;
+use crate::observer::watches::Hint;
 use crate::volume::Volume;
-use crate::watches::Hint;
 
-mod looks;
+mod debounce;
+mod reconcile;
+mod watches;
 
-use looks::Looks;
+use reconcile::Looks;
 
 /// After a failure, and after failures that go on.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);

@@ -11,11 +11,11 @@ use rustix::fs::{AtFlags, FileType, StatxFlags};
 use super::{End, Message, News, Report, Warning, told};
 use crate::journal::{ChangeKind, FileRow, FolderRow, Journal, JournalError};
 use crate::names::Kind;
+use crate::observer::debounce::{STILL, Suspects, Suspicion};
+use crate::observer::watches::{Hint, WatchError, Watches};
 use crate::path::RelPath;
 use crate::stat::Stat;
-use crate::suspects::{STILL, Suspects, Suspicion};
 use crate::volume::{Effort, FindError, Found, FoundFolder, Volume};
-use crate::watches::{Hint, WatchError, Watches};
 
 /// How long one turn goes on before it is written down and hints are heard again.
 const TURN: Duration = Duration::from_millis(20);

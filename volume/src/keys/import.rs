@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::key_file::{read_all, replace};
 use crate::keys::Keys;
+use crate::keys::file::{read_all, replace};
 use crate::layout::{JOURNAL_FILE, KEYS_FILE, KEYS_PLACE, OLD_KEYS_PLACE, SERVICE_FOLDER};
 use crate::volume::Volume;
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use crate::key_sheet::{KeySheet, NewKey, SheetChange, SheetError, SheetVersion};
+use crate::keys::sheet::{KeySheet, NewKey, SheetChange, SheetError, SheetVersion};
 use crate::keys::{HashedKey, Keys, PlainKey, Scope, parse_line};
 use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_SUFFIX};
 use crate::path::RelPath;

@@ -7,6 +7,11 @@
 //! The text stays readable by the reader it replaces: a line split on `,`, the user in column 1, the key in
 //! column 2, `#` begins a comment. The columns behind are ours: `scope,path,expires,created,note`.
 
+pub mod file;
+pub mod import;
+pub mod sheet;
+pub mod usage;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
