@@ -389,7 +389,7 @@ fn check(request: &Request) -> Result<(), Refused> {
     code.map(drop).map_err(|it| Refused::Wrong(crate::job::chain(&it)))
 }
 
-fn begin(number: u64, request: &Request, by: &str, host: volume::staging::StagedId) -> Transfer {
+fn begin(number: u64, request: &Request, by: &str, host: volume::staged_id::StagedId) -> Transfer {
     let (into, paths, code) = match request {
         Request::Receive(it) => (Some(it.into.clone()), Vec::new(), it.code.clone()),
         Request::Send(it) => (None, it.paths.clone(), it.code.clone()),
@@ -493,7 +493,7 @@ mod tests {
     #[test]
     fn what_was_put_in_place_before_the_end_is_done() {
         let check = |state, is_left, expected| {
-            let id = volume::staging::StagedId::random().unwrap();
+            let id = volume::staged_id::StagedId::random().unwrap();
             let request = Request::Receive(crate::transfer::Receive::default());
             let mut transfer = Transfer { state, ..begin(1, &request, "x", id) };
             end_for(&mut transfer, is_left);

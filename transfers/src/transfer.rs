@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use volume::RelPath;
-use volume::staging::StagedId;
+use volume::staged_id::StagedId;
 use volume::uploads::Exists;
 use wormhole::{Code, CodeError};
 

@@ -11,13 +11,12 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, RawDir, RawDirEntry, RenameFlags};
 use rustix::io::Errno;
 
-use crate::layout;
-use crate::names::{Kind, STEP};
+use crate::names::{Kind, STEP, is_own, real, shown};
 use crate::parent_dir::{Place, PlaceError};
 use crate::path::{Refusal, RelPath, escape};
 use crate::stat::Stat;
 use crate::trash::RestoreError;
-use crate::volume::{Effort, Found, FoundFolder, Volume};
+use crate::volume::{FoundFolder, Volume};
 
 /// Something that no list shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,44 +108,6 @@ pub enum DiscardHiddenError {
         /// What the system said.
         source: io::Error,
     },
-}
-
-/// What of a folder's entry a list shows: whether it is a file or a folder, and whether a link leads there. None where it is
-/// left out.
-pub(crate) fn shown(
-    volume: &Volume,
-    path: &RelPath,
-    entry: &RawDirEntry<'_>,
-    may_read: impl Fn(&RelPath) -> bool,
-) -> Option<(Kind, bool)> {
-    let name = entry.file_name().to_bytes();
-    path.accepts(name).ok()?;
-    match entry.file_type() {
-        FileType::RegularFile => Some((Kind::File, false)),
-        FileType::Directory => Some((Kind::Folder, false)),
-        // Some file systems do not tell in the folder; and a link's kind is its target's.
-        file_type @ (FileType::Symlink | FileType::Unknown) => {
-            let found = volume.find(&path.join(name).ok()?, Effort::MayBlock).ok()?;
-            let kind = match &found {
-                Found::File(_) => Kind::File,
-                Found::Folder(_) => Kind::Folder,
-            };
-            let is_allowed = found.real_path().is_none_or(may_read);
-            is_allowed.then_some((kind, file_type == FileType::Symlink))
-        }
-        _ => None,
-    }
-}
-
-/// Whether a name is the folder itself, the one above, or the service's or the file system's own.
-pub(crate) fn is_own(path: &RelPath, name: &[u8]) -> bool {
-    let own = [layout::SERVICE_FOLDER, layout::LOST_AND_FOUND];
-    matches!(name, b"." | b"..") || path.is_root() && own.iter().any(|it| it.as_bytes() == name)
-}
-
-/// Where a folder really lies that was found at a path.
-pub(crate) fn real<'a>(folder: &'a FoundFolder, path: &'a RelPath) -> &'a RelPath {
-    folder.real_path.as_ref().unwrap_or(path)
 }
 
 impl Volume {

@@ -41,6 +41,7 @@ mod size;
 mod small_file;
 pub mod space;
 pub mod staged_folder;
+pub mod staged_id;
 pub mod staging;
 mod stat;
 pub mod transfers;

@@ -7,10 +7,9 @@ use std::cmp::Ordering;
 use std::io;
 use std::sync::Arc;
 
-use rustix::fs::RawDir;
+use rustix::fs::{FileType, RawDir, RawDirEntry};
 
 use crate::layout;
-use crate::left_out::{is_own, real, shown};
 use crate::path::RelPath;
 use crate::stat::Stat;
 use crate::volume::{Effort, Found, FoundFile, FoundFolder, Volume};
@@ -288,6 +287,44 @@ fn number(text: &[u8]) -> (&[u8], &[u8]) {
     let (digits, rest) = text.split_at(end);
     let zeros = digits.iter().take_while(|it| **it == b'0').count();
     (digits.get(zeros..).unwrap_or_default(), rest)
+}
+
+/// What of a folder's entry a list shows: whether it is a file or a folder, and whether a link leads there. None where it is
+/// left out.
+pub(crate) fn shown(
+    volume: &Volume,
+    path: &RelPath,
+    entry: &RawDirEntry<'_>,
+    may_read: impl Fn(&RelPath) -> bool,
+) -> Option<(Kind, bool)> {
+    let name = entry.file_name().to_bytes();
+    path.accepts(name).ok()?;
+    match entry.file_type() {
+        FileType::RegularFile => Some((Kind::File, false)),
+        FileType::Directory => Some((Kind::Folder, false)),
+        // Some file systems do not tell in the folder; and a link's kind is its target's.
+        file_type @ (FileType::Symlink | FileType::Unknown) => {
+            let found = volume.find(&path.join(name).ok()?, Effort::MayBlock).ok()?;
+            let kind = match &found {
+                Found::File(_) => Kind::File,
+                Found::Folder(_) => Kind::Folder,
+            };
+            let is_allowed = found.real_path().is_none_or(may_read);
+            is_allowed.then_some((kind, file_type == FileType::Symlink))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a name is the folder itself, the one above, or the service's or the file system's own.
+pub(crate) fn is_own(path: &RelPath, name: &[u8]) -> bool {
+    let own = [layout::SERVICE_FOLDER, layout::LOST_AND_FOUND];
+    matches!(name, b"." | b"..") || path.is_root() && own.iter().any(|it| it.as_bytes() == name)
+}
+
+/// Where a folder really lies that was found at a path.
+pub(crate) fn real<'a>(folder: &'a FoundFolder, path: &'a RelPath) -> &'a RelPath {
+    folder.real_path.as_ref().unwrap_or(path)
 }
 
 #[cfg(test)]

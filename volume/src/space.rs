@@ -153,6 +153,15 @@ fn enough<T>(things: &[(T, u64)], bytes: u64) -> Option<&[(T, u64)]> {
     things.get(..=count?)
 }
 
+/// Whether it was for want of room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,12 +8,10 @@
 //! when the process ends, however it ends: what nobody holds, and no record of a resumable upload names, was left and
 //! is [swept](Volume::sweep_staging).
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,14 +20,14 @@ use rustix::fs::{
     Timestamps,
 };
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 use crate::copy_name::numbered;
 use crate::layout;
 use crate::parent_dir::{Place, There};
 use crate::path::{Refusal, RelPath};
 use crate::resolve::proc_path;
-use crate::space::NoRoom;
+use crate::space::{NoRoom, is_full};
+use crate::staged_id::StagedId;
 use crate::stat::Stat;
 use crate::trash::{disk_usage, exchange, remove_all};
 use crate::volume::{Volume, folder_to_read, private_folder};
@@ -46,16 +44,6 @@ const WRITE_BACK_EVERY: u64 = 8 << 20;
 const MOST_COPIES: u32 = 10_000;
 /// How often room is made anew for what others take meanwhile.
 const MOST_TRIES: u32 = 8;
-
-/// The name of a staged file: random, so that nobody guesses it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct StagedId(u128);
-
-/// A text is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is not 32 hexadecimal digits")]
-pub struct NoStagedId;
 
 /// A file that nobody sees yet. Removed when dropped, unless it is kept.
 #[derive(Debug)]
@@ -604,51 +592,6 @@ impl StageError {
     }
 }
 
-impl StagedId {
-    /// A new one.
-    pub fn random() -> io::Result<StagedId> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        Ok(StagedId(u128::from_be_bytes(random)))
-    }
-}
-
-impl fmt::Display for StagedId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for StagedId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-impl FromStr for StagedId {
-    type Err = NoStagedId;
-
-    fn from_str(text: &str) -> Result<StagedId, NoStagedId> {
-        let is_hex = text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
-        let id = u128::from_str_radix(text, 16).ok().filter(|_| is_hex && text.len() == 32);
-        id.map(StagedId).ok_or(NoStagedId)
-    }
-}
-
-impl From<StagedId> for String {
-    fn from(id: StagedId) -> String {
-        id.to_string()
-    }
-}
-
-impl TryFrom<String> for StagedId {
-    type Error = NoStagedId;
-
-    fn try_from(text: String) -> Result<StagedId, NoStagedId> {
-        text.parse()
-    }
-}
-
 impl Drop for Name {
     fn drop(&mut self) {
         if !self.is_gone && !self.is_kept {
@@ -697,15 +640,6 @@ fn create(folder: &OwnedFd, name: &str) -> io::Result<File> {
 fn age(since: Timespec) -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     Duration::from_secs(u64::try_from(now.tv_sec - since.tv_sec).unwrap_or(0))
-}
-
-/// Whether it was for want of room.
-pub(crate) fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind;
-    matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-    )
 }
 
 fn no_room(needed: u64) -> NoRoom {

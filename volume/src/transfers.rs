@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::layout::{HOST_SUFFIX, TRANSFERS_FOLDER, WORMHOLE_FILE};
 use crate::records::{Records, unlink};
 use crate::small_file;
-use crate::staging::StagedId;
+use crate::staged_id::StagedId;
 use crate::volume::{Volume, folder_to_read};
 
 /// The settings are a few lines; what is larger than this is something else.

@@ -21,7 +21,7 @@ use crate::names::Kind;
 use crate::parent_dir::{Place, PlaceError, There};
 use crate::path::RelPath;
 use crate::resolve::{place_of, proc_path};
-use crate::staging::is_full;
+use crate::space::is_full;
 use crate::stat::{FileId, Stat};
 use crate::volume::{Volume, folder_to_read, private_folder};
 
@@ -504,7 +504,7 @@ impl Trash {
             remove_all(self.files.as_fd(), name)?;
             return self.remove_record(name);
         };
-        let aside = crate::staging::StagedId::random()?.to_string();
+        let aside = crate::staged_id::StagedId::random()?.to_string();
         rustix::fs::renameat(&self.files, name, &expunged, aside.as_str())?;
         self.remove_record(name)?;
         match remove_all(expunged.as_fd(), aside.as_bytes()) {

@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::layout::UPLOADS_FOLDER;
 use crate::path::RelPath;
 use crate::records::{Records, file_name, unlink};
-use crate::staging::{PublishError, Published, Replace, StageError, Staged, StagedId};
+use crate::staged_id::StagedId;
+use crate::staging::{PublishError, Published, Replace, StageError, Staged};
 use crate::volume::{Volume, folder_to_read};
 
 /// How long an upload that nobody goes on with is kept.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{percent_decode, percent_decode_str};
 use volume::keys::{Keys, PlainKey};
-use volume::staging::StagedId;
+use volume::staged_id::StagedId;
 
 use crate::routes::Route;
 

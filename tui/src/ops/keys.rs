@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::RelPath;
+use volume::keys::sheet::change::SheetChange;
 use volume::keys::sheet::{
-    Column, Fault, KeySheet, Mend, NewKey, OldKey, Row, SheetChange, SheetVersion, State,
+    Column, Fault, KeySheet, Mend, NewKey, OldKey, Row, SheetVersion, State,
 };
 use volume::keys::{PlainKey, Scope};
 

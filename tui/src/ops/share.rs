@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use volume::keys::Scope;
-use volume::keys::sheet::{NewKey, Row, SheetChange, SheetVersion, State};
+use volume::keys::sheet::change::SheetChange;
+use volume::keys::sheet::{NewKey, Row, SheetVersion, State};
 use volume::{Found, RelPath};
 
 use super::keys::{FROM_API_KEYS, reach};

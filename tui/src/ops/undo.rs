@@ -7,7 +7,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use volume::keys::sheet::SheetChange;
+use volume::keys::sheet::change::SheetChange;
 use volume::trash::Trashed;
 use volume::uploads::Exists;
 use volume::{Effort, FileId, Found, RelPath, Stat};

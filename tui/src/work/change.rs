@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use volume::RelPath;
-use volume::keys::sheet::SheetChange;
+use volume::keys::sheet::change::SheetChange;
 use volume::uploads::Exists;
 
 use super::ticket::Ticket;

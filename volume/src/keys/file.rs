@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use crate::keys::sheet::{KeySheet, NewKey, SheetChange, SheetError, SheetVersion};
+use crate::keys::sheet::change::SheetChange;
+use crate::keys::sheet::{KeySheet, NewKey, SheetError, SheetVersion};
 use crate::keys::{HashedKey, Keys, PlainKey, Scope, parse_line};
 use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_SUFFIX};
 use crate::path::RelPath;

@@ -13,13 +13,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::journal::JournalError;
-use crate::observer::watches::Hint;
 use crate::volume::Volume;
 
 mod debounce;
+mod event;
 mod reconcile;
 mod watches;
 
+use event::{End, Message, Report, told};
+pub use event::{News, Warning};
 use reconcile::Looks;
 
 /// After a failure, and after failures that go on.
@@ -33,41 +35,6 @@ pub struct Observer {
     warning: Arc<Mutex<Option<Warning>>>,
     behind: Arc<Mutex<Option<Instant>>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What an observer tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// There are changes in the journal, up to this place.
-    Changed(u64),
-    /// The walk at the start is over: all that changed while nobody observed is in the journal.
-    Walked {
-        /// Folders that were looked at.
-        folders: u64,
-        /// How long it took.
-        took: Duration,
-    },
-    /// Something has left its place, perhaps: told at once, before anybody looks.
-    Gone,
-    /// Hints were lost: all is walked again.
-    HintsLost,
-    /// The journal was damaged or is gone: a new one is begun, and all is walked again. Why.
-    BegunAnew(String),
-    /// Something is amiss, in words for the operator.
-    Warning(Warning),
-    /// Nothing is amiss any more.
-    AllIsWell,
-}
-
-enum Message {
-    Hint(Hint),
-    Stop,
-}
-
-/// Why observing broke off.
-enum End {
-    Stopped,
-    Failed(JournalError),
 }
 
 impl Observer {
@@ -116,53 +83,6 @@ impl Drop for Observer {
     }
 }
 
-/// What is amiss with noticing changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
-    /// In words that anyone may read: they tell nothing of what is on the volume.
-    pub public: String,
-    /// The whole of it, with the paths and words of the system, for the operator.
-    pub whole: String,
-}
-
-impl Warning {
-    /// One that has nothing to hide.
-    fn open(what: String) -> Warning {
-        Warning { public: what.clone(), whole: what }
-    }
-
-    /// One that the system gave a reason for.
-    fn of_system(what: &str, why: &str) -> Warning {
-        Warning { public: format!("{what}: the log says why"), whole: format!("{what}: {why}") }
-    }
-}
-
-struct Report {
-    warning: Arc<Mutex<Option<Warning>>>,
-    /// Since when there is something that was not looked at, if there is.
-    behind: Arc<Mutex<Option<Instant>>>,
-    tell: Box<dyn Fn(News) + Send>,
-}
-
-impl Report {
-    /// Says whether there is something that was not looked at.
-    fn is_behind(&self, is_so: bool) {
-        let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
-        *behind = is_so.then(|| behind.unwrap_or_else(Instant::now));
-    }
-
-    /// Says what is amiss, or that nothing is; the same only once.
-    fn warn(&self, what: Option<Warning>) {
-        let mut warning = self.warning.lock().unwrap_or_else(PoisonError::into_inner);
-        if *warning == what {
-            return;
-        }
-        warning.clone_from(&what);
-        drop(warning);
-        (self.tell)(what.map_or(News::AllIsWell, News::Warning));
-    }
-}
-
 /// Begins anew after each failure, for as long as it takes.
 fn observe(
     volume: &Arc<Volume>,
@@ -201,10 +121,4 @@ fn observe(
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// An error with its cause.
-fn told(error: &JournalError) -> String {
-    let cause = std::error::Error::source(error).map_or(String::new(), |it| format!(": {it}"));
-    format!("{error}{cause}")
 }

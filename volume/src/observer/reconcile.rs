@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 
-use super::{End, Message, News, Report, Warning, told};
+use super::event::{End, Message, News, Report, Warning, told};
 use crate::journal::{ChangeKind, FileRow, FolderRow, Journal, JournalError};
 use crate::names::Kind;
 use crate::observer::debounce::{STILL, Suspects, Suspicion};

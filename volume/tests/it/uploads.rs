@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
-use volume::staging::{PublishError, StagedId};
+use volume::staged_id::StagedId;
+use volume::staging::PublishError;
 use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
 use volume::{RelPath, Volume};
 

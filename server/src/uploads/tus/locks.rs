@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
-use volume::staging::StagedId;
+use volume::staged_id::StagedId;
 
 use crate::sync::lock;
 

@@ -20,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use jiff::Timestamp;
-use volume::staging::StagedId;
+use volume::staged_id::StagedId;
 use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
 use volume::{FindError, Found, RelPath};
 

@@ -16,10 +16,9 @@ use crate::keys::{
 };
 use crate::path::RelPath;
 
-mod change;
+pub mod change;
 mod fault;
 
-pub use change::SheetChange;
 pub use fault::{Fault, Mend};
 
 /// What stands in front of the first line where an editor of another system wrote the file.
