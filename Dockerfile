@@ -12,7 +12,7 @@ WORKDIR /source
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/source/target \
-    cargo build --profile dist --locked --package server --package tui \
+    cargo build --profile dist --locked --package sounding-server --package sounding \
     && install -D --strip --target-directory=/out target/dist/sounding-server target/dist/sounding
 
 FROM scratch AS prebuilt

@@ -3,7 +3,7 @@
 
     bench/cold_start.py [--rounds 10] [--binaries target/dist]
 
-Needs `cargo build --profile dist -p server -p tui`, .ci/setup.sh and `cargo test -p server --test it image::` first, and root. Builds the image from the Dockerfile, copies it to a disk image
+Needs `cargo build --profile dist -p sounding-server -p sounding`, .ci/setup.sh and `cargo test -p sounding-server --test it image::` first, and root. Builds the image from the Dockerfile, copies it to a disk image
 of its own and runs the image's command on it, in namespaces: with what it reads in memory already (warm), with nothing in memory (cold),
 and with nothing in memory and reads throttled to what Fly gives a root file system, 8 MiB/s and 2000 a second. `stock` is Debian's supervisord
 with the same configuration. Prints minimum, median and maximum; quote the median. Last comes what was read, by part.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the console in a pseudo-terminal: bytes on the line, times, memory, and how it ends.
 
-    cargo build --profile dist -p tui -p server && bench/console.py [PROGRAM [SERVER]]
+    cargo build --profile dist -p sounding -p sounding-server && bench/console.py [PROGRAM [SERVER]]
 
 Each line says what was measured, the bar, and the value. Times depend on the machine and what else it does.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Takes the README's pictures of the console: runs the real program in a terminal, and writes what it shows as SVG.
 
-    .ci/setup.sh; cargo build --release -p tui -p server; target/clients/venv/bin/python docs/pictures.py
+    .ci/setup.sh; cargo build --release -p sounding -p sounding-server; target/clients/venv/bin/python docs/pictures.py
 """
 
 import fcntl

@@ -2,4 +2,4 @@
 
 #![cfg_attr(fuzzing, no_main)]
 
-fuzz::target!(server::fuzz::head);
+fuzz::target!(sounding_server::fuzz::head);

@@ -2,4 +2,4 @@
 
 #![cfg_attr(fuzzing, no_main)]
 
-fuzz::target!(server::fuzz::range);
+fuzz::target!(sounding_server::fuzz::range);

@@ -2,4 +2,4 @@
 
 #![cfg_attr(fuzzing, no_main)]
 
-fuzz::target!(server::fuzz::upload_metadata);
+fuzz::target!(sounding_server::fuzz::upload_metadata);

@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 
-use wormhole::zip::{Announced, Entry, Sink, Totals, ZipError, ZipReader};
+use zipstream::{Announced, Entry, Sink, Totals, ZipError, ZipReader};
 
 fuzz::target!(check);
 
@@ -54,8 +54,8 @@ fn read<'a>(
             assert!(reader.push(b"more", &mut sink).is_err());
             assert!(matches!(reader.finish(), Err(ZipError::Refused)));
             return match error {
-                wormhole::zip::UnzipError::Zip(error) => Err(error),
-                wormhole::zip::UnzipError::Sink(never) => match never {},
+                zipstream::UnzipError::Zip(error) => Err(error),
+                zipstream::UnzipError::Sink(never) => match never {},
             };
         }
     }

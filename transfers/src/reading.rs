@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use volume::names::{Kind, Names};
 use volume::{Effort, FindError, Found, RelPath, Volume};
 use wormhole::Offer;
-use wormhole::zip::{Kind as MemberKind, Member, ZipWriter, zip_size};
+use zipstream::{Kind as MemberKind, Member, ZipWriter, zip_size};
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 256 << 10;
@@ -59,7 +59,7 @@ pub(crate) enum ReadError {
     TooMany,
     /// The zip stream can't be made.
     #[error("could not pack `{path}`")]
-    Zip { path: RelPath, source: wormhole::zip::WriteError },
+    Zip { path: RelPath, source: zipstream::WriteError },
 }
 
 impl Parcel {

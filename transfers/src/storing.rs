@@ -14,7 +14,7 @@ use volume::staged_id::StagedId;
 use volume::staging::{PublishError, Published, Replace, StageError, Staged};
 use volume::uploads::Exists;
 use volume::{Refusal, RelPath, Volume};
-use wormhole::zip::{Announced, Entry, Sink, UnzipError, ZipError, ZipReader};
+use zipstream::{Announced, Entry, Sink, UnzipError, ZipError, ZipReader};
 
 use crate::question::Plan;
 use crate::transfer::OfferedKind;

@@ -3,12 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use tui::cli::{Cli, Command};
-use tui::console;
-use tui::interrupt;
-use tui::ops::Desk;
-use tui::run::{Out, Outcome, completions, man, run};
-use tui::service_user;
+use sounding::cli::{Cli, Command};
+use sounding::console;
+use sounding::interrupt;
+use sounding::ops::Desk;
+use sounding::run::{Out, Outcome, completions, man, run};
+use sounding::service_user;
 
 fn main() -> ExitCode {
     let cli = Cli::read();

@@ -43,7 +43,7 @@
 //!
 //! # What is left to others
 //!
-//! Files: callers give bytes and get bytes. Directories travel as ZIP archives, which [`zip`] reads and writes as bytes; which
+//! Files: callers give bytes and get bytes. Directories travel as ZIP archives, which the crate `zipstream` reads and writes as bytes; which
 //! files go into one, and where they come to lie, is the caller's business as well. Resuming, which the protocol does not have: a
 //! transfer that broke off begins again with a new code. Tor, and version 2 of the protocol, which no released
 //! client uses for files.
@@ -84,7 +84,6 @@ mod tests;
 mod text;
 mod transit;
 pub mod words;
-pub mod zip;
 
 pub use code::{Code, CodeError};
 pub use error::{Error, Stage};

@@ -1,6 +1,6 @@
 //! Whoever comes when there is no place is told so.
 
-use server::net::concurrency_limit::Limits;
+use sounding_server::net::concurrency_limit::Limits;
 
 use crate::support::{Connection, KEY, Setup, TestServer, wait_for};
 

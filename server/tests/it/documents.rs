@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const CRATES: &[&str] = &["volume", "wormhole", "transfers", "server", "tui"];
+const CRATES: &[&str] = &["volume", "zipstream", "wormhole", "transfers", "server", "tui"];
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -766,10 +766,10 @@ fn tried(server: &Site, number: u64, sent: &Sent) -> Tried {
 
 fn begins_with_a_read(bytes: &[u8]) -> bool {
     let mut room = [const { std::mem::MaybeUninit::uninit() };
-        server::net::fast_path::request_head::MOST_FIELDS];
+        sounding_server::net::fast_path::request_head::MOST_FIELDS];
     matches!(
-        server::net::fast_path::request_head::Head::parse(bytes, &mut room),
-        server::net::fast_path::request_head::Parsed::Read(_)
+        sounding_server::net::fast_path::request_head::Head::parse(bytes, &mut room),
+        sounding_server::net::fast_path::request_head::Parsed::Read(_)
     )
 }
 

@@ -406,14 +406,14 @@ fn what_goes_into_the_making_is_a_whole_workspace() {
         assert!(metadata.status.success(), "{said}");
         let metadata: serde_json::Value = serde_json::from_slice(&metadata.stdout).unwrap();
         let packages = metadata["packages"].as_array().unwrap();
-        assert!(packages.iter().any(|it| it["name"] == "server"));
+        assert!(packages.iter().any(|it| it["name"] == "sounding-server"));
         let targets = packages.iter().flat_map(|it| it["targets"].as_array().unwrap());
         for target in targets.filter(|it| it["kind"][0] != "test") {
             let source = Path::new(target["src_path"].as_str().unwrap());
             assert!(source.exists(), "{}", source.display());
         }
         // Of the programs, what is in their sources.
-        let sources = ["server", "tui", "transfers", "volume", "wormhole"];
+        let sources = ["server", "tui", "transfers", "volume", "wormhole", "zipstream"];
         let sources = sources.iter().flat_map(|it| walk(&root.join(it).join("src")));
         let mut included = 0;
         for source in sources.filter(|it| it.extension().is_some_and(|it| it == "rs")) {

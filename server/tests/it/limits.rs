@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use server::net::timeouts::Patience;
+use sounding_server::net::timeouts::Patience;
 
 use crate::support::{KEY, Setup, TestServer, wait_for};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use server::net::timeouts::Patience;
+use sounding_server::net::timeouts::Patience;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 

@@ -10,12 +10,12 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use proptest::prelude::*;
 use tokio::sync::mpsc::{self, Receiver};
-use tui::cli::{DeskArgs, ScreenArgs};
-use tui::effect::{Effect, Message};
-use tui::model::{Look, Model, Popup};
-use tui::ops::Desk;
-use tui::update::{start, update};
-use tui::work::Work;
+use sounding::cli::{DeskArgs, ScreenArgs};
+use sounding::effect::{Effect, Message};
+use sounding::model::{Look, Model, Popup};
+use sounding::ops::Desk;
+use sounding::update::{start, update};
+use sounding::work::Work;
 use volume::console_settings::ConsoleLook;
 
 /// How long any answer may take.
@@ -175,7 +175,7 @@ impl Acting {
 
     pub fn goto(&mut self, folder: &str) {
         self.press(&format!("1:goto /{folder}\r"));
-        assert_eq!(tui::ops::shown(&self.model.browse.path), format!("/{folder}"));
+        assert_eq!(sounding::ops::shown(&self.model.browse.path), format!("/{folder}"));
     }
 
     /// The cursor onto a name of the folder.
@@ -203,7 +203,7 @@ impl Acting {
         self.model.message.as_ref().map_or("", |it| it.text.as_str())
     }
 
-    fn form(&self) -> Option<&tui::model::Form> {
+    fn form(&self) -> Option<&sounding::model::Form> {
         match &self.model.popup {
             Some(Popup::Form(form)) => Some(form),
             _ => None,
@@ -657,9 +657,9 @@ fn with_read_only_no_command_changes_anything() {
     };
     assert!(run(&full.volume, &["rm", "berlin/gone"]).status.success() && !gone.exists());
     let empty = tempfile::tempdir().unwrap();
-    let twins = tui::key::BINDINGS.iter().filter_map(|it| match it.twin {
-        tui::key::Twin::Command(line) => Some(line),
-        tui::key::Twin::ScreenOnly => None,
+    let twins = sounding::key::BINDINGS.iter().filter_map(|it| match it.twin {
+        sounding::key::Twin::Command(line) => Some(line),
+        sounding::key::Twin::ScreenOnly => None,
     });
     let others = [
         "mv notes.txt zurich",
@@ -692,7 +692,7 @@ fn with_read_only_no_command_changes_anything() {
     ];
     for line in twins.chain(others) {
         let words: Vec<&str> = line.split(' ').collect();
-        let cli = <tui::cli::Cli as clap::Parser>::try_parse_from(
+        let cli = <sounding::cli::Cli as clap::Parser>::try_parse_from(
             [&["sounding"], words.as_slice()].concat(),
         );
         let changes = cli.unwrap().command.unwrap().changes_something();
@@ -706,7 +706,7 @@ fn with_read_only_no_command_changes_anything() {
                 let output = run(volume, &given);
                 assert_eq!(everything(volume), before, "{line}: {output:?}");
                 let said = String::from_utf8_lossy(&output.stderr).into_owned();
-                let refused = said == format!("sounding: {}\n", tui::ops::READ_ONLY);
+                let refused = said == format!("sounding: {}\n", sounding::ops::READ_ONLY);
                 assert_eq!(
                     (refused, changes && output.status.code() != Some(1)),
                     (changes, false),
@@ -719,9 +719,9 @@ fn with_read_only_no_command_changes_anything() {
 
 #[test]
 fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
-    use tui::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
-    use tui::effect::{Op, Wish};
-    use tui::ops::relocate::{Destination, Relocating, Relocation};
+    use sounding::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
+    use sounding::effect::{Op, Wish};
+    use sounding::ops::relocate::{Destination, Relocating, Relocation};
     use volume::keys::sheet::{NewKey, OldKey};
     let rel = crate::snapshots::rel;
     let writing = Acting::new();
@@ -756,11 +756,11 @@ fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
         Op::NewFolder(rel("new")),
         Op::Write(at.clone(), b"x".to_vec(), stat, b"a".to_vec()),
         Op::Restore(in_trash.clone(), rel("berlin/a.csv")),
-        Op::Undo(tui::ops::undo::Undo::new("x", vec![step])),
+        Op::Undo(sounding::ops::undo::Undo::new("x", vec![step])),
         Op::EmptyTrash,
         Op::RemoveTrashed(in_trash),
         Op::AddKey(keys.version, new),
-        Op::EditKey(keys.version, row.clone(), vec![tui::ops::keys::KeyEdit::Revoke], "revoked"),
+        Op::EditKey(keys.version, row.clone(), vec![sounding::ops::keys::KeyEdit::Revoke], "revoked"),
         Op::RotateKey(keys.version, row, OldKey::EndsNow, String::new()),
         Op::Share(at.clone(), "7d".into()),
         Op::KeepAwake(None),
@@ -795,7 +795,7 @@ fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
             other => panic!("{what}: {other:?}"),
         };
         assert_eq!(everything(&writing.volume), before, "{what}");
-        assert!(refused.what.contains(tui::ops::READ_ONLY), "{what}: {}", refused.what);
+        assert!(refused.what.contains(sounding::ops::READ_ONLY), "{what}: {}", refused.what);
     }
 }
 
@@ -981,7 +981,7 @@ impl Acting {
     fn names_of(&mut self, folder: usize) -> Vec<String> {
         self.press(&format!("1:goto /{}\r", FOLDERS[folder]));
         self.press("\x1b\x1b");
-        if tui::ops::shown(&self.model.browse.path) != format!("/{}", FOLDERS[folder]) {
+        if sounding::ops::shown(&self.model.browse.path) != format!("/{}", FOLDERS[folder]) {
             return Vec::new();
         }
         let Some(names) = self.model.browse.names.clone() else { return Vec::new() };
@@ -1028,7 +1028,7 @@ impl Acting {
                 self.model.keys.cursor = which % rows.max(1);
                 self.press(&key.to_string());
                 let last = match self.form().map(|it| &it.purpose) {
-                    Some(tui::model::Purpose::RevokeKey(_, last)) => last.clone() + "\r",
+                    Some(sounding::model::Purpose::RevokeKey(_, last)) => last.clone() + "\r",
                     _ => (*answer).to_owned(),
                 };
                 if self.form().is_some() {
@@ -1076,7 +1076,7 @@ proptest! {
 
     #[test]
     fn whatever_is_done_is_undone(deeds in prop::collection::vec(deed(), 1..10)) {
-        use tui::ops::undo::Step;
+        use sounding::ops::undo::Step;
         let mut acting = Acting::new();
         // Something was deleted before.
         acting.select("berlin", &["a.csv"]);

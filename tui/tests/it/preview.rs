@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tui::preview::pages::{Page, Where};
-use tui::preview::{Body, Preview, Whole, preview, whole};
+use sounding::preview::pages::{Page, Where};
+use sounding::preview::{Body, Preview, Whole, preview, whole};
 
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();

@@ -536,9 +536,9 @@ fn the_end_gives_the_terminal_back_whatever_ends_it() {
 #[ignore = "is run in a terminal by the test below"]
 fn panics_while_it_has_the_terminal() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    tui::term::install_panic_hook();
+    sounding::term::install_panic_hook();
     runtime.block_on(async {
-        let tty = tui::term::Tty::open().unwrap();
+        let tty = sounding::term::Tty::open().unwrap();
         while !tty.is_idle() {
             tty.flush().await.unwrap();
         }

@@ -10,18 +10,18 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use serde_json::json;
-use tui::cli::{DeskArgs, ScreenArgs};
-use tui::effect::{AddressFor, Done, Message};
-use tui::model::{Look, Model};
-use tui::ops::share::Access;
-use tui::ops::trash::TrashEntry;
-use tui::ops::undo::Undo;
-use tui::ops::{Desk, Failure};
-use tui::palette::Completion;
-use tui::preview::pages::Page;
-use tui::preview::{Body, Preview};
-use tui::update::{start, update};
-use tui::view::view;
+use sounding::cli::{DeskArgs, ScreenArgs};
+use sounding::effect::{AddressFor, Done, Message};
+use sounding::model::{Look, Model};
+use sounding::ops::share::Access;
+use sounding::ops::trash::TrashEntry;
+use sounding::ops::undo::Undo;
+use sounding::ops::{Desk, Failure};
+use sounding::palette::Completion;
+use sounding::preview::pages::Page;
+use sounding::preview::{Body, Preview};
+use sounding::update::{start, update};
+use sounding::view::view;
 use volume::RelPath;
 use volume::console_settings::ConsoleLook;
 use volume::names::Kind;
@@ -147,7 +147,7 @@ fn text(buffer: &Buffer) -> String {
         let mut x = 0;
         while x < buffer.area.width {
             row.push_str(cell(x).symbol());
-            x += u16::try_from(tui::text::width(cell(x).symbol())).unwrap().max(1);
+            x += u16::try_from(sounding::text::width(cell(x).symbol())).unwrap().max(1);
         }
         let reversed: String = (0..buffer.area.width)
             .filter(|it| cell(*it).modifier.contains(ratatui::style::Modifier::REVERSED))

@@ -3,13 +3,13 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
 use transfers::transfer::Now;
-use tui::cli::transfers::{OnConflict, ReceiveArgs, SendArgs, TransfersCommand};
-use tui::effect::{Effect, Message, Wish};
-use tui::model::{Popup, Redraw, Screen, Server};
-use tui::ops::Failure;
-use tui::ops::carriers::Carried;
-use tui::palette::Completion;
-use tui::update::update;
+use sounding::cli::transfers::{OnConflict, ReceiveArgs, SendArgs, TransfersCommand};
+use sounding::effect::{Effect, Message, Wish};
+use sounding::model::{Popup, Redraw, Screen, Server};
+use sounding::ops::Failure;
+use sounding::ops::carriers::Carried;
+use sounding::palette::Completion;
+use sounding::update::update;
 
 use crate::snapshots::{Told, check};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-use tui::key::{Act, BINDINGS, Twin};
+use sounding::key::{Act, BINDINGS, Twin};
 
 use crate::fake::Fake;
 use crate::screen::{Console, Place, Setup};

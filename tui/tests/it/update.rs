@@ -2,15 +2,15 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use proptest::prelude::*;
-use tui::cli::ThemeName;
-use tui::effect::{Done, Effect, Message, Op};
-use tui::model::{MESSAGE_STAYS, Popup, Redraw, Screen};
-use tui::ops::trash::TrashEntry;
-use tui::ops::undo::Undo;
-use tui::palette::Completion;
-use tui::preview::Preview;
-use tui::preview::pages::{Page, Where};
-use tui::update::update;
+use sounding::cli::ThemeName;
+use sounding::effect::{Done, Effect, Message, Op};
+use sounding::model::{MESSAGE_STAYS, Popup, Redraw, Screen};
+use sounding::ops::trash::TrashEntry;
+use sounding::ops::undo::Undo;
+use sounding::palette::Completion;
+use sounding::preview::Preview;
+use sounding::preview::pages::{Page, Where};
+use sounding::update::update;
 use volume::RelPath;
 use volume::names::Kind;
 use volume::scan::{Hit, Searching, Usage, Used};

@@ -87,7 +87,7 @@ fn strings_are_told_from_all_else() {
 fn what_is_said_to_people_is_in_plain_terms() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let (mut seen, mut wrong) = (0, Vec::new());
-    for name in ["tui", "volume", "transfers", "wormhole", "server"] {
+    for name in ["tui", "volume", "transfers", "wormhole", "zipstream", "server"] {
         for entry in walkdir::WalkDir::new(root.join(name).join("src")) {
             let path = entry.unwrap().into_path();
             let is_test = path.components().any(|it| it.as_os_str() == "tests");

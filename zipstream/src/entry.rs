@@ -4,19 +4,17 @@ use std::borrow::Cow;
 
 use crc32fast::Hasher;
 
-use super::descriptor::Descriptor;
-use super::directory::Facts;
-use super::error::{UnzipError, ZipError, shown};
-use super::format::{
+use crate::descriptor::Descriptor;
+use crate::directory::Facts;
+use crate::error::{UnzipError, ZipError, shown};
+use crate::format::{
     DEFLATED, FLAG_DESCRIPTOR, FLAG_ENCRYPTED, FLAG_MASKED, FLAG_PATCH, FLAG_STRONGLY_ENCRYPTED,
     LocalHeader, Malformed, STORED, decode_name,
 };
-use super::reader::{Announced, Entry, Sink, Totals};
+use crate::sink::{Announced, CHUNK, Entry, Sink, Totals};
 
 /// So many folders may come besides as many as there are files.
 const FREE_FOLDERS: u64 = 100_000;
-/// The most that is handed on at once.
-pub(super) const CHUNK: usize = 64 << 10;
 
 /// The entry that is being read.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use flate2::{Decompress, DecompressError, FlushDecompress, Status};
 
-use super::entry::CHUNK;
+use crate::sink::CHUNK;
 
 /// The state of unpacking, and room for a piece.
 pub(super) struct Inflater {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use wormhole::zip::{
+use zipstream::{
     Announced, Entry, Kind, Member, Sink, Totals, UnzipError, ZipReader, ZipWriter, zip_size,
 };
 

@@ -11,8 +11,8 @@
 
 use crc32fast::Hasher;
 
-use super::descriptor;
-use super::format::{END64_LENGTH, FLAG_DESCRIPTOR, FLAG_UTF8, Record, STORED, ZIP64_EXTRA};
+use crate::descriptor;
+use crate::format::{END64_LENGTH, FLAG_DESCRIPTOR, FLAG_UTF8, Record, STORED, ZIP64_EXTRA};
 
 /// The version of the format that folders and stored files need (§4.4.3).
 const VERSION: u16 = 20;

@@ -8,7 +8,7 @@
 use crc32fast::Hasher;
 use memchr::memmem::Finder;
 
-use super::format::{Fields, Malformed, Record};
+use crate::format::{Fields, Malformed, Record};
 
 /// `PK\x07\x08`: most writers put it before a descriptor, though it is no part of it (§4.3.9.3).
 pub(super) const SIGNATURE: [u8; 4] = *b"PK\x07\x08";

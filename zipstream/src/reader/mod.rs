@@ -17,14 +17,15 @@
 
 use crc32fast::Hasher;
 
-use super::descriptor::{self, DECIDING, Search, Verdict};
-use super::directory::{Directory, Facts, Misfit};
-use super::entry::{Current, Delivery, Packing, name_of};
-use super::error::shown;
-use super::format::{CentralHeader, EndRecord, LocalHeader, Malformed, Record, parse_locator};
-use super::inflate::Inflater;
+use crate::descriptor::{self, DECIDING, Search, Verdict};
+use crate::directory::{Directory, Facts, Misfit};
+use crate::entry::{Current, Delivery, Packing, name_of};
+use crate::error::shown;
+use crate::format::{CentralHeader, EndRecord, LocalHeader, Malformed, Record, parse_locator};
+use crate::inflate::Inflater;
+use crate::sink::{Announced, Sink, Totals};
 
-pub use super::error::{UnzipError, ZipError};
+use crate::error::{UnzipError, ZipError};
 
 /// The longest name that is taken, in bytes: longer ones no Linux system could open.
 const NAME_MAX: u16 = 4096;
@@ -33,57 +34,6 @@ const NAME_MAX: u16 = 4096;
 const TYPE: u16 = 0o170_000;
 const REGULAR: u16 = 0o100_000;
 const FOLDER: u16 = 0o040_000;
-
-/// What the offer said, and the caller found bearable: the memory taken grows with the number of files. More is
-/// refused; whether less is, is the caller's affair: see [`Totals`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Announced {
-    /// All files together, unpacked.
-    pub bytes: u64,
-    /// How many files.
-    pub files: u64,
-}
-
-/// What came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// How many files.
-    pub files: u64,
-    /// How many folders that have an entry of their own. Most senders give one only to those that are empty.
-    pub folders: u64,
-    /// All files together, unpacked.
-    pub bytes: u64,
-}
-
-/// A file that begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
-    /// The name as it came, nothing checked but that it is not empty, was sent in no more than 4096 bytes, and is the
-    /// only one. It is UTF-8: what is not was taken for code page 437 and converted (§D.1).
-    pub name: &'a [u8],
-    /// The length, if it is known before the data.
-    pub size: Option<u64>,
-}
-
-/// Where what is unpacked goes to. An error of it ends the reading.
-pub trait Sink {
-    /// Why it could not take something.
-    type Error;
-
-    /// A folder, under its name as it came but without the slash at its end. The folder that the archive itself
-    /// stands for, `./`, needs no making and is left out.
-    fn folder(&mut self, name: &[u8]) -> Result<(), Self::Error>;
-
-    /// A file begins.
-    fn begin(&mut self, entry: &Entry<'_>) -> Result<(), Self::Error>;
-
-    /// More of the file: 64 KiB at most, often only a few bytes, because what may be the end of a file is held back
-    /// until more comes. A sink that writes to a disk gathers them.
-    fn data(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
-
-    /// The file was whole, and its CRC is right.
-    fn end(&mut self) -> Result<(), Self::Error>;
-}
 
 /// Reads one archive. See the [module](self).
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 use std::time::Instant;
 
-use wormhole::zip::{Announced, Entry, Kind, Member, Sink, ZipReader, ZipWriter};
+use zipstream::{Announced, Entry, Kind, Member, Sink, ZipReader, ZipWriter};
 
 const SIZE: usize = 1 << 30;
 const RECORD: usize = 16 << 10;
