@@ -201,7 +201,7 @@ pub fn complete_folder(desk: &Desk, typed: &str) -> Completion {
 fn codes(begun: &str) -> Vec<String> {
     let before = begun.rfind('-').map_or("", |it| begun.get(..=it).unwrap_or_default());
     let dash = if before.matches('-').count() == 1 { "-" } else { "" };
-    wormhole::words::completions(begun).iter().map(|it| format!("{before}{it}{dash}")).collect()
+    wormhole::wordlist::completions(begun).iter().map(|it| format!("{before}{it}{dash}")).collect()
 }
 
 /// Users that begin so.

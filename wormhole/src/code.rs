@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::words;
+use crate::wordlist;
 
 /// As many digits the mailbox server takes.
 const MOST_DIGITS: usize = 40;
@@ -47,7 +47,7 @@ impl Code {
     /// whole text is the password.
     pub fn parse(text: &str) -> Result<Code, CodeError> {
         let code = Code::exact(text)?;
-        Ok(Code { text: words::in_small_letters(&code.text), ..code })
+        Ok(Code { text: wordlist::in_small_letters(&code.text), ..code })
     }
 
     /// The same, with every letter as it stands.

@@ -6,7 +6,7 @@ use crate::key::Key;
 use crate::peer_message::{Ack, PeerMessage};
 use crate::records::Opener;
 use crate::server_message::ServerMessage;
-use crate::{Code, words};
+use crate::{Code, wordlist};
 
 /// What a mailbox server says.
 pub fn server_message(bytes: &[u8]) {
@@ -47,7 +47,7 @@ pub fn code(bytes: &[u8]) {
             assert_eq!(code.to_string().to_lowercase(), exact.to_string().to_lowercase());
             assert_eq!(Code::exact(&code.to_string()), Ok(code));
         }
-        drop(words::completions(text));
-        drop(words::check(text));
+        drop(wordlist::completions(text));
+        drop(wordlist::check(text));
     }
 }

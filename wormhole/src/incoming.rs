@@ -9,10 +9,10 @@ use sha2::{Digest as _, Sha256};
 use crate::error::Error;
 use crate::hex;
 use crate::hints::Hints;
-use crate::link::{Link, LinkError, Role};
 use crate::offer::Offer;
 use crate::peer_message::{Ack, Saying};
 use crate::session::Session;
+use crate::transit::connection::{Link, LinkError, Role};
 use crate::transit::{Door, Route, connect};
 
 /// Something is offered, and the other side waits. Dropping it is a refusal.

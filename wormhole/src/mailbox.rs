@@ -18,10 +18,10 @@ use crate::code::Code;
 use crate::error::{Error, Stage};
 use crate::hex;
 use crate::key::random;
-use crate::line::Line;
 use crate::server_message::{ClientMessage, Message, Mood, ServerMessage};
 use crate::settings::{APP, Settings};
-use crate::words;
+use crate::websocket::Line;
+use crate::wordlist;
 
 /// As many messages of the peer wait to be heard.
 const MOST_WAITING: usize = 64;
@@ -248,7 +248,7 @@ impl Keeper {
         self.is_allocating = true;
         self.line()?.say(&ClientMessage::Allocate).await?;
         let number = self.allocated().await?;
-        let words = words::random(words).map_err(|source| Error::Random { source })?;
+        let words = wordlist::random(words).map_err(|source| Error::Random { source })?;
         let code = Code::parse(&format!("{number}-{words}"));
         let code = code.map_err(|_impossible| Error::bad("the mailbox server's number"))?;
         self.claim(number).await?;

@@ -8,10 +8,10 @@ use tokio::time::{Duration, timeout};
 use crate::error::{Error, Stage};
 use crate::hex;
 use crate::hints::Hints;
-use crate::link::{Link, LinkError, Role};
 use crate::offer::Offer;
 use crate::peer_message::{Ack, Answer, PeerMessage, Saying};
 use crate::session::Session;
+use crate::transit::connection::{Link, LinkError, Role};
 use crate::transit::{Door, Route, connect};
 
 /// After a broken connection, so long is waited for the other side's last record.

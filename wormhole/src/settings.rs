@@ -1,12 +1,10 @@
 //! What a program decides: which servers, how far a peer's word goes, and how long each wait may be.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use crate::hints::Hint;
+use crate::hints::{Hint, Reach, RelayHint};
 
 /// Whose application the two sides belong to: they only meet within one (file-transfer-protocol.md).
 pub(crate) const APP: &str = "lothar.com/wormhole/text-or-file-xfer";
@@ -41,16 +39,6 @@ impl Default for Settings {
             tracker: TaskTracker::new(),
         }
     }
-}
-
-/// Where a peer's hints may lead. A peer that knows the code makes us connect to addresses of its choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Not to this machine, nor to what only machines next to it can reach: loopback, link-local, unique local,
-    /// multicast and unspecified addresses are refused, and all that this machine has.
-    Others,
-    /// Anywhere. For tests, where both sides are on one machine.
-    Anywhere,
 }
 
 /// How long each wait may be.
@@ -91,77 +79,6 @@ impl Default for Limits {
             confirm: Duration::from_mins(15),
             reconnect: Duration::from_mins(1),
             closing: Duration::from_secs(3),
-        }
-    }
-}
-
-/// A transit relay: `tcp:HOST:PORT`, and `tcp:[ADDRESS]:PORT` for an IPv6 address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RelayHint(pub(crate) Hint);
-
-/// A text is no relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a relay is written as `tcp:HOST:PORT`")]
-pub struct NoRelayHint;
-
-impl RelayHint {
-    /// Its name or address, an IPv6 one without brackets.
-    pub fn host(&self) -> &str {
-        &self.0.host
-    }
-
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.0.port
-    }
-}
-
-impl FromStr for RelayHint {
-    type Err = NoRelayHint;
-
-    fn from_str(text: &str) -> Result<RelayHint, NoRelayHint> {
-        let rest = text.trim().strip_prefix("tcp:").ok_or(NoRelayHint)?;
-        let (host, port) = rest.rsplit_once(':').ok_or(NoRelayHint)?;
-        let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-        if bare.is_none() && host.contains([':', '[', ']']) {
-            return Err(NoRelayHint);
-        }
-        let port = port.parse().ok().filter(|_| port.bytes().all(|it| it.is_ascii_digit()));
-        let hint = Hint::new(bare.unwrap_or(host), port.ok_or(NoRelayHint)?);
-        hint.map(RelayHint).ok_or(NoRelayHint)
-    }
-}
-
-impl fmt::Display for RelayHint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tcp:{}", self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_relay_is_written_as_it_was_read() {
-        for text in
-            ["tcp:transit.magic-wormhole.io:4001", "tcp:127.0.0.1:1", "tcp:[2001:db8::1]:4001"]
-        {
-            assert_eq!(text.parse::<RelayHint>().unwrap().to_string(), text);
-        }
-        for text in [
-            "",
-            "tcp:",
-            "tcp:host",
-            "host:4001",
-            "tcp::1",
-            "tcp:a:0",
-            "tcp:a:65536",
-            "tcp:a:+1",
-            "tcp:::1:80",
-            "tcp:a b:80",
-        ] {
-            assert_eq!(text.parse::<RelayHint>(), Err(NoRelayHint), "{text}");
         }
     }
 }

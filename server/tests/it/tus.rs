@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sounding_server::net::timeouts::Patience;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use sounding_server::net::timeouts::Patience;
 
 use crate::support::{BERLIN_KEY, KEY, Response, Setup, Site, TestServer, pattern, wait_for};
 use crate::uploads::problem;

@@ -2,7 +2,7 @@
 
 use transfers::transfer::{Now, Question};
 use volume::RelPath;
-use wormhole::words;
+use wormhole::wordlist;
 
 use super::Input;
 use crate::ops::{typed_folder, typed_name, with_slash};
@@ -96,19 +96,19 @@ pub enum OfferField {
 impl ReceiveScreen {
     /// Words that may stand in place of the last one.
     pub fn words(&self) -> Vec<&'static str> {
-        words::completions(self.code.text())
+        wordlist::completions(self.code.text())
     }
 
     /// The code as it is sent.
     pub fn code_text(&self) -> String {
         let typed = self.code.text().trim_matches('-');
         // The other side's line as a whole is a code too.
-        words::in_small_letters(typed.strip_prefix("wormhole-receive-").unwrap_or(typed))
+        wordlist::in_small_letters(typed.strip_prefix("wormhole-receive-").unwrap_or(typed))
     }
 
     /// Words that are in no list, but for one that is still being typed.
-    pub fn unknown(&self) -> Vec<words::Unknown> {
-        let mut unknown = words::check(&self.code_text());
+    pub fn unknown(&self) -> Vec<wordlist::Unknown> {
+        let mut unknown = wordlist::check(&self.code_text());
         let is_typed = !self.code.text().ends_with('-') && !self.words().is_empty();
         if is_typed {
             let last = self.code.text().rsplit('-').next().unwrap_or_default().to_lowercase();

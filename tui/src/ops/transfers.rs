@@ -509,7 +509,7 @@ pub fn details(now: &Now) -> Vec<String> {
 
 /// Refuses a code with a word that is in no word list: most likely it is mistyped, and a try would use the code up.
 pub fn check_words(code: &str) -> Result<(), Failure> {
-    let unknown = wormhole::words::check(code);
+    let unknown = wormhole::wordlist::check(code);
     let Some(first) = unknown.first() else { return Ok(()) };
     let meant = first.nearest.map(|it| format!(": {it}?")).unwrap_or_default();
     Err(Failure::new(format!(

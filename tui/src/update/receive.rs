@@ -3,7 +3,7 @@
 use ::transfers::transfer::{Now, State};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use volume::RelPath;
-use wormhole::words;
+use wormhole::wordlist;
 
 use super::{DEAF, offer, show, transfers};
 use crate::cli::transfers::ReceiveArgs;
@@ -93,7 +93,7 @@ fn complete(model: &mut Model) -> Vec<Effect> {
     let shared = words.split_first().map(|(first, rest)| {
         rest.iter().fold((*first).to_owned(), |common, it| common_start(&common, it))
     });
-    let unknown = words::check(&receive.code_text());
+    let unknown = wordlist::check(&receive.code_text());
     let meant =
         unknown.last().filter(|it| it.word == typed.to_lowercase()).and_then(|it| it.nearest);
     let word = match (receive.marked.and_then(|it| words.get(it)), shared, meant) {
@@ -172,7 +172,7 @@ fn connect(model: &mut Model) -> Vec<Effect> {
         model.complain(crate::ops::READ_ONLY);
         return Vec::new();
     }
-    if !words::check(&code).is_empty() && receive.doubted.as_ref() != Some(&code) {
+    if !wordlist::check(&code).is_empty() && receive.doubted.as_ref() != Some(&code) {
         receive.doubted = Some(code);
         return Vec::new();
     }

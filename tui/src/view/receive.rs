@@ -118,7 +118,7 @@ fn under_code(receive: &ReceiveScreen, paint: &mut Paint<'_, '_>, area: Rect) {
     if let Some(error) = &receive.error {
         told = text::wrapped(&format!("! {error}"), wide);
     } else if let Some(doubted) = &receive.doubted {
-        let first = wormhole::words::check(doubted).first().map(ToString::to_string);
+        let first = wormhole::wordlist::check(doubted).first().map(ToString::to_string);
         let line = format!(
             "! {} Enter again uses the code as it is. It works once.",
             text::escape(first.unwrap_or_default().as_bytes())

@@ -9,13 +9,13 @@ use std::time::{Duration, SystemTime};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use tokio::sync::mpsc::{self, Receiver};
 use sounding::cli::{DeskArgs, ScreenArgs};
 use sounding::effect::{Effect, Message};
 use sounding::model::{Look, Model, Popup};
 use sounding::ops::Desk;
 use sounding::update::{start, update};
 use sounding::work::Work;
+use tokio::sync::mpsc::{self, Receiver};
 use volume::console_settings::ConsoleLook;
 
 /// How long any answer may take.
@@ -760,7 +760,12 @@ fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
         Op::EmptyTrash,
         Op::RemoveTrashed(in_trash),
         Op::AddKey(keys.version, new),
-        Op::EditKey(keys.version, row.clone(), vec![sounding::ops::keys::KeyEdit::Revoke], "revoked"),
+        Op::EditKey(
+            keys.version,
+            row.clone(),
+            vec![sounding::ops::keys::KeyEdit::Revoke],
+            "revoked",
+        ),
         Op::RotateKey(keys.version, row, OldKey::EndsNow, String::new()),
         Op::Share(at.clone(), "7d".into()),
         Op::KeepAwake(None),

@@ -7,9 +7,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
-use tempfile::TempDir;
 use sounding::preview::pages::{Page, Where};
 use sounding::preview::{Body, Preview, Whole, preview, whole};
+use tempfile::TempDir;
 
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();

@@ -16,7 +16,8 @@ fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-        let built = Command::new(cargo).args(["build", "-q", "-p", "sounding-server"]).status().unwrap();
+        let built =
+            Command::new(cargo).args(["build", "-q", "-p", "sounding-server"]).status().unwrap();
         assert!(built.success());
         PathBuf::from(env!("CARGO_BIN_EXE_sounding")).with_file_name("sounding-server")
     })

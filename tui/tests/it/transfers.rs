@@ -2,7 +2,6 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
-use transfers::transfer::Now;
 use sounding::cli::transfers::{OnConflict, ReceiveArgs, SendArgs, TransfersCommand};
 use sounding::effect::{Effect, Message, Wish};
 use sounding::model::{Popup, Redraw, Screen, Server};
@@ -10,6 +9,7 @@ use sounding::ops::Failure;
 use sounding::ops::carriers::Carried;
 use sounding::palette::Completion;
 use sounding::update::update;
+use transfers::transfer::Now;
 
 use crate::snapshots::{Told, check};
 

@@ -8,12 +8,12 @@ use tokio::net::TcpStream;
 use crate::code::Code;
 use crate::hints::{Hint, Hints};
 use crate::key::{Exchange, Key};
-use crate::line::Line;
-use crate::link::Role;
 use crate::peer_message::PeerMessage;
 use crate::records::{Opener, Sealer};
 use crate::server_message::{ClientMessage, Message, ServerMessage};
-use crate::transit::Words;
+use crate::transit::connection::Role;
+use crate::transit::handshake::Words;
+use crate::websocket::Line;
 use crate::{Absent, Error, Settings, Wormhole};
 
 pub(super) struct Evil {

@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::evil::{Connection, Evil, kind, odd_offer};
 use super::server::Server;
-use crate::link::Role;
 use crate::records::Sealer;
 use crate::server_message::ClientMessage;
+use crate::transit::connection::Role;
 use crate::{Arrival, Error, Incoming, Offer, Reach, Receiving, Sending, Settings, hex};
 
 /// Ours has accepted a file of so many bytes, and the peer may send what it likes.

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::sink::Entry;
 use crate::format::{
     FLAG_DESCRIPTOR, FLAG_ENCRYPTED, FLAG_MASKED, FLAG_PATCH, FLAG_STRONGLY_ENCRYPTED, FLAG_UTF8,
 };
+use crate::sink::Entry;
 use crate::writer::{Kind, Member, ZipWriter, zip_size};
 
 /// Keeps what it is told, one line for each call's end.

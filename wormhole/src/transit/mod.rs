@@ -4,6 +4,9 @@
 //! connection both show that they have the key; then the sender picks one with `go`, and all others end. A stranger who
 //! connects to us can't say the right words, gets little time for it, and takes no place from the right one.
 
+pub(crate) mod connection;
+pub(crate) mod handshake;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -14,11 +17,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, Stage};
-use crate::hex;
+use crate::hints::Reach;
 use crate::hints::{Hint, Hints, addresses_to_tell, own_addresses};
-use crate::key::{Key, random};
-use crate::link::{Link, Role};
-use crate::settings::{Reach, Settings};
+use crate::key::Key;
+use crate::settings::Settings;
+use crate::transit::connection::{Link, Role};
+use crate::transit::handshake::Words;
 
 /// The sender's direct attempts are alone for so long: of two ways, the shorter should be the first.
 const HEAD_START: Duration = Duration::from_secs(1);
@@ -118,14 +122,6 @@ struct Search {
     words: Words,
     direct: Vec<Hint>,
     relays: Vec<(Hint, Reach)>,
-}
-
-/// What is said on each connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Words {
-    pub(crate) ours: String,
-    pub(crate) theirs: String,
-    to_relay: String,
 }
 
 impl Search {
@@ -318,40 +314,4 @@ async fn expect(stream: &mut TcpStream, words: &str) -> io::Result<()> {
         missing = missing.strip_prefix(come).ok_or(io::ErrorKind::InvalidData)?;
     }
     Ok(())
-}
-
-impl Words {
-    pub(crate) fn new(key: &Key, role: Role) -> Result<Words, Error> {
-        let token = |purpose: &str| key.derive(purpose.as_bytes()).token();
-        let sender = format!("transit sender {} ready\n\n", token("transit_sender"));
-        let receiver = format!("transit receiver {} ready\n\n", token("transit_receiver"));
-        let mut side = [0; 8];
-        random(&mut side)?;
-        let relay = token("transit_relay_token");
-        let to_relay = format!("please relay {relay} for side {}\n", hex::encode(&side));
-        Ok(match role {
-            Role::Sender => Words { ours: sender, theirs: receiver, to_relay },
-            Role::Receiver => Words { ours: receiver, theirs: sender, to_relay },
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::key::tests::counting;
-
-    /// As the Python client's functions give them for the same key.
-    #[test]
-    fn the_words_are_those_of_the_other_clients() {
-        let words = Words::new(&counting().for_transit(), Role::Receiver).unwrap();
-        let ours = "0b5d03da4672ec8428bd2485e126faf13ef3ffb278196ddc2f95d96d3d82c1fd";
-        assert_eq!(words.ours, format!("transit receiver {ours} ready\n\n"));
-        let theirs = "6fa5ad1bb11461d5165ff989e5ce9bf1c2d464385caf06870527e62fc0643f4c";
-        assert_eq!(words.theirs, format!("transit sender {theirs} ready\n\n"));
-        let token = "ecd85f320731169f5768239a248b8b0f3e7834f1c05937a5939b13d6bfa933e1";
-        let to_relay = format!("please relay {token} for side ");
-        let side = words.to_relay.strip_prefix(&to_relay).unwrap();
-        assert_eq!(side.len(), 17, "{side:?}");
-    }
 }
