@@ -5,7 +5,7 @@ use std::sync::Arc;
 use volume::uploads::Exists;
 use volume::{RelPath, Volume};
 
-use crate::question::Plan;
+use crate::preflight::Plan;
 use crate::transfer::{Offered, OfferedKind};
 use crate::unpacking;
 

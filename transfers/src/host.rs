@@ -14,9 +14,10 @@ use volume::Volume;
 use volume::transfers::{Host, TransferRecords};
 use wormhole::Settings;
 
+use crate::context::World;
 use crate::job::{Answered, Ended, Job, Stop};
-use crate::question::Outstanding;
-use crate::receive::{World, receive};
+use crate::preflight::Outstanding;
+use crate::receive::receive;
 use crate::send::send;
 use crate::settings::{BadSettings, settings};
 use crate::transfer::{Answer, Direction, Now, Request, Servers, State, Transfer, VERSION};

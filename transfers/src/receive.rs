@@ -13,27 +13,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use volume::Volume;
 use volume::uploads::Exists;
-use wormhole::{Absent, Arrival, Incoming, Offer, Receiving, Route, Settings};
+use wormhole::{Absent, Arrival, Incoming, Offer, Receiving, Settings};
 
+use crate::context::{World, options};
 use crate::job::{Answered, Ended, Job, chain};
-use crate::question::{Outstanding, Plan, Reserved, offered};
-use crate::storing::{Stored, Storing};
+use crate::preflight::{Plan, Reserved, offered};
+use crate::publish::Stored;
+use crate::storing::Storing;
 use crate::transfer::{Accept, Answer, OfferedKind, Question, Receive, State};
 
 /// How long an operator may think about an offer. The sender waits meanwhile.
 const THINKING: Duration = Duration::from_mins(10);
 /// Words of a code that is made here.
 const WORDS: usize = 2;
-
-/// What a transfer works with.
-#[derive(Clone, Debug)]
-pub(crate) struct World {
-    pub(crate) volume: Arc<Volume>,
-    pub(crate) settings: Settings,
-    pub(crate) outstanding: Outstanding,
-}
 
 /// Receives. Returns how many bytes came, whatever else; an error says how it ended.
 pub(crate) async fn receive(
@@ -120,16 +113,6 @@ async fn meet(job: &Job, settings: &Settings, wanted: &Receive) -> Result<Arriva
 /// What the sender has to type. The public servers need not be named.
 fn command(settings: &Settings, code: &str) -> String {
     format!("wormhole {}send --code {code} FILE-OR-FOLDER", options(settings))
-}
-
-/// The options by which the Python client uses these servers.
-pub(crate) fn options(settings: &Settings) -> String {
-    let public = Settings::default();
-    let mailbox =
-        (settings.mailbox != public.mailbox).then(|| format!("--relay-url {} ", settings.mailbox));
-    let relay = settings.relays.first().filter(|_| settings.relays != public.relays);
-    let relay = relay.map(|it| format!("--transit-helper {it} "));
-    mailbox.into_iter().chain(relay).collect()
 }
 
 fn plan(
@@ -235,7 +218,7 @@ async fn take_in(
     plan: &Plan,
     mut reserved: Reserved,
 ) -> Result<(), Ended> {
-    let route = route(receiving.route());
+    let route = receiving.route().to_string();
     job.set(|it| (it.state, it.route) = (State::Running, Some(route))).await;
     job.begin();
     loop {
@@ -275,13 +258,5 @@ async fn take_in(
             receiving.fail(&ended.cause).await;
             Err(ended)
         }
-    }
-}
-
-/// By which way it goes, for people.
-pub(crate) fn route(route: &Route) -> String {
-    match route {
-        Route::Direct(address) => format!("direct ({address})"),
-        Route::Relay(relay) => format!("relay ({relay})"),
     }
 }

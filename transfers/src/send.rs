@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use wormhole::{Absent, Code, Offer, Sending, Settings};
 
+use crate::context::{World, options};
 use crate::job::{Ended, Job, chain};
-use crate::question::offered;
+use crate::preflight::offered;
 use crate::reading::Parcel;
-use crate::receive::{World, options, route};
 use crate::transfer::{Send, State};
 
 /// Words of a code that is made here.
@@ -66,7 +66,7 @@ async fn pack(world: &World, wanted: &Send) -> Result<Parcel, Ended> {
 }
 
 async fn give(job: &Job, world: &World, mut sending: Sending, parcel: Parcel) -> Result<(), Ended> {
-    let route = route(sending.route());
+    let route = sending.route().to_string();
     job.set(|it| (it.state, it.route) = (State::Running, Some(route))).await;
     job.begin();
     let mut pieces = parcel.read(Arc::clone(&world.volume));

@@ -11,8 +11,8 @@ use volume::RelPath;
 use volume::staged_folder::StagedFolder;
 use volume::staging::{PublishError, StageError, Staged};
 
-use crate::question::{Plan, is_tar};
-use crate::storing::{Hidden, StoreError, WHO, place, safe};
+use crate::preflight::{Plan, is_tar};
+use crate::store_names::{Hidden, StoreError, WHO, place, safe};
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 256 << 10;

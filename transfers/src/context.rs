@@ -1,0 +1,26 @@
+//! What every transfer works with.
+
+use std::sync::Arc;
+
+use volume::Volume;
+use wormhole::Settings;
+
+use crate::preflight::Outstanding;
+
+/// What a transfer works with.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) volume: Arc<Volume>,
+    pub(crate) settings: Settings,
+    pub(crate) outstanding: Outstanding,
+}
+
+/// The options by which the Python client uses these servers.
+pub(crate) fn options(settings: &Settings) -> String {
+    let public = Settings::default();
+    let mailbox =
+        (settings.mailbox != public.mailbox).then(|| format!("--relay-url {} ", settings.mailbox));
+    let relay = settings.relays.first().filter(|_| settings.relays != public.relays);
+    let relay = relay.map(|it| format!("--transit-helper {it} "));
+    mailbox.into_iter().chain(relay).collect()
+}

@@ -1,0 +1,92 @@
+//! Names that come with a directory or an archive: what can be stored under them, and what is left out.
+
+use volume::staged_folder::PartError;
+use volume::staging::{PublishError, StageError};
+use volume::{Refusal, RelPath};
+use zipstream::ZipError;
+
+/// Whom the trash names for what is replaced.
+pub(crate) const WHO: &str = "wormhole";
+/// How many hidden names are told.
+const TOLD: usize = 3;
+
+/// Why nothing has appeared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// A name in the directory can't be a name here.
+    #[error("`{name}` can't be stored")]
+    Name {
+        /// As it was sent, made safe to show.
+        name: String,
+        source: Refusal,
+    },
+    /// A file of the directory can't be written.
+    #[error(transparent)]
+    Part(#[from] PartError),
+    /// The zip stream is not right.
+    #[error("the folder did not come whole")]
+    Zip(#[source] ZipError),
+    /// It can't be written.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// It can't be put in place.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The thread ended by a mistake of its own.
+    #[error("storing it broke off: an internal error")]
+    BrokeOff,
+}
+
+/// Names that begin with a dot: they could not be served, so they are left out, and that is told.
+#[derive(Debug, Default)]
+pub(crate) struct Hidden {
+    names: Vec<String>,
+    count: u64,
+}
+
+impl Hidden {
+    pub(crate) fn add(&mut self, name: &[u8]) {
+        self.count += 1;
+        if self.names.len() < TOLD {
+            self.names.push(safe(name));
+        }
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let more = if self.count > self.names.len() as u64 { ", …" } else { "" };
+        let names = self.names.join(", ");
+        match self.count {
+            0 => Vec::new(),
+            1 => vec![format!("1 hidden name was left out: {names}")],
+            count => vec![format!("{count} hidden names were left out: {names}{more}")],
+        }
+    }
+}
+
+/// A stranger's text, safe to show.
+pub(crate) fn safe(name: &[u8]) -> String {
+    const LONGEST: usize = 200;
+    let text = String::from_utf8_lossy(name);
+    let mut safe: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        safe.push('…');
+    }
+    safe
+}
+
+/// A path in a directory or an archive; none for the directory itself, and for what is hidden.
+pub(crate) fn place(name: &[u8], hidden: &mut Hidden) -> Result<Option<RelPath>, StoreError> {
+    let plain = name.strip_suffix(b"/").unwrap_or(name);
+    let plain = plain.strip_prefix(b"./").unwrap_or(plain);
+    if plain == b"." || plain.is_empty() {
+        return Ok(None);
+    }
+    match RelPath::from_plain(plain) {
+        Ok(path) => Ok(Some(path)),
+        Err(Refusal::Hidden) => {
+            hidden.add(name);
+            Ok(None)
+        }
+        Err(source) => Err(StoreError::Name { name: safe(name), source }),
+    }
+}
