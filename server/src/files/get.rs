@@ -37,7 +37,8 @@ use crate::http::fields;
 use crate::http::range::Selection;
 use crate::http::validators::Verdict;
 use crate::net::sendfile::{self, Outlet};
-use crate::problem::{Problem, ReadError};
+use crate::problem::Problem;
+use crate::problem::convert::ReadError;
 use crate::telemetry::activity::Open;
 
 /// Answers `GET` and `HEAD` on a path of the tree.

@@ -8,7 +8,7 @@ use prometheus_client::registry::Unit;
 use rustix::process::{Resource, getrlimit};
 
 use super::encoder::Sheet;
-use crate::telemetry::startup_time::{processor_seconds, read};
+use crate::telemetry::process::{processor_seconds, read};
 
 #[derive(Debug)]
 pub(super) struct OfProcess;

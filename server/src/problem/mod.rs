@@ -1,8 +1,11 @@
 //! What a client is told when it can't have what it asked for (RFC 9457).
 //!
 //! A [`Problem`] holds what a client may know. The cause of a failure of ours rides along in the response for the
-//! log and never reaches the client. Problems are written as JSON here; [`Reader`] turns them into a small page
+//! log and never reaches the client. Problems are written as JSON here; [`page`] turns them into a small page
 //! for a browser that asks for HTML.
+
+pub mod convert;
+pub mod page;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -10,20 +13,14 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use transfers::Refused;
-use volume::staging::{PlaceError, PublishError, StageError};
-use volume::trash::DiscardError;
-use volume::{FindError, Refusal, RelPath};
+use volume::{Refusal, RelPath};
 
-use crate::http::accept;
-use crate::http::host::HostError;
 use crate::http::tus_headers::{self, TUS_VERSION, UPLOAD_OFFSET};
 use crate::net::concurrency_limit::Full;
-use crate::web::page;
 use crate::web::text::visible;
 
 /// What begins each problem's `type`; what follows is stable.
@@ -515,18 +512,6 @@ impl Problem {
     }
 }
 
-impl From<HostError> for Problem {
-    fn from(error: HostError) -> Problem {
-        Problem::BadField(error.to_string())
-    }
-}
-
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Problem {
-        Problem::BadPath(refusal)
-    }
-}
-
 fn of_transfer(refused: &Refused) -> StatusCode {
     match refused {
         Refused::NoSuch(_) => StatusCode::NOT_FOUND,
@@ -534,95 +519,6 @@ fn of_transfer(refused: &Refused) -> StatusCode {
         Refused::TooMany | Refused::Ending => StatusCode::SERVICE_UNAVAILABLE,
         Refused::Wrong(_) | Refused::Settings(_) => StatusCode::BAD_REQUEST,
         Refused::Records(_) => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Problem {
-        Problem::Transfer(refused)
-    }
-}
-
-/// Not every failed look-up is a 404, and not every 404 is a failed look-up: decided here and nowhere else.
-impl From<FindError> for Problem {
-    fn from(error: FindError) -> Problem {
-        match error {
-            FindError::Missing { .. } | FindError::NotServed { .. } => Problem::NotFound,
-            FindError::Io { path, source } => Problem::from(ReadError { path, source }),
-            FindError::WouldBlock { .. } => Problem::internal(error),
-        }
-    }
-}
-
-/// Why a file or folder that was found could not be opened or read.
-#[derive(Debug, thiserror::Error)]
-#[error("could not read `{path}`")]
-pub struct ReadError {
-    /// What was found.
-    pub path: RelPath,
-    /// What the system said.
-    pub source: std::io::Error,
-}
-
-impl From<PlaceError> for Problem {
-    fn from(error: PlaceError) -> Problem {
-        match error {
-            PlaceError::IsRoot => Problem::IsFolder,
-            PlaceError::NotAFolder { .. } => Problem::NotAFolder,
-            PlaceError::NotAllowed { .. } => Problem::NotCovered(None),
-            PlaceError::Find(error) => Problem::from(error),
-            PlaceError::MakeFolder { ref source, .. } | PlaceError::ReadOnly { ref source, .. } => {
-                Problem::of_write(source.kind(), error)
-            }
-        }
-    }
-}
-
-impl From<StageError> for Problem {
-    fn from(error: StageError) -> Problem {
-        match error {
-            StageError::NoRoom(_) => Problem::NoRoom,
-            StageError::Io(ref source) => Problem::of_write(source.kind(), error),
-        }
-    }
-}
-
-impl From<PublishError> for Problem {
-    fn from(error: PublishError) -> Problem {
-        match error {
-            PublishError::Occupied { .. } | PublishError::NoName { source: None, .. } => {
-                Problem::Exists
-            }
-            PublishError::IsFolder { .. } => Problem::IsFolder,
-            PublishError::Changed { .. } => Problem::PreconditionFailed,
-            PublishError::NoName { source: Some(refusal), .. } => Problem::BadPath(refusal),
-            PublishError::Place(error) => Problem::from(error),
-            PublishError::NoRoom { .. } => Problem::NoRoom,
-            PublishError::Sync { ref source, .. } | PublishError::Rename { ref source, .. } => {
-                Problem::of_write(source.kind(), error)
-            }
-        }
-    }
-}
-
-impl From<DiscardError> for Problem {
-    fn from(error: DiscardError) -> Problem {
-        match error {
-            DiscardError::Missing { .. } => Problem::NotFound,
-            DiscardError::IsFolder { .. } => Problem::IsFolder,
-            DiscardError::Changed { .. } => Problem::PreconditionFailed,
-            DiscardError::Place(error) => Problem::from(error),
-            DiscardError::Io { ref source, .. } => Problem::of_write(source.kind(), error),
-        }
-    }
-}
-
-impl From<ReadError> for Problem {
-    fn from(error: ReadError) -> Problem {
-        match error.source.kind() {
-            ErrorKind::PermissionDenied => Problem::Unreadable,
-            _ => Problem::internal(error),
-        }
     }
 }
 
@@ -652,63 +548,6 @@ impl IntoResponse for Problem {
 /// A folder for people, from the root.
 fn folder(path: &RelPath) -> String {
     format!("/{}", visible(&path.to_plain()))
-}
-
-/// Who reads a problem.
-#[derive(Clone, Debug)]
-pub struct Reader {
-    /// It likes HTML better than JSON, as browsers do.
-    wants_html: bool,
-    is_head: bool,
-    /// How the request's address begins, where that has a key in it: so do links begin, then.
-    shared: Option<String>,
-}
-
-impl Reader {
-    /// Whoever makes a request.
-    pub fn of(request: &Request) -> Reader {
-        let liking = |media_type| accept::liking(request.headers(), media_type);
-        let json = liking("application/problem+json").max(liking("application/json"));
-        let wants_html = liking("text/html") > json;
-        let shared = wants_html.then(|| shared(request.uri().path())).flatten();
-        Reader { wants_html, is_head: *request.method() == Method::HEAD, shared }
-    }
-
-    /// Makes a small page of a problem, if the answer is one and is read by people.
-    pub fn rewrite(self, response: &mut Response) {
-        if !self.wants_html {
-            return;
-        }
-        let Some(told) = response.extensions().get::<Told>() else { return };
-        let link = told.leads_to.as_ref().map(|path| {
-            let root = self.shared.as_deref().unwrap_or("/files/");
-            (format!("{root}{}", path.to_url()), folder(path))
-        });
-        let html = match told.for_people {
-            // The address's key counts below /share/KEY/, whatever a browser asks for.
-            Some(detail) if self.shared.is_none() => {
-                let again = (String::new(), "Enter a key".to_owned());
-                page::of_problem(told.status, told.title, detail, Some(again))
-            }
-            _ => page::of_problem(told.status, told.title, &told.detail, link),
-        };
-        let length = html.len();
-        *response.body_mut() = if self.is_head { Body::empty() } else { Body::from(html) };
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        if self.shared.is_some() && headers.contains_key(header::WWW_AUTHENTICATE) {
-            // A browser would ask for a password over and over, and none helps: the key in the address counts.
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BEARER));
-        }
-        headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
-    }
-}
-
-/// `/share/KEY/`, as a path begins.
-fn shared(path: &str) -> Option<String> {
-    let (key, _) = path.strip_prefix("/share/")?.split_once('/')?;
-    Some(format!("/share/{key}/"))
 }
 
 impl Cause {

@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod activity;
 pub mod counters;
 pub mod log;
+pub mod process;
 pub mod redact;
 pub mod request_counters;
 pub mod startup_time;

@@ -15,7 +15,8 @@ use super::sort::{Asked, Reader, Sort};
 use super::{html, json};
 use crate::app::App;
 use crate::extract::path::Visit;
-use crate::problem::{Problem, ReadError};
+use crate::problem::Problem;
+use crate::problem::convert::ReadError;
 use crate::web::text::visible;
 
 /// Rows that a browser can leave out together while they are not in sight.

@@ -1,0 +1,67 @@
+//! Problems as a small page, for a browser that asks for HTML.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use http::{HeaderValue, Method, header};
+
+use super::{BEARER, Told, folder};
+use crate::http::accept;
+use crate::web::page;
+
+/// Who reads a problem.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// It likes HTML better than JSON, as browsers do.
+    wants_html: bool,
+    is_head: bool,
+    /// How the request's address begins, where that has a key in it: so do links begin, then.
+    shared: Option<String>,
+}
+
+impl Reader {
+    /// Whoever makes a request.
+    pub fn of(request: &Request) -> Reader {
+        let liking = |media_type| accept::liking(request.headers(), media_type);
+        let json = liking("application/problem+json").max(liking("application/json"));
+        let wants_html = liking("text/html") > json;
+        let shared = wants_html.then(|| shared(request.uri().path())).flatten();
+        Reader { wants_html, is_head: *request.method() == Method::HEAD, shared }
+    }
+
+    /// Makes a small page of a problem, if the answer is one and is read by people.
+    pub fn rewrite(self, response: &mut Response) {
+        if !self.wants_html {
+            return;
+        }
+        let Some(told) = response.extensions().get::<Told>() else { return };
+        let link = told.leads_to.as_ref().map(|path| {
+            let root = self.shared.as_deref().unwrap_or("/files/");
+            (format!("{root}{}", path.to_url()), folder(path))
+        });
+        let html = match told.for_people {
+            // The address's key counts below /share/KEY/, whatever a browser asks for.
+            Some(detail) if self.shared.is_none() => {
+                let again = (String::new(), "Enter a key".to_owned());
+                page::of_problem(told.status, told.title, detail, Some(again))
+            }
+            _ => page::of_problem(told.status, told.title, &told.detail, link),
+        };
+        let length = html.len();
+        *response.body_mut() = if self.is_head { Body::empty() } else { Body::from(html) };
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        if self.shared.is_some() && headers.contains_key(header::WWW_AUTHENTICATE) {
+            // A browser would ask for a password over and over, and none helps: the key in the address counts.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BEARER));
+        }
+        headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
+    }
+}
+
+/// `/share/KEY/`, as a path begins.
+fn shared(path: &str) -> Option<String> {
+    let (key, _) = path.strip_prefix("/share/")?.split_once('/')?;
+    Some(format!("/share/{key}/"))
+}
