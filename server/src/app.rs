@@ -10,19 +10,19 @@ use volume::staging::Staged;
 use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::auth::caller::Caller;
-use crate::auth::key_guesses::Guesses;
+use crate::auth::key_guesses::GuessLimiter;
 use crate::auth::key_ring::KeyRing;
 use crate::feed::Feed;
 use crate::files::listing::snapshots::Snapshots;
-use crate::files::open_file_cache::Recall;
+use crate::files::open_file_cache::OpenFileCache;
 use crate::http::encoders::Encoders;
 use crate::idle::Idle;
-use crate::net::concurrency_limit::{Crowd, Limits};
+use crate::net::concurrency_limit::{ConcurrencyLimit, ConnectionLimits};
 use crate::problem::Problem;
 use crate::telemetry::activity::Activity;
 use crate::telemetry::volume_warnings::VolumeWarnings;
 use crate::uploads::receive::Intake;
-use crate::uploads::tus::locks::Holders;
+use crate::uploads::tus::locks::UploadLocks;
 
 /// Shared by all connections, for as long as the server runs.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub struct App {
     /// Who may have it; looked at anew by each request with a key.
     pub key_ring: Arc<KeyRing>,
     /// Who has tried wrong keys of late.
-    pub guesses: Guesses,
+    pub guesses: GuessLimiter,
     /// What makes codings on the fly, as far as memory allows.
     pub encoders: Encoders,
     /// Folders that listings under way read from.
@@ -40,11 +40,11 @@ pub struct App {
     /// Uploads under way.
     pub intake: Intake,
     /// Answers that were given a moment ago.
-    pub recall: Recall,
+    pub recall: OpenFileCache,
     /// Who has requests under way.
-    pub crowd: Arc<Crowd>,
+    pub crowd: Arc<ConcurrencyLimit>,
     /// Who works on which resumable upload.
-    pub holders: Holders,
+    pub holders: UploadLocks,
     /// What goes on right now.
     pub activity: Arc<Activity>,
     /// What is amiss with the volume's file system.
@@ -84,14 +84,14 @@ impl App {
             ending: CancellationToken::new(),
             volume,
             key_ring,
-            guesses: Guesses::default(),
+            guesses: GuessLimiter::default(),
             activity,
             encoders: Encoders::default(),
             snapshots: Snapshots::default(),
             intake: Intake::default(),
-            recall: Recall::default(),
-            crowd: Crowd::new(Limits::default()),
-            holders: Holders::default(),
+            recall: OpenFileCache::default(),
+            crowd: ConcurrencyLimit::new(ConnectionLimits::default()),
+            holders: UploadLocks::default(),
             stall,
             is_behind_proxy: false,
             listening: OnceLock::new(),

@@ -11,13 +11,13 @@ use volume::keys::Keys;
 use wormhole::{Reach, RelayHint, Settings};
 
 use crate::idle::Rules;
-use crate::net::concurrency_limit::Limits;
+use crate::net::concurrency_limit::ConnectionLimits;
 use crate::telemetry::log::LogFormat;
 
 /// Connections at a time, where nobody says how many.
 pub const CONNECTIONS: usize = 10_000;
 use crate::net::listener::Listen;
-use crate::net::timeouts::Patience;
+use crate::net::timeouts::Timeouts;
 
 /// The variable that brings keys besides those in the volume's file. No flag: everyone can see a flag's value.
 const API_KEYS: &str = "API_KEYS";
@@ -131,9 +131,9 @@ pub struct Config {
     /// The admin socket, if it was named.
     pub admin: Option<PathBuf>,
     /// How long clients may take.
-    pub patience: Patience,
+    pub patience: Timeouts,
     /// How many may come at once.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// Whether whoever connects is a proxy, which says whose a request is.
     pub is_behind_proxy: bool,
     /// Where Prometheus scrapes, if it does.
@@ -161,8 +161,8 @@ impl Config {
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
         let Flags { volume, listen, admin, metrics, take_keys, mailbox, relay, .. } = flags;
         let Flags { local_peers, grace, idle_exit, idle_minute, log, .. } = flags;
-        let limits = Limits { all: flags.connections, of_one: flags.connections_of_one };
-        let patience = Patience { grace: Duration::from_secs(grace.into()), ..Patience::default() };
+        let limits = ConnectionLimits { all: flags.connections, of_one: flags.connections_of_one };
+        let patience = Timeouts { grace: Duration::from_secs(grace.into()), ..Timeouts::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
         let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
         let wormhole = Settings { reach, ..Settings::default() };

@@ -4,13 +4,13 @@ use http::header::RANGE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::range::{Selection, select};
-use crate::net::fast_path::request_head::{Head, MOST_FIELDS, Parsed};
+use crate::net::fast_path::request_head::{MOST_FIELDS, Parsed, RequestHead};
 use crate::uploads::tus::metadata::Metadata;
 
 /// The head of a request, and what may have come behind it. What is taken for a plain read is one to HTTP's own library.
 pub fn head(bytes: &[u8]) {
     let mut room = [const { std::mem::MaybeUninit::uninit() }; MOST_FIELDS];
-    let Parsed::Read(head) = Head::parse(bytes, &mut room) else { return };
+    let Parsed::Read(head) = RequestHead::parse(bytes, &mut room) else { return };
     assert!(head.len <= bytes.len());
     assert!(head.target.starts_with("/files/") || head.target == "/health");
     let request = head.request();

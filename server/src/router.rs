@@ -1,4 +1,4 @@
-//! All routes. What goes around them is [`Front`](crate::service::Front)'s.
+//! All routes. What goes around them is [`Front`](crate::service::PublicService)'s.
 
 use std::sync::Arc;
 

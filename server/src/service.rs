@@ -18,24 +18,24 @@ use tower::{Service as _, ServiceExt as _};
 use tower_http::cors::Cors;
 
 use crate::app::App;
-use crate::files::cached_response::{self, Asker, Whole};
+use crate::files::cached_response::{self, CachedResponse, RequestContext};
 use crate::files::get;
-use crate::files::open_file_cache::Recall;
+use crate::files::open_file_cache::OpenFileCache;
 use crate::http::cors;
 use crate::http::host;
 use crate::http::route_path;
 use crate::net::client_address::Peer;
-use crate::net::concurrency_limit::{Full, Place};
-use crate::net::fast_path::request_head::Head;
+use crate::net::concurrency_limit::{LimitReached, Permit};
+use crate::net::fast_path::request_head::RequestHead;
 use crate::net::handler::{Connection, Handler, Remainder};
 use crate::net::linger::linger;
-use crate::net::sendfile::Outlet;
+use crate::net::sendfile::SendfileQueue;
 use crate::problem::Problem;
-use crate::problem::page::Reader;
+use crate::problem::page::ErrorPage;
 use crate::router::router;
-use crate::telemetry::access_log::{self, Line, LoggedBody};
-use crate::telemetry::activity::Open;
-use crate::uploads::tus::Announcement;
+use crate::telemetry::access_log::{self, AccessLogEntry, LoggedBody};
+use crate::telemetry::activity::InFlight;
+use crate::uploads::tus::TusHeaders;
 
 /// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
 const LONGEST_URI: usize = 16 * 1024;
@@ -43,25 +43,25 @@ const LONGEST_URI: usize = 16 * 1024;
 const LARGEST_HEADERS: usize = 16 * 1024;
 /// The service's public face.
 #[derive(Clone, Debug)]
-pub struct Front {
+pub struct PublicService {
     app: Arc<App>,
     router: Router,
     preflight: Cors<Router>,
 }
 
-impl Front {
+impl PublicService {
     /// Of a service.
-    pub fn new(app: Arc<App>) -> Front {
+    pub fn new(app: Arc<App>) -> PublicService {
         let router = router(Arc::clone(&app));
-        Front { app, router, preflight: cors::preflight() }
+        PublicService { app, router, preflight: cors::preflight() }
     }
 
     async fn pass(
         &self,
         request: Request,
-        open: &Arc<Open>,
-        full: Option<Full>,
-        outlet: &Outlet,
+        open: &Arc<InFlight>,
+        full: Option<LimitReached>,
+        outlet: &SendfileQueue,
     ) -> Response {
         if let Err(problem) = check(&request) {
             let mut response = problem.into_response();
@@ -89,7 +89,11 @@ impl Front {
     }
 
     /// A place for a request, where its client has not got one with its connection: a proxy's connections are many clients'.
-    fn place(&self, client: IpAddr, connection: &Connection) -> Result<Option<Place>, Full> {
+    fn place(
+        &self,
+        client: IpAddr,
+        connection: &Connection,
+    ) -> Result<Option<Permit>, LimitReached> {
         if let Some(full) = connection.full {
             return Err(full);
         }
@@ -97,13 +101,18 @@ impl Front {
         if is_of_proxy { self.app.crowd.enter(Some(client)).map(Some) } else { Ok(None) }
     }
 
-    async fn route(&self, mut request: Request, open: &Arc<Open>, outlet: &Outlet) -> Response {
+    async fn route(
+        &self,
+        mut request: Request,
+        open: &Arc<InFlight>,
+        outlet: &SendfileQueue,
+    ) -> Response {
         request.extensions_mut().insert(Arc::clone(open));
         if *request.method() == Method::GET {
             request.extensions_mut().insert(outlet.clone());
         }
         // The router would come to the same, after a while.
-        if Recall::is_for(request.method(), request.uri()) {
+        if OpenFileCache::is_for(request.method(), request.uri()) {
             let answer = get::answer(State(Arc::clone(&self.app)), request).await;
             return answer.unwrap_or_else(Problem::into_response);
         }
@@ -116,10 +125,10 @@ impl Front {
     }
 }
 
-impl Handler for Front {
+impl Handler for PublicService {
     type Body = LoggedBody;
-    type Account = Line;
-    type Known<'a> = Whole<'a>;
+    type Account = AccessLogEntry;
+    type KnownResponse<'a> = CachedResponse<'a>;
 
     fn peer(&self, address: IpAddr) -> Peer {
         Peer { address: Some(address).filter(|_| !self.app.is_behind_proxy) }
@@ -127,11 +136,11 @@ impl Handler for Front {
 
     fn respond_now<'a>(
         &'a self,
-        head: &'a Head<'_, '_>,
+        head: &'a RequestHead<'_, '_>,
         connection: &Connection,
         began: Instant,
         out: &mut Vec<u8>,
-    ) -> Option<Remainder<Whole<'a>>> {
+    ) -> Option<Remainder<CachedResponse<'a>>> {
         // Who woke the service is said in the log, by all that is in its request.
         if !self.app.activity.has_begun() {
             return None;
@@ -139,7 +148,8 @@ impl Handler for Front {
         let fields = head.fields_that_matter();
         let client = connection.peer.client(&fields);
         let place = self.place(client, connection).ok()?;
-        let asker = Asker { client, fields: &fields, outlet: &connection.outlet, place, began };
+        let asker =
+            RequestContext { client, fields: &fields, outlet: &connection.outlet, place, began };
         cached_response::answer(&self.app, head, asker, out)
     }
 
@@ -161,7 +171,7 @@ impl Handler for Front {
             Ok(place) => (place, None),
             Err(full) => (None, Some(full)),
         };
-        let (reader, announcement) = (Reader::of(&request), Announcement::of(&request));
+        let (reader, announcement) = (ErrorPage::of(&request), TusHeaders::of(&request));
         let mut response = self.pass(request, line.open(), full, &connection.outlet).await;
         reader.rewrite(&mut response);
         announcement.make(&mut response);
@@ -176,15 +186,15 @@ impl Handler for Front {
 impl Handler for Router {
     type Body = Body;
     type Account = Infallible;
-    type Known<'a> = (Infallible, PhantomData<Body>);
+    type KnownResponse<'a> = (Infallible, PhantomData<Body>);
 
     fn respond_now<'a>(
         &'a self,
-        _head: &'a Head<'_, '_>,
+        _head: &'a RequestHead<'_, '_>,
         _connection: &Connection,
         _began: Instant,
         _out: &mut Vec<u8>,
-    ) -> Option<Remainder<Self::Known<'a>>> {
+    ) -> Option<Remainder<Self::KnownResponse<'a>>> {
         None
     }
 

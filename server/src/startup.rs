@@ -19,16 +19,16 @@ use crate::admin;
 use crate::app::App;
 use crate::config::{CONNECTIONS, Config};
 use crate::files::file_body;
-use crate::files::open_file_cache::Recall;
+use crate::files::open_file_cache::OpenFileCache;
 use crate::idle::Idle;
 use crate::maintenance;
 use crate::metrics;
-use crate::net::accept_loop::{End, serve};
-use crate::net::concurrency_limit::{Crowd, Limits};
+use crate::net::accept_loop::{ServeOutcome, serve};
+use crate::net::concurrency_limit::{ConcurrencyLimit, ConnectionLimits};
 use crate::net::listener::{ListenError, Listener};
-use crate::net::timeouts::Patience;
+use crate::net::timeouts::Timeouts;
 use crate::net::worker_threads::Workers;
-use crate::service::Front;
+use crate::service::PublicService;
 use crate::telemetry::log;
 use crate::telemetry::volume_warnings;
 use crate::telemetry::wake_log;
@@ -77,13 +77,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     let _lock = lock(&volume)?;
     take_over_keys(&volume, config.take_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
-    let connections = Crowd::new(within_descriptors(config.limits));
+    let connections = ConcurrencyLimit::new(within_descriptors(config.limits));
     let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
     let app = Arc::new(App {
         idle: Arc::new(Idle::new(config.idle, Arc::clone(&app.activity), app.transfers.clone())),
         is_behind_proxy: config.is_behind_proxy,
-        crowd: Crowd::new(config.limits),
-        recall: Recall::of(descriptors() / 6),
+        crowd: ConcurrencyLimit::new(config.limits),
+        recall: OpenFileCache::of(descriptors() / 6),
         ..app
     });
     // Before anybody can say otherwise.
@@ -117,13 +117,13 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     if let Some(metrics) = metrics {
         tracing::info!("metrics at {metrics}/metrics");
         let (router, ending) = (metrics::router(&app), app.ending.clone());
-        let patience = Patience { grace: Duration::ZERO, ..config.patience };
+        let patience = Timeouts { grace: Duration::ZERO, ..config.patience };
         let ended = async move { ending.cancelled().await };
         tokio::spawn(async move { serve(metrics, router, few(), patience, ended, ()).await });
     }
     let admin = admin.map(|it| {
         let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
-        let patience = Patience { grace: Duration::ZERO, ..config.patience };
+        let patience = Timeouts { grace: Duration::ZERO, ..config.patience };
         let ended = async move { ending.cancelled().await };
         tokio::spawn(async move { serve(it, router, few(), patience, ended, ()).await })
     });
@@ -138,7 +138,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         stop.received().await;
         ending.cancel();
     };
-    let front = Front::new(Arc::clone(&app));
+    let front = PublicService::new(Arc::clone(&app));
     let end =
         serve(listener, front, (workers, connections), config.patience, stop, &*app.idle).await;
     ending.cancel();
@@ -154,9 +154,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         tracing::error!("the admin interface broke off: {error}");
     }
     match end {
-        End::Finished => tracing::info!("stopped"),
-        End::CutOff => tracing::warn!("stopped; downloads were cut off when their time was up"),
-        End::Asleep => tracing::info!("asleep: nobody needs the service"),
+        ServeOutcome::Finished => tracing::info!("stopped"),
+        ServeOutcome::CutOff => {
+            tracing::warn!("stopped; downloads were cut off when their time was up")
+        }
+        ServeOutcome::Asleep => tracing::info!("asleep: nobody needs the service"),
     }
     Ok(())
 }
@@ -302,7 +304,7 @@ fn descriptors() -> u64 {
 
 /// A connection takes a socket and a file, and a cold one a little more. Of what is left, half is for files that are known, and half
 /// for the rest.
-fn within_descriptors(limits: Limits) -> Limits {
+fn within_descriptors(limits: ConnectionLimits) -> ConnectionLimits {
     let descriptors = descriptors();
     let room = usize::try_from(descriptors / 3).unwrap_or(usize::MAX);
     // Nobody asked for as many as there are by default, and few ever come.
@@ -311,15 +313,15 @@ fn within_descriptors(limits: Limits) -> Limits {
             "there can only be {room} connections at a time: files may be open {descriptors} times"
         );
     }
-    Limits { all: limits.all.min(room), ..limits }
+    ConnectionLimits { all: limits.all.min(room), ..limits }
 }
 
 /// Connections that are too few for a service that many use.
 const FEW: usize = 1000;
 
 /// What serves interfaces that few come to.
-fn few() -> (Workers, Arc<Crowd>) {
-    (Workers::here(), Crowd::new(Limits::default()))
+fn few() -> (Workers, Arc<ConcurrencyLimit>) {
+    (Workers::here(), ConcurrencyLimit::new(ConnectionLimits::default()))
 }
 
 /// SIGTERM and Ctrl-C.

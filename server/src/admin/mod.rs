@@ -27,7 +27,7 @@ use crate::feed;
 use crate::idle::{self, LONGEST_KEPT};
 use crate::net::listener::{Listen, ListenError, Listener};
 use crate::problem::Problem;
-use crate::telemetry::activity::{ConsoleNow, Figures, OpenNow, Presence, Recent};
+use crate::telemetry::activity::{ConsoleNow, OpenNow, Presence, Rates, Recent};
 
 /// Where machines have such sockets.
 const FOLDER: &str = "/run/sounding";
@@ -112,7 +112,7 @@ struct ActivityNow {
     since: Timestamp,
     up_seconds: u64,
     #[serde(flatten)]
-    figures: Figures,
+    figures: Rates,
     open: Vec<OpenNow>,
     recent: Vec<Recent>,
     arrivals: Vec<Arrival>,

@@ -8,7 +8,7 @@ use volume::RelPath;
 use volume::keys::PlainKey;
 
 use crate::auth::caller::{Access, Caller};
-use crate::auth::key_guesses::{Guesses, Turn};
+use crate::auth::key_guesses::{GuessLimiter, Turn};
 use crate::auth::key_ring::KeyRing;
 use crate::problem::Problem;
 
@@ -17,7 +17,7 @@ use crate::problem::Problem;
 /// A key that does not matter, because anyone may read the path, makes nobody wait: after too many wrong ones it counts for none.
 pub async fn identify(
     keys: &KeyRing,
-    guesses: &Guesses,
+    guesses: &GuessLimiter,
     client: IpAddr,
     key: Option<PlainKey>,
     access: Access,
@@ -60,7 +60,7 @@ pub async fn identify(
 /// Finds out who asks to read a path, and may, where nothing is in doubt; none where it takes a refusal, or a pause.
 pub fn identify_now(
     keys: &KeyRing,
-    guesses: &Guesses,
+    guesses: &GuessLimiter,
     client: IpAddr,
     key: Option<PlainKey>,
     path: &RelPath,
@@ -83,7 +83,7 @@ pub fn identify_now(
 /// What a caller was let in for, to be asked again while it lasts: a key that is taken away meanwhile is not good any
 /// more.
 #[derive(Clone, Debug)]
-pub struct Permit {
+pub struct Authorization {
     /// The keys as they will be then.
     pub keys: Arc<KeyRing>,
     /// Who was let in.
@@ -94,7 +94,7 @@ pub struct Permit {
     pub path: RelPath,
 }
 
-impl Permit {
+impl Authorization {
     /// Whether it still holds. Costs a look at whether the keys file has changed.
     pub fn check(&self) -> Result<(), Problem> {
         self.caller.by_now(&self.keys).may(self.access, &self.path)
@@ -103,28 +103,28 @@ impl Permit {
 
 /// What the body of an answer is sent by: asked for again as long as there is more of it.
 #[derive(Clone, Debug)]
-pub struct Permits(Vec<Permit>);
+pub struct Authorizations(Vec<Authorization>);
 
-impl Permits {
+impl Authorizations {
     /// To read at all of these places, for whoever may do so now. None where that needs no key.
     pub fn to_read<'a>(
         keys: &Arc<KeyRing>,
         caller: &Caller,
         places: impl IntoIterator<Item = &'a RelPath>,
-    ) -> Option<Permits> {
+    ) -> Option<Authorizations> {
         let private = places.into_iter().filter(|it| !Access::Read.is_free(it));
-        let permit = |path: &RelPath| Permit {
+        let permit = |path: &RelPath| Authorization {
             keys: Arc::clone(keys),
             caller: caller.clone(),
             access: Access::Read,
             path: path.clone(),
         };
-        let all: Vec<Permit> = private.map(permit).collect();
-        (!all.is_empty()).then_some(Permits(all))
+        let all: Vec<Authorization> = private.map(permit).collect();
+        (!all.is_empty()).then_some(Authorizations(all))
     }
 
     /// Whether all of them still hold.
     pub fn check(&self) -> Result<(), Problem> {
-        self.0.iter().try_for_each(Permit::check)
+        self.0.iter().try_for_each(Authorization::check)
     }
 }

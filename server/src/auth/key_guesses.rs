@@ -45,7 +45,7 @@ const MOST_NOTED: usize = 256;
 
 /// What came from where.
 #[derive(Debug, Default)]
-pub struct Guesses {
+pub struct GuessLimiter {
     /// On paths that need a key.
     private: Watch,
     /// On paths that need none.
@@ -101,7 +101,7 @@ thread_local! {
     static RIGHT: RefCell<HashMap<(usize, IpAddr, HashedKey), Instant>> = RefCell::default();
 }
 
-impl Guesses {
+impl GuessLimiter {
     /// Whether a key from this address must wait for its turn.
     pub fn must_wait(&self, address: IpAddr, key: HashedKey, now: Instant) -> bool {
         self.private.is_suspect(address, now) && !self.was_right_before(address, key)
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn too_many_wrong_keys_make_an_address_suspect_for_a_while() {
-        let (guesses, start) = (Guesses::default(), Instant::now());
+        let (guesses, start) = (GuessLimiter::default(), Instant::now());
         let key = key("right");
         for _ in 0..OF_ADDRESS.allowed {
             assert_eq!(guesses.was_wrong(HOME, start), None);
@@ -282,7 +282,7 @@ mod tests {
 
     /// How many keys are looked at within ten seconds, if each of so many addresses tries as many at once, again and again.
     fn looked_at(addresses: &[IpAddr], at_once: u32) -> u32 {
-        let (guesses, start) = (Guesses::default(), Instant::now());
+        let (guesses, start) = (GuessLimiter::default(), Instant::now());
         let mut looked_at = 0;
         let mut tried = 0;
         for tenth in 0..100 {
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_key_that_was_right_before_waits_for_no_guesser() {
-        let (guesses, now) = (Guesses::default(), Instant::now());
+        let (guesses, now) = (GuessLimiter::default(), Instant::now());
         // Before anybody guesses, and among guessers.
         guesses.was_right(HOME, key("early"), now);
         for _ in 0..1000 {
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_waits_no_longer_than_it_takes_their_place() {
-        let (guesses, now) = (Guesses::default(), Instant::now());
+        let (guesses, now) = (GuessLimiter::default(), Instant::now());
         for _ in 0..=OF_ADDRESS.allowed {
             guesses.was_wrong(HOME, now);
         }
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_network_count_together() {
-        let (guesses, now) = (Guesses::default(), Instant::now());
+        let (guesses, now) = (GuessLimiter::default(), Instant::now());
         for host in 0..=OF_ADDRESS.allowed {
             guesses.was_wrong(format!("2001:db8::{host:x}").parse().unwrap(), now);
         }
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_however_many_addresses_try_and_who_tries_often_is_kept() {
-        let (guesses, now) = (Guesses::default(), Instant::now());
+        let (guesses, now) = (GuessLimiter::default(), Instant::now());
         let often = "203.0.113.1".parse().unwrap();
         for _ in 0..1000 {
             guesses.was_wrong(often, now);

@@ -18,11 +18,11 @@ use crate::auth::credentials::key_in;
 use crate::auth::identify::identify;
 use crate::net::client_address::Peer;
 use crate::problem::Problem;
-use crate::telemetry::activity::Open;
+use crate::telemetry::activity::InFlight;
 
 /// A path, and whoever asks for it.
 #[derive(Debug)]
-pub struct Visit {
+pub struct AuthorizedPath {
     /// What is asked for.
     pub path: RelPath,
     /// Whether the URL ends in a slash, as a folder's does.
@@ -38,32 +38,35 @@ pub struct Visit {
     pub key_in_address: Option<PlainKey>,
 }
 
-impl FromRequestParts<Arc<App>> for Visit {
+impl FromRequestParts<Arc<App>> for AuthorizedPath {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Visit, Problem> {
-        Visit::of(parts, app).await
+    async fn from_request_parts(
+        parts: &mut Parts,
+        app: &Arc<App>,
+    ) -> Result<AuthorizedPath, Problem> {
+        AuthorizedPath::of(parts, app).await
     }
 }
 
-impl Visit {
+impl AuthorizedPath {
     /// A request's, by whoever may have what it asks for.
-    pub async fn of(parts: &Parts, app: &App) -> Result<Visit, Problem> {
-        let visit = Visit::asked(parts, app).await?;
+    pub async fn of(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
+        let visit = AuthorizedPath::asked(parts, app).await?;
         visit.caller.may(Access::of(&parts.method), &visit.path)?;
         Ok(visit)
     }
 
     /// A request's, by whomever: whether they may have what it asks for is still to be decided.
-    pub async fn asked(parts: &Parts, app: &App) -> Result<Visit, Problem> {
-        let target = Target::of(parts.uri.path()).ok_or(Problem::NotFound)?;
+    pub async fn asked(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
+        let target = UrlPath::of(parts.uri.path()).ok_or(Problem::NotFound)?;
         let parsed = target.parse()?;
         let key_in_address =
             target.key.map(|it| PlainKey::new(&percent_decode_str(it).collect::<Vec<u8>>()));
         let key = key_in_address.clone().or_else(|| key_in(&parts.headers));
         let ParsedPath { path, names_folder, last_names, is_plain } = parsed;
         let caller = caller(parts, app, key, Access::of(&parts.method), &path).await?;
-        Ok(Visit { path, names_folder, last_names, is_plain, caller, key_in_address })
+        Ok(AuthorizedPath { path, names_folder, last_names, is_plain, caller, key_in_address })
     }
 
     /// The absolute path of a folder's URL, for whoever asks as this one does.
@@ -101,7 +104,7 @@ pub async fn caller(
     access: Access,
     path: &RelPath,
 ) -> Result<Caller, Problem> {
-    let open = parts.extensions.get::<Arc<Open>>();
+    let open = parts.extensions.get::<Arc<InFlight>>();
     let unknown = Peer { address: None };
     let client = open.map_or_else(|| unknown.client(&parts.headers), |it| it.client());
     let caller = identify(&app.key_ring, &app.guesses, client, key, access, path).await?;
@@ -112,20 +115,20 @@ pub async fn caller(
 }
 
 /// The parts of a URL's path, as they are written.
-struct Target<'a> {
+struct UrlPath<'a> {
     key: Option<&'a str>,
     path: &'a str,
 }
 
-impl<'a> Target<'a> {
-    fn of(path: &'a str) -> Option<Target<'a>> {
+impl<'a> UrlPath<'a> {
+    fn of(path: &'a str) -> Option<UrlPath<'a>> {
         if let Some(path) = path.strip_prefix("/files/") {
-            return Some(Target { key: None, path });
+            return Some(UrlPath { key: None, path });
         }
         let rest = path.strip_prefix("/share/")?;
         // All that the key covers, also by an address that lost its last slash.
         let (key, path) = rest.split_once('/').unwrap_or((rest, ""));
-        Some(Target { key: Some(key), path })
+        Some(UrlPath { key: Some(key), path })
     }
 
     fn parse(&self) -> Result<ParsedPath, Refusal> {
@@ -143,7 +146,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What a URL's path comes to, as in [`Visit`].
+/// What a URL's path comes to, as in [`AuthorizedPath`].
 #[derive(Debug, PartialEq, Eq)]
 struct ParsedPath {
     path: RelPath,
@@ -166,7 +169,7 @@ mod tests {
                 last_names,
                 is_plain,
             });
-            assert_eq!(Target { key: None, path }.parse(), expected, "{path}");
+            assert_eq!(UrlPath { key: None, path }.parse(), expected, "{path}");
         };
         check("", true, 0);
         check("/", true, 0);

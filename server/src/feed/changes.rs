@@ -10,8 +10,8 @@ use http::{HeaderValue, Uri, header};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::reader::{Batch, Following};
-use super::row::Row;
+use super::reader::{Batch, FeedReader};
+use super::row::ChangeJson;
 use crate::app::App;
 use crate::extract::query;
 use crate::problem::Problem;
@@ -27,17 +27,17 @@ const QUIET: Duration = Duration::from_secs(3);
 const LONGEST_FOLD: Duration = Duration::from_mins(1);
 
 #[derive(Serialize)]
-struct Answer {
+struct ChangesResponse {
     cursor: String,
     /// Whether the client's cursor could not be served: it must list anew.
     fresh: bool,
-    changes: Vec<Row>,
+    changes: Vec<ChangeJson>,
 }
 
 /// Answers.
 pub async fn answer(
     State(app): State<Arc<App>>,
-    mut following: Following,
+    mut following: FeedReader,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let limit = query::number_within(uri.query(), "limit", 1..=MOST_ROWS)?.unwrap_or(ROWS);
@@ -73,7 +73,7 @@ pub async fn answer(
 
 fn respond(batch: Batch) -> Response {
     let Batch { is_fresh, rows, cursor } = batch;
-    let answer = Answer { cursor: cursor.to_string(), fresh: is_fresh, changes: rows };
+    let answer = ChangesResponse { cursor: cursor.to_string(), fresh: is_fresh, changes: rows };
     let mut response = Json(answer).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

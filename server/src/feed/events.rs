@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::changes;
-use super::reader::{Batch, Following, parse_cursor};
+use super::reader::{Batch, FeedReader, parse_cursor};
 use crate::app::App;
 use crate::extract::query;
 use crate::problem::Problem;
@@ -43,7 +43,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 struct Events {
     app: Arc<App>,
-    following: Following,
+    following: FeedReader,
     news: watch::Receiver<u64>,
     quiet: Duration,
     quiet_at: Instant,
@@ -54,7 +54,7 @@ struct Events {
 /// Answers.
 pub async fn answer(
     State(app): State<Arc<App>>,
-    mut following: Following,
+    mut following: FeedReader,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {

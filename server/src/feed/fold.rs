@@ -9,7 +9,7 @@ use volume::RelPath;
 use volume::journal::ChangeKind;
 use volume::names::Kind;
 
-use super::row::{Row, Seen, text};
+use super::row::{ChangeJson, VisibleChange, text};
 
 #[derive(Debug, Default)]
 pub(super) struct Fold {
@@ -22,7 +22,7 @@ pub(super) struct Fold {
 struct Group {
     folder: RelPath,
     /// The first change; a file's own row, as long as it is the only one.
-    row: Row,
+    row: ChangeJson,
     files: u64,
     bytes: u64,
     /// Whether the folder itself was added, moved or removed.
@@ -37,14 +37,14 @@ impl Fold {
     }
 
     /// Whether a change belongs to a row that is there.
-    pub(super) fn takes(&self, seen: &Seen<'_>) -> bool {
+    pub(super) fn takes(&self, seen: &VisibleChange<'_>) -> bool {
         self.group_of(seen).is_some()
     }
 
-    pub(super) fn add(&mut self, seen: Seen<'_>) {
+    pub(super) fn add(&mut self, seen: VisibleChange<'_>) {
         let index = self.group_of(&seen).unwrap_or_else(|| self.begin(&seen));
         let Some(group) = self.groups.get_mut(index) else { return };
-        let row = Row::of(&seen);
+        let row = ChangeJson::of(&seen);
         (group.row.seq, group.row.time) = (row.seq, row.time);
         match seen.entry {
             Kind::File => {
@@ -64,8 +64,9 @@ impl Fold {
         }
     }
 
-    pub(super) fn into_rows(self) -> Vec<Row> {
-        let mut rows: Vec<Row> = self.groups.into_iter().filter_map(Group::into_row).collect();
+    pub(super) fn into_rows(self) -> Vec<ChangeJson> {
+        let mut rows: Vec<ChangeJson> =
+            self.groups.into_iter().filter_map(Group::into_row).collect();
         rows.sort_by_key(|it| it.seq);
         // Another row may stand for changes before and behind it.
         for row in &mut rows {
@@ -75,7 +76,7 @@ impl Fold {
     }
 
     /// The row of the topmost folder that a change is in.
-    fn group_of(&self, seen: &Seen<'_>) -> Option<usize> {
+    fn group_of(&self, seen: &VisibleChange<'_>) -> Option<usize> {
         let mut folders = Vec::new();
         let mut folder = match seen.entry {
             Kind::Folder => Some(seen.path.clone()),
@@ -96,14 +97,14 @@ impl Fold {
         groups.into_iter().next()
     }
 
-    fn begin(&mut self, seen: &Seen<'_>) -> usize {
+    fn begin(&mut self, seen: &VisibleChange<'_>) -> usize {
         let folder = match seen.entry {
             Kind::Folder => seen.path.clone(),
             Kind::File => seen.path.parent().unwrap_or_default(),
         };
         let index = self.groups.len();
         self.by_folder.insert((seen.kind.as_str(), folder.clone()), index);
-        let row = Row::of(seen);
+        let row = ChangeJson::of(seen);
         let is_whole = seen.entry == Kind::Folder;
         self.groups.push(Group { folder, row, files: 0, bytes: 0, is_whole, has_stat: false });
         index
@@ -133,7 +134,7 @@ impl Fold {
 
 impl Group {
     /// None for one that another has swallowed.
-    fn into_row(self) -> Option<Row> {
+    fn into_row(self) -> Option<ChangeJson> {
         let Group { folder, row, files, bytes, is_whole, has_stat } = self;
         match (is_whole, files) {
             (false, 0) => None,
@@ -142,7 +143,16 @@ impl Group {
                 let (path, href) = text(&folder);
                 let size = has_stat.then_some(bytes);
                 let (mtime, etag, count) = (None, None, Some(files));
-                Some(Row { path, href, r#type: "directory", size, mtime, etag, count, ..row })
+                Some(ChangeJson {
+                    path,
+                    href,
+                    r#type: "directory",
+                    size,
+                    mtime,
+                    etag,
+                    count,
+                    ..row
+                })
             }
         }
     }
@@ -179,7 +189,7 @@ mod tests {
             .collect();
         let mut fold = Fold::default();
         for change in &changes {
-            fold.add(Seen::of(change, |_| true).unwrap());
+            fold.add(VisibleChange::of(change, |_| true).unwrap());
         }
         let rows = fold.into_rows().into_iter().map(|it| {
             let count = it.count.map_or(String::new(), |it| format!("({it})"));

@@ -8,7 +8,7 @@ use volume::RelPath;
 use volume::journal::{Cursor, Journal, Page};
 
 use super::fold::Fold;
-use super::row::{Row, Seen};
+use super::row::{ChangeJson, VisibleChange};
 use crate::app::App;
 use crate::auth::caller::{Access, Caller};
 use crate::auth::credentials::key_in;
@@ -21,7 +21,7 @@ const BATCH: usize = 1000;
 
 /// A reader: where they are, and what they may see.
 #[derive(Debug)]
-pub struct Following {
+pub struct FeedReader {
     app: Arc<App>,
     caller: Caller,
     /// Only what lies in this folder.
@@ -34,14 +34,14 @@ pub struct Following {
 /// Some changes that a reader sees.
 pub(super) struct Batch {
     pub(super) is_fresh: bool,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<ChangeJson>,
     pub(super) cursor: Cursor,
 }
 
-impl FromRequestParts<Arc<App>> for Following {
+impl FromRequestParts<Arc<App>> for FeedReader {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Following, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<FeedReader, Problem> {
         let query = parts.uri.query();
         let folder = match query::value(query, "path") {
             None => RelPath::root(),
@@ -59,11 +59,11 @@ impl FromRequestParts<Arc<App>> for Following {
         let key = key_in(&parts.headers);
         let caller = path::caller(parts, app, key, Access::Read, &folder).await?;
         caller.may_follow(&folder)?;
-        Ok(Following { app: Arc::clone(app), caller, folder, is_folded, cursor })
+        Ok(FeedReader { app: Arc::clone(app), caller, folder, is_folded, cursor })
     }
 }
 
-impl Following {
+impl FeedReader {
     /// What is there behind the cursor, at most so many; moves the cursor behind it.
     ///
     /// Fails where the key was taken away meanwhile.
@@ -87,13 +87,13 @@ impl Following {
                     path.is_within(&self.folder) && self.caller.may_read(path).is_ok()
                 };
                 let is_full = |rows: usize| rows >= limit;
-                if let Some(seen) = Seen::of(change, may_see) {
+                if let Some(seen) = VisibleChange::of(change, may_see) {
                     match &mut fold {
                         // Only one that begins a new row can be too many.
                         Some(fold) if is_full(fold.len()) && !fold.takes(&seen) => break 'pages,
                         Some(fold) => fold.add(seen),
                         None if is_full(rows.len()) => break 'pages,
-                        None => rows.push(Row::of(&seen)),
+                        None => rows.push(ChangeJson::of(&seen)),
                     }
                 }
                 cursor = change.cursor();

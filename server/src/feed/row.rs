@@ -10,7 +10,7 @@ use crate::files::etag;
 
 /// A change, translated for a reader: what is moved into their sight is added, what is moved out of it is removed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen<'a> {
+pub(super) struct VisibleChange<'a> {
     pub(super) cursor: Cursor,
     pub(super) seq: u64,
     pub(super) time: Timestamp,
@@ -23,7 +23,7 @@ pub(super) struct Seen<'a> {
 
 /// A change as JSON.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Row {
+pub(super) struct ChangeJson {
     /// Where a reader goes on who has read this row and none behind it; none for a folded one.
     #[serde(skip)]
     pub(super) cursor: Option<Cursor>,
@@ -49,9 +49,12 @@ pub(super) struct Row {
     pub(super) href: Option<String>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> VisibleChange<'a> {
     /// None where there is nothing to see.
-    pub(super) fn of(change: &'a Change, may_see: impl Fn(&RelPath) -> bool) -> Option<Seen<'a>> {
+    pub(super) fn of(
+        change: &'a Change,
+        may_see: impl Fn(&RelPath) -> bool,
+    ) -> Option<VisibleChange<'a>> {
         let from = change.from.as_ref().filter(|it| may_see(it));
         let is_moved = change.kind == ChangeKind::Moved;
         let (kind, path, from) = match (may_see(&change.path), from) {
@@ -63,16 +66,16 @@ impl<'a> Seen<'a> {
         let stat = change.stat.as_ref().filter(|_| kind != ChangeKind::Removed);
         let Change { seq, time, entry, .. } = *change;
         let cursor = change.cursor();
-        Some(Seen { cursor, seq, time, kind, path, from, entry, stat })
+        Some(VisibleChange { cursor, seq, time, kind, path, from, entry, stat })
     }
 }
 
-impl Row {
-    pub(super) fn of(seen: &Seen<'_>) -> Row {
+impl ChangeJson {
+    pub(super) fn of(seen: &VisibleChange<'_>) -> ChangeJson {
         let modified =
             |it: &Stat| Timestamp::from_nanosecond(it.modified).map(|it| format!("{it:.3}")).ok();
         let (path, href) = text(seen.path);
-        Row {
+        ChangeJson {
             cursor: Some(seen.cursor),
             seq: seen.seq,
             time: format!("{:.3}", seen.time),

@@ -18,25 +18,25 @@ use crate::admin::health;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::auth::credentials::key_in;
-use crate::auth::identify::{Permits, identify_now};
+use crate::auth::identify::{Authorizations, identify_now};
 use crate::files::file_body::{FileBody, Piece};
-use crate::files::open_file_cache::{self, CachedFile, Kept};
+use crate::files::open_file_cache::{self, CachedFile, Content};
 use crate::http::content_coding::Coding;
 use crate::http::cors;
 use crate::http::range::{Selection, Slice, content_range};
-use crate::http::validators::Verdict;
-use crate::net::concurrency_limit::Place;
-use crate::net::fast_path::request_head::Head;
-use crate::net::fast_path::response_head::{self, AnswerHead};
-use crate::net::handler::{Known, Remainder};
-use crate::net::sendfile::Outlet;
+use crate::http::validators::PreconditionResult;
+use crate::net::concurrency_limit::Permit;
+use crate::net::fast_path::request_head::RequestHead;
+use crate::net::fast_path::response_head::{self, ResponseHead};
+use crate::net::handler::{KnownResponse, Remainder};
+use crate::net::sendfile::SendfileQueue;
 use crate::routes::HEALTH;
-use crate::telemetry::access_log::{self, Line, LoggedBody};
-use crate::telemetry::activity::Passed;
+use crate::telemetry::access_log::{self, AccessLogEntry, LoggedBody};
+use crate::telemetry::activity::Immediate;
 
 /// An answer on its way out. If that is over at once, it is accounted for in one go.
 #[derive(Debug)]
-pub struct Whole<'a> {
+pub struct CachedResponse<'a> {
     app: &'a Arc<App>,
     method: &'a Method,
     /// What it is of; none for the service's health.
@@ -50,20 +50,20 @@ pub struct Whole<'a> {
     kind: Option<&'static str>,
     /// The part that its body is, where it is not the whole.
     range: Option<String>,
-    place: Option<Place>,
+    place: Option<Permit>,
 }
 
 /// Who asks, and over which connection.
 #[derive(Debug)]
-pub struct Asker<'a> {
+pub struct RequestContext<'a> {
     /// Where the request comes from.
     pub client: IpAddr,
     /// The fields of the request that an answer can depend on.
     pub fields: &'a HeaderMap,
     /// Through which a file can leave.
-    pub outlet: &'a Outlet,
+    pub outlet: &'a SendfileQueue,
     /// Taken while the answer lasts.
-    pub place: Option<Place>,
+    pub place: Option<Permit>,
     /// When the request was read.
     pub began: Instant,
 }
@@ -72,15 +72,15 @@ pub struct Asker<'a> {
 /// with nothing written.
 pub fn answer<'a>(
     app: &'a Arc<App>,
-    head: &'a Head<'_, '_>,
-    asker: Asker<'_>,
+    head: &'a RequestHead<'_, '_>,
+    asker: RequestContext<'_>,
     out: &mut Vec<u8>,
-) -> Option<Remainder<Whole<'a>>> {
+) -> Option<Remainder<CachedResponse<'a>>> {
     let path = head.bare_path()?;
     if path == HEALTH {
         return Some(tell_health(app, head, asker, out));
     }
-    let Asker { client, fields, outlet, place, began } = asker;
+    let RequestContext { client, fields, outlet, place, began } = asker;
     let known = app.recall.fresh(path, began)?;
     let caller =
         identify_now(&app.key_ring, &app.guesses, client, key_in(fields), &known.path, began)?;
@@ -92,7 +92,7 @@ pub fn answer<'a>(
     let part = slice.filter(|_| status == StatusCode::PARTIAL_CONTENT);
     let range = part.map(|it| content_range(it, len));
     let mut written =
-        AnswerHead::new(out, status).lines(open_file_cache::common_lines()).lines(&known.lines);
+        ResponseHead::new(out, status).lines(open_file_cache::common_lines()).lines(&known.lines);
     if let Some(range) = &range {
         written = written.field("content-range", range.as_bytes());
     }
@@ -104,16 +104,16 @@ pub fn answer<'a>(
     let sent = slice.filter(|it| head.method == Method::GET && it.len > 0);
     let body = match (&known.kept, sent) {
         (_, None) => None,
-        (Kept::InMemory(content), Some(slice)) => {
+        (Content::InMemory(content), Some(slice)) => {
             out.extend_from_slice(part_of(content, slice));
             None
         }
-        (Kept::OnDisk { rest }, Some(slice)) => {
+        (Content::OnDisk { rest }, Some(slice)) => {
             let by_kernel = Some(outlet).filter(|_| known.stat.rests(*rest)).cloned();
             Some(FileBody::new(Arc::clone(&known.file), [Piece::File(slice)], by_kernel))
         }
     };
-    let whole = Whole {
+    let whole = CachedResponse {
         app,
         method: &head.method,
         known: Some(known),
@@ -142,18 +142,18 @@ static HEALTH_LINES: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 fn tell_health<'a>(
     app: &'a Arc<App>,
-    head: &'a Head<'_, '_>,
-    asker: Asker<'_>,
+    head: &'a RequestHead<'_, '_>,
+    asker: RequestContext<'_>,
     out: &mut Vec<u8>,
-) -> Remainder<Whole<'a>> {
+) -> Remainder<CachedResponse<'a>> {
     let told = health::told(app, &app.key_ring.this_turn(asker.began));
-    AnswerHead::new(out, StatusCode::OK)
+    ResponseHead::new(out, StatusCode::OK)
         .lines(&HEALTH_LINES)
         .length(told.len() as u64)
         .end(head.is_last);
     let body = if head.method == Method::GET { told.as_slice() } else { &[] };
     out.extend_from_slice(body);
-    Remainder::Nothing(Whole {
+    Remainder::Nothing(CachedResponse {
         app,
         method: &head.method,
         known: None,
@@ -168,10 +168,10 @@ fn tell_health<'a>(
     })
 }
 
-impl Known for Whole<'_> {
+impl KnownResponse for CachedResponse<'_> {
     type Content = FileBody;
     type Body = LoggedBody;
-    type Account = Line;
+    type Account = AccessLogEntry;
 
     fn is_sent(self) {
         access_log::passed(&self.app.activity, &self.passed());
@@ -181,25 +181,25 @@ impl Known for Whole<'_> {
         self.length
     }
 
-    fn account(&mut self) -> Line {
+    fn account(&mut self) -> AccessLogEntry {
         let place = self.place.take();
-        let line = Line::of_known(&self.app.activity, self.passed(), place);
+        let line = AccessLogEntry::of_known(&self.app.activity, self.passed(), place);
         line.open().expect(Some(self.length), self.range.as_deref());
         line
     }
 
-    fn body(&mut self, content: FileBody, outlet: Outlet) -> LoggedBody {
+    fn body(&mut self, content: FileBody, outlet: SendfileQueue) -> LoggedBody {
         let mut line = self.account();
         line.went(self.length - content.size_hint().exact().unwrap_or_default());
         let place = self.known.as_ref().map(|it| &it.path);
-        let permits = Permits::to_read(&self.app.key_ring, &self.caller, place);
+        let permits = Authorizations::to_read(&self.app.key_ring, &self.caller, place);
         line.with(Body::new(content), permits, outlet)
     }
 }
 
-impl Whole<'_> {
-    fn passed(&self) -> Passed<'_> {
-        Passed {
+impl CachedResponse<'_> {
+    fn passed(&self) -> Immediate<'_> {
+        Immediate {
             method: self.method,
             path: self.known.as_ref().map_or(HEALTH, |it| &it.shown),
             client: self.client,
@@ -226,9 +226,9 @@ fn decide(
     }
     let len = known.stat.len;
     match representation.validators.verdict(fields) {
-        Verdict::Failed => None,
-        Verdict::NotModified => Some((StatusCode::NOT_MODIFIED, None)),
-        Verdict::Proceed => match representation.select(fields, len, &app.encoders) {
+        PreconditionResult::Failed => None,
+        PreconditionResult::NotModified => Some((StatusCode::NOT_MODIFIED, None)),
+        PreconditionResult::Proceed => match representation.select(fields, len, &app.encoders) {
             Selection::Whole => Some((StatusCode::OK, Some(Slice::whole(len)))),
             Selection::Slice(slice) => Some((StatusCode::PARTIAL_CONTENT, Some(slice))),
             Selection::Several(_) | Selection::Unsatisfiable => None,

@@ -9,7 +9,7 @@ use volume::trash::Wanted;
 use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
-use crate::extract::path::Visit;
+use crate::extract::path::AuthorizedPath;
 use crate::extract::query;
 use crate::files::preconditions;
 use crate::problem::Problem;
@@ -17,7 +17,7 @@ use crate::problem::Problem;
 /// Answers `DELETE` on a path of the tree.
 pub async fn answer(
     State(app): State<Arc<App>>,
-    visit: Visit,
+    visit: AuthorizedPath,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
@@ -38,7 +38,11 @@ pub async fn answer(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn wanted(app: &Arc<App>, visit: &Visit, headers: &HeaderMap) -> Result<Wanted, Problem> {
+async fn wanted(
+    app: &Arc<App>,
+    visit: &AuthorizedPath,
+    headers: &HeaderMap,
+) -> Result<Wanted, Problem> {
     let plain = if visit.names_folder { Wanted::Folder } else { Wanted::File };
     if !preconditions::are_in(headers) {
         return Ok(plain);

@@ -23,7 +23,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::http::range::Slice;
 use crate::net::fair_share::in_a_row;
-use crate::net::sendfile::{self, Outlet};
+use crate::net::sendfile::{self, SendfileQueue};
 use crate::sync::lock;
 
 /// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
@@ -58,7 +58,7 @@ pub struct FileBody {
     /// Brings what comes next into the page cache.
     fetching: Option<JoinHandle<io::Result<()>>>,
     /// Where the kernel can be asked to send.
-    outlet: Option<Outlet>,
+    outlet: Option<SendfileQueue>,
 }
 
 impl FileBody {
@@ -67,7 +67,7 @@ impl FileBody {
     pub fn new(
         file: Arc<File>,
         pieces: impl IntoIterator<Item = Piece>,
-        outlet: Option<Outlet>,
+        outlet: Option<SendfileQueue>,
     ) -> FileBody {
         let pieces: VecDeque<Piece> = pieces.into_iter().collect();
         let remaining = pieces.iter().map(Piece::length).sum();
@@ -85,7 +85,7 @@ impl FileBody {
     fn poll_sent(
         &mut self,
         slice: Slice,
-        outlet: &Outlet,
+        outlet: &SendfileQueue,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Bytes>> {
         if self.fetching.is_none() {

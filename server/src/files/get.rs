@@ -1,6 +1,6 @@
 //! `GET` and `HEAD` of a file or a folder, step by step:
 //!
-//! 1. the URL has become a path that the caller may read ([`Visit`]), or a folder above what the key covers ([`way`]);
+//! 1. the URL has become a path that the caller may read ([`AuthorizedPath`]), or a folder above what the key covers ([`way`]);
 //! 2. what lies there is found: one look-up, whose handle decides all that follows;
 //! 3. a link's real place needs the caller's right too;
 //! 4. a folder is listed, or redirected to its slash ([`listing`]);
@@ -8,7 +8,7 @@
 //! 6. the request's conditions are weighed ([`Validators`](crate::http::validators::Validators));
 //! 7. the range is selected ([`range`](crate::http::range));
 //! 8. the file is opened and its bytes set out ([`FileBody`]);
-//! 9. what is sent ends early where the key is taken away meanwhile ([`Permits`]).
+//! 9. what is sent ends early where the key is taken away meanwhile ([`Authorizations`]).
 //!
 //! What a request found out is [kept](crate::files::open_file_cache), for those of the next moment to be answered [at once](crate::files::cached_response).
 
@@ -25,38 +25,38 @@ use http_body::Body as _;
 use volume::{Found, FoundFile, RelPath, Stat};
 
 use crate::app::App;
-use crate::auth::identify::Permits;
-use crate::extract::path::Visit;
+use crate::auth::identify::Authorizations;
+use crate::extract::path::AuthorizedPath;
 use crate::extract::query;
 use crate::files::file_body::FileBody;
 use crate::files::listing::{self, way};
-use crate::files::open_file_cache::{CachedFile, Moment, Recall};
+use crate::files::open_file_cache::{CachedFile, Epoch, OpenFileCache};
 use crate::files::representation::Representation;
 use crate::http::cors::Embedding;
 use crate::http::fields;
 use crate::http::range::Selection;
-use crate::http::validators::Verdict;
-use crate::net::sendfile::{self, Outlet};
+use crate::http::validators::PreconditionResult;
+use crate::net::sendfile::{self, SendfileQueue};
 use crate::problem::Problem;
 use crate::problem::convert::ReadError;
-use crate::telemetry::activity::Open;
+use crate::telemetry::activity::InFlight;
 
 /// Answers `GET` and `HEAD` on a path of the tree.
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visit = Visit::asked(&parts, &app).await?;
+    let visit = AuthorizedPath::asked(&parts, &app).await?;
     if let Some(goal) = visit.caller.led_to(&visit.path) {
         return way::answer(&app, &visit, goal, &parts).await;
     }
     visit.caller.may_read(&visit.path)?;
-    let ask = Ask { app: &app, visit: &visit, parts: &parts };
+    let ask = FileRequest { app: &app, visit: &visit, parts: &parts };
     let moment = app.recall.moment();
     let found = app.find(&visit.path).await?;
     if let Some(real_path) = found.real_path() {
         visit.caller.may_read(real_path)?;
     }
     let places = [Some(&visit.path), found.real_path()].into_iter().flatten();
-    let permits = Permits::to_read(&app.key_ring, &visit.caller, places);
+    let permits = Authorizations::to_read(&app.key_ring, &visit.caller, places);
     let query = parts.uri.query();
     let mut response = match found {
         Found::Folder(_) if !visit.names_folder => listing::redirect(&visit, query),
@@ -73,18 +73,18 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
 }
 
 /// A request that may read what it asks for.
-struct Ask<'a> {
+struct FileRequest<'a> {
     app: &'a App,
-    visit: &'a Visit,
+    visit: &'a AuthorizedPath,
     parts: &'a Parts,
 }
 
-impl Ask<'_> {
+impl FileRequest<'_> {
     /// A file that was found.
-    async fn file(&self, mut file: FoundFile, moment: Moment) -> Result<Response, Problem> {
+    async fn file(&self, mut file: FoundFile, moment: Epoch) -> Result<Response, Problem> {
         let Parts { method, headers, .. } = self.parts;
         let name = self.visit.path.file_name().unwrap_or_default();
-        let Visit { path, key_in_address, .. } = self.visit;
+        let AuthorizedPath { path, key_in_address, .. } = self.visit;
         let embedding = Embedding::of(key_in_address.is_some(), path, file.real_path.as_ref());
         let representation = Representation::choose(name, &mut file, headers, embedding).await;
         let representation = representation.map_err(|it| self.unreadable(it))?;
@@ -120,7 +120,7 @@ impl Ask<'_> {
     /// Whether what is found out about a file may be of use to the requests of a moment.
     fn is_kept(&self, file: &FoundFile) -> bool {
         let Parts { method, uri, .. } = self.parts;
-        file.real_path.is_none() && file.stat.is_settled() && Recall::is_for(method, uri)
+        file.real_path.is_none() && file.stat.is_settled() && OpenFileCache::is_for(method, uri)
     }
 
     fn keep(&self, known: CachedFile) {
@@ -131,16 +131,16 @@ impl Ask<'_> {
 
     /// The path, and how the log shows it.
     fn path(&self) -> (RelPath, String) {
-        let open = self.parts.extensions.get::<Arc<Open>>();
+        let open = self.parts.extensions.get::<Arc<InFlight>>();
         (self.visit.path.clone(), open.map_or_else(String::new, |it| it.path().to_owned()))
     }
 
     /// The answer that the conditions ask for, if it is one without a body.
     fn without_body(&self, representation: &Representation) -> Result<Option<Response>, Problem> {
         match representation.validators.verdict(&self.parts.headers) {
-            Verdict::Failed => Err(Problem::PreconditionFailed),
-            Verdict::NotModified => Ok(Some(representation.not_modified())),
-            Verdict::Proceed => Ok(None),
+            PreconditionResult::Failed => Err(Problem::PreconditionFailed),
+            PreconditionResult::NotModified => Ok(Some(representation.not_modified())),
+            PreconditionResult::Proceed => Ok(None),
         }
     }
 
@@ -162,7 +162,7 @@ impl Ask<'_> {
     ) -> Response {
         let (mut response, pieces) = representation.response(selection, stat.len);
         if self.parts.method == Method::GET {
-            let outlet = self.parts.extensions.get::<Outlet>();
+            let outlet = self.parts.extensions.get::<SendfileQueue>();
             let outlet = outlet.filter(|_| stat.rests(sendfile::rest_of(&file, stat))).cloned();
             let body = FileBody::new(file, pieces, outlet);
             *response.body_mut() =

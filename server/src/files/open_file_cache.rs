@@ -35,7 +35,7 @@ const OVERHEAD: u64 = 4 * 1024;
 
 /// What is kept, by the paths of requests.
 #[derive(Clone, Debug)]
-pub struct Recall(Arc<Store>);
+pub struct OpenFileCache(Arc<Store>);
 
 #[derive(Debug)]
 struct Store {
@@ -62,21 +62,21 @@ pub struct CachedFile {
     /// Open.
     pub file: Arc<File>,
     /// Its bytes.
-    pub kept: Kept,
+    pub kept: Content,
     /// When the way there was gone.
-    found: Moment,
+    found: Epoch,
 }
 
 /// When something was found out.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct Epoch {
     began: Instant,
     doubts: u64,
 }
 
 /// Where a file's bytes are.
 #[derive(Debug)]
-pub enum Kept {
+pub enum Content {
     /// All of them.
     InMemory(Bytes),
     /// None of them.
@@ -106,8 +106,8 @@ struct Weight;
 impl Weighter<Box<str>, Arc<CachedFile>> for Weight {
     fn weight(&self, path: &Box<str>, known: &Arc<CachedFile>) -> u64 {
         let kept = match &known.kept {
-            Kept::InMemory(content) => content.len() as u64,
-            Kept::OnDisk { .. } => 0,
+            Content::InMemory(content) => content.len() as u64,
+            Content::OnDisk { .. } => 0,
         };
         path.len() as u64 + OVERHEAD + kept
     }
@@ -120,13 +120,13 @@ impl CachedFile {
         stat: Stat,
         representation: Representation,
         file: Arc<File>,
-        found: Moment,
+        found: Epoch,
     ) -> CachedFile {
         let is_small = stat.len <= LARGEST;
         let content = is_small.then(|| file_body::small(&file, stat.len)).flatten();
         let kept = match content {
-            Some(content) => Kept::InMemory(content),
-            None => Kept::OnDisk { rest: sendfile::rest_of(&file, &stat) },
+            Some(content) => Content::InMemory(content),
+            None => Content::OnDisk { rest: sendfile::rest_of(&file, &stat) },
         };
         let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
         let lines = response_head::lines(own);
@@ -134,20 +134,20 @@ impl CachedFile {
     }
 }
 
-impl Default for Recall {
-    fn default() -> Recall {
-        Recall::of(u64::MAX)
+impl Default for OpenFileCache {
+    fn default() -> OpenFileCache {
+        OpenFileCache::of(u64::MAX)
     }
 }
 
-impl Recall {
+impl OpenFileCache {
     /// With so many open files at most.
-    pub fn of(files: u64) -> Recall {
+    pub fn of(files: u64) -> OpenFileCache {
         let files = files.min(ROOM / OVERHEAD);
         let items = usize::try_from(files).unwrap_or_default();
         let known = Cache::with_weighter(items, files * OVERHEAD, Weight);
         let (doubts, is_looked_after) = (AtomicU64::new(0), AtomicBool::new(false));
-        Recall(Arc::new(Store { known, doubts, is_looked_after }))
+        OpenFileCache(Arc::new(Store { known, doubts, is_looked_after }))
     }
 
     /// Whether what a request finds out may be kept. A key in an address may not.
@@ -180,8 +180,8 @@ impl Recall {
     }
 
     /// Now, for what is going to be found out.
-    pub fn moment(&self) -> Moment {
-        Moment { began: Instant::now(), doubts: self.0.doubts.load(SeqCst) }
+    pub fn moment(&self) -> Epoch {
+        Epoch { began: Instant::now(), doubts: self.0.doubts.load(SeqCst) }
     }
 
     /// Keeps what was found out for the requests of a moment.

@@ -8,7 +8,7 @@ use volume::FoundFile;
 
 use crate::files::etag;
 use crate::http::content_coding::Coding;
-use crate::http::validators::{Validators, Verdict};
+use crate::http::validators::{PreconditionResult, Validators};
 
 /// Whether there are any.
 pub fn are_in(headers: &HeaderMap) -> bool {
@@ -25,7 +25,7 @@ pub fn allow_change(there: Option<&FoundFile>, headers: &HeaderMap) -> bool {
             && !headers.contains_key(header::IF_UNMODIFIED_SINCE);
     };
     let plain = etag::of(&file.stat);
-    let verdicts: Vec<Verdict> = Coding::ALL
+    let verdicts: Vec<PreconditionResult> = Coding::ALL
         .iter()
         .map(|coding| {
             let last_modified = file.stat.modified_seconds();
@@ -33,7 +33,7 @@ pub fn allow_change(there: Option<&FoundFile>, headers: &HeaderMap) -> bool {
         })
         .collect();
     // `If-None-Match` must match none of them; `If-Match` one.
-    let is_named =
-        headers.contains_key(header::IF_NONE_MATCH) && verdicts.contains(&Verdict::NotModified);
-    !is_named && verdicts.iter().any(|it| *it != Verdict::Failed)
+    let is_named = headers.contains_key(header::IF_NONE_MATCH)
+        && verdicts.contains(&PreconditionResult::NotModified);
+    !is_named && verdicts.iter().any(|it| *it != PreconditionResult::Failed)
 }

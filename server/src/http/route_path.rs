@@ -1,7 +1,7 @@
 //! Where a request's path begins, as far as it says which route it is for.
 //!
 //! Clients join an address that ends in `/` with a path that begins with one. So empty names and `.` are left out in front of a route, and
-//! in front of the key or number that follows it, as [`Visit`](crate::extract::path::Visit) leaves them out of the path of a file. Pure.
+//! in front of the key or number that follows it, as [`Visit`](crate::extract::path::AuthorizedPath) leaves them out of the path of a file. Pure.
 
 use http::Uri;
 

@@ -18,7 +18,7 @@ pub struct Validators {
 
 /// What the conditions say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PreconditionResult {
     /// Answer as if there were none.
     Proceed,
     /// 304: the client's copy is still good.
@@ -29,26 +29,26 @@ pub enum Verdict {
 
 impl Validators {
     /// The verdict on a `GET` or `HEAD` of a representation that exists.
-    pub fn verdict(&self, headers: &HeaderMap) -> Verdict {
+    pub fn verdict(&self, headers: &HeaderMap) -> PreconditionResult {
         if headers.contains_key(header::IF_MATCH) {
             if !self.is_listed(headers, header::IF_MATCH, Comparison::Strong) {
-                return Verdict::Failed;
+                return PreconditionResult::Failed;
             }
         } else if date(headers, header::IF_UNMODIFIED_SINCE)
             .is_some_and(|it| self.last_modified > it)
         {
-            return Verdict::Failed;
+            return PreconditionResult::Failed;
         }
         if headers.contains_key(header::IF_NONE_MATCH) {
             if self.is_listed(headers, header::IF_NONE_MATCH, Comparison::Weak) {
-                return Verdict::NotModified;
+                return PreconditionResult::NotModified;
             }
         } else if date(headers, header::IF_MODIFIED_SINCE)
             .is_some_and(|it| self.last_modified <= it)
         {
-            return Verdict::NotModified;
+            return PreconditionResult::NotModified;
         }
-        Verdict::Proceed
+        PreconditionResult::Proceed
     }
 
     /// Whether a `Range` applies to this version (§13.1.5): there is no `If-Range`, or it names this very one.
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn conditions_are_taken_in_the_order_of_rfc_9110() {
-        use Verdict::{Failed, NotModified, Proceed};
-        let check = |fields: &[(&'static str, &'static str)], expected: Verdict| {
+        use PreconditionResult::{Failed, NotModified, Proceed};
+        let check = |fields: &[(&'static str, &'static str)], expected: PreconditionResult| {
             assert_eq!(validators().verdict(&headers(fields)), expected, "{fields:?}");
         };
         check(&[], Proceed);

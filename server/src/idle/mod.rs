@@ -3,7 +3,7 @@
 //! A thread of its own looks when the next deadline comes, and not more often than that: requests, transfers and
 //! consoles only leave word of themselves. When nothing has kept the service awake for long enough, it dozes: those
 //! who wait for changes are told, and let go. If nobody has come by then, the accept loop is asked to
-//! [lie down](Bedtime), which it does unless somebody is at the door.
+//! [lie down](IdleShutdown), which it does unless somebody is at the door.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use transfers::Transfers;
 use transfers::transfer::{Direction, State as TransferState, Transfer};
 
-use crate::net::handler::Bedtime;
+use crate::net::handler::IdleShutdown;
 use crate::sync::lock;
 use crate::telemetry::activity::Activity;
 
@@ -21,7 +21,7 @@ mod rules;
 mod sessions;
 
 use rules::Signals;
-pub use rules::{Reason, Rules, Verdict};
+pub use rules::{Reason, Rules, SleepDecision};
 use sessions::Sessions;
 
 /// How long an operator may want it awake.
@@ -40,7 +40,7 @@ pub struct Idle {
     activity: Arc<Activity>,
     transfers: Transfers,
     /// Locked to look, and to change what an operator wants.
-    known: Mutex<Known>,
+    known: Mutex<IdleState>,
     /// Told when a deadline may come sooner than was thought.
     sooner: Condvar,
     phase: watch::Sender<Phase>,
@@ -48,7 +48,7 @@ pub struct Idle {
 
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
-struct Known {
+struct IdleState {
     sessions: Sessions,
     kept_until: Option<Timestamp>,
     /// Whether there is something that was not looked at.
@@ -63,7 +63,7 @@ enum Phase {
     /// Who waits for changes is let go. Whoever comes wakes it.
     Dozing,
     /// The accept loop is to lie down.
-    Bedtime,
+    IdleShutdown,
 }
 
 impl Rules {
@@ -99,14 +99,14 @@ impl Idle {
     }
 
     /// What keeps it awake now, and until when.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> SleepDecision {
         // Without a sleep to come, only what is under way is of interest.
         let rules =
             self.rules.unwrap_or_else(|| Rules::new(Duration::ZERO, Duration::from_mins(1)));
         let verdict = self.look(&rules, &mut self.known());
         match self.rules {
             Some(_) => verdict,
-            None => Verdict { sleeps_at: None, ..verdict },
+            None => SleepDecision { sleeps_at: None, ..verdict },
         }
     }
 
@@ -150,7 +150,7 @@ impl Idle {
 
     /// Whether it is time to lie down.
     pub fn is_asleep(&self) -> bool {
-        *self.phase.borrow() == Phase::Bedtime
+        *self.phase.borrow() == Phase::IdleShutdown
     }
 
     /// Starts the clock, where it sleeps at all.
@@ -166,7 +166,7 @@ impl Idle {
         loop {
             self.wait_until_due(rules);
             self.enter(Phase::Dozing);
-            let dozes = |_: &mut Known| *self.phase.borrow() == Phase::Dozing;
+            let dozes = |_: &mut IdleState| *self.phase.borrow() == Phase::Dozing;
             let known = self.sooner.wait_timeout_while(self.known(), rules.doze, dozes);
             let (mut known, is_over) = known.unwrap_or_else(PoisonError::into_inner);
             let is_due = self.look(rules, &mut known).is_due(Instant::now());
@@ -195,9 +195,9 @@ impl Idle {
 
     /// Tells the accept loop, and waits for it to say that it can't: otherwise the process ends.
     fn lie_down(&self) {
-        self.enter(Phase::Bedtime);
+        self.enter(Phase::IdleShutdown);
         let mut known = self.known();
-        while *self.phase.borrow() == Phase::Bedtime {
+        while *self.phase.borrow() == Phase::IdleShutdown {
             known = self.sooner.wait(known).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -205,9 +205,9 @@ impl Idle {
     /// Waits for so long, or less where a deadline may come sooner.
     fn wait<'a>(
         &self,
-        mut known: MutexGuard<'a, Known>,
+        mut known: MutexGuard<'a, IdleState>,
         length: Duration,
-    ) -> MutexGuard<'a, Known> {
+    ) -> MutexGuard<'a, IdleState> {
         let waited = self.sooner.wait_timeout_while(known, length, |it| !it.is_sooner);
         known = waited.unwrap_or_else(PoisonError::into_inner).0;
         known.is_sooner = false;
@@ -221,7 +221,7 @@ impl Idle {
         drop(known);
     }
 
-    fn look(&self, rules: &Rules, known: &mut Known) -> Verdict {
+    fn look(&self, rules: &Rules, known: &mut IdleState) -> SleepDecision {
         let now = Instant::now();
         let (work, live) = (self.activity.work(), self.transfers.under_way());
         let presences = self.activity.presences();
@@ -245,15 +245,15 @@ impl Idle {
         rules.weigh(&signals, now)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, IdleState> {
         lock(&self.known)
     }
 }
 
-impl Bedtime for &Idle {
+impl IdleShutdown for &Idle {
     async fn comes(&self) {
         let mut phase = self.phase.subscribe();
-        phase.wait_for(|it| *it == Phase::Bedtime).await.map(drop).unwrap_or_default();
+        phase.wait_for(|it| *it == Phase::IdleShutdown).await.map(drop).unwrap_or_default();
     }
 
     /// Nobody has come who counts, and nobody is left without an answer.

@@ -75,7 +75,7 @@ pub enum Reason {
 
 /// Whether to sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct SleepDecision {
     /// What keeps it awake. [`Reason::Start`] and [`Reason::Recent`] are told only where there is nothing else.
     pub reasons: Vec<Reason>,
     /// When it sleeps, if nothing comes between; none while something is under way whose end is not known.
@@ -84,7 +84,7 @@ pub struct Verdict {
 
 impl Rules {
     /// Weighs what is known.
-    pub fn weigh(&self, known: &Signals, now: Instant) -> Verdict {
+    pub fn weigh(&self, known: &Signals, now: Instant) -> SleepDecision {
         let lasts = |it: &Instant, length: Duration| *it + length > now;
         let waiting: Vec<_> =
             known.waiting.iter().filter(|it| lasts(it, self.waiting)).copied().collect();
@@ -121,11 +121,11 @@ impl Rules {
             .chain(recent);
         let is_open = known.downloads + known.uploads + known.transfers > 0;
         let sleeps_at = (!is_open).then(|| ends.fold(start, Instant::max));
-        Verdict { reasons, sleeps_at }
+        SleepDecision { reasons, sleeps_at }
     }
 }
 
-impl Verdict {
+impl SleepDecision {
     /// Whether its time has come.
     pub fn is_due(&self, now: Instant) -> bool {
         self.sleeps_at.is_some_and(|it| it <= now)

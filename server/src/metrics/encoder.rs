@@ -14,9 +14,9 @@ use prometheus_client::registry::Unit;
 use crate::telemetry::request_counters::Histogram;
 
 /// Where they are written.
-pub(super) struct Sheet<'a>(pub(super) DescriptorEncoder<'a>);
+pub(super) struct Encoder<'a>(pub(super) DescriptorEncoder<'a>);
 
-impl Sheet<'_> {
+impl Encoder<'_> {
     /// What goes up and down.
     pub(super) fn gauge(
         &mut self,

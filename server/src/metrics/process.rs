@@ -7,7 +7,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 use rustix::process::{Resource, getrlimit};
 
-use super::encoder::Sheet;
+use super::encoder::Encoder;
 use crate::telemetry::process::{processor_seconds, read};
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct OfProcess;
 
 impl Collector for OfProcess {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut sheet = Sheet(encoder);
+        let mut sheet = Encoder(encoder);
         if let Some(seconds) = processor_seconds() {
             let help = "Time that the process has had of the processors";
             sheet.counter("process_cpu", help, Some(&Unit::Seconds), seconds)?;

@@ -7,10 +7,10 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::registry::Unit;
 
-use super::encoder::Sheet;
+use super::encoder::Encoder;
 use crate::telemetry::activity::Activity;
-use crate::telemetry::counters::Way;
-use crate::telemetry::request_counters::Tally;
+use crate::telemetry::counters::UploadMethod;
+use crate::telemetry::request_counters::RequestCounters;
 
 #[derive(Debug)]
 pub(super) struct OfRequests(pub(super) Arc<Activity>);
@@ -23,7 +23,7 @@ struct Answered {
 
 impl Collector for OfRequests {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let (tally, mut sheet) = (self.0.tally(), Sheet(encoder));
+        let (tally, mut sheet) = (self.0.tally(), Encoder(encoder));
         OfRequests::answers(&tally, &mut sheet)?;
         OfRequests::bytes(&tally, &mut sheet)?;
         OfRequests::lengths(&tally, &mut sheet)?;
@@ -33,7 +33,7 @@ impl Collector for OfRequests {
 
 // All routes are there from the start: a rate needs the zero before the first.
 impl OfRequests {
-    fn answers(tally: &Tally, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn answers(tally: &RequestCounters, sheet: &mut Encoder<'_>) -> fmt::Result {
         let over = tally.routes().flat_map(|(route, it)| {
             let statuses = it.statuses.iter();
             statuses.map(move |(status, count)| (Answered { route, status: *status }, *count))
@@ -48,14 +48,14 @@ impl OfRequests {
         sheet.counters("ranges", help, None, ranges)
     }
 
-    fn bytes(tally: &Tally, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn bytes(tally: &RequestCounters, sheet: &mut Encoder<'_>) -> fmt::Result {
         let sent = tally.routes().map(|(route, it)| ([("route", route)], it.sent));
         sheet.counters("sent", "Bytes of answers.", Some(&Unit::Bytes), sent)?;
         let received = tally.routes().map(|(route, it)| ([("route", route)], it.received));
         sheet.counters("received", "Bytes of bodies of requests.", Some(&Unit::Bytes), received)
     }
 
-    fn lengths(tally: &Tally, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn lengths(tally: &RequestCounters, sheet: &mut Encoder<'_>) -> fmt::Result {
         let help = "How long it took until an answer began.";
         let first = tally.routes().map(|(route, it)| ([("route", route)], &it.first_byte));
         sheet.histograms("first_byte", help, Some(&Unit::Seconds), first)?;
@@ -64,9 +64,9 @@ impl OfRequests {
         sheet.histograms("request", help, Some(&Unit::Seconds), last)
     }
 
-    fn uploads(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn uploads(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
         let counted = &self.0.counted;
-        let ways = [("put", Way::Put), ("tus", Way::Tus)];
+        let ways = [("put", UploadMethod::Put), ("tus", UploadMethod::Tus)];
         let finished = ways.map(|(name, way)| ([("way", name)], counted.finished(way)));
         sheet.counters("uploads_finished", "Files that were uploaded.", None, finished)?;
         let help = "How often a client asked how much of an upload had come, to go on with it.";
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::auth::caller::Caller;
-    use crate::telemetry::activity::Passed;
+    use crate::telemetry::activity::Immediate;
 
     fn scrape(activity: &Arc<Activity>) -> String {
         let mut registry = Registry::default();
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_request_is_counted_by_its_route_and_status() {
         let activity = Arc::<Activity>::default();
-        activity.passed(Passed {
+        activity.passed(Immediate {
             method: &Method::GET,
             path: "/files/berlin/trips.csv",
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -8,7 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
-use super::encoder::Sheet;
+use super::encoder::Encoder;
 use crate::admin::health;
 use crate::app::App;
 use crate::idle::Reason;
@@ -19,7 +19,7 @@ pub(super) struct OfService(pub(super) Arc<App>);
 
 impl Collector for OfService {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let mut sheet = Sheet(encoder);
+        let mut sheet = Encoder(encoder);
         self.requests(&mut sheet)?;
         self.volume(&mut sheet)?;
         OfService::bodies(&mut sheet)?;
@@ -31,7 +31,7 @@ impl Collector for OfService {
 
 impl OfService {
     /// What is under way.
-    fn requests(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn requests(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
         let under_way = self.0.activity.under_way();
         let of = [
             ("uploads_open", "Uploads whose bytes are coming in", under_way.uploads),
@@ -48,7 +48,7 @@ impl OfService {
         sheet.gauge("warnings", "What /health warns of, the keys file among it", None, warnings)
     }
 
-    fn volume(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn volume(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
         // One that can't be asked has no figures; its absence tells.
         let Ok(space) = self.0.volume.space() else { return Ok(()) };
         for (name, help, value) in [
@@ -61,12 +61,12 @@ impl OfService {
         Ok(())
     }
 
-    fn bodies(sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn bodies(sheet: &mut Encoder<'_>) -> fmt::Result {
         let help = "Bytes of answers that the kernel took from files by itself (sendfile)";
         sheet.counter("sent_by_kernel", help, Some(&Unit::Bytes), sendfile::by_kernel())
     }
 
-    fn changes(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn changes(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
         let feed = &self.0.feed;
         let help = "How often hints of the watcher were lost and the volume was walked for that";
         sheet.counter("watch_overflows", help, None, feed.overflows())?;
@@ -76,7 +76,7 @@ impl OfService {
         sheet.gauge("journal_lag", help, Some(&Unit::Seconds), feed.lag().as_secs_f64())
     }
 
-    fn sleep(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn sleep(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
         let verdict = self.0.idle.verdict();
         let reasons = Reason::NAMES.map(|name| {
             let weight = |it: &&Reason| it.name() == name;
@@ -98,7 +98,7 @@ impl OfService {
         Ok(())
     }
 
-    fn wake(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+    fn wake(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
         let (ready, answer) = self.0.activity.counted.launch.lengths();
         let help = "From the beginning of the process until it accepted connections";
         seconds(sheet, "wake_ready", help, ready)?;
@@ -108,7 +108,12 @@ impl OfService {
 }
 
 /// Nothing, where there is nothing to tell yet.
-fn seconds(sheet: &mut Sheet<'_>, name: &str, help: &str, length: Option<Duration>) -> fmt::Result {
+fn seconds(
+    sheet: &mut Encoder<'_>,
+    name: &str,
+    help: &str,
+    length: Option<Duration>,
+) -> fmt::Result {
     let none: [(&str, &str); 0] = [];
     let value = length.map(|it| (none, it.as_secs_f64()));
     sheet.gauges(name, help, Some(&Unit::Seconds), value)

@@ -8,7 +8,7 @@ use prometheus_client::registry::Unit;
 use transfers::Transfers;
 use transfers::transfer::{Direction, Transfer};
 
-use super::encoder::Sheet;
+use super::encoder::Encoder;
 
 /// A metric of a transfer: its name, what it is, and how it is read off.
 type Figure = (&'static str, &'static str, fn(&Transfer) -> u64);
@@ -19,7 +19,7 @@ pub(super) struct OfTransfers(pub(super) Transfers);
 impl Collector for OfTransfers {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let totals = self.0.totals();
-        let mut sheet = Sheet(encoder);
+        let mut sheet = Encoder(encoder);
         sheet.gauge("transfers_running", "Wormhole transfers under way", None, totals.running)?;
         let ended =
             [("done", totals.done), ("failed", totals.failed), ("not_wanted", totals.not_wanted)];
@@ -34,7 +34,7 @@ impl Collector for OfTransfers {
 
 impl OfTransfers {
     /// Of each transfer under way.
-    fn progress(&self, sheet: &mut Sheet<'_>) -> Result<(), fmt::Error> {
+    fn progress(&self, sheet: &mut Encoder<'_>) -> Result<(), fmt::Error> {
         let live = self.0.under_way();
         let figures: [Figure; 2] = [
             ("transfer_moved", "Bytes that a transfer under way has moved", |it| it.done),

@@ -2,7 +2,7 @@
 //!
 //! The loop is our own rather than axum's, because hyper's builder is where header time-outs and buffer sizes are
 //! set. When told to stop it accepts nothing more, lets answers under way go on for a while, then returns. When it is
-//! [time to sleep](Bedtime) it returns only if nobody has come: what was accepted is answered to its end, and what was
+//! [time to sleep](IdleShutdown) it returns only if nobody has come: what was accepted is answered to its end, and what was
 //! not is left to whoever has the socket next.
 
 use std::convert::Infallible;
@@ -20,16 +20,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::task::TaskTracker;
 
 use crate::net::client_address::Peer;
-use crate::net::concurrency_limit::{Crowd, Limits};
+use crate::net::concurrency_limit::{ConcurrencyLimit, ConnectionLimits};
 use crate::net::fast_path;
-use crate::net::handler::{Bedtime, Connection, Handler};
+use crate::net::handler::{Connection, Handler, IdleShutdown};
 use crate::net::listener::{Accepted, Listener};
-use crate::net::sendfile::{Direct, Outlet};
-use crate::net::shutdown::{Bell, Ear};
+use crate::net::sendfile::{SendfileQueue, SendfileStream};
+use crate::net::shutdown::{Shutdown, ShutdownSignal};
 use crate::net::socket::Socket;
-use crate::net::timeouts::{FIRST_WORD, Patience};
+use crate::net::timeouts::{FIRST_REQUEST_TIMEOUT, Timeouts};
 use crate::net::worker_threads::Workers;
-use crate::net::write_timeout::{Patient, Stream};
+use crate::net::write_timeout::{Stream, WriteTimeout};
 use crate::sync::lock;
 
 /// Bytes of a request's header that hyper reads, and of an answer that it holds: above the router's own limits, so
@@ -41,7 +41,7 @@ const MOST_FIELDS: usize = 128;
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// As many are told at a time that there is no place; more are not even that.
-const TURNED_AWAY: Limits = Limits { all: 100, of_one: 10 };
+const TURNED_AWAY: ConnectionLimits = ConnectionLimits { all: 100, of_one: 10 };
 
 /// How often the log is told of those.
 const SAID_EVERY: Duration = Duration::from_mins(1);
@@ -51,7 +51,7 @@ const LAST_CALLS: u32 = 5;
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ServeOutcome {
     /// It was told to stop, and all answers could be finished.
     Finished,
     /// It was told to stop, and answers were cut off when their time was over.
@@ -64,11 +64,11 @@ pub enum End {
 pub async fn serve(
     listener: Listener,
     answers: impl Handler,
-    (workers, crowd): (Workers, Arc<Crowd>),
-    patience: Patience,
+    (workers, crowd): (Workers, Arc<ConcurrencyLimit>),
+    patience: Timeouts,
     stop: impl Future<Output = ()>,
-    bedtime: impl Bedtime,
-) -> End {
+    bedtime: impl IdleShutdown,
+) -> ServeOutcome {
     let mut connections = Connections::new(answers, (workers, crowd), patience);
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -83,7 +83,7 @@ pub async fn serve(
                 if is_asleep {
                     drop(listener);
                     connections.end(Duration::ZERO).await;
-                    return End::Asleep;
+                    return ServeOutcome::Asleep;
                 }
                 bedtime.is_put_off();
                 continue;
@@ -100,41 +100,45 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if connections.end(patience.grace).await { End::Finished } else { End::CutOff }
+    if connections.end(patience.grace).await {
+        ServeOutcome::Finished
+    } else {
+        ServeOutcome::CutOff
+    }
 }
 
 /// All that are open.
 struct Connections<A> {
     answers: Arc<A>,
     workers: Workers,
-    crowd: Arc<Crowd>,
+    crowd: Arc<ConcurrencyLimit>,
     /// Those who are told that there is no place.
-    turned_away: Arc<Crowd>,
+    turned_away: Arc<ConcurrencyLimit>,
     /// When the log was last told of those who are not even told that.
     said: Mutex<Option<Instant>>,
-    patience: Patience,
+    patience: Timeouts,
     /// Tells those that are open to finish what they are doing and then to end. Those that come later get another one.
-    finish: Bell,
+    finish: Shutdown,
     /// Tells each to end now.
-    cut_off: Bell,
+    cut_off: Shutdown,
     tasks: TaskTracker,
 }
 
 impl<A: Handler> Connections<A> {
     fn new(
         answers: A,
-        (workers, crowd): (Workers, Arc<Crowd>),
-        patience: Patience,
+        (workers, crowd): (Workers, Arc<ConcurrencyLimit>),
+        patience: Timeouts,
     ) -> Connections<A> {
         Connections {
             answers: Arc::new(answers),
             workers,
             crowd,
-            turned_away: Crowd::new(TURNED_AWAY),
+            turned_away: ConcurrencyLimit::new(TURNED_AWAY),
             said: Mutex::default(),
             patience,
-            finish: Bell::default(),
-            cut_off: Bell::default(),
+            finish: Shutdown::default(),
+            cut_off: Shutdown::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -172,9 +176,9 @@ impl<A: Handler> Connections<A> {
     }
 
     /// Lets nobody in any more but whoever is at the door, and answers all who were let in. Says whether it may sleep.
-    async fn lie_down(&mut self, listener: &Listener, bedtime: &impl Bedtime) -> bool {
+    async fn lie_down(&mut self, listener: &Listener, bedtime: &impl IdleShutdown) -> bool {
         for call in 0.. {
-            self.finish(FIRST_WORD).await;
+            self.finish(FIRST_REQUEST_TIMEOUT).await;
             if !bedtime.is_here() {
                 return false;
             }
@@ -183,7 +187,8 @@ impl<A: Handler> Connections<A> {
             }
             // Another process may be faster.
             while listener.is_waited_at()
-                && let Ok(Ok(accepted)) = tokio::time::timeout(FIRST_WORD, listener.accept()).await
+                && let Ok(Ok(accepted)) =
+                    tokio::time::timeout(FIRST_REQUEST_TIMEOUT, listener.accept()).await
             {
                 self.take(accepted);
             }
@@ -218,13 +223,13 @@ impl<A: Handler> Connections<A> {
         };
         let (answers, mut patience) = (Arc::clone(&self.answers), self.patience);
         if full.is_some() {
-            patience.header = patience.header.min(FIRST_WORD);
+            patience.header = patience.header.min(FIRST_REQUEST_TIMEOUT);
         }
         let (finish, cut_off) = (self.finish.ear(), self.cut_off.ear());
         let serving = async move {
             match open() {
                 Ok(stream) => {
-                    let connection = Connection { peer, full, outlet: Outlet::default() };
+                    let connection = Connection { peer, full, outlet: SendfileQueue::default() };
                     serve_connection(stream, answers, patience, connection, finish).await;
                 }
                 Err(error) => tracing::error!("could not serve a connection: {error}"),
@@ -240,13 +245,13 @@ impl<A: Handler> Connections<A> {
 async fn serve_connection(
     stream: impl Socket,
     answers: Arc<impl Handler>,
-    patience: Patience,
+    patience: Timeouts,
     connection: Connection,
-    mut finish: Ear,
+    mut finish: ShutdownSignal,
 ) {
     let client = connection.peer.address;
-    let stream = Direct::new(stream, connection.outlet.clone());
-    let stream = Patient::new(stream, patience.stall);
+    let stream = SendfileStream::new(stream, connection.outlet.clone());
+    let stream = WriteTimeout::new(stream, patience.stall);
     match fast_path::serve(stream, &*answers, &connection, patience, &mut finish).await {
         Ok(None) => {}
         Ok(Some(stream)) => {
@@ -264,9 +269,9 @@ async fn serve_connection(
 async fn serve_all(
     mut stream: Stream<impl Socket>,
     answers: Arc<impl Handler>,
-    patience: Patience,
+    patience: Timeouts,
     connection: Connection,
-    finish: Ear,
+    finish: ShutdownSignal,
 ) -> hyper::Result<()> {
     let connection = Arc::new(connection);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -287,7 +292,7 @@ async fn serve_all(
     // Told to finish, hyper closes a connection whose first request it has not read yet, though that may be here.
     let told = async move {
         finish.await;
-        tokio::time::timeout(FIRST_WORD, first).await.map(drop).unwrap_or_default();
+        tokio::time::timeout(FIRST_REQUEST_TIMEOUT, first).await.map(drop).unwrap_or_default();
     };
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

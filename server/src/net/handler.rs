@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use crate::net::client_address::Peer;
-use crate::net::concurrency_limit::Full;
-use crate::net::fast_path::request_head::Head;
-use crate::net::sendfile::Outlet;
+use crate::net::concurrency_limit::LimitReached;
+use crate::net::fast_path::request_head::RequestHead;
+use crate::net::sendfile::SendfileQueue;
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
@@ -23,17 +23,17 @@ pub trait Handler: Send + Sync + 'static {
     type Account: Account + Send + 'static;
 
     /// A response to a plain read that is known already, and how it is accounted for.
-    type Known<'a>: Known<Body = Self::Body, Account = Self::Account>;
+    type KnownResponse<'a>: KnownResponse<Body = Self::Body, Account = Self::Account>;
 
     /// Writes the head of a response to a plain read, if it is known already, and perhaps its content. None where it is not, with
     /// nothing written.
     fn respond_now<'a>(
         &'a self,
-        head: &'a Head<'_, '_>,
+        head: &'a RequestHead<'_, '_>,
         connection: &Connection,
         began: Instant,
         out: &mut Vec<u8>,
-    ) -> Option<Remainder<Self::Known<'a>>>;
+    ) -> Option<Remainder<Self::KnownResponse<'a>>>;
 
     /// Who is at the other end of a TCP connection from an address.
     fn peer(&self, address: IpAddr) -> Peer {
@@ -50,7 +50,7 @@ pub trait Handler: Send + Sync + 'static {
 
 /// What comes behind the head of a response that is known.
 #[derive(Debug)]
-pub enum Remainder<K: Known> {
+pub enum Remainder<K: KnownResponse> {
     /// Nothing: all there is has been written with it.
     Nothing(K),
     /// Content that is still to be sent.
@@ -58,7 +58,7 @@ pub enum Remainder<K: Known> {
 }
 
 /// A response that is known, on its way out. If that is over at once, it is accounted for in one go.
-pub trait Known {
+pub trait KnownResponse {
     /// What is still to be sent of it.
     type Content: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin;
     /// The same, accounted for while it is sent.
@@ -76,7 +76,7 @@ pub trait Known {
     fn account(&mut self) -> Self::Account;
 
     /// Its content takes longer, and is accounted for as it is sent.
-    fn body(&mut self, content: Self::Content, outlet: Outlet) -> Self::Body;
+    fn body(&mut self, content: Self::Content, outlet: SendfileQueue) -> Self::Body;
 }
 
 /// The account of a response that is written piece by piece.
@@ -86,7 +86,7 @@ pub trait Account {
 }
 
 /// For a handler that knows no response beforehand.
-impl<B> Known for (Infallible, std::marker::PhantomData<B>) {
+impl<B> KnownResponse for (Infallible, std::marker::PhantomData<B>) {
     type Content = Body;
     type Body = B;
     type Account = Infallible;
@@ -103,7 +103,7 @@ impl<B> Known for (Infallible, std::marker::PhantomData<B>) {
         self.0
     }
 
-    fn body(&mut self, _content: Body, _outlet: Outlet) -> B {
+    fn body(&mut self, _content: Body, _outlet: SendfileQueue) -> B {
         match self.0 {}
     }
 }
@@ -120,13 +120,13 @@ pub struct Connection {
     /// Where it comes from.
     pub peer: Peer,
     /// Why there is no place for it, if there is none.
-    pub full: Option<Full>,
+    pub full: Option<LimitReached>,
     /// Through which files can leave.
-    pub outlet: Outlet,
+    pub outlet: SendfileQueue,
 }
 
 /// Who says that nobody needs the service, and hears that somebody does.
-pub trait Bedtime {
+pub trait IdleShutdown {
     /// Done when it is time to sleep.
     fn comes(&self) -> impl Future<Output = ()>;
     /// Whether it still is, when nobody is let in any more and those who were have had their answers.
@@ -136,7 +136,7 @@ pub trait Bedtime {
 }
 
 /// Never.
-impl Bedtime for () {
+impl IdleShutdown for () {
     fn comes(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }

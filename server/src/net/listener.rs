@@ -11,7 +11,7 @@ use rustix::event::Timespec;
 use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::net::sendfile::HELD;
+use crate::net::sendfile::NOTSENT_LOWAT;
 
 /// Where to listen, as `--listen` says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 // Small answers must not wait for the acknowledgement of the one before.
                 stream.set_nodelay(true)?;
-                socket2::SockRef::from(&stream).set_tcp_notsent_lowat(HELD)?;
+                socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
                 Ok(Accepted::Tcp(stream, address))
             }
             Listener::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),

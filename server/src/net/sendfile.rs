@@ -3,8 +3,8 @@
 //!
 //! Both write what a body yields, and a body yields bytes. So a body that could be sent by the kernel yields
 //! *stand-ins*: as many bytes as are meant, which nobody is to read, all of them a part of one static array of zeros.
-//! What they stand for waits in the connection's [`Outlet`]. Both keep bytes by reference and hand them to the stream
-//! below, [`Direct`], which knows a stand-in by its address and has the kernel send the file in its place.
+//! What they stand for waits in the connection's [`SendfileQueue`]. Both keep bytes by reference and hand them to the stream
+//! below, [`SendfileStream`], which knows a stand-in by its address and has the kernel send the file in its place.
 //!
 //! This is safe whatever is put in between. As soon as a stand-in is in the outlet, each write must contain it, at its turn and in its
 //! full length. A layer, or another hyper, that copies bodies would write its zeros without: that write is refused, and
@@ -12,7 +12,7 @@
 //!
 //! A file that has become shorter ends its connection. But what the socket still holds are the file's own pages, and whoever cuts a
 //! file off in place clears the end of one of them. So only files that nobody has changed for a while ([`rest_of`]) are sent in
-//! this way; the socket is given only as much ahead as it needs ([`HELD`]); and where a client is waited for, the end of a slice is
+//! this way; the socket is given only as much ahead as it needs ([`NOTSENT_LOWAT`]); and where a client is waited for, the end of a slice is
 //! sent when all before it is nearly gone, which fails if the file has been cut by then.
 
 use std::collections::VecDeque;
@@ -63,7 +63,7 @@ pub fn by_kernel() -> u64 {
 /// What one connection's stand-ins stand for, in order. Its body and its stream share it; both are the same task's, so the lock
 /// is always free.
 #[derive(Clone, Debug, Default)]
-pub struct Outlet(Arc<Mutex<Queue>>);
+pub struct SendfileQueue(Arc<Mutex<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue(VecDeque<Item>);
@@ -81,7 +81,7 @@ struct Item {
 /// Is told how many bytes were not sent.
 type Then = Box<dyn FnOnce(u64) + Send>;
 
-impl Outlet {
+impl SendfileQueue {
     /// Bytes that stand for a part of a file, which `goes_on` with the next part if it was cut. They must be the next to be written.
     /// What is longer than [`LONGEST`] must be cut.
     pub fn stand_in(&self, file: &Arc<File>, slice: Slice, goes_on: bool) -> Bytes {
@@ -114,10 +114,10 @@ impl Outlet {
     }
 
     /// The part that must be sent next.
-    fn due(&self) -> Option<Due> {
+    fn due(&self) -> Option<Next> {
         let queue = self.lock();
         let item = queue.0.front()?;
-        Some(Due { file: Arc::clone(&item.file), slice: item.slice, goes_on: item.goes_on })
+        Some(Next { file: Arc::clone(&item.file), slice: item.slice, goes_on: item.goes_on })
     }
 
     fn sent(&self, bytes: u64) {
@@ -155,7 +155,7 @@ impl fmt::Debug for Item {
     }
 }
 
-struct Due {
+struct Next {
     file: Arc<File>,
     slice: Slice,
     goes_on: bool,
@@ -172,9 +172,9 @@ pub enum End {
 
 /// A stream that knows stand-ins.
 #[derive(Debug)]
-pub struct Direct<S> {
+pub struct SendfileStream<S> {
     stream: S,
-    outlet: Outlet,
+    outlet: SendfileQueue,
     /// Whether the kernel waits for full packets, since more of the same answer is to come.
     is_corked: bool,
     /// Whether the client lets us wait for what it is sent.
@@ -192,7 +192,7 @@ enum Pace {
 }
 
 /// Bytes that a socket is given ahead of what it has sent: little enough for thousands of slow clients.
-pub const HELD: u32 = 40 * 1024;
+pub const NOTSENT_LOWAT: u32 = 40 * 1024;
 /// A client is fast that takes so many bytes in a [`WHILE`].
 const FAST: u64 = 8 << 20;
 const WHILE: Duration = Duration::from_secs(1);
@@ -201,15 +201,15 @@ const END: u64 = 4096;
 /// Bytes from which full packets save more than it costs to ask for them: a tenth of the processors' time of a megabyte.
 const WORTH_CORK: u64 = 256 * 1024;
 
-impl<S> Direct<S> {
+impl<S> SendfileStream<S> {
     /// Sends what is in the outlet in the place of its stand-ins.
-    pub fn new(stream: S, outlet: Outlet) -> Direct<S> {
+    pub fn new(stream: S, outlet: SendfileQueue) -> SendfileStream<S> {
         let pace = Pace::Unknown(Instant::now(), 0);
-        Direct { stream, outlet, is_corked: false, has_waited: false, pace }
+        SendfileStream { stream, outlet, is_corked: false, has_waited: false, pace }
     }
 }
 
-impl<S: Socket> Direct<S> {
+impl<S: Socket> SendfileStream<S> {
     /// Done when the client sends no more, or is out of reach. Never, if it has sent something that is not read yet.
     pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<End> {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
@@ -245,7 +245,7 @@ impl<S: Socket> Direct<S> {
         &mut self,
         context: &mut Context<'_>,
         before: &[IoSlice<'_>],
-        due: &Due,
+        due: &Next,
     ) -> Poll<io::Result<usize>> {
         let length: usize = before.iter().map(|it| it.len()).sum();
         let mut written = 0;
@@ -284,7 +284,7 @@ impl<S: Socket> Direct<S> {
     /// A socket whose client is fast holds what it is given in a row, which is taken in no time: much where it is one of few, and little
     /// where it is one of many, since nginx reads all that a socket holds before it turns to the next.
     fn went(&mut self, bytes: u64) {
-        let share = u32::try_from(in_a_row()).unwrap_or(HELD).max(HELD);
+        let share = u32::try_from(in_a_row()).unwrap_or(NOTSENT_LOWAT).max(NOTSENT_LOWAT);
         match &mut self.pace {
             Pace::Fast(held) => {
                 if share / 2 < *held && *held / 2 < share {
@@ -338,7 +338,7 @@ fn send_head(socket: BorrowedFd<'_>, head: &[IoSlice<'_>]) -> io::Result<usize> 
     Ok(sendmsg(socket, head, &mut SendAncillaryBuffer::default(), flags)?)
 }
 
-fn send_file(socket: BorrowedFd<'_>, due: &Due, most: u64) -> io::Result<usize> {
+fn send_file(socket: BorrowedFd<'_>, due: &Next, most: u64) -> io::Result<usize> {
     let mut at = due.slice.start;
     let len = usize::try_from(most).unwrap_or(LONGEST);
     match rustix::fs::sendfile(socket, &*due.file, Some(&mut at), len)? {
@@ -358,7 +358,7 @@ fn is_stand_in(bytes: &[u8]) -> bool {
     ZEROS.as_ptr_range().contains(&bytes.as_ptr())
 }
 
-impl<S: Socket> AsyncWrite for Direct<S> {
+impl<S: Socket> AsyncWrite for SendfileStream<S> {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -403,7 +403,7 @@ impl<S: Socket> AsyncWrite for Direct<S> {
     }
 }
 
-impl<S: Socket> AsyncRead for Direct<S> {
+impl<S: Socket> AsyncRead for SendfileStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -428,10 +428,10 @@ mod tests {
         Arc::new(file)
     }
 
-    fn pair() -> (Direct<UnixStream>, UnixStream, Outlet) {
+    fn pair() -> (SendfileStream<UnixStream>, UnixStream, SendfileQueue) {
         let (near, far) = UnixStream::pair().unwrap();
-        let outlet = Outlet::default();
-        (Direct::new(near, outlet.clone()), far, outlet)
+        let outlet = SendfileQueue::default();
+        (SendfileStream::new(near, outlet.clone()), far, outlet)
     }
 
     #[tokio::test]
@@ -515,7 +515,7 @@ mod tests {
     #[tokio::test]
     async fn a_socket_holds_more_for_whoever_reads_fast() {
         let (mut direct, mut far, outlet) = pair();
-        let held = |direct: &Direct<UnixStream>| {
+        let held = |direct: &SendfileStream<UnixStream>| {
             socket2::SockRef::from(&direct.stream).send_buffer_size().unwrap()
         };
         let before = held(&direct);
@@ -541,11 +541,11 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap());
         let (far, accepted) = tokio::join!(far, listener.accept());
-        let (mut far, outlet) = (far.unwrap(), Outlet::default());
+        let (mut far, outlet) = (far.unwrap(), SendfileQueue::default());
         let stream = accepted.unwrap().0;
         // So that what is long is not gone at once.
         socket2::SockRef::from(&stream).set_send_buffer_size(64 * 1024).unwrap();
-        let mut direct = Direct::new(stream, outlet.clone());
+        let mut direct = SendfileStream::new(stream, outlet.clone());
         let file = file(&vec![7; LONGEST]);
         let mut check = async |len: usize, goes_on: bool, meanwhile: bool, at_the_end: bool| {
             let mut stand_in = outlet.stand_in(&file, Slice::whole(len as u64), goes_on);
@@ -573,7 +573,7 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_hears_how_much_was_not_sent() {
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let hear = |outlet: &Outlet| {
+        let hear = |outlet: &SendfileQueue| {
             let heard = Arc::clone(&heard);
             outlet.when_sent(move |unsent| heard.lock().unwrap().push(unsent));
         };

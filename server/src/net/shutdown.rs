@@ -12,12 +12,12 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Rings once, for all who listen.
 #[derive(Clone, Debug, Default)]
-pub struct Bell {
+pub struct Shutdown {
     has_rung: Arc<AtomicBool>,
     token: CancellationToken,
 }
 
-impl Bell {
+impl Shutdown {
     /// Rings.
     pub fn ring(&self) {
         self.has_rung.store(true, SeqCst);
@@ -25,8 +25,8 @@ impl Bell {
     }
 
     /// An ear for it.
-    pub fn ear(&self) -> Ear {
-        Ear {
+    pub fn ear(&self) -> ShutdownSignal {
+        ShutdownSignal {
             has_rung: Arc::clone(&self.has_rung),
             ringing: Box::pin(self.token.clone().cancelled_owned()),
             woken: None,
@@ -36,14 +36,14 @@ impl Bell {
 
 /// Listens for one task.
 #[derive(Debug)]
-pub struct Ear {
+pub struct ShutdownSignal {
     has_rung: Arc<AtomicBool>,
     ringing: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Whom the bell will wake.
     woken: Option<Waker>,
 }
 
-impl Ear {
+impl ShutdownSignal {
     /// Whether it has rung.
     pub fn has_heard(&self) -> bool {
         self.has_rung.load(SeqCst)
@@ -74,7 +74,7 @@ impl Ear {
     }
 }
 
-impl Future for Ear {
+impl Future for ShutdownSignal {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
@@ -88,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_works_stops_when_it_rings() {
-        let bell = Bell::default();
+        let bell = Shutdown::default();
         assert_eq!(bell.ear().until_heard(async { 1 }).await, Some(1));
         let working = tokio::spawn(bell.ear().until_heard(std::future::pending::<()>()));
         let moved = bell.ear();

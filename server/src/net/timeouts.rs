@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How long clients may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// To send a request's header, and to stay silent between two requests.
     pub header: Duration,
     /// To take nothing of an answer.
@@ -13,9 +13,9 @@ pub struct Patience {
     pub grace: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
             header: Duration::from_secs(30),
             stall: Duration::from_mins(2),
             grace: Duration::from_secs(30),
@@ -24,4 +24,4 @@ impl Default for Patience {
 }
 
 /// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
-pub const FIRST_WORD: Duration = Duration::from_secs(1);
+pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);

@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
-use crate::net::sendfile::Direct;
+use crate::net::sendfile::SendfileStream;
 
 /// A stream whose writes must get on.
-pub struct Patient<S> {
+pub struct WriteTimeout<S> {
     stream: S,
     /// What was read too early, to be read once more.
     unread: Vec<u8>,
@@ -29,10 +29,10 @@ pub struct Patient<S> {
     first: Option<oneshot::Sender<()>>,
 }
 
-impl<S> Patient<S> {
+impl<S> WriteTimeout<S> {
     /// Cuts writes off that stand still for so long.
-    pub fn new(stream: S, stall: Duration) -> Patient<S> {
-        Patient { stream, unread: Vec::new(), stall, deadline: None, first: None }
+    pub fn new(stream: S, stall: Duration) -> WriteTimeout<S> {
+        WriteTimeout { stream, unread: Vec::new(), stall, deadline: None, first: None }
     }
 
     /// Done when the first bytes have come; fails when none can come any more.
@@ -76,7 +76,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -103,7 +103,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -136,7 +136,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 }
 
 /// A connection's stream.
-pub type Stream<S> = Patient<Direct<S>>;
+pub type Stream<S> = WriteTimeout<SendfileStream<S>>;
 
 #[cfg(test)]
 mod tests {
@@ -147,7 +147,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_takes_nothing_is_cut_off() {
         let (near, _far) = tokio::io::duplex(16);
-        let mut near = Patient::new(near, Duration::from_mins(1));
+        let mut near = WriteTimeout::new(near, Duration::from_mins(1));
         let error = near.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -155,7 +155,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_may_take_as_long_as_it_likes() {
         let (near, mut far) = tokio::io::duplex(16);
-        let mut near = Patient::new(near, Duration::from_mins(1));
+        let mut near = WriteTimeout::new(near, Duration::from_mins(1));
         let reader = tokio::spawn(async move {
             let mut read = 0;
             while read < 160 {

@@ -20,7 +20,7 @@ use transfers::Refused;
 use volume::{Refusal, RelPath};
 
 use crate::http::tus_headers::{self, TUS_VERSION, UPLOAD_OFFSET};
-use crate::net::concurrency_limit::Full;
+use crate::net::concurrency_limit::LimitReached;
 use crate::web::text::visible;
 
 /// What begins each problem's `type`; what follows is stable.
@@ -30,7 +30,7 @@ const TYPE_PREFIX: &str = "urn:sounding:problem:";
 const BEARER: &str = "Bearer realm=\"sounding\"";
 
 /// Seconds after which there may be room again.
-const COMES_AGAIN: u32 = 10;
+const RETRY_AFTER: u32 = 10;
 
 /// Why a request isn't answered with what it asked for.
 #[derive(Debug)]
@@ -126,14 +126,14 @@ pub enum Problem {
     /// The header fields are longer than is read.
     HeadersTooLarge,
     /// As many are here as there is room for.
-    Crowded(Full),
+    Crowded(LimitReached),
     /// We failed; the log knows why.
     Internal(Arc<dyn Error + Send + Sync>),
 }
 
 /// What was told, for whoever writes it otherwise.
 #[derive(Clone, Debug, Serialize)]
-struct Told {
+struct ProblemBody {
     r#type: String,
     title: &'static str,
     status: u16,
@@ -152,7 +152,7 @@ pub struct Cause(Arc<dyn Error + Send + Sync>);
 
 /// Permissions on the volume kept the service itself out, which its operator should know.
 #[derive(Clone, Copy, Debug)]
-pub struct KeptOut;
+pub struct PermissionDenied;
 
 impl Problem {
     /// A failure of ours.
@@ -240,7 +240,7 @@ impl Problem {
         }
     }
 
-    fn told(&self) -> Told {
+    fn told(&self) -> ProblemBody {
         let (kind, title, detail) = match self {
             Problem::BadPath(Refusal::Hidden) | Problem::NotFound => {
                 ("not-found", "Not found", "There is nothing here by this name.".to_owned())
@@ -434,12 +434,12 @@ impl Problem {
                 "Too many header fields",
                 "The request's header fields are larger than is read here.".to_owned(),
             ),
-            Problem::Crowded(Full::ForAll) => (
+            Problem::Crowded(LimitReached::ForAll) => (
                 "crowded",
                 "Too many requests at once",
-                format!("The service is at its limit. Try again in {COMES_AGAIN} seconds."),
+                format!("The service is at its limit. Try again in {RETRY_AFTER} seconds."),
             ),
-            Problem::Crowded(Full::ForOne) => (
+            Problem::Crowded(LimitReached::ForOne) => (
                 "crowded",
                 "Too many requests at once",
                 "Your address has as many connections or requests open as one may have. Let some of them end, or ask for more in \
@@ -452,7 +452,7 @@ impl Problem {
                 "The service failed to do this; its log says why. Try again, or tell the operator.".to_owned(),
             ),
         };
-        Told {
+        ProblemBody {
             r#type: format!("{TYPE_PREFIX}{kind}"),
             title,
             status: self.status().as_u16(),
@@ -496,7 +496,7 @@ impl Problem {
             Problem::TooManyWrongKeys { retry_after } => {
                 add(header::RETRY_AFTER, &retry_after.to_string());
             }
-            Problem::Crowded(_) => add(header::RETRY_AFTER, &COMES_AGAIN.to_string()),
+            Problem::Crowded(_) => add(header::RETRY_AFTER, &RETRY_AFTER.to_string()),
             Problem::WrongOffset { offset } => add(UPLOAD_OFFSET, &offset.to_string()),
             Problem::WrongTusVersion => add(TUS_VERSION, tus_headers::VERSION),
             Problem::OnlyMethods(methods) => add(header::ALLOW, methods),
@@ -537,7 +537,7 @@ impl IntoResponse for Problem {
                 response.extensions_mut().insert(Cause(cause));
             }
             Problem::Unreadable | Problem::Unwritable => {
-                response.extensions_mut().insert(KeptOut);
+                response.extensions_mut().insert(PermissionDenied);
             }
             _ => {}
         }

@@ -5,13 +5,13 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderValue, Method, header};
 
-use super::{BEARER, Told, folder};
+use super::{BEARER, ProblemBody, folder};
 use crate::http::accept;
 use crate::web::page;
 
 /// Who reads a problem.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct ErrorPage {
     /// It likes HTML better than JSON, as browsers do.
     wants_html: bool,
     is_head: bool,
@@ -19,14 +19,14 @@ pub struct Reader {
     shared: Option<String>,
 }
 
-impl Reader {
+impl ErrorPage {
     /// Whoever makes a request.
-    pub fn of(request: &Request) -> Reader {
+    pub fn of(request: &Request) -> ErrorPage {
         let liking = |media_type| accept::liking(request.headers(), media_type);
         let json = liking("application/problem+json").max(liking("application/json"));
         let wants_html = liking("text/html") > json;
         let shared = wants_html.then(|| shared(request.uri().path())).flatten();
-        Reader { wants_html, is_head: *request.method() == Method::HEAD, shared }
+        ErrorPage { wants_html, is_head: *request.method() == Method::HEAD, shared }
     }
 
     /// Makes a small page of a problem, if the answer is one and is read by people.
@@ -34,7 +34,7 @@ impl Reader {
         if !self.wants_html {
             return;
         }
-        let Some(told) = response.extensions().get::<Told>() else { return };
+        let Some(told) = response.extensions().get::<ProblemBody>() else { return };
         let link = told.leads_to.as_ref().map(|path| {
             let root = self.shared.as_deref().unwrap_or("/files/");
             (format!("{root}{}", path.to_url()), folder(path))

@@ -15,15 +15,15 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use jiff::Timestamp;
 
-use crate::auth::identify::Permits;
+use crate::auth::identify::Authorizations;
 use crate::auth::key_ring::KeyRing;
 use crate::net::client_address::Peer;
-use crate::net::concurrency_limit::Place;
+use crate::net::concurrency_limit::Permit;
 use crate::net::handler::Account;
-use crate::net::sendfile::Outlet;
-use crate::problem::{Cause, KeptOut};
+use crate::net::sendfile::SendfileQueue;
+use crate::problem::{Cause, PermissionDenied};
 use crate::sync::micros;
-use crate::telemetry::activity::{Activity, Ended, Open, Passed};
+use crate::telemetry::activity::{Activity, Ended, Immediate, InFlight};
 use crate::telemetry::counters::range_kind;
 use crate::telemetry::log::{self, Escaped};
 use crate::telemetry::redact;
@@ -32,14 +32,14 @@ use crate::telemetry::wake_log;
 /// What the log says, as nginx does, when the client went away before there was an answer.
 const CLIENT_GONE: u16 = 499;
 
-/// A request has come. Whoever learns who it is from says so to the line's [`Open`].
+/// A request has come. Whoever learns who it is from says so to the line's [`InFlight`].
 pub fn begin(
     activity: &Arc<Activity>,
     keys: &KeyRing,
     is_woken: bool,
     mut request: Request,
     peer: Peer,
-) -> (Request, Line) {
+) -> (Request, AccessLogEntry) {
     let client = peer.client(request.headers());
     let path = redact::path(request.uri().path(), &keys.this_turn(Instant::now()));
     let open = activity.begin(request.method(), path, client);
@@ -53,7 +53,7 @@ pub fn begin(
         request = request.map(|body| Body::new(ReceivedBody { body, activity, open }));
     }
     let activity = Arc::clone(activity);
-    let line = Line {
+    let line = AccessLogEntry {
         activity,
         open,
         latency: None,
@@ -67,9 +67,9 @@ pub fn begin(
 
 /// What the line says. Written when dropped, which happens however a request ends.
 #[derive(Debug)]
-pub struct Line {
+pub struct AccessLogEntry {
     activity: Arc<Activity>,
-    open: Arc<Open>,
+    open: Arc<InFlight>,
     /// Until the answer began.
     latency: Option<Duration>,
     /// None while there is no answer yet.
@@ -77,22 +77,26 @@ pub struct Line {
     bytes: u64,
     is_complete: bool,
     /// Taken while it lasts.
-    place: Option<Place>,
+    place: Option<Permit>,
 }
 
-impl Line {
+impl AccessLogEntry {
     /// The request that it is about.
-    pub fn open(&self) -> &Arc<Open> {
+    pub fn open(&self) -> &Arc<InFlight> {
         &self.open
     }
 
     /// A request whose answer was known as soon as it had come.
-    pub fn of_known(activity: &Arc<Activity>, known: Passed<'_>, place: Option<Place>) -> Line {
-        let Passed { method, path, client, caller, status, kind, .. } = known;
+    pub fn of_known(
+        activity: &Arc<Activity>,
+        known: Immediate<'_>,
+        place: Option<Permit>,
+    ) -> AccessLogEntry {
+        let Immediate { method, path, client, caller, status, kind, .. } = known;
         let open = activity.begin(method, path.to_owned(), client);
         open.is_from(caller);
         activity.answered(&open, status, kind);
-        Line {
+        AccessLogEntry {
             activity: Arc::clone(activity),
             latency: Some(known.took),
             open,
@@ -110,7 +114,12 @@ impl Line {
     }
 
     /// A body that counts what goes out, for an answer that was ready.
-    pub fn with(self, body: Body, permits: Option<Permits>, outlet: Outlet) -> LoggedBody {
+    pub fn with(
+        self,
+        body: Body,
+        permits: Option<Authorizations>,
+        outlet: SendfileQueue,
+    ) -> LoggedBody {
         let is_complete = body.is_end_stream();
         LoggedBody { body, permits, line: Some(self), is_complete, outlet }
     }
@@ -119,8 +128,8 @@ impl Line {
     pub fn answered(
         mut self,
         mut response: Response,
-        outlet: Outlet,
-        place: Option<Place>,
+        outlet: SendfileQueue,
+        place: Option<Permit>,
     ) -> Response<LoggedBody> {
         self.place = place;
         let (open, headers) = (&self.open, response.headers());
@@ -132,7 +141,7 @@ impl Line {
         if let Some(cause) = response.extensions().get::<Cause>() {
             tracing::error!(method = %open.method(), path = %Escaped(open.path()), "{}", cause.chain());
         }
-        if response.extensions().get::<KeptOut>().is_some() {
+        if response.extensions().get::<PermissionDenied>().is_some() {
             tracing::warn!(
                 method = %open.method(),
                 path = %Escaped(open.path()),
@@ -149,7 +158,7 @@ impl Line {
     }
 }
 
-impl Account for Line {
+impl Account for AccessLogEntry {
     fn ends(mut self, length: u64, unsent: u64) {
         self.is_complete = unsent == 0;
         self.bytes = length.saturating_sub(unsent);
@@ -157,7 +166,7 @@ impl Account for Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for AccessLogEntry {
     fn drop(&mut self) {
         let open = &self.open;
         let (took, time) = (open.elapsed(), Timestamp::now());
@@ -166,7 +175,7 @@ impl Drop for Line {
         let status = self.status.map_or(CLIENT_GONE, |it| it.as_u16());
         let latency = self.latency.unwrap_or(took);
         self.activity.end(open, Ended { status, latency, took, time, is_complete });
-        log::request(&log::Line {
+        log::request(&log::AccessFields {
             time,
             method: open.method().as_str(),
             path: open.path(),
@@ -182,10 +191,10 @@ impl Drop for Line {
 
 /// A request came and its answer has gone out, all at once: what [`begin`] and the line's end would do, but for what
 /// [`wake`] says of the first of all.
-pub fn passed(activity: &Activity, passed: &Passed<'_>) {
+pub fn passed(activity: &Activity, passed: &Immediate<'_>) {
     let time = Timestamp::now();
     activity.passed_by(*passed, time);
-    log::request(&log::Line {
+    log::request(&log::AccessFields {
         time,
         method: passed.method.as_str(),
         path: passed.path,
@@ -210,7 +219,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 struct ReceivedBody {
     body: Body,
     activity: Arc<Activity>,
-    open: Arc<Open>,
+    open: Arc<InFlight>,
 }
 
 impl http_body::Body for ReceivedBody {
@@ -247,11 +256,11 @@ struct Revoked;
 pub struct LoggedBody {
     body: Body,
     /// None where anyone may have it.
-    permits: Option<Permits>,
+    permits: Option<Authorizations>,
     /// None when it has been handed on.
-    line: Option<Line>,
+    line: Option<AccessLogEntry>,
     is_complete: bool,
-    outlet: Outlet,
+    outlet: SendfileQueue,
 }
 
 impl LoggedBody {

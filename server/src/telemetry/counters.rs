@@ -6,30 +6,30 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::{HeaderMap, Method, StatusCode, header};
 
-use crate::telemetry::startup_time::Launch;
+use crate::telemetry::startup_time::StartupTime;
 
 /// All that is counted, beside requests.
 #[derive(Debug, Default)]
-pub struct Counted {
+pub struct Counters {
     put: AtomicU64,
     tus: AtomicU64,
     resumed: AtomicU64,
     /// How long the start took.
-    pub launch: Launch,
+    pub launch: StartupTime,
 }
 
 /// How an upload came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum UploadMethod {
     /// In one request.
     Put,
     /// In any number of them.
     Tus,
 }
 
-impl Counted {
+impl Counters {
     /// A file was uploaded.
-    pub fn uploaded(&self, way: Way) {
+    pub fn uploaded(&self, way: UploadMethod) {
         self.uploads(way).fetch_add(1, Relaxed);
     }
 
@@ -39,7 +39,7 @@ impl Counted {
     }
 
     /// How many files were uploaded in a way.
-    pub(crate) fn finished(&self, way: Way) -> u64 {
+    pub(crate) fn finished(&self, way: UploadMethod) -> u64 {
         self.uploads(way).load(Relaxed)
     }
 
@@ -48,10 +48,10 @@ impl Counted {
         self.resumed.load(Relaxed)
     }
 
-    fn uploads(&self, way: Way) -> &AtomicU64 {
+    fn uploads(&self, way: UploadMethod) -> &AtomicU64 {
         match way {
-            Way::Put => &self.put,
-            Way::Tus => &self.tus,
+            UploadMethod::Put => &self.put,
+            UploadMethod::Tus => &self.tus,
         }
     }
 }

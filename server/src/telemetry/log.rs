@@ -34,7 +34,7 @@ const MOST: usize = 256 * 1024;
 
 /// What a request's line says.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
+pub struct AccessFields<'a> {
     /// When the request was over.
     pub time: Timestamp,
     /// Of the request.
@@ -99,7 +99,8 @@ pub fn start(format: LogFormat) -> io::Result<()> {
         first: Condvar::new(),
     });
     std::thread::Builder::new().name("log".to_owned()).spawn(move || log.write_on())?;
-    let events = tracing_subscriber::fmt().with_writer(AtOnce).with_max_level(tracing::Level::INFO);
+    let events =
+        tracing_subscriber::fmt().with_writer(FlushingWriter).with_max_level(tracing::Level::INFO);
     match format {
         LogFormat::Text => events.with_ansi(io::stderr().is_terminal()).init(),
         LogFormat::Json => events.json().flatten_event(true).init(),
@@ -115,7 +116,7 @@ pub fn flush() {
 }
 
 /// Adds a request's line, where there is a log.
-pub fn request(line: &Line<'_>) {
+pub fn request(line: &AccessFields<'_>) {
     let Some(log) = LOG.get() else { return };
     let add = |pen: &mut Pen| log.add(pen.write(line, log.format));
     // A thread that ends may have put its pen away.
@@ -163,17 +164,17 @@ impl Log {
 
 /// Writes events, behind the lines that were gathered before them.
 #[derive(Clone, Copy, Debug)]
-struct AtOnce;
+struct FlushingWriter;
 
-impl MakeWriter<'_> for AtOnce {
-    type Writer = AtOnce;
+impl MakeWriter<'_> for FlushingWriter {
+    type Writer = FlushingWriter;
 
-    fn make_writer(&self) -> AtOnce {
-        AtOnce
+    fn make_writer(&self) -> FlushingWriter {
+        FlushingWriter
     }
 }
 
-impl Write for AtOnce {
+impl Write for FlushingWriter {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         if let Some(log) = LOG.get() {
             lock(&log.lines).extend_from_slice(event);
@@ -189,7 +190,7 @@ impl Write for AtOnce {
 
 impl Pen {
     /// A line, until the next is written.
-    fn write(&mut self, line: &Line<'_>, format: LogFormat) -> &[u8] {
+    fn write(&mut self, line: &AccessFields<'_>, format: LogFormat) -> &[u8] {
         self.line.clear();
         match format {
             LogFormat::Text => line.as_text(&mut self.line, &mut self.clock),
@@ -221,7 +222,7 @@ impl Clock {
 }
 
 // The parts stand one behind the other: to have them put together by `fmt` takes longer than the rest of the line.
-impl Line<'_> {
+impl AccessFields<'_> {
     /// As events are written, so that one reader reads both.
     fn as_text(&self, out: &mut Vec<u8>, clock: &mut Clock) {
         clock.write(out, self.time);
@@ -360,7 +361,7 @@ fn is_plain(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const LINE: Line<'_> = Line {
+    const LINE: AccessFields<'_> = AccessFields {
         time: Timestamp::UNIX_EPOCH,
         method: "GET",
         path: "/files/a",
@@ -372,7 +373,7 @@ mod tests {
         ended: "complete",
     };
 
-    fn written(line: &Line<'_>, format: LogFormat) -> String {
+    fn written(line: &AccessFields<'_>, format: LogFormat) -> String {
         String::from_utf8(Pen::default().write(line, format).to_vec()).unwrap()
     }
 
@@ -394,7 +395,7 @@ mod tests {
     #[test]
     fn a_pen_writes_one_line_after_another() {
         let mut pen = Pen::default();
-        let second = Line { path: "/b", ..LINE };
+        let second = AccessFields { path: "/b", ..LINE };
         for line in [LINE, second, LINE] {
             let expected = written(&line, LogFormat::Text);
             assert_eq!(pen.write(&line, LogFormat::Text), expected.as_bytes());
@@ -436,7 +437,7 @@ mod tests {
 
     #[test]
     fn a_strangers_text_stays_in_its_place() {
-        let line = Line { path: "/a\"\\\n\u{1b}'é", user: "k m\u{2028}t", ..LINE };
+        let line = AccessFields { path: "/a\"\\\n\u{1b}'é", user: "k m\u{2028}t", ..LINE };
         let text = written(&line, LogFormat::Text);
         assert_eq!(text.lines().count(), 1);
         assert!(text.contains(r#"path=/a\"\\\n\u{1b}\'é status"#), "{text}");

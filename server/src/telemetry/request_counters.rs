@@ -28,7 +28,7 @@ const LAST_BYTE: [u64; 11] = [
 
 /// What is counted of requests.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct RequestCounters {
     routes: [OfRoute; Route::ALL.len()],
     ranges: [u64; KINDS.len()],
 }
@@ -59,7 +59,7 @@ pub(crate) struct Histogram<const CLASSES: usize> {
     sum: Duration,
 }
 
-impl Tally {
+impl RequestCounters {
     /// Bytes of an answer went out.
     pub(crate) fn sent(&mut self, route: Route, bytes: u64) {
         if let Some(route) = self.routes.get_mut(route as usize) {
@@ -98,7 +98,7 @@ impl Tally {
     }
 
     /// Adds what another has counted.
-    pub(crate) fn add(&mut self, other: &Tally) {
+    pub(crate) fn add(&mut self, other: &RequestCounters) {
         for (ours, other) in self.routes.iter_mut().zip(&other.routes) {
             ours.sent += other.sent;
             ours.received += other.received;

@@ -12,12 +12,12 @@ const BEGAN: usize = 19;
 
 /// What is known of a start. Right to a hundredth of a second, as the kernel tells it.
 #[derive(Debug, Default)]
-pub struct Launch {
+pub struct StartupTime {
     ready: OnceLock<Duration>,
     first_answer: OnceLock<Duration>,
 }
 
-impl Launch {
+impl StartupTime {
     /// Connections are accepted from now on.
     pub fn is_ready(&self) {
         keep_age(&self.ready);
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn the_first_answer_is_kept() {
-        let launch = Launch::default();
+        let launch = StartupTime::default();
         assert_eq!(launch.lengths(), (None, None));
         launch.is_ready();
         launch.answers();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use crate::telemetry::activity::{Activity, Open};
+use crate::telemetry::activity::{Activity, InFlight};
 use crate::telemetry::log::Escaped;
 
 /// Whoever wakes a machine waits for its answer, so it comes within this.
@@ -15,7 +15,7 @@ const WITH_THE_START: Duration = Duration::from_secs(10);
 const LONGEST_AGENT: usize = 200;
 
 /// A request has come in; the first of all may be what woke the service.
-pub fn came(activity: &Activity, open: &Open, headers: &HeaderMap) {
+pub fn came(activity: &Activity, open: &InFlight, headers: &HeaderMap) {
     let up = activity.up();
     if !open.is_first() || up > WITH_THE_START {
         return;

@@ -1,6 +1,6 @@
 //! `PUT` of one file, step by step:
 //!
-//! 1. the URL has become a path that the caller may write ([`Visit`]);
+//! 1. the URL has become a path that the caller may write ([`AuthorizedPath`]);
 //! 2. what can't be done is refused before the body is asked for (`Expect: 100-continue`);
 //! 3. the request's conditions are weighed against what is there ([`conditions`]);
 //! 4. the body is staged, with its digests on the way ([`upload`]);
@@ -20,22 +20,22 @@ use volume::{Effort, FindError, Found, FoundFile, RelPath};
 
 use crate::app::App;
 use crate::auth::caller::Access;
-use crate::auth::identify::Permit;
-use crate::extract::path::Visit;
+use crate::auth::identify::Authorization;
+use crate::extract::path::AuthorizedPath;
 use crate::extract::query;
 use crate::files::etag;
 use crate::files::preconditions;
 use crate::http::fields;
 use crate::problem::Problem;
 use crate::problem::convert::ReadError;
-use crate::telemetry::counters::Way;
+use crate::telemetry::counters::UploadMethod;
 use crate::uploads::digest::{self, Digests};
-use crate::uploads::receive::{Limits, Sink};
+use crate::uploads::receive::{BodyLimits, Sink};
 
 /// Answers `PUT` on a path of the tree.
 pub async fn answer(
     State(app): State<Arc<App>>,
-    visit: Visit,
+    visit: AuthorizedPath,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
@@ -49,13 +49,14 @@ pub async fn answer(
     let replace = replacement(there.as_ref(), &headers, uri.query())?;
     app.check_writable(&visit.path, &visit.caller).await?;
     let staged = app.stage(content_length(&headers)).await?;
-    let permit = Permit {
+    let permit = Authorization {
         keys: Arc::clone(&app.key_ring),
         caller: visit.caller.clone(),
         access: Access::Write,
         path: visit.path.clone(),
     };
-    let limits = Limits { stall: app.stall, most: None, stop: CancellationToken::new(), permit };
+    let limits =
+        BodyLimits { stall: app.stall, most: None, stop: CancellationToken::new(), permit };
     let (sink, ended) = app.intake.receive(body, Sink { staged, digests }, &limits).await?;
     ended?;
     let Sink { staged, digests } = sink;
@@ -65,7 +66,7 @@ pub async fn answer(
             Problem::Exists if preconditions::are_in(&headers) => Problem::PreconditionFailed,
             other => other,
         })?;
-    app.activity.counted.uploaded(Way::Put);
+    app.activity.counted.uploaded(UploadMethod::Put);
     let mut response = Response::new(Body::empty());
     *response.status_mut() =
         if published.has_replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED };
@@ -102,7 +103,10 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// The file that has the name now.
-async fn what_is_there(app: &Arc<App>, visit: &Visit) -> Result<Option<FoundFile>, Problem> {
+async fn what_is_there(
+    app: &Arc<App>,
+    visit: &AuthorizedPath,
+) -> Result<Option<FoundFile>, Problem> {
     match app.look(&visit.path).await {
         Ok(Found::File(file)) => Ok(Some(file)),
         Ok(Found::Folder(_)) => Err(Problem::IsFolder),
@@ -138,7 +142,7 @@ fn replacement(
 /// Publishes, and finds what was published for its tag; none if it is gone already.
 async fn publish(
     app: &Arc<App>,
-    visit: &Visit,
+    visit: &AuthorizedPath,
     staged: Staged,
     replace: Replace,
 ) -> Result<(Published, Option<FoundFile>), Problem> {

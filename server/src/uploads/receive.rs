@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use tokio_util::sync::CancellationToken;
 use volume::staging::{StageError, Staged};
 
-use crate::auth::identify::Permit;
+use crate::auth::identify::Authorization;
 use crate::bulkhead::Bulkhead;
 use crate::problem::Problem;
 use crate::uploads::digest::Digests;
@@ -58,13 +58,13 @@ impl Intake {
         &self,
         mut body: Body,
         mut sink: Sink,
-        limits: &Limits,
+        limits: &BodyLimits,
     ) -> Result<(Sink, Result<(), Problem>), Problem> {
         let underway = Underway::begin(&self.bodies);
         let mut left = limits.most.unwrap_or(u64::MAX);
         let mut gathered = gather(&mut body, limits, underway.buffer(), &mut left).await;
         loop {
-            let Gathered { pieces, ended } = gathered;
+            let WriteBuffer { pieces, ended } = gathered;
             if pieces.is_empty() {
                 let ended = ended.unwrap_or(Ok(()));
                 return Ok((sink, ended.and_then(|()| limits.permit.check())));
@@ -79,7 +79,7 @@ impl Intake {
             let gathering = async {
                 match ended {
                     None => gather(&mut body, limits, underway.buffer(), &mut left).await,
-                    Some(ended) => Gathered { pieces: Vec::new(), ended: Some(ended) },
+                    Some(ended) => WriteBuffer { pieces: Vec::new(), ended: Some(ended) },
                 }
             };
             let (done, next) = tokio::join!(writing, gathering);
@@ -134,7 +134,7 @@ pub struct Sink {
 
 /// What ends a body before its own end.
 #[derive(Debug)]
-pub struct Limits {
+pub struct BodyLimits {
     /// Nothing came for so long.
     pub stall: Duration,
     /// More came than so many bytes.
@@ -142,7 +142,7 @@ pub struct Limits {
     /// Somebody wants it ended.
     pub stop: CancellationToken,
     /// Whoever brings it has no key for it any more.
-    pub permit: Permit,
+    pub permit: Authorization,
 }
 
 impl Sink {
@@ -156,32 +156,37 @@ impl Sink {
 }
 
 /// Some bytes of a body.
-struct Gathered {
+struct WriteBuffer {
     pieces: Vec<Bytes>,
     /// None where more are to come.
     ended: Option<Result<(), Problem>>,
 }
 
 /// The next bytes of a body, about a buffer of them.
-async fn gather(body: &mut Body, limits: &Limits, buffer: usize, left: &mut u64) -> Gathered {
+async fn gather(
+    body: &mut Body,
+    limits: &BodyLimits,
+    buffer: usize,
+    left: &mut u64,
+) -> WriteBuffer {
     let (mut pieces, mut length) = (Vec::new(), 0);
     while length < buffer {
         let piece = match next_piece(body, limits).await {
             Ok(Some(piece)) => piece,
-            Ok(None) => return Gathered { pieces, ended: Some(Ok(())) },
-            Err(problem) => return Gathered { pieces, ended: Some(Err(problem)) },
+            Ok(None) => return WriteBuffer { pieces, ended: Some(Ok(())) },
+            Err(problem) => return WriteBuffer { pieces, ended: Some(Err(problem)) },
         };
         let Some(rest) = left.checked_sub(piece.len() as u64) else {
-            return Gathered { pieces, ended: Some(Err(Problem::TooLong)) };
+            return WriteBuffer { pieces, ended: Some(Err(Problem::TooLong)) };
         };
         *left = rest;
         length += piece.len();
         pieces.push(piece);
     }
-    Gathered { pieces, ended: None }
+    WriteBuffer { pieces, ended: None }
 }
 
-async fn next_piece(body: &mut Body, limits: &Limits) -> Result<Option<Bytes>, Problem> {
+async fn next_piece(body: &mut Body, limits: &BodyLimits) -> Result<Option<Bytes>, Problem> {
     let next = async {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|it| Problem::BrokenOff(it.to_string()))?;

@@ -1,10 +1,10 @@
 //! Whoever comes when there is no place is told so.
 
-use sounding_server::net::concurrency_limit::Limits;
+use sounding_server::net::concurrency_limit::ConnectionLimits;
 
 use crate::support::{Connection, KEY, Setup, TestServer, wait_for};
 
-fn full_server(limits: Limits) -> TestServer {
+fn full_server(limits: ConnectionLimits) -> TestServer {
     let server = TestServer::start_with(Setup { limits, ..Setup::default() });
     server.put("public/a.txt", b"hello");
     server
@@ -12,7 +12,7 @@ fn full_server(limits: Limits) -> TestServer {
 
 #[test]
 fn a_connection_too_many_is_told_to_come_again() {
-    let server = full_server(Limits { all: 2, of_one: 2 });
+    let server = full_server(ConnectionLimits { all: 2, of_one: 2 });
     let ask = |connection: &mut Connection| {
         connection.send("GET", "/files/public/a.txt", &[]);
         connection.receive("GET")
@@ -40,7 +40,7 @@ fn a_connection_too_many_is_told_to_come_again() {
 
 #[test]
 fn a_proxys_client_may_not_take_all_places() {
-    let server = full_server(Limits { all: 100, of_one: 2 });
+    let server = full_server(ConnectionLimits { all: 100, of_one: 2 });
     server.put("run/big.bin", &vec![b'x'; 16 << 20]);
     let ask = |target: &str, client: &str| {
         let mut connection = server.connect();

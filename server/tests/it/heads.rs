@@ -768,7 +768,7 @@ fn begins_with_a_read(bytes: &[u8]) -> bool {
     let mut room = [const { std::mem::MaybeUninit::uninit() };
         sounding_server::net::fast_path::request_head::MOST_FIELDS];
     matches!(
-        sounding_server::net::fast_path::request_head::Head::parse(bytes, &mut room),
+        sounding_server::net::fast_path::request_head::RequestHead::parse(bytes, &mut room),
         sounding_server::net::fast_path::request_head::Parsed::Read(_)
     )
 }

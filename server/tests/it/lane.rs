@@ -6,7 +6,7 @@ use std::io::{BufRead, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use sounding_server::net::timeouts::Patience;
+use sounding_server::net::timeouts::Timeouts;
 
 use crate::support::{
     BERLIN_KEY, Connection, KEY, Response, Setup, Site, TestServer, pattern, wait_for,
@@ -38,7 +38,7 @@ fn volume() -> TestServer {
 }
 
 fn impatient() -> TestServer {
-    let patience = Patience { header: Duration::from_secs(1), ..Patience::default() };
+    let patience = Timeouts { header: Duration::from_secs(1), ..Timeouts::default() };
     let server = TestServer::start_with(Setup { patience, ..Setup::default() });
     fill(&server);
     server

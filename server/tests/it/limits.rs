@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use sounding_server::net::timeouts::Patience;
+use sounding_server::net::timeouts::Timeouts;
 
 use crate::support::{KEY, Setup, TestServer, wait_for};
 
 fn impatient() -> TestServer {
-    let patience = Patience {
+    let patience = Timeouts {
         header: Duration::from_millis(300),
         stall: Duration::from_millis(300),
         grace: Duration::from_secs(10),
@@ -207,7 +207,7 @@ fn a_stop_lets_downloads_finish_and_accepts_nothing_more() {
 
 #[test]
 fn a_stop_does_not_wait_for_ever() {
-    let patience = Patience { grace: Duration::from_millis(200), ..Patience::default() };
+    let patience = Timeouts { grace: Duration::from_millis(200), ..Timeouts::default() };
     let server = TestServer::start_with(Setup { patience, ..Setup::default() });
     server.put("run/big.bin", &vec![b'x'; 64 << 20]);
     let mut connection = server.connect();

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sounding_server::app::App;
-use sounding_server::net::accept_loop::{End, serve};
-use sounding_server::net::concurrency_limit::{Crowd, Limits};
+use sounding_server::net::accept_loop::{ServeOutcome, serve};
+use sounding_server::net::concurrency_limit::{ConcurrencyLimit, ConnectionLimits};
 use sounding_server::net::listener::{Listen, Listener};
-use sounding_server::net::timeouts::Patience;
+use sounding_server::net::timeouts::Timeouts;
 use sounding_server::net::worker_threads::Workers;
-use sounding_server::service::Front;
+use sounding_server::service::PublicService;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use transfers::Transfers;
@@ -56,19 +56,19 @@ pub struct TestServer {
 /// What the server is started with.
 #[derive(Clone, Copy)]
 pub struct Setup {
-    pub patience: Patience,
+    pub patience: Timeouts,
     pub extra_keys: &'static str,
     pub has_openat2: bool,
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
         Setup {
-            patience: Patience::default(),
+            patience: Timeouts::default(),
             extra_keys: "",
             has_openat2: true,
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
         }
     }
 }
@@ -95,7 +95,7 @@ impl TestServer {
                 let transfers =
                     Transfers::new(Arc::clone(&volume), Settings::default(), Servers::default());
                 let app = App::new(volume, extra_keys, transfers, setup.patience.stall);
-                let app = Arc::new(App { crowd: Crowd::new(setup.limits), ..app });
+                let app = Arc::new(App { crowd: ConcurrencyLimit::new(setup.limits), ..app });
                 let listener =
                     Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
                 send_started.send((listener.tcp_address().unwrap(), Arc::clone(&app))).unwrap();
@@ -107,8 +107,8 @@ impl TestServer {
                 };
                 let end = serve(
                     listener,
-                    Front::new(Arc::clone(&app)),
-                    (Workers::start().unwrap(), Crowd::new(setup.limits)),
+                    PublicService::new(Arc::clone(&app)),
+                    (Workers::start().unwrap(), ConcurrencyLimit::new(setup.limits)),
                     setup.patience,
                     stop,
                     (),
@@ -116,7 +116,7 @@ impl TestServer {
                 .await;
                 // What it writes would come back while the folder is removed.
                 app.feed.close().await;
-                end == End::Finished
+                end == ServeOutcome::Finished
             })
         });
         let (address, app) = started.recv_timeout(DEADLINE).unwrap();

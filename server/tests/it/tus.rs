@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use sounding_server::net::timeouts::Patience;
+use sounding_server::net::timeouts::Timeouts;
 
 use crate::support::{BERLIN_KEY, KEY, Response, Setup, Site, TestServer, pattern, wait_for};
 use crate::uploads::problem;
@@ -245,7 +245,7 @@ fn a_newer_request_takes_over_from_one_that_hangs() {
 
 #[test]
 fn an_upload_that_stands_still_keeps_what_came() {
-    let patience = Patience { stall: Duration::from_millis(300), ..Patience::default() };
+    let patience = Timeouts { stall: Duration::from_millis(300), ..Timeouts::default() };
     let server = TestServer::start_with(Setup { patience, ..Setup::default() });
     let address = server.begin(1000, "run/a.bin", &[]);
     let mut connection = server.connect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use sounding_server::net::timeouts::Patience;
+use sounding_server::net::timeouts::Timeouts;
 
 use crate::support::{
     BERLIN_KEY, Connection, KEY, OLD_KEY, Response, Setup, Site, TestServer, pattern, wait_for,
@@ -308,7 +308,7 @@ fn a_broken_connection_leaves_the_old_file_and_nothing_else() {
 
 #[test]
 fn an_upload_that_stands_still_is_given_up() {
-    let patience = Patience { stall: Duration::from_millis(300), ..Patience::default() };
+    let patience = Timeouts { stall: Duration::from_millis(300), ..Timeouts::default() };
     let server = TestServer::start_with(Setup { patience, ..Setup::default() });
     let mut connection = server.connect();
     connection.send(

@@ -7,12 +7,12 @@ use volume::names::Name;
 use super::snapshots::Snapshot;
 
 /// An entry as it is shown.
-pub(super) struct Entry<'a> {
+pub(super) struct ListingEntry<'a> {
     pub(super) name: Name<'a>,
     pub(super) stat: Stat,
 }
 
-impl Entry<'_> {
+impl ListingEntry<'_> {
     /// The last write; a time that no calendar has becomes the nearest that one has.
     pub(super) fn modified(&self) -> Timestamp {
         let nearest = if self.stat.modified < 0 { Timestamp::MIN } else { Timestamp::MAX };

@@ -11,16 +11,21 @@ use std::iter::successors;
 use volume::names::Kind;
 use volume::{RelPath, layout, size_text};
 
-use super::entry::{Counts, Entry};
-use super::options::Wish;
-use super::sort::By;
-use crate::extract::path::Visit;
+use super::entry::{Counts, ListingEntry};
+use super::options::ListingOptions;
+use super::sort::SortKey;
+use crate::extract::path::AuthorizedPath;
 use crate::problem::Problem;
 use crate::web::page;
 use crate::web::text::{escape_html, href, visible};
 
 /// All before the first entry; `summary` says what there is.
-pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: bool) -> String {
+pub(super) fn head(
+    visit: &AuthorizedPath,
+    summary: &str,
+    wish: &ListingOptions,
+    takes_uploads: bool,
+) -> String {
     let names: Vec<String> = visit.path.names().map(visible).collect();
     let names = names.join("/");
     let mut out = page::top(&format!("Index of {}", wish.address), &base(&wish.address));
@@ -32,9 +37,9 @@ pub(super) fn head(visit: &Visit, summary: &str, wish: &Wish, takes_uploads: boo
     }
     let filter = escape_html(&wish.filter);
     let sort = match wish.sort.by {
-        By::Name => "name",
-        By::Size => "size",
-        By::Date => "date",
+        SortKey::Name => "name",
+        SortKey::Size => "size",
+        SortKey::Date => "date",
     };
     let upload = if takes_uploads { upload_area(&visit.path) } else { String::new() };
     let _infallible = write!(
@@ -84,7 +89,7 @@ fn upload_area(path: &RelPath) -> String {
 }
 
 /// A folder on the way down, `up` levels above this one. What the key does not cover is no link: it would lead nowhere.
-fn crumb(out: &mut String, visit: &Visit, folder: &RelPath, up: usize) {
+fn crumb(out: &mut String, visit: &AuthorizedPath, folder: &RelPath, up: usize) {
     let name = folder.file_name().map_or_else(|| "files".to_owned(), visible);
     let name = escape_html(&name);
     // Without a key it is one: the browser asks for a key there.
@@ -120,7 +125,7 @@ fn heading(name: &str, label: &str, sorted_by: &str, is_reversed: bool) -> Strin
 pub(super) const NEXT_GROUP: &str = "</tbody>\n<tbody>\n";
 
 /// One entry, on one line.
-pub(super) fn entry(out: &mut String, entry: &Entry<'_>) {
+pub(super) fn entry(out: &mut String, entry: &ListingEntry<'_>) {
     let modified = entry.modified();
     let is_folder = entry.name.kind == Kind::Folder;
     let shown_size = if is_folder {

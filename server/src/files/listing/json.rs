@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 use serde::Serialize;
 use volume::names::Kind;
 
-use super::entry::Entry;
+use super::entry::ListingEntry;
 use crate::files::etag;
 use crate::web::text;
 
@@ -30,7 +30,7 @@ struct Row<'a> {
 }
 
 /// One entry, on a line of its own, with a comma before it unless it is the first of all.
-pub(super) fn entry(out: &mut Vec<u8>, entry: &Entry<'_>, is_first: bool) {
+pub(super) fn entry(out: &mut Vec<u8>, entry: &ListingEntry<'_>, is_first: bool) {
     let is_file = entry.name.kind == Kind::File;
     let name = String::from_utf8_lossy(entry.name.bytes);
     let is_text = matches!(name, Cow::Borrowed(_));

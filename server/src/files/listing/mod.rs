@@ -26,7 +26,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use volume::FoundFolder;
 
 use crate::app::App;
-use crate::extract::path::Visit;
+use crate::extract::path::AuthorizedPath;
 use crate::extract::query;
 use crate::http::content_coding::Coding;
 use crate::http::cors::Embedding;
@@ -34,9 +34,9 @@ use crate::http::fields;
 use crate::problem::Problem;
 use crate::web::page;
 
-use options::{Format, PARAMETERS, Wish};
-use pages::Prepared;
-use sort::Reader;
+use options::{Format, ListingOptions, PARAMETERS};
+use pages::FirstPage;
+use sort::Liveness;
 
 /// A listing of fewer entries than this is not worth a coding.
 const WORTH_CODING: usize = 20;
@@ -47,22 +47,22 @@ pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 /// Lists a folder that was found and may be read.
 pub async fn answer(
     app: Arc<App>,
-    visit: Visit,
+    visit: AuthorizedPath,
     folder: FoundFolder,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let wish = Wish::of(uri, headers)?;
+    let wish = ListingOptions::of(uri, headers)?;
     if wish.needs_slash(&visit) {
         return redirect(&visit, uri.query());
     }
     let coding = Coding::preferred(headers);
     let service = Arc::clone(&app);
     let answered = Arc::new(());
-    let reader = Reader::of(&answered);
-    let prepare = move || Prepared::new(service, visit, folder, wish, &reader);
+    let reader = Liveness::of(&answered);
+    let prepare = move || FirstPage::new(service, visit, folder, wish, &reader);
     let prepared = app.snapshots.reading.run(prepare).await;
-    let Prepared { listing, first, total, listed, next } =
+    let FirstPage { listing, first, total, listed, next } =
         prepared.map_err(Problem::internal)??;
     let (format, takes_uploads) = (listing.wish.format, listing.takes_uploads);
     let is_worth_coding = listed >= WORTH_CODING;
@@ -113,7 +113,7 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
 }
 
 /// To a folder's own address, which ends in a slash. Relative, so that it holds behind any proxy.
-pub fn redirect(visit: &Visit, query: Option<&str>) -> Result<Response, Problem> {
+pub fn redirect(visit: &AuthorizedPath, query: Option<&str>) -> Result<Response, Problem> {
     query::only(query, &PARAMETERS)?;
     let folder = visit.own_reference();
     let query =
@@ -162,12 +162,12 @@ mod tests {
     }
 
     /// A listing of all of `public`, as JSON or as a query wants it, for whoever holds the mark.
-    fn begin(app: &Arc<App>, query: &str) -> (Prepared, Arc<()>) {
+    fn begin(app: &Arc<App>, query: &str) -> (FirstPage, Arc<()>) {
         let path = RelPath::from_plain(b"public").unwrap();
         let Ok(Found::Folder(folder)) = app.volume.find(&path, Effort::MayBlock) else {
             panic!("it is a folder")
         };
-        let visit = Visit {
+        let visit = AuthorizedPath {
             path,
             names_folder: true,
             last_names: 0,
@@ -177,10 +177,10 @@ mod tests {
         };
         // The first value of a parameter counts.
         let uri = format!("/files/public/?{query}&format=json").parse().unwrap();
-        let wish = Wish::of(&uri, &HeaderMap::new()).unwrap();
+        let wish = ListingOptions::of(&uri, &HeaderMap::new()).unwrap();
         let answered = Arc::new(());
-        let reader = Reader::of(&answered);
-        let prepared = Prepared::new(Arc::clone(app), visit, folder, wish, &reader).unwrap();
+        let reader = Liveness::of(&answered);
+        let prepared = FirstPage::new(Arc::clone(app), visit, folder, wish, &reader).unwrap();
         (prepared, answered)
     }
 
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    async fn names((prepared, answered): (Prepared, Arc<()>)) -> Vec<String> {
+    async fn names((prepared, answered): (FirstPage, Arc<()>)) -> Vec<String> {
         let pages = prepared.listing.stream(prepared.first.text, answered);
         let pages: Vec<Bytes> = pages.try_collect().await.unwrap();
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&pages.concat()).unwrap();
@@ -208,9 +208,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         make_files(root.path(), 3 * PAGE);
         let app = app(root.path());
-        let (Prepared { mut listing, first, .. }, answered) = begin(&app, "");
+        let (FirstPage { mut listing, first, .. }, answered) = begin(&app, "");
         assert_eq!(first.text.split(|it| *it == b'{').count(), PAGE + 1);
-        let reader = Reader::of(&answered);
+        let reader = Liveness::of(&answered);
         assert!(listing.next_page(&reader).unwrap().text.starts_with(b",\n{"));
         drop(answered);
         assert!(listing.next_page(&reader).unwrap().text.starts_with(b"\n]"));
@@ -221,7 +221,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         make_files(root.path(), 2 * PAGE);
         let app = app(root.path());
-        let rows = |it: &(Prepared, Arc<()>)| it.0.first.text.split(|it| *it == b'{').count() - 1;
+        let rows = |it: &(FirstPage, Arc<()>)| it.0.first.text.split(|it| *it == b'{').count() - 1;
         let listings: Vec<_> = (0..900).map(|_| begin(&app, "")).collect();
         let held: Vec<usize> = listings.iter().map(rows).collect();
         assert_eq!((held[0], held[899]), (PAGE, *snapshots::PAGE.start()));
@@ -237,7 +237,7 @@ mod tests {
         make_files(root.path(), 2 * GROUP + 1);
         let app = app(root.path());
         for others in [0, 7, 900] {
-            let (Prepared { listing, first, .. }, answered) = begin(&app, "format=html");
+            let (FirstPage { listing, first, .. }, answered) = begin(&app, "format=html");
             let _others: Vec<_> = (0..others).map(|_| begin(&app, "")).collect();
             let pages = listing.stream(first.text, answered);
             let pages: Vec<Bytes> = pages.try_collect().await.unwrap();
@@ -293,7 +293,7 @@ mod tests {
             let expected = names(begin(&app, query)).await;
             assert!(expected.len() > PAGE + 1, "{query}");
             let (mut prepared, answered) = begin(&app, query);
-            let reader = Reader::of(&answered);
+            let reader = Liveness::of(&answered);
             let mut text = prepared.first.text.to_vec();
             loop {
                 app.snapshots.let_all_go();

@@ -4,7 +4,7 @@ use http::{HeaderMap, Uri};
 use volume::names::{Kind, Name};
 
 use super::sort::Sort;
-use crate::extract::path::Visit;
+use crate::extract::path::AuthorizedPath;
 use crate::extract::query;
 use crate::http::accept;
 use crate::problem::Problem;
@@ -14,7 +14,7 @@ pub(super) const PARAMETERS: [&str; 5] = ["format", "sort", "filter", "limit", "
 
 /// What a request wants of a listing.
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct ListingOptions {
     /// The folder's address as it was asked for, which the page has for its title.
     pub(super) address: String,
     pub(super) format: Format,
@@ -33,8 +33,8 @@ pub(super) enum Format {
     Json,
 }
 
-impl Wish {
-    pub(super) fn of(uri: &Uri, headers: &HeaderMap) -> Result<Wish, Problem> {
+impl ListingOptions {
+    pub(super) fn of(uri: &Uri, headers: &HeaderMap) -> Result<ListingOptions, Problem> {
         let query = uri.query();
         query::only(query, &PARAMETERS)?;
         let text =
@@ -58,11 +58,18 @@ impl Wish {
         }
         let filter = text("filter").unwrap_or_default().to_lowercase();
         let address = uri.path().to_owned();
-        Ok(Wish { address, format, limit, after: query::value(query, "after"), sort, filter })
+        Ok(ListingOptions {
+            address,
+            format,
+            limit,
+            after: query::value(query, "after"),
+            sort,
+            filter,
+        })
     }
 
     /// Whether the address ends in an encoded slash, from which the relative links of a page would lead elsewhere.
-    pub(super) fn needs_slash(&self, visit: &Visit) -> bool {
+    pub(super) fn needs_slash(&self, visit: &AuthorizedPath) -> bool {
         self.format == Format::Html && visit.last_names > 0
     }
 

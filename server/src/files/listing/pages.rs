@@ -8,13 +8,13 @@ use futures_util::{Stream, StreamExt, stream};
 use volume::names::{Kind, Names};
 use volume::{FoundFolder, RelPath};
 
-use super::entry::{Counts, Entry};
-use super::options::{Format, Wish};
+use super::entry::{Counts, ListingEntry};
+use super::options::{Format, ListingOptions};
 use super::snapshots::{Order, Snapshot};
-use super::sort::{Asked, Reader, Sort};
+use super::sort::{Liveness, Sort, Sorter};
 use super::{html, json};
 use crate::app::App;
-use crate::extract::path::Visit;
+use crate::extract::path::AuthorizedPath;
 use crate::problem::Problem;
 use crate::problem::convert::ReadError;
 use crate::web::text::visible;
@@ -26,9 +26,9 @@ pub(super) const ROOM: usize = 160;
 /// A listing that is being written, page after page.
 pub(super) struct Listing {
     pub(super) app: Arc<App>,
-    pub(super) visit: Visit,
+    pub(super) visit: AuthorizedPath,
     pub(super) folder: Arc<FoundFolder>,
-    pub(super) wish: Wish,
+    pub(super) wish: ListingOptions,
     /// Whether the page has an upload area.
     pub(super) takes_uploads: bool,
     /// Gone, where others needed its room.
@@ -52,7 +52,7 @@ pub(super) struct Page {
 }
 
 /// A listing with its first page written, and what its header says of it.
-pub(super) struct Prepared {
+pub(super) struct FirstPage {
     pub(super) listing: Listing,
     pub(super) first: Page,
     pub(super) total: usize,
@@ -62,15 +62,15 @@ pub(super) struct Prepared {
     pub(super) next: Option<String>,
 }
 
-impl Prepared {
+impl FirstPage {
     /// Blocks on the disk.
     pub(super) fn new(
         app: Arc<App>,
-        visit: Visit,
+        visit: AuthorizedPath,
         folder: FoundFolder,
-        wish: Wish,
-        reader: &Reader,
-    ) -> Result<Prepared, Problem> {
+        wish: ListingOptions,
+        reader: &Liveness,
+    ) -> Result<FirstPage, Problem> {
         let path = folder.real_path.as_ref().unwrap_or(&visit.path);
         let takes_uploads = [&visit.path, path].iter().all(|it| visit.caller.may_write(it).is_ok());
         let unreadable = |path: &RelPath, source| ReadError { path: path.clone(), source };
@@ -112,18 +112,18 @@ impl Prepared {
             has_entry: false,
         };
         let first = listing.page(head, &snapshot, reader);
-        Ok(Prepared { listing, first, total, listed, next })
+        Ok(FirstPage { listing, first, total, listed, next })
     }
 }
 
-impl Wish {
+impl ListingOptions {
     /// The folder as it is now. Blocks on the disk.
     pub(super) fn snapshot(
         &self,
         app: &App,
-        visit: &Visit,
+        visit: &AuthorizedPath,
         folder: &Arc<FoundFolder>,
-        reader: &Reader,
+        reader: &Liveness,
     ) -> io::Result<Arc<Snapshot>> {
         let has_all = self.sort == Sort::BY_NAME && self.filter.is_empty();
         // Asked before the names: whatever changes from now on gives the folder another time, once its clock has made a step.
@@ -138,7 +138,7 @@ impl Wish {
         let names =
             Names::read_while(is_wanted, &app.volume, Arc::clone(folder), &visit.path, may_read)?;
         let order =
-            if has_all { Order::All } else { self.order(&Asked { app, names: &names, reader }) };
+            if has_all { Order::All } else { self.order(&Sorter { app, names: &names, reader }) };
         // Others read the folder at the same time, and one of them was the first.
         if let Some(shared) = stat.as_ref().and_then(|it| app.snapshots.find(&visit.path, it)) {
             return Ok(shared);
@@ -148,7 +148,7 @@ impl Wish {
     }
 
     /// What is listed, in the order of the listing.
-    pub(super) fn order(&self, asked: &Asked<'_>) -> Order {
+    pub(super) fn order(&self, asked: &Sorter<'_>) -> Order {
         let mut listed = self.select(asked.names);
         if self.sort == Sort::BY_NAME {
             return Order::Some(listed);
@@ -185,7 +185,12 @@ impl Wish {
 
 impl Listing {
     /// The next page, from a snapshot that is kept for those behind it. Blocks on the disk.
-    pub(super) fn page(&mut self, head: String, snapshot: &Arc<Snapshot>, reader: &Reader) -> Page {
+    pub(super) fn page(
+        &mut self,
+        head: String,
+        snapshot: &Arc<Snapshot>,
+        reader: &Liveness,
+    ) -> Page {
         let listed = self.left.min(snapshot.len().saturating_sub(self.place));
         let most = self.app.snapshots.page_size();
         let places = self.place..self.place + listed.min(most);
@@ -193,7 +198,10 @@ impl Listing {
         let names = places.clone().map_while(|it| snapshot.get(it).filter(|_| reader.is_there()));
         // Some may be gone since the folder was read.
         let entries = names.zip(self.passed..).filter_map(|(name, passed)| {
-            Some((Entry { name, stat: snapshot.names.stat(&self.app.volume, name)? }, passed))
+            Some((
+                ListingEntry { name, stat: snapshot.names.stat(&self.app.volume, name)? },
+                passed,
+            ))
         });
         let text = match self.wish.format {
             Format::Html => {
@@ -241,7 +249,7 @@ impl Listing {
     }
 
     /// The same, where the snapshot may have been let go. Fails where the folder can't be read any more.
-    pub(super) fn next_page(&mut self, reader: &Reader) -> io::Result<Page> {
+    pub(super) fn next_page(&mut self, reader: &Liveness) -> io::Result<Page> {
         let snapshot = if let Some(it) = self.snapshot.upgrade() {
             it
         } else {
@@ -263,7 +271,7 @@ impl Listing {
         answered: Arc<()>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send {
         let pages = stream::unfold(Some(Box::new(self)), move |listing| {
-            let reader = Reader::of(&answered);
+            let reader = Liveness::of(&answered);
             async move {
                 match make(listing?, reader).await {
                     Ok((_, Page { text, is_last: true })) => Some((Ok(text), None)),
@@ -277,7 +285,7 @@ impl Listing {
 }
 
 /// Makes a page on the blocking pool.
-async fn make(mut listing: Box<Listing>, reader: Reader) -> io::Result<(Box<Listing>, Page)> {
+async fn make(mut listing: Box<Listing>, reader: Liveness) -> io::Result<(Box<Listing>, Page)> {
     let reading = listing.app.snapshots.reading.clone();
     let work = move || {
         let page = listing.next_page(&reader)?;

@@ -12,26 +12,26 @@ use crate::problem::Problem;
 pub(super) const WORTH_A_THREAD: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sort {
-    pub(super) by: By,
+    pub(super) by: SortKey,
     pub(super) is_reversed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum SortKey {
     Name,
     Size,
     Date,
 }
 
 impl Sort {
-    pub(super) const BY_NAME: Sort = Sort { by: By::Name, is_reversed: false };
+    pub(super) const BY_NAME: Sort = Sort { by: SortKey::Name, is_reversed: false };
 
     pub(super) fn parse(text: &str) -> Result<Sort, Problem> {
         let name = text.strip_prefix('-').unwrap_or(text);
         let by = match name {
-            "name" => By::Name,
-            "size" => By::Size,
-            "date" => By::Date,
+            "name" => SortKey::Name,
+            "size" => SortKey::Size,
+            "date" => SortKey::Date,
             _ => {
                 let what =
                     "`sort` is `name`, `size` or `date`, with a `-` in front for the reverse.";
@@ -44,11 +44,11 @@ impl Sort {
 
 impl Sort {
     /// Folders stay first. Sizes and dates are asked of all entries, and one number is kept of each.
-    pub(super) fn apply(self, asked: &Asked<'_>, folders: &mut [u32], files: &mut [u32]) {
+    pub(super) fn apply(self, asked: &Sorter<'_>, folders: &mut [u32], files: &mut [u32]) {
         match self.by {
-            By::Name => {}
-            By::Size => asked.sort(files, |it| it.len),
-            By::Date => {
+            SortKey::Name => {}
+            SortKey::Size => asked.sort(files, |it| it.len),
+            SortKey::Date => {
                 asked.sort(folders, Stat::modified_seconds);
                 asked.sort(files, Stat::modified_seconds);
             }
@@ -61,13 +61,13 @@ impl Sort {
 }
 
 /// What is asked of the disk for all entries at once.
-pub(super) struct Asked<'a> {
+pub(super) struct Sorter<'a> {
     pub(super) app: &'a App,
     pub(super) names: &'a Names,
-    pub(super) reader: &'a Reader,
+    pub(super) reader: &'a Liveness,
 }
 
-impl Asked<'_> {
+impl Sorter<'_> {
     /// By a number that the disk knows, and by name where that is the same.
     pub(super) fn sort<N: Ord + Default + Send>(
         &self,
@@ -105,11 +105,11 @@ impl Asked<'_> {
 /// Whoever waits for an answer or reads it, as the threads see it that work for it. The answer holds the `Arc`, so all
 /// threads know at once when it is dropped.
 #[derive(Clone)]
-pub(super) struct Reader(Weak<()>);
+pub(super) struct Liveness(Weak<()>);
 
-impl Reader {
-    pub(super) fn of(answered: &Arc<()>) -> Reader {
-        Reader(Arc::downgrade(answered))
+impl Liveness {
+    pub(super) fn of(answered: &Arc<()>) -> Liveness {
+        Liveness(Arc::downgrade(answered))
     }
 
     pub(super) fn is_there(&self) -> bool {

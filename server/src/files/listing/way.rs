@@ -12,18 +12,18 @@ use http::request::Parts;
 use volume::names::{Kind, Name};
 use volume::{FindError, Found, RelPath, Stat};
 
-use super::entry::Entry;
-use super::options::{Format, Wish};
+use super::entry::ListingEntry;
+use super::options::{Format, ListingOptions};
 use super::{html, json, redirect, respond};
 use crate::app::App;
-use crate::extract::path::Visit;
+use crate::extract::path::AuthorizedPath;
 use crate::problem::Problem;
 use crate::web::text::visible;
 
 /// The way from a folder down to `goal`, which lies below.
 pub async fn answer(
     app: &Arc<App>,
-    visit: &Visit,
+    visit: &AuthorizedPath,
     goal: &RelPath,
     parts: &Parts,
 ) -> Result<Response, Problem> {
@@ -31,7 +31,7 @@ pub async fn answer(
     if !visit.names_folder {
         return redirect(visit, query);
     }
-    let wish = Wish::of(&parts.uri, &parts.headers)?;
+    let wish = ListingOptions::of(&parts.uri, &parts.headers)?;
     if wish.needs_slash(visit) {
         return redirect(visit, query);
     }
@@ -67,7 +67,7 @@ pub async fn answer(
 /// What the key covers, if it is there and may really be read.
 async fn find(
     app: &Arc<App>,
-    visit: &Visit,
+    visit: &AuthorizedPath,
     goal: &RelPath,
 ) -> Result<Option<(Kind, Stat)>, Problem> {
     let found = match app.look(goal).await {
@@ -90,14 +90,14 @@ fn next_on_way<'a>(
     goal: &'a RelPath,
     kind: Kind,
     stat: Stat,
-) -> Option<Entry<'a>> {
+) -> Option<ListingEntry<'a>> {
     let mut below = goal.names().skip(folder.names().count());
     let bytes = below.next()?;
     let kind = if below.next().is_none() { kind } else { Kind::Folder };
-    Some(Entry { name: Name { bytes, kind, is_link: false }, stat })
+    Some(ListingEntry { name: Name { bytes, kind, is_link: false }, stat })
 }
 
-impl Wish {
+impl ListingOptions {
     /// Whether the only entry is one that is asked for.
     fn wants(&self, name: Name<'_>) -> bool {
         let is_before = self

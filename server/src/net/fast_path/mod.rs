@@ -22,27 +22,27 @@ use http_body::Body as HttpBody;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::net::fast_path::request_head::{Head, MOST_FIELDS, Parsed};
-use crate::net::fast_path::response_head::AnswerHead;
-use crate::net::fast_path::response_writer::{Framing, Sending};
-use crate::net::handler::{Account, Connection, Handler, Known, Remainder};
+use crate::net::fast_path::request_head::{MOST_FIELDS, Parsed, RequestHead};
+use crate::net::fast_path::response_head::ResponseHead;
+use crate::net::fast_path::response_writer::{Framing, ResponseWriter};
+use crate::net::handler::{Account, Connection, Handler, KnownResponse, Remainder};
 use crate::net::sendfile::End;
-use crate::net::shutdown::Ear;
+use crate::net::shutdown::ShutdownSignal;
 use crate::net::socket::Socket;
-use crate::net::timeouts::{FIRST_WORD, Patience};
+use crate::net::timeouts::{FIRST_REQUEST_TIMEOUT, Timeouts};
 use crate::net::write_timeout::Stream;
 
 /// Bytes of a head; what is longer is hyper's.
 const LONGEST_HEAD: usize = 8 * 1024;
 
 /// A connection in the lane.
-struct Lane<'a, A, S> {
+struct FastPath<'a, A, S> {
     stream: Stream<S>,
     answers: &'a A,
     connection: &'a Connection,
-    patience: Patience,
+    patience: Timeouts,
     /// Told when it is time to finish.
-    finish: &'a mut Ear,
+    finish: &'a mut ShutdownSignal,
     /// What has been read and not answered: the beginning of a head, or what came behind one.
     rest: Vec<u8>,
     /// Whether that may be more than a beginning.
@@ -56,13 +56,13 @@ struct Lane<'a, A, S> {
 }
 
 /// What is to be done next.
-enum Turn<A: Handler> {
+enum Step<A: Handler> {
     /// A read that is not known: to be answered, perhaps as the last.
     Read(Box<Request<Body>>, bool),
     /// The rest of an answer that is at hand, with so many bytes of a body, is to be written.
     Write(Vec<u8>, Box<A::Account>, u64, bool),
     /// A file is to be sent.
-    Send(Box<Sending<A::Body>>, bool),
+    Send(Box<ResponseWriter<A::Body>>, bool),
     /// Something else has come.
     Over(Vec<u8>),
     /// Nothing more comes.
@@ -79,11 +79,11 @@ pub async fn serve<S: Socket>(
     stream: Stream<S>,
     answers: &impl Handler,
     connection: &Connection,
-    patience: Patience,
-    finish: &mut Ear,
+    patience: Timeouts,
+    finish: &mut ShutdownSignal,
 ) -> io::Result<Option<Stream<S>>> {
     let due = Instant::now() + patience.header;
-    let lane = Lane {
+    let lane = FastPath {
         stream,
         answers,
         connection,
@@ -98,22 +98,22 @@ pub async fn serve<S: Socket>(
     lane.run().await
 }
 
-impl<A: Handler, S: Socket> Lane<'_, A, S> {
+impl<A: Handler, S: Socket> FastPath<'_, A, S> {
     async fn run(mut self) -> io::Result<Option<Stream<S>>> {
         loop {
             let turn = std::future::poll_fn(|context| self.poll_turn(context)).await?;
             let is_last = match turn {
-                Turn::End => return Ok(None),
-                Turn::Over(bytes) => {
+                Step::End => return Ok(None),
+                Step::Over(bytes) => {
                     self.stream.unread(bytes);
                     return Ok(Some(self.stream));
                 }
-                Turn::Read(request, is_last) => self.read(*request, is_last).await?,
-                Turn::Write(unsent, line, length, is_last) => {
+                Step::Read(request, is_last) => self.read(*request, is_last).await?,
+                Step::Write(unsent, line, length, is_last) => {
                     finish(&mut self.stream, &unsent, *line, length).await?;
                     is_last
                 }
-                Turn::Send(sending, is_last) => {
+                Step::Send(sending, is_last) => {
                     self.send(*sending).await?;
                     is_last
                 }
@@ -132,7 +132,7 @@ impl<A: Handler, S: Socket> Lane<'_, A, S> {
     }
 
     /// Reads heads, and gives all answers that are known at once.
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn<A>>> {
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Step<A>>> {
         loop {
             let mut space = [const { MaybeUninit::uninit() }; LONGEST_HEAD];
             let mut read = ReadBuf::uninit(&mut space);
@@ -143,19 +143,19 @@ impl<A: Handler, S: Socket> Lane<'_, A, S> {
                     Poll::Ready(result) => result?,
                 }
                 if read.filled().len() == self.rest.len() {
-                    return Poll::Ready(Ok(Turn::End));
+                    return Poll::Ready(Ok(Step::End));
                 }
             }
             let bytes = read.filled();
             let mut room = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-            let head = match Head::parse(bytes, &mut room) {
+            let head = match RequestHead::parse(bytes, &mut room) {
                 Parsed::Read(head) => head,
                 Parsed::Partial if bytes.len() < LONGEST_HEAD => {
                     self.rest = bytes.to_vec();
                     continue;
                 }
                 Parsed::Partial | Parsed::Other => {
-                    return Poll::Ready(Ok(Turn::Over(bytes.to_vec())));
+                    return Poll::Ready(Ok(Step::Over(bytes.to_vec())));
                 }
             };
             self.rest = bytes.get(head.len..).unwrap_or_default().to_vec();
@@ -169,10 +169,10 @@ impl<A: Handler, S: Socket> Lane<'_, A, S> {
     /// Gives an answer at once, if it is known. What is left to do, if anything is.
     fn answer_at_once(
         &mut self,
-        mut head: Head<'_, '_>,
+        mut head: RequestHead<'_, '_>,
         bytes: &[u8],
         context: &mut Context<'_>,
-    ) -> io::Result<Option<Turn<A>>> {
+    ) -> io::Result<Option<Step<A>>> {
         head.is_last |= self.finish.has_heard();
         let now = Instant::now();
         PAGE.with_borrow_mut(|page| {
@@ -180,9 +180,9 @@ impl<A: Handler, S: Socket> Lane<'_, A, S> {
             match self.answers.respond_now(&head, self.connection, now.into_std(), page) {
                 None => {
                     let turn = match head.request() {
-                        Some(request) => Turn::Read(Box::new(request), head.is_last),
+                        Some(request) => Step::Read(Box::new(request), head.is_last),
                         // hyper knows what to say.
-                        None => Turn::Over(bytes.to_vec()),
+                        None => Step::Over(bytes.to_vec()),
                     };
                     Ok(Some(turn))
                 }
@@ -203,10 +203,10 @@ impl<A: Handler, S: Socket> Lane<'_, A, S> {
                         return Ok(None);
                     }
                     let line = Box::new(whole.account());
-                    Ok(Some(Turn::Write(unsent.to_vec(), line, whole.length(), head.is_last)))
+                    Ok(Some(Step::Write(unsent.to_vec(), line, whole.length(), head.is_last)))
                 }
                 Some(Remainder::Content(mut whole, content)) => {
-                    let mut sending = Sending::new(page.clone(), content, Framing::Length);
+                    let mut sending = ResponseWriter::new(page.clone(), content, Framing::Length);
                     let polled = sending.poll(&mut self.stream, context);
                     if matches!(polled, Poll::Ready(Ok(()))) && !head.is_last {
                         self.went(whole, now);
@@ -216,7 +216,7 @@ impl<A: Handler, S: Socket> Lane<'_, A, S> {
                     let sending = Box::new(sending.map(|it| whole.body(it, outlet.clone())));
                     match polled {
                         Poll::Ready(Err(error)) => Err(error),
-                        _ => Ok(Some(Turn::Send(sending, head.is_last))),
+                        _ => Ok(Some(Step::Send(sending, head.is_last))),
                     }
                 }
             }
@@ -224,27 +224,27 @@ impl<A: Handler, S: Socket> Lane<'_, A, S> {
     }
 
     /// An answer has gone out at once.
-    fn went(&mut self, whole: impl Known, began: Instant) {
+    fn went(&mut self, whole: impl KnownResponse, began: Instant) {
         whole.is_sent();
         self.has_answered = true;
         self.due = began + self.patience.header;
     }
 
     /// Waits for a head no longer than it may take, nor than there is time.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Turn<A>> {
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Step<A>> {
         if self.finish.poll_heard(context).is_ready() {
             if self.has_answered && self.rest.is_empty() {
-                return Poll::Ready(Turn::End);
+                return Poll::Ready(Step::End);
             }
             // Its first request may be here, or on its way.
-            self.due = self.due.min(Instant::now() + FIRST_WORD);
+            self.due = self.due.min(Instant::now() + FIRST_REQUEST_TIMEOUT);
             if self.alarm.deadline() > self.due {
                 self.alarm.as_mut().reset(self.due);
             }
         }
         while self.alarm.as_mut().poll(context).is_ready() {
             if Instant::now() >= self.due {
-                return Poll::Ready(Turn::End);
+                return Poll::Ready(Step::End);
             }
             self.alarm.as_mut().reset(self.due);
         }
@@ -265,13 +265,13 @@ impl<A: Handler, S: Socket> Lane<'_, A, S> {
             None => self.stream.write_all(&head).await?,
             Some(framing) => {
                 let body = std::pin::pin!(response.into_body());
-                self.send(Sending::new(head, body, framing)).await?;
+                self.send(ResponseWriter::new(head, body, framing)).await?;
             }
         }
         Ok(is_last)
     }
 
-    async fn send<B>(&mut self, mut sending: Sending<B>) -> io::Result<()>
+    async fn send<B>(&mut self, mut sending: ResponseWriter<B>) -> io::Result<()>
     where
         B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Unpin,
     {
@@ -290,7 +290,7 @@ fn compose<B: HttpBody>(
     let has_length = fields.contains_key(header::CONTENT_LENGTH);
     let length = response.body().size_hint().exact();
     let mut out = Vec::with_capacity(1024);
-    let mut head = AnswerHead::new(&mut out, status).lines(&response_head::lines(fields));
+    let mut head = ResponseHead::new(&mut out, status).lines(&response_head::lines(fields));
     let mut framing = Framing::Length;
     if has_content && !has_length {
         match length {

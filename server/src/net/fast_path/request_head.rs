@@ -37,7 +37,7 @@ pub type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MOST_FIELDS];
 #[derive(Debug)]
 pub enum Parsed<'room, 'a> {
     /// They begin with a plain read: `GET` or `HEAD` of a path below `/files/` or of `/health`, of HTTP/1.1, without a body.
-    Read(Head<'room, 'a>),
+    Read(RequestHead<'room, 'a>),
     /// More must come before this can be told.
     Partial,
     /// Something else, or nothing that HTTP knows.
@@ -46,7 +46,7 @@ pub enum Parsed<'room, 'a> {
 
 /// The head of a plain read.
 #[derive(Debug)]
-pub struct Head<'room, 'a> {
+pub struct RequestHead<'room, 'a> {
     /// `GET` or `HEAD`.
     pub method: Method,
     /// Path and query as they came.
@@ -58,7 +58,7 @@ pub struct Head<'room, 'a> {
     fields: &'room [httparse::Header<'a>],
 }
 
-impl<'room, 'a> Head<'room, 'a> {
+impl<'room, 'a> RequestHead<'room, 'a> {
     /// Takes the first head of what has come.
     pub fn parse(bytes: &'a [u8], room: &'room mut Room<'a>) -> Parsed<'room, 'a> {
         let mut request = httparse::Request::new(&mut []);
@@ -71,7 +71,7 @@ impl<'room, 'a> Head<'room, 'a> {
         let (Some(method), Some(target), Some(1)) = (method, path, version) else {
             return Parsed::Other;
         };
-        Head::plain(method, target, headers, len).map_or(Parsed::Other, Parsed::Read)
+        RequestHead::plain(method, target, headers, len).map_or(Parsed::Other, Parsed::Read)
     }
 
     fn plain(
@@ -79,7 +79,7 @@ impl<'room, 'a> Head<'room, 'a> {
         target: &'a str,
         fields: &'room [httparse::Header<'a>],
         len: usize,
-    ) -> Option<Head<'room, 'a>> {
+    ) -> Option<RequestHead<'room, 'a>> {
         let method = match method {
             "GET" => Method::GET,
             "HEAD" => Method::HEAD,
@@ -108,7 +108,7 @@ impl<'room, 'a> Head<'room, 'a> {
             }
         }
         // RFC 9112 §3.2.
-        (hosts == 1).then_some(Head { method, target, is_last, len, fields })
+        (hosts == 1).then_some(RequestHead { method, target, is_last, len, fields })
     }
 
     /// The path, if there is no query.
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn with_parsed<T>(bytes: &[u8], look: impl FnOnce(Parsed<'_, '_>) -> T) -> T {
-        look(Head::parse(bytes, &mut room()))
+        look(RequestHead::parse(bytes, &mut room()))
     }
 
     fn kind(text: &str) -> &'static str {

@@ -11,36 +11,36 @@ pub const BEGIN: &[u8] = b"HTTP/1.1 ";
 
 /// Writes an answer's head line by line, behind what is in `out`.
 #[derive(Debug)]
-pub struct AnswerHead<'a>(&'a mut Vec<u8>);
+pub struct ResponseHead<'a>(&'a mut Vec<u8>);
 
-impl<'a> AnswerHead<'a> {
+impl<'a> ResponseHead<'a> {
     /// Begins with the status.
-    pub fn new(out: &'a mut Vec<u8>, status: StatusCode) -> AnswerHead<'a> {
+    pub fn new(out: &'a mut Vec<u8>, status: StatusCode) -> ResponseHead<'a> {
         out.extend_from_slice(BEGIN);
         out.extend_from_slice(status.as_str().as_bytes());
         out.push(b' ');
         out.extend_from_slice(status.canonical_reason().unwrap_or("-").as_bytes());
         out.extend_from_slice(b"\r\n");
-        AnswerHead(out)
+        ResponseHead(out)
     }
 
     /// Lines that were [written](lines) before.
     #[must_use]
-    pub fn lines(self, lines: &[u8]) -> AnswerHead<'a> {
+    pub fn lines(self, lines: &[u8]) -> ResponseHead<'a> {
         self.0.extend_from_slice(lines);
         self
     }
 
     /// A field.
     #[must_use]
-    pub fn field(self, name: &str, value: &[u8]) -> AnswerHead<'a> {
+    pub fn field(self, name: &str, value: &[u8]) -> ResponseHead<'a> {
         write_field(self.0, name, value);
         self
     }
 
     /// A number of bytes.
     #[must_use]
-    pub fn length(self, length: u64) -> AnswerHead<'a> {
+    pub fn length(self, length: u64) -> ResponseHead<'a> {
         // Memory takes it.
         write!(self.0, "content-length: {length}\r\n").unwrap_or_default();
         self
@@ -110,7 +110,7 @@ mod tests {
             (header::ETAG, "\"a\"".parse().unwrap()),
             (header::CONNECTION, "close".parse().unwrap()),
         ]);
-        AnswerHead::new(&mut out, StatusCode::PARTIAL_CONTENT)
+        ResponseHead::new(&mut out, StatusCode::PARTIAL_CONTENT)
             .lines(&lines(&fields))
             .length(5)
             .end(true);

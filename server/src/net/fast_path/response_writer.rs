@@ -31,7 +31,7 @@ pub enum Framing {
 
 /// An answer that is being sent.
 #[derive(Debug)]
-pub struct Sending<B> {
+pub struct ResponseWriter<B> {
     /// What goes before the data: the head, and what is around chunks.
     front: Vec<u8>,
     /// How much of that has been written.
@@ -45,10 +45,10 @@ pub struct Sending<B> {
     counted: Counted,
 }
 
-impl<B> Sending<B> {
+impl<B> ResponseWriter<B> {
     /// One whose head is composed.
-    pub fn new(head: Vec<u8>, body: B, framing: Framing) -> Sending<B> {
-        Sending {
+    pub fn new(head: Vec<u8>, body: B, framing: Framing) -> ResponseWriter<B> {
+        ResponseWriter {
             front: head,
             written: 0,
             data: Bytes::new(),
@@ -66,15 +66,23 @@ impl<B> Sending<B> {
     }
 
     /// The same with another body around the one that it had.
-    pub fn map<C>(self, around: impl FnOnce(B) -> C) -> Sending<C> {
-        let Sending { front, written, data, body, is_body_over, framing, is_in_chunk, counted } =
-            self;
+    pub fn map<C>(self, around: impl FnOnce(B) -> C) -> ResponseWriter<C> {
+        let ResponseWriter {
+            front,
+            written,
+            data,
+            body,
+            is_body_over,
+            framing,
+            is_in_chunk,
+            counted,
+        } = self;
         let body = around(body);
-        Sending { front, written, data, body, is_body_over, framing, is_in_chunk, counted }
+        ResponseWriter { front, written, data, body, is_body_over, framing, is_in_chunk, counted }
     }
 }
 
-impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Sending<B> {
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ResponseWriter<B> {
     /// Done when all has been written; fails when the client goes before.
     pub fn poll<S: Socket>(
         &mut self,
@@ -177,8 +185,8 @@ mod tests {
 
     use super::*;
     use crate::net::fair_share::MOST_IN_A_ROW;
-    use crate::net::sendfile::{Direct, Outlet};
-    use crate::net::write_timeout::Patient;
+    use crate::net::sendfile::{SendfileQueue, SendfileStream};
+    use crate::net::write_timeout::WriteTimeout;
 
     /// A socket that takes a few bytes at a time; or all there are, and loses them.
     struct Narrow(UnixStream, usize);
@@ -289,9 +297,11 @@ mod tests {
     #[tokio::test]
     async fn others_have_their_turn_while_a_fast_client_takes_all_it_can() {
         let (near, _far) = UnixStream::pair().unwrap();
-        let mut stream =
-            Patient::new(Direct::new(Narrow(near, ALL), Outlet::default()), Duration::from_mins(1));
-        let mut sending = Sending::new(b"head".to_vec(), Megabytes(16), Framing::Length);
+        let mut stream = WriteTimeout::new(
+            SendfileStream::new(Narrow(near, ALL), SendfileQueue::default()),
+            Duration::from_mins(1),
+        );
+        let mut sending = ResponseWriter::new(b"head".to_vec(), Megabytes(16), Framing::Length);
         let mut turns = 0;
         std::future::poll_fn(|context| {
             turns += 1;
@@ -343,14 +353,14 @@ mod tests {
         }
     }
 
-    fn sending(steps: &[Step], framing: Framing) -> Sending<Steps> {
-        Sending::new(b"head\r\n".to_vec(), Steps(steps.iter().copied().collect()), framing)
+    fn sending(steps: &[Step], framing: Framing) -> ResponseWriter<Steps> {
+        ResponseWriter::new(b"head\r\n".to_vec(), Steps(steps.iter().copied().collect()), framing)
     }
 
     fn stream(at_a_time: usize) -> (Stream<Narrow>, UnixStream) {
         let (near, far) = UnixStream::pair().unwrap();
-        let direct = Direct::new(Narrow(near, at_a_time), Outlet::default());
-        (Patient::new(direct, Duration::from_mins(1)), far)
+        let direct = SendfileStream::new(Narrow(near, at_a_time), SendfileQueue::default());
+        (WriteTimeout::new(direct, Duration::from_mins(1)), far)
     }
 
     /// What a client gets, and how it ended.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use jiff::Timestamp;
 
-use super::in_flight::Open;
+use super::in_flight::InFlight;
 use crate::auth::caller::Caller;
 
 /// How many requests that are over are remembered.
@@ -16,7 +16,7 @@ pub(super) const RECENT: usize = 500;
 
 /// A request whose answer was given at once: all that there is to say of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Passed<'a> {
+pub struct Immediate<'a> {
     /// Of the request.
     pub method: &'a Method,
     /// Clean, percent-encoded, without a key.
@@ -56,20 +56,20 @@ pub struct Ended {
 
 /// A request that is over, as it is remembered: written out only for whoever looks.
 #[derive(Debug)]
-pub(super) struct Over {
+pub(super) struct Finished {
     /// When it ended, by the clock that nobody sets.
     pub(super) at: Instant,
     pub(super) ended: Ended,
-    pub(super) request: Asked,
+    pub(super) request: RequestInfo,
 }
 
 /// What was asked.
 #[derive(Clone, Debug)]
-pub(super) enum Asked {
+pub(super) enum RequestInfo {
     /// In a request that was under way for a while. What is left of its body may still come in behind its answer.
-    Open(Arc<Open>),
+    InFlight(Arc<InFlight>),
     /// In one whose answer was given at once.
-    Passed {
+    Immediate {
         method: Method,
         path: Arc<str>,
         client: IpAddr,
@@ -79,53 +79,53 @@ pub(super) enum Asked {
     },
 }
 
-impl Asked {
+impl RequestInfo {
     pub(super) fn method(&self) -> &Method {
         match self {
-            Asked::Open(open) => open.method(),
-            Asked::Passed { method, .. } => method,
+            RequestInfo::InFlight(open) => open.method(),
+            RequestInfo::Immediate { method, .. } => method,
         }
     }
 
     pub(super) fn path(&self) -> &str {
         match self {
-            Asked::Open(open) => open.path(),
-            Asked::Passed { path, .. } => path,
+            RequestInfo::InFlight(open) => open.path(),
+            RequestInfo::Immediate { path, .. } => path,
         }
     }
 
     pub(super) fn client(&self) -> IpAddr {
         match self {
-            Asked::Open(open) => open.client(),
-            Asked::Passed { client, .. } => *client,
+            RequestInfo::InFlight(open) => open.client(),
+            RequestInfo::Immediate { client, .. } => *client,
         }
     }
 
     pub(super) fn caller(&self) -> Option<&Caller> {
         match self {
-            Asked::Open(open) => open.caller(),
-            Asked::Passed { caller, .. } => caller.as_deref(),
+            RequestInfo::InFlight(open) => open.caller(),
+            RequestInfo::Immediate { caller, .. } => caller.as_deref(),
         }
     }
 
     /// Bytes that went out, and that came in.
     pub(super) fn moved(&self) -> (u64, u64) {
         match self {
-            Asked::Open(open) => (open.sent.load(Relaxed), open.received.load(Relaxed)),
-            Asked::Passed { sent, .. } => (*sent, 0),
+            RequestInfo::InFlight(open) => (open.sent.load(Relaxed), open.received.load(Relaxed)),
+            RequestInfo::Immediate { sent, .. } => (*sent, 0),
         }
     }
 }
 
-impl Passed<'_> {
+impl Immediate<'_> {
     /// How it ended.
     pub(super) fn ended(&self, time: Timestamp) -> Ended {
-        let Passed { status, took, is_complete, .. } = *self;
+        let Immediate { status, took, is_complete, .. } = *self;
         Ended { status, latency: took, took, time, is_complete }
     }
 
-    pub(super) fn asked(&self, path: Arc<str>, caller: Option<Arc<Caller>>) -> Asked {
-        let Passed { method, client, sent, .. } = *self;
-        Asked::Passed { method: method.clone(), path, client, caller, sent }
+    pub(super) fn asked(&self, path: Arc<str>, caller: Option<Arc<Caller>>) -> RequestInfo {
+        let Immediate { method, client, sent, .. } = *self;
+        RequestInfo::Immediate { method: method.clone(), path, client, caller, sent }
     }
 }

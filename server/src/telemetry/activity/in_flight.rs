@@ -14,7 +14,7 @@ use crate::sync::{lock, micros};
 
 /// A request that is under way.
 #[derive(Debug)]
-pub struct Open {
+pub struct InFlight {
     /// Which shard accounts for it.
     pub(super) shard: usize,
     /// Its place among the shard's, until it ends.
@@ -41,7 +41,7 @@ pub struct Open {
 
 /// What a request says about whether the service is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub(super) enum Demand {
     /// Nothing: it is a stranger's, a look at the health, or not known yet.
     None,
     /// Somebody with business here wants to be told of changes. That alone keeps nothing awake, however long or often it
@@ -77,7 +77,7 @@ pub struct OpenNow {
 }
 
 impl OpenNow {
-    pub(super) fn of(open: &Open) -> OpenNow {
+    pub(super) fn of(open: &InFlight) -> OpenNow {
         let expected = open.expected.load(Relaxed);
         OpenNow {
             seq: open.number,
@@ -94,7 +94,7 @@ impl OpenNow {
     }
 }
 
-impl Open {
+impl InFlight {
     /// One that has come in just now. Its shard gives it its place.
     pub(super) fn new(
         method: &Method,
@@ -102,8 +102,8 @@ impl Open {
         client: IpAddr,
         shard: usize,
         is_first: bool,
-    ) -> Open {
-        Open {
+    ) -> InFlight {
+        InFlight {
             shard,
             place: 0,
             number: 0,
@@ -184,9 +184,9 @@ impl Open {
         self.status.load(Relaxed) == 0 && !is_of_the_feed(&self.path)
     }
 
-    pub(super) fn need(&self) -> Need {
+    pub(super) fn need(&self) -> Demand {
         let has_key = self.caller().and_then(Caller::key).is_some();
-        Need::of(&self.method, &self.path, self.status.load(Relaxed), has_key)
+        Demand::of(&self.method, &self.path, self.status.load(Relaxed), has_key)
     }
 
     pub(super) fn is_upload(&self) -> bool {
@@ -199,20 +199,20 @@ impl Open {
     }
 }
 
-impl Need {
+impl Demand {
     /// A good key makes a request count, whatever becomes of it; without one, only an answer that has something public
     /// to tell of. `/health` and what is tried at doors have neither.
-    pub(super) fn of(method: &Method, path: &str, status: u16, has_key: bool) -> Need {
+    pub(super) fn of(method: &Method, path: &str, status: u16, has_key: bool) -> Demand {
         match (is_of_the_feed(path), has_key) {
-            (true, true) => Need::Told,
-            (true, false) => Need::None,
-            (false, true) => Need::Work,
+            (true, true) => Demand::Told,
+            (true, false) => Demand::None,
+            (false, true) => Demand::Work,
             (false, false) => {
                 let is_of_the_tree = ["/files/", "/share/"].iter().any(|it| path.starts_with(it));
                 let is_look = matches!(*method, Method::GET | Method::HEAD);
                 // Redirects and preflights are answered without a look at what is there.
                 let is_there = matches!(status, 200..300 | 304 | 412 | 416);
-                if is_of_the_tree && is_look && is_there { Need::Work } else { Need::None }
+                if is_of_the_tree && is_look && is_there { Demand::Work } else { Demand::None }
             }
         }
     }

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use volume::keys::HashedKey;
 use volume::keys::usage::{KeyUse, KeyUses};
 
-use super::finished::Asked;
+use super::finished::RequestInfo;
 
 const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
 
 /// When keys were last used, written out.
 #[derive(Debug, Default)]
-pub(super) struct Uses {
+pub(super) struct KeyUsage {
     /// By the keys' ids.
     pub(super) known: KeyUses,
     /// Whether they are not written down yet.
@@ -22,19 +22,19 @@ pub(super) struct Uses {
 
 /// What came since somebody looked, by days.
 #[derive(Debug, Default)]
-pub(super) struct Fresh(Vec<(i64, HashMap<HashedKey, Use>)>);
+pub(super) struct PendingUsage(Vec<(i64, HashMap<HashedKey, Use>)>);
 
 /// The last use of a key on a day, and how many there were.
 #[derive(Debug)]
 struct Use {
-    request: Asked,
+    request: RequestInfo,
     last: Timestamp,
     requests: u64,
 }
 
-impl Fresh {
+impl PendingUsage {
     /// One more request came with a key.
-    pub(super) fn used(&mut self, key: HashedKey, request: &Asked, now: Timestamp) {
+    pub(super) fn used(&mut self, key: HashedKey, request: &RequestInfo, now: Timestamp) {
         let today = now.as_second().div_euclid(SECONDS_OF_DAY);
         if self.0.last().is_none_or(|(day, _)| *day != today) {
             self.0.push((today, HashMap::new()));
@@ -54,9 +54,9 @@ impl Fresh {
     }
 }
 
-impl Uses {
+impl KeyUsage {
     /// Adds what came since, in the order in which it came.
-    pub(super) fn add(&mut self, fresh: impl IntoIterator<Item = Fresh>) {
+    pub(super) fn add(&mut self, fresh: impl IntoIterator<Item = PendingUsage>) {
         let days = fresh.into_iter().flat_map(|it| it.0);
         let mut uses: Vec<(HashedKey, Use)> = days.flat_map(|(_, it)| it).collect();
         uses.sort_by_key(|(_, it)| it.last);

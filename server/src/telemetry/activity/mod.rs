@@ -16,8 +16,8 @@ use volume::keys::usage::KeyUses;
 
 use crate::routes::Route;
 use crate::sync::lock;
-use crate::telemetry::counters::Counted;
-use crate::telemetry::request_counters::Tally;
+use crate::telemetry::counters::Counters;
+use crate::telemetry::request_counters::RequestCounters;
 
 mod callers;
 mod consoles;
@@ -29,17 +29,17 @@ mod recent;
 mod shard;
 
 pub use consoles::{ConsoleNow, Presence};
-pub use finished::{Ended, Passed};
-pub use in_flight::{Open, OpenNow};
-pub use rates::{Figures, Part};
+pub use finished::{Ended, Immediate};
+pub use in_flight::{InFlight, OpenNow};
+pub use rates::{Interval, Rates};
 pub use recent::Recent;
 
 use consoles::Consoles;
-use finished::{Asked, Over};
-use in_flight::Need;
-use key_usage::Uses;
+use finished::{Finished, RequestInfo};
+use in_flight::Demand;
+use key_usage::KeyUsage;
 use rates::Sums;
-use recent::Order;
+use recent::CompletionOrder;
 use shard::Shards;
 
 /// For how long it is told that permissions kept the service out of something.
@@ -63,13 +63,13 @@ pub struct Activity {
     /// Whether anybody has come who had business here. Written once, or nearly.
     is_wanted: AtomicBool,
     /// Locked to look, before the shards.
-    order: Mutex<Order>,
+    order: Mutex<CompletionOrder>,
     /// Locked to look, before the shards.
-    key_uses: Mutex<Uses>,
+    key_uses: Mutex<KeyUsage>,
     consoles: Consoles,
     disk: Mutex<VecDeque<(Instant, u64)>>,
     /// What is counted since the start, beside requests.
-    pub counted: Counted,
+    pub counted: Counters,
     /// When permissions on the volume last kept the service out of something that was asked for.
     kept_out: Mutex<Option<Instant>>,
 }
@@ -112,7 +112,7 @@ impl Default for Activity {
             key_uses: Mutex::default(),
             consoles: Consoles::default(),
             disk: Mutex::default(),
-            counted: Counted::default(),
+            counted: Counters::default(),
             kept_out: Mutex::default(),
         }
     }
@@ -121,30 +121,30 @@ impl Default for Activity {
 /// What requests say of themselves.
 impl Activity {
     /// A request has come in. The path is without a key.
-    pub fn begin(&self, method: &Method, path: String, client: IpAddr) -> Arc<Open> {
+    pub fn begin(&self, method: &Method, path: String, client: IpAddr) -> Arc<InFlight> {
         let shard = self.shards.mine();
-        let open = Open::new(method, path, client, shard, self.begins());
+        let open = InFlight::new(method, path, client, shard, self.begins());
         self.shards.at(shard).begin(open)
     }
 
     /// Bytes of an answer went out.
-    pub fn sent(&self, open: &Open, bytes: u64) {
+    pub fn sent(&self, open: &InFlight, bytes: u64) {
         open.sent.fetch_add(bytes, Relaxed);
         let second = self.second(Instant::now());
         self.shards.at(open.shard).sent(open.route, second, bytes);
     }
 
     /// Bytes of a request's body came in.
-    pub fn received(&self, open: &Open, bytes: u64) {
+    pub fn received(&self, open: &InFlight, bytes: u64) {
         open.received.fetch_add(bytes, Relaxed);
         let second = self.second(Instant::now());
         self.shards.at(open.shard).received(open.route, second, bytes);
     }
 
     /// A request has an answer, which begins to go out: which part of a file it is, if it is one.
-    pub fn answered(&self, open: &Open, status: u16, kind: Option<&'static str>) {
+    pub fn answered(&self, open: &InFlight, status: u16, kind: Option<&'static str>) {
         open.is_answered(status);
-        if open.need() != Need::None {
+        if open.need() != Demand::None {
             self.want();
         }
         self.counted.launch.answers();
@@ -154,14 +154,14 @@ impl Activity {
     }
 
     /// A request is over.
-    pub fn end(&self, open: &Arc<Open>, ended: Ended) {
+    pub fn end(&self, open: &Arc<InFlight>, ended: Ended) {
         // One that broke off without an answer counts by its key.
         let need = open.need();
-        if need != Need::None {
+        if need != Demand::None {
             self.want();
         }
         let at = open.began() + ended.took;
-        let over = Over { at, ended, request: Asked::Open(Arc::clone(open)) };
+        let over = Finished { at, ended, request: RequestInfo::InFlight(Arc::clone(open)) };
         let mut ledger = self.shards.at(open.shard);
         ledger.end(open);
         ledger.over(over, open.route, self.second(at), need);
@@ -169,16 +169,16 @@ impl Activity {
 
     /// A request came and its answer has gone out, all at once: as if it had begun, been answered and ended. Of the first of
     /// all there is [more to say](crate::telemetry::wake_log), so it is better begun.
-    pub fn passed(&self, passed: Passed<'_>) {
+    pub fn passed(&self, passed: Immediate<'_>) {
         self.passed_by(passed, Timestamp::now());
     }
 
     /// The same for whoever knows the time.
-    pub(crate) fn passed_by(&self, passed: Passed<'_>, time: Timestamp) {
-        let Passed { method, path, caller, status, kind, sent, .. } = passed;
+    pub(crate) fn passed_by(&self, passed: Immediate<'_>, time: Timestamp) {
+        let Immediate { method, path, caller, status, kind, sent, .. } = passed;
         self.begins();
-        let need = Need::of(method, path, status, caller.key().is_some());
-        if need != Need::None {
+        let need = Demand::of(method, path, status, caller.key().is_some());
+        if need != Demand::None {
             self.want();
         }
         self.counted.launch.answers();
@@ -190,7 +190,7 @@ impl Activity {
             ledger.tally.answered(kind);
         }
         ledger.sent(route, second, sent);
-        let over = Over { at, ended: passed.ended(time), request };
+        let over = Finished { at, ended: passed.ended(time), request };
         ledger.over(over, route, second, need);
     }
 
@@ -227,10 +227,10 @@ impl Activity {
             work.needed = work.needed.max(ledger.needed);
             for open in ledger.open() {
                 match open.need() {
-                    Need::Work if open.is_upload() => work.uploads += 1,
-                    Need::Work => work.downloads += 1,
-                    Need::None if open.is_undecided() => work.undecided += 1,
-                    Need::None | Need::Told => {}
+                    Demand::Work if open.is_upload() => work.uploads += 1,
+                    Demand::Work => work.downloads += 1,
+                    Demand::None if open.is_undecided() => work.undecided += 1,
+                    Demand::None | Demand::Told => {}
                 }
             }
         }
@@ -272,7 +272,7 @@ impl Activity {
 
     /// What is under way, the oldest first.
     pub fn open(&self) -> Vec<OpenNow> {
-        let mut open: Vec<Arc<Open>> = Vec::new();
+        let mut open: Vec<Arc<InFlight>> = Vec::new();
         for ledger in self.shards.each() {
             open.extend(ledger.open().cloned());
         }
@@ -286,7 +286,7 @@ impl Activity {
     }
 
     /// The last five minutes in parts, the oldest first, and latencies of all of them.
-    pub fn figures(&self, parts: usize) -> Figures {
+    pub fn figures(&self, parts: usize) -> Rates {
         let mut sums = Sums::new(self.second(Instant::now()), parts);
         for ledger in self.shards.each() {
             sums.add(&ledger.seconds);
@@ -295,8 +295,8 @@ impl Activity {
     }
 
     /// What is counted of requests since the start.
-    pub(crate) fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
+    pub(crate) fn tally(&self) -> RequestCounters {
+        let mut tally = RequestCounters::default();
         for ledger in self.shards.each() {
             tally.add(&ledger.tally);
         }
@@ -317,7 +317,7 @@ impl Activity {
     }
 
     /// The uses of keys, with all that came by now.
-    fn uses(&self) -> MutexGuard<'_, Uses> {
+    fn uses(&self) -> MutexGuard<'_, KeyUsage> {
         let mut uses = lock(&self.key_uses);
         uses.add(self.shards.each().map(|mut it| std::mem::take(&mut it.uses)));
         uses

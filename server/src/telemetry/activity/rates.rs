@@ -37,7 +37,7 @@ pub(super) struct Second {
 
 /// A part of the last five minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Part {
+pub struct Interval {
     /// Requests that ended in it.
     pub requests: u64,
     /// Those of them that were answered with a status from 400 to 499.
@@ -56,11 +56,11 @@ pub struct Part {
 
 /// Figures of the last five minutes.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figures {
+pub struct Rates {
     /// How many seconds a part is.
     pub part_seconds: usize,
     /// The oldest first; the last is not over yet.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Interval>,
     /// Half of the answers began within so many microseconds.
     pub p50_micros: u64,
     /// And 99 of 100.
@@ -74,7 +74,7 @@ pub(super) struct Sums {
     now: u64,
     /// How many seconds a part is.
     length: usize,
-    parts: Vec<Part>,
+    parts: Vec<Interval>,
     latencies: Vec<[u64; CLASSES]>,
 }
 
@@ -128,7 +128,7 @@ impl Sums {
         Sums {
             now,
             length: (SECONDS / parts.max(1)).max(1),
-            parts: vec![Part::default(); parts],
+            parts: vec![Interval::default(); parts],
             latencies: vec![[0; CLASSES]; parts],
         }
     }
@@ -152,7 +152,7 @@ impl Sums {
     }
 
     /// What it comes to.
-    pub(super) fn figures(mut self) -> Figures {
+    pub(super) fn figures(mut self) -> Rates {
         let mut all = [0_u64; CLASSES];
         for (part, latencies) in self.parts.iter_mut().zip(&self.latencies) {
             part.p50_micros = percentile(latencies, 50);
@@ -160,7 +160,7 @@ impl Sums {
             all.iter_mut().zip(latencies).for_each(|(sum, it)| *sum += it);
         }
         let (p50_micros, p99_micros) = (percentile(&all, 50), percentile(&all, 99));
-        Figures { part_seconds: self.length, parts: self.parts, p50_micros, p99_micros }
+        Rates { part_seconds: self.length, parts: self.parts, p50_micros, p99_micros }
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::finished::{Over, RECENT};
+use super::finished::{Finished, RECENT};
 use super::shard::Shards;
 use crate::auth::caller::Caller;
 use crate::sync::micros;
@@ -44,13 +44,13 @@ pub struct Recent {
 ///
 /// What ends during a look has its place behind what was seen in it, so who asks for what is new misses nothing.
 #[derive(Debug, Default)]
-pub(super) struct Order {
-    recent: VecDeque<(u64, Over)>,
+pub(super) struct CompletionOrder {
+    recent: VecDeque<(u64, Finished)>,
     /// The next one's place.
     next: u64,
 }
 
-impl Order {
+impl CompletionOrder {
     /// Those that are over, from a place in the order on.
     pub(super) fn recent(&mut self, shards: &Shards, since: u64) -> Vec<Recent> {
         self.gather(shards);
@@ -72,8 +72,8 @@ impl Order {
 }
 
 impl Recent {
-    fn of(seq: u64, over: &Over) -> Recent {
-        let Over { ended, request, .. } = over;
+    fn of(seq: u64, over: &Finished) -> Recent {
+        let Finished { ended, request, .. } = over;
         let (sent, received) = request.moved();
         Recent {
             seq,

@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::callers::Callers;
-use super::finished::{Ended, Over, RECENT};
-use super::in_flight::{Need, Open};
-use super::key_usage::Fresh;
+use super::finished::{Ended, Finished, RECENT};
+use super::in_flight::{Demand, InFlight};
+use super::key_usage::PendingUsage;
 use super::rates::Seconds;
 use crate::auth::caller::Caller;
 use crate::routes::Route;
 use crate::sync::lock;
-use crate::telemetry::request_counters::Tally;
+use crate::telemetry::request_counters::RequestCounters;
 
 thread_local! {
     /// Which of the threads that serve requests this is.
@@ -41,20 +41,20 @@ pub(super) struct Ledger {
     next: u64,
     step: u64,
     /// Those under way, each at its place.
-    open: Vec<Option<Arc<Open>>>,
+    open: Vec<Option<Arc<InFlight>>>,
     /// Places that are free.
     free: Vec<usize>,
     /// Those that are over, and that nobody has looked at.
-    recent: VecDeque<Over>,
+    recent: VecDeque<Finished>,
     /// How many they were, with those that are forgotten.
     ended: u64,
     /// When the last request that counts was over.
     pub(super) needed: Option<Instant>,
     /// When keys were used, as far as nobody has looked.
-    pub(super) uses: Fresh,
+    pub(super) uses: PendingUsage,
     pub(super) callers: Callers,
     pub(super) seconds: Seconds,
-    pub(super) tally: Tally,
+    pub(super) tally: RequestCounters,
 }
 
 impl Default for Shards {
@@ -104,15 +104,15 @@ impl Ledger {
             recent: VecDeque::new(),
             ended: 0,
             needed: None,
-            uses: Fresh::default(),
+            uses: PendingUsage::default(),
             callers: Callers::default(),
             seconds: Seconds::default(),
-            tally: Tally::default(),
+            tally: RequestCounters::default(),
         }
     }
 
     /// A request is under way.
-    pub(super) fn begin(&mut self, mut open: Open) -> Arc<Open> {
+    pub(super) fn begin(&mut self, mut open: InFlight) -> Arc<InFlight> {
         open.number = self.next;
         self.next += self.step;
         open.place = self.free.pop().unwrap_or(self.open.len());
@@ -125,14 +125,14 @@ impl Ledger {
     }
 
     /// A request is not under way any more.
-    pub(super) fn end(&mut self, open: &Open) {
+    pub(super) fn end(&mut self, open: &InFlight) {
         if self.open.get_mut(open.place).and_then(Option::take).is_some() {
             self.free.push(open.place);
         }
     }
 
     /// Those under way.
-    pub(super) fn open(&self) -> impl Iterator<Item = &Arc<Open>> {
+    pub(super) fn open(&self) -> impl Iterator<Item = &Arc<InFlight>> {
         self.open.iter().flatten()
     }
 
@@ -149,14 +149,14 @@ impl Ledger {
     }
 
     /// A request is over, in a second since the start.
-    pub(super) fn over(&mut self, over: Over, route: Route, second: u64, need: Need) {
+    pub(super) fn over(&mut self, over: Finished, route: Route, second: u64, need: Demand) {
         let Ended { status, latency, took, time, .. } = over.ended;
         self.tally.ended(route, status, latency, took);
         self.seconds.at(second).ended(status, latency);
         if let Some(key) = over.request.caller().and_then(Caller::key) {
             self.uses.used(key.hashed, &over.request, time);
         }
-        if need == Need::Work {
+        if need == Demand::Work {
             self.needed = self.needed.max(Some(over.at));
         }
         if self.recent.len() == RECENT {
@@ -167,7 +167,7 @@ impl Ledger {
     }
 
     /// Hands on those that are over. Returns how many they are, with those that are forgotten.
-    pub(super) fn take_over(&mut self, to: &mut Vec<Over>) -> u64 {
+    pub(super) fn take_over(&mut self, to: &mut Vec<Finished>) -> u64 {
         to.extend(self.recent.drain(..));
         std::mem::take(&mut self.ended)
     }

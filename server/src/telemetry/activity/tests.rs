@@ -13,18 +13,18 @@ fn activity(shards: usize) -> Activity {
     Activity { shards: Shards::new(shards), ..Activity::default() }
 }
 
-fn begin(activity: &Activity, path: &str) -> Arc<Open> {
+fn begin(activity: &Activity, path: &str) -> Arc<InFlight> {
     activity.begin(&Method::GET, path.to_owned(), CLIENT)
 }
 
-fn end(activity: &Activity, open: &Arc<Open>, status: u16, millis: u64) {
+fn end(activity: &Activity, open: &Arc<InFlight>, status: u16, millis: u64) {
     let (took, time) = (open.elapsed(), Timestamp::now());
     let latency = Duration::from_millis(millis);
     activity.end(open, Ended { status, latency, took, time, is_complete: true });
 }
 
-fn passed<'a>(path: &'a str, caller: &'a Caller) -> Passed<'a> {
-    Passed {
+fn passed<'a>(path: &'a str, caller: &'a Caller) -> Immediate<'a> {
+    Immediate {
         method: &Method::GET,
         path,
         client: CLIENT,
@@ -56,7 +56,7 @@ fn in_threads(activity: &Activity, work: impl Fn(usize) + Sync) {
     });
 }
 
-fn sum(activity: &Activity, figure: fn(&Part) -> u64) -> u64 {
+fn sum(activity: &Activity, figure: fn(&Interval) -> u64) -> u64 {
     activity.figures(60).parts.iter().map(figure).sum()
 }
 
@@ -252,7 +252,7 @@ fn what_passed_is_remembered_like_what_began_and_ended() {
     });
     assert_eq!(told[0], told[1]);
     // A stranger's look at the health is not needed.
-    let health = Passed { status: 200, kind: None, ..passed("/health", &Caller::Anyone) };
+    let health = Immediate { status: 200, kind: None, ..passed("/health", &Caller::Anyone) };
     let activity = Activity::default();
     activity.passed(health);
     assert_eq!(activity.work(), Work::default());

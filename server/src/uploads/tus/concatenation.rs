@@ -8,11 +8,11 @@ use volume::keys::Scope;
 use volume::staging::PublishError;
 use volume::uploads::{Purpose, Upload};
 
-use super::locks::Held;
+use super::locks::UploadLock;
 use crate::app::App;
 use crate::blocking::blocking;
 use crate::problem::Problem;
-use crate::telemetry::counters::Way;
+use crate::telemetry::counters::UploadMethod;
 
 /// Bytes joined at a time; between two times the service may end.
 const STEP: u64 = 64 << 20;
@@ -23,7 +23,7 @@ const AFTER_START: Duration = Duration::from_secs(2);
 pub(super) async fn join(
     app: &App,
     mut upload: Upload,
-    held: Held,
+    held: UploadLock,
     may_write: impl Fn(&RelPath) -> bool + Send + 'static,
 ) -> Result<Upload, Problem> {
     // Parts that are being joined take no more bytes.
@@ -45,7 +45,7 @@ pub(super) async fn join(
         if is_done {
             let upload =
                 app.intake.durably(move || upload.finish(&may_write).map(|()| upload)).await??;
-            app.activity.counted.uploaded(Way::Tus);
+            app.activity.counted.uploaded(UploadMethod::Tus);
             return Ok(upload);
         }
     }
@@ -103,6 +103,6 @@ async fn finish(
     let finished: Result<(), PublishError> =
         app.intake.durably(move || upload.finish(&may_write)).await?;
     finished?;
-    app.activity.counted.uploaded(Way::Tus);
+    app.activity.counted.uploaded(UploadMethod::Tus);
     Ok(())
 }

@@ -17,47 +17,47 @@ const MANY: usize = 256;
 
 /// All that are held.
 #[derive(Debug, Default)]
-pub struct Holders {
-    seats: Mutex<HashMap<StagedId, Weak<Seat>>>,
+pub struct UploadLocks {
+    seats: Mutex<HashMap<StagedId, Weak<LockEntry>>>,
 }
 
 /// An upload in a holder's hands, until dropped.
 #[derive(Debug)]
-pub struct Held {
+pub struct UploadLock {
     /// Cancelled when somebody else wants it.
     pub stop: CancellationToken,
     _turn: OwnedMutexGuard<()>,
-    _seat: Arc<Seat>,
+    _seat: Arc<LockEntry>,
 }
 
 #[derive(Debug, Default)]
-struct Seat {
+struct LockEntry {
     turn: Arc<tokio::sync::Mutex<()>>,
     /// Of the last who asked.
     stop: Mutex<CancellationToken>,
 }
 
-impl Holders {
+impl UploadLocks {
     /// Takes an upload over from whoever holds it, and waits until they let go.
-    pub async fn take(&self, id: StagedId) -> Held {
+    pub async fn take(&self, id: StagedId) -> UploadLock {
         let seat = self.seat(id);
         let stop = CancellationToken::new();
         let last = std::mem::replace(&mut *lock(&seat.stop), stop.clone());
         last.cancel();
         let turn = Arc::clone(&seat.turn).lock_owned().await;
-        Held { stop, _turn: turn, _seat: seat }
+        UploadLock { stop, _turn: turn, _seat: seat }
     }
 
     /// Takes an upload if nobody holds it.
-    pub fn try_take(&self, id: StagedId) -> Option<Held> {
+    pub fn try_take(&self, id: StagedId) -> Option<UploadLock> {
         let seat = self.seat(id);
         let turn = Arc::clone(&seat.turn).try_lock_owned().ok()?;
         let stop = CancellationToken::new();
         (*lock(&seat.stop)).clone_from(&stop);
-        Some(Held { stop, _turn: turn, _seat: seat })
+        Some(UploadLock { stop, _turn: turn, _seat: seat })
     }
 
-    fn seat(&self, id: StagedId) -> Arc<Seat> {
+    fn seat(&self, id: StagedId) -> Arc<LockEntry> {
         let mut seats = lock(&self.seats);
         if seats.len() >= MANY {
             seats.retain(|_, seat| seat.strong_count() > 0);
@@ -65,7 +65,7 @@ impl Holders {
         if let Some(seat) = seats.get(&id).and_then(Weak::upgrade) {
             return seat;
         }
-        let seat = Arc::new(Seat::default());
+        let seat = Arc::new(LockEntry::default());
         seats.insert(id, Arc::downgrade(&seat));
         seat
     }
@@ -77,7 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_holder_ends_the_older_and_waits_for_it() {
-        let holders = Arc::new(Holders::default());
+        let holders = Arc::new(UploadLocks::default());
         let id = StagedId::random().unwrap();
         let first = holders.take(id).await;
         assert!(holders.try_take(id).is_none() && !first.stop.is_cancelled());

@@ -3,7 +3,7 @@
 //!
 //! A request step by step:
 //!
-//! 1. client and server speak the same version, which each answer says ([`Announcement`]);
+//! 1. client and server speak the same version, which each answer says ([`TusHeaders`]);
 //! 2. the caller is known and may write the upload's target ([`Uploader`]);
 //! 3. the upload is taken over from whoever still holds it ([`holders`]);
 //! 4. what comes is appended, and made durable before the client is told ([`upload`]);
@@ -28,9 +28,9 @@ use crate::http::tus_headers::{
     UPLOAD_CONCAT, UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET, VERSION,
 };
 use crate::problem::Problem;
-use crate::telemetry::counters::Way;
+use crate::telemetry::counters::UploadMethod;
 use crate::uploads::digest::{CHECKSUMS, Digests};
-use crate::uploads::receive::{Limits, Sink};
+use crate::uploads::receive::{BodyLimits, Sink};
 
 pub mod concatenation;
 mod creation;
@@ -43,7 +43,7 @@ pub use concatenation::recover;
 
 use creation::order;
 use fields::{check_version, describe_end, is_offset_stream, number};
-use locks::Held;
+use locks::UploadLock;
 use uploader::{Uploader, find};
 
 /// How long a request waits for parts to be joined, which goes on without it.
@@ -51,17 +51,17 @@ const JOINING: Duration = Duration::from_secs(25);
 
 /// What each answer below `/uploads` says of what is spoken.
 #[derive(Clone, Copy, Debug)]
-pub struct Announcement {
+pub struct TusHeaders {
     is_due: bool,
     is_options: bool,
 }
 
-impl Announcement {
+impl TusHeaders {
     /// Whether a request's answer is to have one.
-    pub fn of(request: &Request) -> Announcement {
+    pub fn of(request: &Request) -> TusHeaders {
         let path = request.uri().path();
         let is_due = path == "/uploads" || path.starts_with("/uploads/");
-        Announcement { is_due, is_options: *request.method() == Method::OPTIONS }
+        TusHeaders { is_due, is_options: *request.method() == Method::OPTIONS }
     }
 
     /// Writes it into the answer's header.
@@ -271,7 +271,7 @@ async fn append(
     uploader: &Uploader,
     headers: &HeaderMap,
     body: Body,
-    held: &Held,
+    held: &UploadLock,
 ) -> Result<Upload, Problem> {
     let digests = Digests::of_chunk(headers)?;
     let is_checked = digests.are_sent();
@@ -291,7 +291,7 @@ async fn append(
     }
     let Some(staged) = upload.take_staged() else { return Err(Problem::NotFound) };
     let permit = uploader.permit(app, &upload.record);
-    let limits = Limits { stall: app.stall, most: Some(left), stop: held.stop.clone(), permit };
+    let limits = BodyLimits { stall: app.stall, most: Some(left), stop: held.stop.clone(), permit };
     let (sink, ended) = app.intake.receive(body, Sink { staged, digests }, &limits).await?;
     upload.put_back(sink.staged);
     let checked = sink.digests.check().map_err(|_mismatch| Problem::ChecksumMismatch);
@@ -314,7 +314,7 @@ async fn finish(app: &App, mut upload: Upload, uploader: &Uploader) -> Result<Up
     });
     let upload = finished.await?.map_err(Problem::of_disk)??;
     if upload.is_published() && !was_published {
-        app.activity.counted.uploaded(Way::Tus);
+        app.activity.counted.uploaded(UploadMethod::Tus);
     }
     Ok(upload)
 }

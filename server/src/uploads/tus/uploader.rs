@@ -11,7 +11,7 @@ use volume::uploads::{Record, Upload};
 use crate::app::App;
 use crate::auth::caller::{Access, Caller};
 use crate::auth::credentials::key_in;
-use crate::auth::identify::Permit;
+use crate::auth::identify::Authorization;
 use crate::blocking::blocking;
 use crate::extract::path;
 use crate::problem::Problem;
@@ -42,11 +42,11 @@ impl Uploader {
     }
 
     /// What it may do to an upload, for as long as the key is good.
-    pub(super) fn permit(&self, app: &Arc<App>, record: &Record) -> Permit {
+    pub(super) fn permit(&self, app: &Arc<App>, record: &Record) -> Authorization {
         let somewhere = || self.caller.key().map_or_else(RelPath::root, |it| it.path.clone());
         let path = record.target().map_or_else(somewhere, |it| it.path.clone());
         let (keys, caller) = (Arc::clone(&app.key_ring), self.caller.clone());
-        Permit { keys, caller, access: Access::Write, path }
+        Authorization { keys, caller, access: Access::Write, path }
     }
 
     /// A part belongs to the user who began it; all else to whoever may write its target.
