@@ -32,7 +32,7 @@ pub struct App {
     /// Who may have it; looked at anew by each request with a key.
     pub key_ring: Arc<KeyRing>,
     /// Who has tried wrong keys of late.
-    pub guesses: GuessLimiter,
+    pub guess_limiter: GuessLimiter,
     /// What makes codings on the fly, as far as memory allows.
     pub encoders: Encoders,
     /// Folders that listings under way read from.
@@ -40,11 +40,11 @@ pub struct App {
     /// Uploads under way.
     pub intake: Intake,
     /// Answers that were given a moment ago.
-    pub recall: OpenFileCache,
+    pub open_files: OpenFileCache,
     /// Who has requests under way.
-    pub crowd: Arc<ConcurrencyLimit>,
+    pub requests: Arc<ConcurrencyLimit>,
     /// Who works on which resumable upload.
-    pub holders: UploadLocks,
+    pub upload_locks: UploadLocks,
     /// What goes on right now.
     pub activity: Arc<Activity>,
     /// What is amiss with the volume's file system.
@@ -84,14 +84,14 @@ impl App {
             ending: CancellationToken::new(),
             volume,
             key_ring,
-            guesses: GuessLimiter::default(),
+            guess_limiter: GuessLimiter::default(),
             activity,
             encoders: Encoders::default(),
             snapshots: Snapshots::default(),
             intake: Intake::default(),
-            recall: OpenFileCache::default(),
-            crowd: ConcurrencyLimit::new(ConnectionLimits::default()),
-            holders: UploadLocks::default(),
+            open_files: OpenFileCache::default(),
+            requests: ConcurrencyLimit::new(ConnectionLimits::default()),
+            upload_locks: UploadLocks::default(),
             stall,
             is_behind_proxy: false,
             listening: OnceLock::new(),
@@ -100,10 +100,10 @@ impl App {
 
     /// Begins to observe the volume.
     pub fn observe(&self) {
-        let recall = self.recall.clone();
-        self.volume.before_making_room(move || recall.let_go());
-        let recall = self.recall.clone();
-        self.feed.observe(move || recall.doubt());
+        let open_files = self.open_files.clone();
+        self.volume.before_making_room(move || open_files.let_go());
+        let open_files = self.open_files.clone();
+        self.feed.observe(move || open_files.invalidate());
     }
 
     /// What lies at a path. Waits for the disk on the blocking pool, and only where it must.

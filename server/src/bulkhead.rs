@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 /// Lets so many pieces of work run at a time. Whoever came first goes first.
 #[derive(Clone, Debug)]
 pub struct Bulkhead {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     threads: Arc<Threads>,
 }
 
@@ -23,7 +23,7 @@ impl Bulkhead {
     /// For so many at a time.
     pub fn new(most: usize) -> Bulkhead {
         let threads = Builder::new_current_thread().max_blocking_threads(most).build().ok();
-        Bulkhead { places: Arc::new(Semaphore::new(most)), threads: Arc::new(Threads(threads)) }
+        Bulkhead { permits: Arc::new(Semaphore::new(most)), threads: Arc::new(Threads(threads)) }
     }
 
     /// Waits for a place and does the work. The place is taken until the work is done, whoever still waits for it.
@@ -32,9 +32,9 @@ impl Bulkhead {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
         // It is never closed, so there always is a place in the end.
-        let place = Arc::clone(&self.places).acquire_owned().await;
+        let permits = Arc::clone(&self.permits).acquire_owned().await;
         let work = move || {
-            let _place = place;
+            let _place = permits;
             work()
         };
         let threads = self.threads.0.as_ref().map(Runtime::handle);

@@ -131,7 +131,7 @@ pub struct Config {
     /// The admin socket, if it was named.
     pub admin: Option<PathBuf>,
     /// How long clients may take.
-    pub patience: Timeouts,
+    pub timeouts: Timeouts,
     /// How many may come at once.
     pub limits: ConnectionLimits,
     /// Whether whoever connects is a proxy, which says whose a request is.
@@ -161,8 +161,10 @@ impl Config {
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
         let Flags { volume, listen, admin, metrics, take_keys, mailbox, relay, .. } = flags;
         let Flags { local_peers, grace, idle_exit, idle_minute, log, .. } = flags;
-        let limits = ConnectionLimits { all: flags.connections, of_one: flags.connections_of_one };
-        let patience = Timeouts { grace: Duration::from_secs(grace.into()), ..Timeouts::default() };
+        let limits =
+            ConnectionLimits { total: flags.connections, per_address: flags.connections_of_one };
+        let timeouts =
+            Timeouts { shutdown_grace: Duration::from_secs(grace.into()), ..Timeouts::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
         let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
         let wormhole = Settings { reach, ..Settings::default() };
@@ -174,7 +176,7 @@ impl Config {
             volume,
             listen,
             admin,
-            patience,
+            timeouts,
             limits,
             is_behind_proxy: flags.behind_proxy,
             metrics,

@@ -61,5 +61,5 @@ fn tree() -> MethodRouter<Arc<App>> {
 }
 
 fn upload() -> MethodRouter<Arc<App>> {
-    head(tus::look).patch(tus::patch).delete(tus::delete).post(tus::overridden)
+    head(tus::head).patch(tus::patch).delete(tus::delete).post(tus::method_override)
 }

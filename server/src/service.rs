@@ -61,7 +61,7 @@ impl PublicService {
         request: Request,
         open: &Arc<InFlight>,
         full: Option<LimitReached>,
-        outlet: &SendfileQueue,
+        sendfile_queue: &SendfileQueue,
     ) -> Response {
         if let Err(problem) = check(&request) {
             let mut response = problem.into_response();
@@ -72,13 +72,13 @@ impl PublicService {
             let Ok(response) = self.preflight.clone().oneshot(request).await;
             return response;
         }
-        let full = full.map(Problem::Crowded);
+        let full = full.map(Problem::TooManyConnections);
         // As `/share/KEY/` does, also where it is mistyped: no page, nor what it links to, shall tell of its address.
         let may_hold_key = !request.uri().path().starts_with("/files/");
         let mut response = match full.map_or_else(|| limit_sizes(&request), Err) {
             Err(problem) => problem.into_response(),
             // A connection has room for its request's work for as long as it lasts: this is most of it, and is over with the head.
-            Ok(()) => Box::pin(self.route(request, open, outlet)).await,
+            Ok(()) => Box::pin(self.route(request, open, sendfile_queue)).await,
         };
         let headers = response.headers_mut();
         cors::open(headers);
@@ -89,7 +89,7 @@ impl PublicService {
     }
 
     /// A place for a request, where its client has not got one with its connection: a proxy's connections are many clients'.
-    fn place(
+    fn permit(
         &self,
         client: IpAddr,
         connection: &Connection,
@@ -98,18 +98,18 @@ impl PublicService {
             return Err(full);
         }
         let is_of_proxy = connection.peer.address.is_none_or(|it| it.to_canonical() != client);
-        if is_of_proxy { self.app.crowd.enter(Some(client)).map(Some) } else { Ok(None) }
+        if is_of_proxy { self.app.requests.acquire(Some(client)).map(Some) } else { Ok(None) }
     }
 
     async fn route(
         &self,
         mut request: Request,
         open: &Arc<InFlight>,
-        outlet: &SendfileQueue,
+        sendfile_queue: &SendfileQueue,
     ) -> Response {
         request.extensions_mut().insert(Arc::clone(open));
         if *request.method() == Method::GET {
-            request.extensions_mut().insert(outlet.clone());
+            request.extensions_mut().insert(sendfile_queue.clone());
         }
         // The router would come to the same, after a while.
         if OpenFileCache::is_for(request.method(), request.uri()) {
@@ -145,12 +145,17 @@ impl Handler for PublicService {
         if !self.app.activity.has_begun() {
             return None;
         }
-        let fields = head.fields_that_matter();
+        let fields = head.request_fields();
         let client = connection.peer.client(&fields);
-        let place = self.place(client, connection).ok()?;
-        let asker =
-            RequestContext { client, fields: &fields, outlet: &connection.outlet, place, began };
-        cached_response::answer(&self.app, head, asker, out)
+        let permit = self.permit(client, connection).ok()?;
+        let context = RequestContext {
+            client,
+            fields: &fields,
+            sendfile_queue: &connection.sendfile_queue,
+            permit,
+            began,
+        };
+        cached_response::respond(&self.app, head, context, out)
     }
 
     async fn respond(&self, mut request: Request, connection: &Connection) -> Response<LoggedBody> {
@@ -167,18 +172,18 @@ impl Handler for PublicService {
         );
         // Around all that may leave a body unread.
         let (request, waiting) = linger(request);
-        let (place, full) = match self.place(line.open().client(), connection) {
-            Ok(place) => (place, None),
+        let (permit, full) = match self.permit(line.open().client(), connection) {
+            Ok(permit) => (permit, None),
             Err(full) => (None, Some(full)),
         };
         let (reader, announcement) = (ErrorPage::of(&request), TusHeaders::of(&request));
-        let mut response = self.pass(request, line.open(), full, &connection.outlet).await;
+        let mut response = self.pass(request, line.open(), full, &connection.sendfile_queue).await;
         reader.rewrite(&mut response);
         announcement.make(&mut response);
         if connection.full.is_some() || waiting.is_some_and(|it| it.is_in_vain()) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        line.answered(response, connection.outlet.clone(), place)
+        line.answered(response, connection.sendfile_queue.clone(), permit)
     }
 }
 

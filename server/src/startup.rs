@@ -78,12 +78,12 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     take_over_keys(&volume, config.take_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let connections = ConcurrencyLimit::new(within_descriptors(config.limits));
-    let app = App::new(volume, config.extra_keys, transfers, config.patience.stall);
+    let app = App::new(volume, config.extra_keys, transfers, config.timeouts.write);
     let app = Arc::new(App {
         idle: Arc::new(Idle::new(config.idle, Arc::clone(&app.activity), app.transfers.clone())),
         is_behind_proxy: config.is_behind_proxy,
-        crowd: ConcurrencyLimit::new(config.limits),
-        recall: OpenFileCache::of(descriptors() / 6),
+        requests: ConcurrencyLimit::new(config.limits),
+        open_files: OpenFileCache::of(descriptors() / 6),
         ..app
     });
     // Before anybody can say otherwise.
@@ -117,15 +117,15 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     if let Some(metrics) = metrics {
         tracing::info!("metrics at {metrics}/metrics");
         let (router, ending) = (metrics::router(&app), app.ending.clone());
-        let patience = Timeouts { grace: Duration::ZERO, ..config.patience };
+        let timeouts = Timeouts { shutdown_grace: Duration::ZERO, ..config.timeouts };
         let ended = async move { ending.cancelled().await };
-        tokio::spawn(async move { serve(metrics, router, few(), patience, ended, ()).await });
+        tokio::spawn(async move { serve(metrics, router, few(), timeouts, ended, ()).await });
     }
     let admin = admin.map(|it| {
         let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
-        let patience = Timeouts { grace: Duration::ZERO, ..config.patience };
+        let timeouts = Timeouts { shutdown_grace: Duration::ZERO, ..config.timeouts };
         let ended = async move { ending.cancelled().await };
-        tokio::spawn(async move { serve(it, router, few(), patience, ended, ()).await })
+        tokio::spawn(async move { serve(it, router, few(), timeouts, ended, ()).await })
     });
     let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
     Idle::start(&app.idle).map_err(StartError::Clock)?;
@@ -140,7 +140,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     };
     let front = PublicService::new(Arc::clone(&app));
     let end =
-        serve(listener, front, (workers, connections), config.patience, stop, &*app.idle).await;
+        serve(listener, front, (workers, connections), config.timeouts, stop, &*app.idle).await;
     ending.cancel();
     maintenance::write_key_uses(&app).await;
     app.feed.close().await;
@@ -154,11 +154,11 @@ pub async fn run(config: Config) -> Result<(), StartError> {
         tracing::error!("the admin interface broke off: {error}");
     }
     match end {
-        ServeOutcome::Finished => tracing::info!("stopped"),
+        ServeOutcome::Drained => tracing::info!("stopped"),
         ServeOutcome::CutOff => {
             tracing::warn!("stopped; downloads were cut off when their time was up")
         }
-        ServeOutcome::Asleep => tracing::info!("asleep: nobody needs the service"),
+        ServeOutcome::Idle => tracing::info!("asleep: nobody needs the service"),
     }
     Ok(())
 }
@@ -308,12 +308,12 @@ fn within_descriptors(limits: ConnectionLimits) -> ConnectionLimits {
     let descriptors = descriptors();
     let room = usize::try_from(descriptors / 3).unwrap_or(usize::MAX);
     // Nobody asked for as many as there are by default, and few ever come.
-    if room < limits.all && (limits.all != CONNECTIONS || room < FEW) {
+    if room < limits.total && (limits.total != CONNECTIONS || room < FEW) {
         tracing::info!(
             "there can only be {room} connections at a time: files may be open {descriptors} times"
         );
     }
-    ConnectionLimits { all: limits.all.min(room), ..limits }
+    ConnectionLimits { total: limits.total.min(room), ..limits }
 }
 
 /// Connections that are too few for a service that many use.

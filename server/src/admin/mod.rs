@@ -240,11 +240,11 @@ struct Sleep {
 
 impl Sleep {
     fn of(app: &App) -> Sleep {
-        let verdict = app.idle.verdict();
+        let decision = app.idle.decision();
         Sleep {
-            awake: verdict.reasons.iter().map(ToString::to_string).collect(),
+            awake: decision.reasons.iter().map(ToString::to_string).collect(),
             idle_exit: app.idle.length().map(|it| it.as_secs()),
-            sleeps_at: verdict.sleeps_at.map(idle::timestamp),
+            sleeps_at: decision.sleeps_at.map(idle::timestamp),
             kept_until: app.idle.kept_until(),
         }
     }

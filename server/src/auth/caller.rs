@@ -59,7 +59,7 @@ impl Caller {
 
     /// The same caller by the keys as they are now: one may have been changed or taken away.
     #[must_use]
-    pub fn by_now(&self, keys: &KeyRing) -> Caller {
+    pub fn with_current_keys(&self, keys: &KeyRing) -> Caller {
         match self {
             Caller::Holder(key) => {
                 keys.current().find(key.hashed).map_or(Caller::Stranger, Caller::of)

@@ -32,8 +32,8 @@ pub async fn identify(
         }
         let caller = who();
         match &caller {
-            Caller::Stranger => guesses.was_wrong_in_public(client, Instant::now()),
-            Caller::Holder(it) => guesses.was_right(client, it.hashed, Instant::now()),
+            Caller::Stranger => guesses.record_public_failure(client, Instant::now()),
+            Caller::Holder(it) => guesses.record_success(client, it.hashed, Instant::now()),
             Caller::Former(_) | Caller::Anyone => {}
         }
         return Ok(caller);
@@ -47,18 +47,18 @@ pub async fn identify(
     let caller = who();
     match &caller {
         Caller::Stranger => {
-            if let Some(rest) = guesses.was_wrong(client, Instant::now()) {
+            if let Some(rest) = guesses.record_failure(client, Instant::now()) {
                 return Err(too_many(rest));
             }
         }
-        Caller::Holder(it) => guesses.was_right(client, it.hashed, Instant::now()),
+        Caller::Holder(it) => guesses.record_success(client, it.hashed, Instant::now()),
         Caller::Former(_) | Caller::Anyone => {}
     }
     Ok(caller)
 }
 
 /// Finds out who asks to read a path, and may, where nothing is in doubt; none where it takes a refusal, or a pause.
-pub fn identify_now(
+pub fn try_identify(
     keys: &KeyRing,
     guesses: &GuessLimiter,
     client: IpAddr,
@@ -73,10 +73,10 @@ pub fn identify_now(
     if is_free {
         return Some(caller);
     }
-    if caller.may_read(path).is_err() || guesses.must_wait(client, hashed, now) {
+    if caller.may_read(path).is_err() || guesses.is_throttled(client, hashed, now) {
         return None;
     }
-    guesses.was_right(client, hashed, now);
+    guesses.record_success(client, hashed, now);
     Some(caller)
 }
 
@@ -97,7 +97,7 @@ pub struct Authorization {
 impl Authorization {
     /// Whether it still holds. Costs a look at whether the keys file has changed.
     pub fn check(&self) -> Result<(), Problem> {
-        self.caller.by_now(&self.keys).may(self.access, &self.path)
+        self.caller.with_current_keys(&self.keys).may(self.access, &self.path)
     }
 }
 

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use volume::keys::HashedKey;
 
-use crate::net::client_address::{neighbourhood, prefix};
+use crate::net::client_address::{client_network, prefix};
 use crate::sync::lock;
 
 /// How long wrong keys are counted together.
@@ -103,7 +103,7 @@ thread_local! {
 
 impl GuessLimiter {
     /// Whether a key from this address must wait for its turn.
-    pub fn must_wait(&self, address: IpAddr, key: HashedKey, now: Instant) -> bool {
+    pub fn is_throttled(&self, address: IpAddr, key: HashedKey, now: Instant) -> bool {
         self.private.is_suspect(address, now) && !self.was_right_before(address, key)
     }
 
@@ -114,7 +114,7 @@ impl GuessLimiter {
 
     /// The turn of a key from this address, which is taken by that.
     pub fn turn(&self, address: IpAddr, key: HashedKey, now: Instant) -> Turn {
-        if !self.must_wait(address, key, now) {
+        if !self.is_throttled(address, key, now) {
             return Turn::Now;
         }
         let mut suspects = self.private.suspects();
@@ -134,19 +134,19 @@ impl GuessLimiter {
     }
 
     /// Counts a wrong key. Says how long to stay away if there were too many.
-    pub fn was_wrong(&self, address: IpAddr, now: Instant) -> Option<Duration> {
+    pub fn record_failure(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         self.private.count(address, now)
     }
 
     /// Counts a wrong key on a path that needs none.
-    pub fn was_wrong_in_public(&self, address: IpAddr, now: Instant) {
+    pub fn record_public_failure(&self, address: IpAddr, now: Instant) {
         self.public.count(address, now);
     }
 
     /// Keeps in mind that a key is right, so that its owner need not wait among guessers.
-    pub fn was_right(&self, address: IpAddr, key: HashedKey, now: Instant) {
+    pub fn record_success(&self, address: IpAddr, key: HashedKey, now: Instant) {
         let whose = std::ptr::from_ref(self).addr();
-        let place = neighbourhood(address);
+        let place = client_network(address);
         let is_noted = RIGHT.with_borrow_mut(|noted| {
             let last = noted.get(&(whose, place, key));
             if last.is_some_and(|it| now.saturating_duration_since(*it) < NOTED) {
@@ -169,7 +169,7 @@ impl GuessLimiter {
 
     fn was_right_before(&self, address: IpAddr, key: HashedKey) -> bool {
         let right = lock(&self.right);
-        right.contains_key(&(neighbourhood(address), key))
+        right.contains_key(&(client_network(address), key))
     }
 }
 
@@ -183,7 +183,7 @@ impl Watch {
     fn count(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let mut suspects = self.suspects();
         let Suspects { addresses, networks } = &mut *suspects;
-        let of_address = count(addresses, neighbourhood(address), &OF_ADDRESS, now);
+        let of_address = count(addresses, client_network(address), &OF_ADDRESS, now);
         let of_network = count(networks, network(address), &OF_NETWORK, now);
         self.has_suspects.store(true, Release);
         of_address.max(of_network)
@@ -198,7 +198,7 @@ impl Suspects {
     /// What is known of an address and of its network.
     fn records(&mut self, address: IpAddr) -> impl Iterator<Item = (&mut Record, &'static Rule)> {
         let of_address =
-            self.addresses.get_mut(&neighbourhood(address)).map(|it| (it, &OF_ADDRESS));
+            self.addresses.get_mut(&client_network(address)).map(|it| (it, &OF_ADDRESS));
         let of_network = self.networks.get_mut(&network(address)).map(|it| (it, &OF_NETWORK));
         of_address.into_iter().chain(of_network)
     }
@@ -269,15 +269,15 @@ mod tests {
         let (guesses, start) = (GuessLimiter::default(), Instant::now());
         let key = key("right");
         for _ in 0..OF_ADDRESS.allowed {
-            assert_eq!(guesses.was_wrong(HOME, start), None);
+            assert_eq!(guesses.record_failure(HOME, start), None);
         }
-        assert!(!guesses.must_wait(HOME, key, start));
+        assert!(!guesses.is_throttled(HOME, key, start));
         let later = start + Duration::from_secs(20);
-        assert_eq!(guesses.was_wrong(HOME, later), Some(Duration::from_secs(40)));
-        assert!(guesses.must_wait(HOME, key, later));
-        assert!(!guesses.must_wait("10.0.0.1".parse().unwrap(), key, later));
-        assert!(!guesses.must_wait(HOME, key, start + WINDOW));
-        assert_eq!(guesses.was_wrong(HOME, start + WINDOW), None);
+        assert_eq!(guesses.record_failure(HOME, later), Some(Duration::from_secs(40)));
+        assert!(guesses.is_throttled(HOME, key, later));
+        assert!(!guesses.is_throttled("10.0.0.1".parse().unwrap(), key, later));
+        assert!(!guesses.is_throttled(HOME, key, start + WINDOW));
+        assert_eq!(guesses.record_failure(HOME, start + WINDOW), None);
     }
 
     /// How many keys are looked at within ten seconds, if each of so many addresses tries as many at once, again and again.
@@ -295,7 +295,7 @@ mod tests {
                     Turn::In(wait) if now + wait < start + Duration::from_secs(10) => {}
                     Turn::In(_) | Turn::Refused(_) => continue,
                 }
-                guesses.was_wrong(*address, now);
+                guesses.record_failure(*address, now);
                 looked_at += 1;
             }
         }
@@ -321,11 +321,11 @@ mod tests {
     fn a_key_that_was_right_before_waits_for_no_guesser() {
         let (guesses, now) = (GuessLimiter::default(), Instant::now());
         // Before anybody guesses, and among guessers.
-        guesses.was_right(HOME, key("early"), now);
+        guesses.record_success(HOME, key("early"), now);
         for _ in 0..1000 {
-            guesses.was_wrong(HOME, now);
+            guesses.record_failure(HOME, now);
         }
-        guesses.was_right(HOME, key("late"), now);
+        guesses.record_success(HOME, key("late"), now);
         for _ in 0..1000 {
             guesses.turn(HOME, key("guess"), now);
         }
@@ -343,7 +343,7 @@ mod tests {
     fn whoever_waits_waits_no_longer_than_it_takes_their_place() {
         let (guesses, now) = (GuessLimiter::default(), Instant::now());
         for _ in 0..=OF_ADDRESS.allowed {
-            guesses.was_wrong(HOME, now);
+            guesses.record_failure(HOME, now);
         }
         for place in 1..=40 {
             assert_eq!(guesses.turn(HOME, key("guess"), now), Turn::In(DELAY * place));
@@ -358,16 +358,16 @@ mod tests {
     fn addresses_of_one_network_count_together() {
         let (guesses, now) = (GuessLimiter::default(), Instant::now());
         for host in 0..=OF_ADDRESS.allowed {
-            guesses.was_wrong(format!("2001:db8::{host:x}").parse().unwrap(), now);
+            guesses.record_failure(format!("2001:db8::{host:x}").parse().unwrap(), now);
         }
         let key = key("x");
-        assert!(guesses.must_wait("2001:db8::ffff".parse().unwrap(), key, now));
-        assert!(!guesses.must_wait("2001:db8:0:1::1".parse().unwrap(), key, now));
+        assert!(guesses.is_throttled("2001:db8::ffff".parse().unwrap(), key, now));
+        assert!(!guesses.is_throttled("2001:db8:0:1::1".parse().unwrap(), key, now));
         for host in 0..=OF_NETWORK.allowed {
-            guesses.was_wrong(format!("2001:db8:0:{host:x}::1").parse().unwrap(), now);
+            guesses.record_failure(format!("2001:db8:0:{host:x}::1").parse().unwrap(), now);
         }
-        assert!(guesses.must_wait("2001:db8:0:ffff::1".parse().unwrap(), key, now));
-        assert!(!guesses.must_wait("2001:db8:1::1".parse().unwrap(), key, now));
+        assert!(guesses.is_throttled("2001:db8:0:ffff::1".parse().unwrap(), key, now));
+        assert!(!guesses.is_throttled("2001:db8:1::1".parse().unwrap(), key, now));
     }
 
     #[test]
@@ -375,16 +375,16 @@ mod tests {
         let (guesses, now) = (GuessLimiter::default(), Instant::now());
         let often = "203.0.113.1".parse().unwrap();
         for _ in 0..1000 {
-            guesses.was_wrong(often, now);
+            guesses.record_failure(often, now);
         }
         for host in 0..10_000u32 {
-            guesses.was_wrong(IpAddr::V4((host << 8).into()), now);
-            guesses.was_right(IpAddr::V4(host.into()), key("right"), now);
+            guesses.record_failure(IpAddr::V4((host << 8).into()), now);
+            guesses.record_success(IpAddr::V4(host.into()), key("right"), now);
         }
         let suspects = guesses.private.suspects();
         assert!(suspects.addresses.len() <= MOST && suspects.networks.len() <= MOST);
         assert!(guesses.right.lock().unwrap().len() <= MOST);
         drop(suspects);
-        assert!(guesses.must_wait(often, key("x"), now));
+        assert!(guesses.is_throttled(often, key("x"), now));
     }
 }

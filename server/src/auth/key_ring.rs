@@ -68,7 +68,7 @@ impl KeyRing {
     /// The keys as they were when a worker's turn began, if that was just now. What is asked in a turn was sent before it began, but for
     /// what comes in the middle of one.
     pub fn this_turn(&self, now: Instant) -> Arc<Keys> {
-        let turn = worker_threads::turn();
+        let turn = worker_threads::event_loop_turn();
         KEYS.with_borrow_mut(|known| {
             let is_so = |it: &&mut Looked| {
                 turn.is_some()

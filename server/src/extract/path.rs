@@ -52,9 +52,9 @@ impl FromRequestParts<Arc<App>> for AuthorizedPath {
 impl AuthorizedPath {
     /// A request's, by whoever may have what it asks for.
     pub async fn of(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
-        let visit = AuthorizedPath::asked(parts, app).await?;
-        visit.caller.may(Access::of(&parts.method), &visit.path)?;
-        Ok(visit)
+        let authorized = AuthorizedPath::asked(parts, app).await?;
+        authorized.caller.may(Access::of(&parts.method), &authorized.path)?;
+        Ok(authorized)
     }
 
     /// A request's, by whomever: whether they may have what it asks for is still to be decided.
@@ -107,7 +107,7 @@ pub async fn caller(
     let open = parts.extensions.get::<Arc<InFlight>>();
     let unknown = Peer { address: None };
     let client = open.map_or_else(|| unknown.client(&parts.headers), |it| it.client());
-    let caller = identify(&app.key_ring, &app.guesses, client, key, access, path).await?;
+    let caller = identify(&app.key_ring, &app.guess_limiter, client, key, access, path).await?;
     if let Some(open) = open {
         open.is_from(&caller);
     }

@@ -68,7 +68,7 @@ impl FeedReader {
     ///
     /// Fails where the key was taken away meanwhile.
     pub(super) async fn next(&mut self, limit: usize) -> Result<Batch, Problem> {
-        self.caller = self.caller.by_now(&self.app.key_ring);
+        self.caller = self.caller.with_current_keys(&self.app.key_ring);
         self.caller.may_follow(&self.folder)?;
         let mut cursor = match self.cursor {
             Some(cursor) => cursor,

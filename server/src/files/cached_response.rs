@@ -18,7 +18,7 @@ use crate::admin::health;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::auth::credentials::key_in;
-use crate::auth::identify::{Authorizations, identify_now};
+use crate::auth::identify::{Authorizations, try_identify};
 use crate::files::file_body::{FileBody, Piece};
 use crate::files::open_file_cache::{self, CachedFile, Content};
 use crate::http::content_coding::Coding;
@@ -50,7 +50,7 @@ pub struct CachedResponse<'a> {
     kind: Option<&'static str>,
     /// The part that its body is, where it is not the whole.
     range: Option<String>,
-    place: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 /// Who asks, and over which connection.
@@ -61,31 +61,37 @@ pub struct RequestContext<'a> {
     /// The fields of the request that an answer can depend on.
     pub fields: &'a HeaderMap,
     /// Through which a file can leave.
-    pub outlet: &'a SendfileQueue,
+    pub sendfile_queue: &'a SendfileQueue,
     /// Taken while the answer lasts.
-    pub place: Option<Permit>,
+    pub permit: Option<Permit>,
     /// When the request was read.
     pub began: Instant,
 }
 
 /// Writes the head of an answer by what is known of its file, and its body too where that is small. None where that does not help,
 /// with nothing written.
-pub fn answer<'a>(
+pub fn respond<'a>(
     app: &'a Arc<App>,
     head: &'a RequestHead<'_, '_>,
-    asker: RequestContext<'_>,
+    context: RequestContext<'_>,
     out: &mut Vec<u8>,
 ) -> Option<Remainder<CachedResponse<'a>>> {
     let path = head.bare_path()?;
     if path == HEALTH {
-        return Some(tell_health(app, head, asker, out));
+        return Some(tell_health(app, head, context, out));
     }
-    let RequestContext { client, fields, outlet, place, began } = asker;
-    let known = app.recall.fresh(path, began)?;
-    let caller =
-        identify_now(&app.key_ring, &app.guesses, client, key_in(fields), &known.path, began)?;
+    let RequestContext { client, fields, sendfile_queue, permit, began } = context;
+    let known = app.open_files.get(path, began)?;
+    let caller = try_identify(
+        &app.key_ring,
+        &app.guess_limiter,
+        client,
+        key_in(fields),
+        &known.path,
+        began,
+    )?;
     let (status, slice) = decide(&known, app, fields)?;
-    if !app.recall.holds(&known, &app.volume) {
+    if !app.open_files.is_current(&known, &app.volume) {
         return None;
     }
     let len = known.stat.len;
@@ -109,11 +115,11 @@ pub fn answer<'a>(
             None
         }
         (Content::OnDisk { rest }, Some(slice)) => {
-            let by_kernel = Some(outlet).filter(|_| known.stat.rests(*rest)).cloned();
+            let by_kernel = Some(sendfile_queue).filter(|_| known.stat.rests(*rest)).cloned();
             Some(FileBody::new(Arc::clone(&known.file), [Piece::File(slice)], by_kernel))
         }
     };
-    let whole = CachedResponse {
+    let response = CachedResponse {
         app,
         method: &head.method,
         known: Some(known),
@@ -124,11 +130,11 @@ pub fn answer<'a>(
         length: sent.map_or(0, |it| it.len),
         kind: kind(&head.method, status),
         range: range.filter(|_| body.is_some()),
-        place,
+        permit,
     };
     Some(match body {
-        None => Remainder::Nothing(whole),
-        Some(body) => Remainder::Content(whole, body),
+        None => Remainder::Nothing(response),
+        Some(body) => Remainder::Content(response, body),
     })
 }
 
@@ -143,10 +149,10 @@ static HEALTH_LINES: LazyLock<Vec<u8>> = LazyLock::new(|| {
 fn tell_health<'a>(
     app: &'a Arc<App>,
     head: &'a RequestHead<'_, '_>,
-    asker: RequestContext<'_>,
+    context: RequestContext<'_>,
     out: &mut Vec<u8>,
 ) -> Remainder<CachedResponse<'a>> {
-    let told = health::told(app, &app.key_ring.this_turn(asker.began));
+    let told = health::told(app, &app.key_ring.this_turn(context.began));
     ResponseHead::new(out, StatusCode::OK)
         .lines(&HEALTH_LINES)
         .length(told.len() as u64)
@@ -157,14 +163,14 @@ fn tell_health<'a>(
         app,
         method: &head.method,
         known: None,
-        client: asker.client,
+        client: context.client,
         caller: Caller::Anyone,
         status: StatusCode::OK,
-        began: asker.began,
+        began: context.began,
         length: body.len() as u64,
         kind: None,
         range: None,
-        place: asker.place,
+        permit: context.permit,
     })
 }
 
@@ -182,18 +188,18 @@ impl KnownResponse for CachedResponse<'_> {
     }
 
     fn account(&mut self) -> AccessLogEntry {
-        let place = self.place.take();
-        let line = AccessLogEntry::of_known(&self.app.activity, self.passed(), place);
+        let permit = self.permit.take();
+        let line = AccessLogEntry::of_known(&self.app.activity, self.passed(), permit);
         line.open().expect(Some(self.length), self.range.as_deref());
         line
     }
 
-    fn body(&mut self, content: FileBody, outlet: SendfileQueue) -> LoggedBody {
+    fn body(&mut self, content: FileBody, sendfile_queue: SendfileQueue) -> LoggedBody {
         let mut line = self.account();
         line.went(self.length - content.size_hint().exact().unwrap_or_default());
-        let place = self.known.as_ref().map(|it| &it.path);
-        let permits = Authorizations::to_read(&self.app.key_ring, &self.caller, place);
-        line.with(Body::new(content), permits, outlet)
+        let permit = self.known.as_ref().map(|it| &it.path);
+        let permits = Authorizations::to_read(&self.app.key_ring, &self.caller, permit);
+        line.with(Body::new(content), permits, sendfile_queue)
     }
 }
 
@@ -225,7 +231,7 @@ fn decide(
         return None;
     }
     let len = known.stat.len;
-    match representation.validators.verdict(fields) {
+    match representation.validators.evaluate(fields) {
         PreconditionResult::Failed => None,
         PreconditionResult::NotModified => Some((StatusCode::NOT_MODIFIED, None)),
         PreconditionResult::Proceed => match representation.select(fields, len, &app.encoders) {
@@ -246,6 +252,6 @@ fn kind(method: &Method, status: StatusCode) -> Option<&'static str> {
 }
 
 fn part_of(content: &[u8], slice: Slice) -> &[u8] {
-    let place = |it: u64| usize::try_from(it).unwrap_or(usize::MAX);
-    content.get(place(slice.start)..place(slice.start + slice.len)).unwrap_or_default()
+    let permit = |it: u64| usize::try_from(it).unwrap_or(usize::MAX);
+    content.get(permit(slice.start)..permit(slice.start + slice.len)).unwrap_or_default()
 }

@@ -58,7 +58,7 @@ pub struct FileBody {
     /// Brings what comes next into the page cache.
     fetching: Option<JoinHandle<io::Result<()>>>,
     /// Where the kernel can be asked to send.
-    outlet: Option<SendfileQueue>,
+    sendfile_queue: Option<SendfileQueue>,
 }
 
 impl FileBody {
@@ -67,16 +67,24 @@ impl FileBody {
     pub fn new(
         file: Arc<File>,
         pieces: impl IntoIterator<Item = Piece>,
-        outlet: Option<SendfileQueue>,
+        sendfile_queue: Option<SendfileQueue>,
     ) -> FileBody {
         let pieces: VecDeque<Piece> = pieces.into_iter().collect();
         let remaining = pieces.iter().map(Piece::length).sum();
-        FileBody { file, pieces, remaining, cached_to: None, reading: None, fetching: None, outlet }
+        FileBody {
+            file,
+            pieces,
+            remaining,
+            cached_to: None,
+            reading: None,
+            fetching: None,
+            sendfile_queue,
+        }
     }
 
     fn poll_slice(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        match self.outlet.clone().filter(|_| slice.len >= WORTH_SENDFILE) {
-            Some(outlet) => self.poll_sent(slice, &outlet, context),
+        match self.sendfile_queue.clone().filter(|_| slice.len >= WORTH_SENDFILE) {
+            Some(sendfile_queue) => self.poll_sent(slice, &sendfile_queue, context),
             None => self.poll_read(slice, context),
         }
     }
@@ -85,14 +93,14 @@ impl FileBody {
     fn poll_sent(
         &mut self,
         slice: Slice,
-        outlet: &SendfileQueue,
+        sendfile_queue: &SendfileQueue,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<Bytes>> {
         if self.fetching.is_none() {
             let (part, rest) = slice.split_at(sendfile::LONGEST.min(in_a_row()) as u64);
             if is_cached(&self.file, part, self.cached_to) {
                 self.cached_to = Some(rest.start);
-                return Poll::Ready(Ok(outlet.stand_in(&self.file, part, rest.len > 0)));
+                return Poll::Ready(Ok(sendfile_queue.placeholder(&self.file, part, rest.len > 0)));
             }
         }
         let (part, rest) = slice.split_at(FETCHED);
@@ -106,7 +114,7 @@ impl FileBody {
         if rest.len >= WORTH_SENDFILE && !is_cached(&self.file, next, self.cached_to) {
             self.fetching = Some(begin_fetch(&self.file, next));
         }
-        Poll::Ready(Ok(outlet.stand_in(&self.file, part, rest.len > 0)))
+        Poll::Ready(Ok(sendfile_queue.placeholder(&self.file, part, rest.len > 0)))
     }
 
     /// The bytes of a part.

@@ -44,26 +44,26 @@ use crate::telemetry::activity::InFlight;
 /// Answers `GET` and `HEAD` on a path of the tree.
 pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visit = AuthorizedPath::asked(&parts, &app).await?;
-    if let Some(goal) = visit.caller.led_to(&visit.path) {
-        return way::answer(&app, &visit, goal, &parts).await;
+    let target = AuthorizedPath::asked(&parts, &app).await?;
+    if let Some(goal) = target.caller.led_to(&target.path) {
+        return way::answer(&app, &target, goal, &parts).await;
     }
-    visit.caller.may_read(&visit.path)?;
-    let ask = FileRequest { app: &app, visit: &visit, parts: &parts };
-    let moment = app.recall.moment();
-    let found = app.find(&visit.path).await?;
+    target.caller.may_read(&target.path)?;
+    let ask = FileRequest { app: &app, target: &target, parts: &parts };
+    let moment = app.open_files.moment();
+    let found = app.find(&target.path).await?;
     if let Some(real_path) = found.real_path() {
-        visit.caller.may_read(real_path)?;
+        target.caller.may_read(real_path)?;
     }
-    let places = [Some(&visit.path), found.real_path()].into_iter().flatten();
-    let permits = Authorizations::to_read(&app.key_ring, &visit.caller, places);
+    let places = [Some(&target.path), found.real_path()].into_iter().flatten();
+    let permits = Authorizations::to_read(&app.key_ring, &target.caller, places);
     let query = parts.uri.query();
     let mut response = match found {
-        Found::Folder(_) if !visit.names_folder => listing::redirect(&visit, query),
+        Found::Folder(_) if !target.names_folder => listing::redirect(&target, query),
         Found::Folder(folder) => {
-            listing::answer(app, visit, folder, &parts.uri, &parts.headers).await
+            listing::answer(app, target, folder, &parts.uri, &parts.headers).await
         }
-        Found::File(_) if visit.names_folder => Err(Problem::NotFound),
+        Found::File(_) if target.names_folder => Err(Problem::NotFound),
         Found::File(file) => ask.file(file, moment).await,
     }?;
     if let Some(permits) = permits.filter(|_| !response.body().is_end_stream()) {
@@ -75,7 +75,7 @@ pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Res
 /// A request that may read what it asks for.
 struct FileRequest<'a> {
     app: &'a App,
-    visit: &'a AuthorizedPath,
+    target: &'a AuthorizedPath,
     parts: &'a Parts,
 }
 
@@ -83,8 +83,8 @@ impl FileRequest<'_> {
     /// A file that was found.
     async fn file(&self, mut file: FoundFile, moment: Epoch) -> Result<Response, Problem> {
         let Parts { method, headers, .. } = self.parts;
-        let name = self.visit.path.file_name().unwrap_or_default();
-        let AuthorizedPath { path, key_in_address, .. } = self.visit;
+        let name = self.target.path.file_name().unwrap_or_default();
+        let AuthorizedPath { path, key_in_address, .. } = self.target;
         let embedding = Embedding::of(key_in_address.is_some(), path, file.real_path.as_ref());
         let representation = Representation::choose(name, &mut file, headers, embedding).await;
         let representation = representation.map_err(|it| self.unreadable(it))?;
@@ -125,19 +125,19 @@ impl FileRequest<'_> {
 
     fn keep(&self, known: CachedFile) {
         if !known.representation.is_coded() {
-            self.app.recall.keep(&self.parts.uri, known);
+            self.app.open_files.insert(&self.parts.uri, known);
         }
     }
 
     /// The path, and how the log shows it.
     fn path(&self) -> (RelPath, String) {
         let open = self.parts.extensions.get::<Arc<InFlight>>();
-        (self.visit.path.clone(), open.map_or_else(String::new, |it| it.path().to_owned()))
+        (self.target.path.clone(), open.map_or_else(String::new, |it| it.path().to_owned()))
     }
 
     /// The answer that the conditions ask for, if it is one without a body.
     fn without_body(&self, representation: &Representation) -> Result<Option<Response>, Problem> {
-        match representation.validators.verdict(&self.parts.headers) {
+        match representation.validators.evaluate(&self.parts.headers) {
             PreconditionResult::Failed => Err(Problem::PreconditionFailed),
             PreconditionResult::NotModified => Ok(Some(representation.not_modified())),
             PreconditionResult::Proceed => Ok(None),
@@ -162,9 +162,10 @@ impl FileRequest<'_> {
     ) -> Response {
         let (mut response, pieces) = representation.response(selection, stat.len);
         if self.parts.method == Method::GET {
-            let outlet = self.parts.extensions.get::<SendfileQueue>();
-            let outlet = outlet.filter(|_| stat.rests(sendfile::rest_of(&file, stat))).cloned();
-            let body = FileBody::new(file, pieces, outlet);
+            let sendfile_queue = self.parts.extensions.get::<SendfileQueue>();
+            let sendfile_queue =
+                sendfile_queue.filter(|_| stat.rests(sendfile::quiet_period(&file, stat))).cloned();
+            let body = FileBody::new(file, pieces, sendfile_queue);
             *response.body_mut() =
                 if is_wanted_coded { self.app.encoders.in_turns(body) } else { Body::new(body) };
         }
@@ -173,14 +174,14 @@ impl FileRequest<'_> {
 
     fn finish(&self, mut response: Response) -> Response {
         if query::value(self.parts.uri.query(), "download").is_some() {
-            let disposition = attachment(self.visit.path.file_name().unwrap_or_default());
+            let disposition = attachment(self.target.path.file_name().unwrap_or_default());
             fields::set(response.headers_mut(), header::CONTENT_DISPOSITION, &disposition);
         }
         response
     }
 
     fn unreadable(&self, source: io::Error) -> ReadError {
-        ReadError { path: self.visit.path.clone(), source }
+        ReadError { path: self.target.path.clone(), source }
     }
 }
 

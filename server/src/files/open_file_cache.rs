@@ -81,7 +81,7 @@ pub enum Content {
     InMemory(Bytes),
     /// None of them.
     OnDisk {
-        /// How long it must have been left alone to be [sent by the kernel](sendfile::rest_of).
+        /// How long it must have been left alone to be [sent by the kernel](sendfile::quiet_period).
         rest: Duration,
     },
 }
@@ -126,7 +126,7 @@ impl CachedFile {
         let content = is_small.then(|| file_body::small(&file, stat.len)).flatten();
         let kept = match content {
             Some(content) => Content::InMemory(content),
-            None => Content::OnDisk { rest: sendfile::rest_of(&file, &stat) },
+            None => Content::OnDisk { rest: sendfile::quiet_period(&file, &stat) },
         };
         let own = representation.shared().iter().filter(|(name, _)| !COMMON.contains_key(*name));
         let lines = response_head::lines(own);
@@ -158,19 +158,19 @@ impl OpenFileCache {
     }
 
     /// What was found out a moment ago.
-    pub fn fresh(&self, path: &str, now: Instant) -> Option<Arc<CachedFile>> {
+    pub fn get(&self, path: &str, now: Instant) -> Option<Arc<CachedFile>> {
         self.0.known.get(path).filter(|it| now.saturating_duration_since(it.found.began) < MOMENT)
     }
 
     /// Whether a file is still there, and the version that is known.
-    pub fn holds(&self, known: &CachedFile, volume: &Volume) -> bool {
+    pub fn is_current(&self, known: &CachedFile, volume: &Volume) -> bool {
         let is_trusted = known.found.doubts == self.0.doubts.load(SeqCst);
         let now = if is_trusted { Stat::of_open(&known.file) } else { volume.glance(&known.path) };
         now == Some(known.stat)
     }
 
     /// Something has left its place, so ways that were gone before may lead nowhere.
-    pub fn doubt(&self) {
+    pub fn invalidate(&self) {
         self.0.doubts.fetch_add(1, SeqCst);
     }
 
@@ -185,7 +185,7 @@ impl OpenFileCache {
     }
 
     /// Keeps what was found out for the requests of a moment.
-    pub fn keep(&self, uri: &Uri, known: CachedFile) {
+    pub fn insert(&self, uri: &Uri, known: CachedFile) {
         self.0.known.insert(uri.path().into(), Arc::new(known));
         if !self.0.is_looked_after.swap(true, SeqCst) {
             tokio::spawn(self.clone().look_after());

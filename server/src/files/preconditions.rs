@@ -29,7 +29,7 @@ pub fn allow_change(there: Option<&FoundFile>, headers: &HeaderMap) -> bool {
         .iter()
         .map(|coding| {
             let last_modified = file.stat.modified_seconds();
-            Validators { etag: coding.etag(&plain), last_modified }.verdict(headers)
+            Validators { etag: coding.etag(&plain), last_modified }.evaluate(headers)
         })
         .collect();
     // `If-None-Match` must match none of them; `If-Match` one.

@@ -76,7 +76,7 @@ struct Lengths(Mutex<HashMap<String, u64>>);
 #[derive(Debug)]
 pub struct Encoder {
     coding: Coding,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
     lengths: Arc<Lengths>,
     threads: Handle,
 }
@@ -97,9 +97,9 @@ impl Encoders {
         if coding == Coding::Identity {
             return None;
         }
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let threads = self.threads.handle()?;
-        Some(Encoder { coding, place, lengths: Arc::clone(&self.lengths), threads })
+        Some(Encoder { coding, permit, lengths: Arc::clone(&self.lengths), threads })
     }
 
     /// A body that goes out as it is since there was no encoder for it.
@@ -212,10 +212,10 @@ enum News {
 impl Running {
     fn begin(encoder: Encoder, plain: Body) -> Running {
         let (teller, news) = mpsc::channel(AHEAD);
-        let Encoder { coding, place, threads, .. } = encoder;
+        let Encoder { coding, permit, threads, .. } = encoder;
         let task = threads.spawn(async move {
             // Given back when the encoder's memory is.
-            let _place = place;
+            let _place = permit;
             let ended = Coder::new(coding, teller.clone()).code(plain).await;
             let last = ended.map_or_else(News::Failed, |()| News::End);
             // Whoever does not listen any more does not want to know.

@@ -29,7 +29,7 @@ pub enum PreconditionResult {
 
 impl Validators {
     /// The verdict on a `GET` or `HEAD` of a representation that exists.
-    pub fn verdict(&self, headers: &HeaderMap) -> PreconditionResult {
+    pub fn evaluate(&self, headers: &HeaderMap) -> PreconditionResult {
         if headers.contains_key(header::IF_MATCH) {
             if !self.is_listed(headers, header::IF_MATCH, Comparison::Strong) {
                 return PreconditionResult::Failed;
@@ -153,7 +153,7 @@ mod tests {
     fn conditions_are_taken_in_the_order_of_rfc_9110() {
         use PreconditionResult::{Failed, NotModified, Proceed};
         let check = |fields: &[(&'static str, &'static str)], expected: PreconditionResult| {
-            assert_eq!(validators().verdict(&headers(fields)), expected, "{fields:?}");
+            assert_eq!(validators().evaluate(&headers(fields)), expected, "{fields:?}");
         };
         check(&[], Proceed);
         check(&[("if-match", "\"a,b\"")], Proceed);

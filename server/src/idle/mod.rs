@@ -99,14 +99,14 @@ impl Idle {
     }
 
     /// What keeps it awake now, and until when.
-    pub fn verdict(&self) -> SleepDecision {
+    pub fn decision(&self) -> SleepDecision {
         // Without a sleep to come, only what is under way is of interest.
         let rules =
             self.rules.unwrap_or_else(|| Rules::new(Duration::ZERO, Duration::from_mins(1)));
-        let verdict = self.look(&rules, &mut self.known());
+        let decision = self.look(&rules, &mut self.known());
         match self.rules {
-            Some(_) => verdict,
-            None => SleepDecision { sleeps_at: None, ..verdict },
+            Some(_) => decision,
+            None => SleepDecision { sleeps_at: None, ..decision },
         }
     }
 
@@ -132,7 +132,7 @@ impl Idle {
     /// Somebody begins to wait for changes. If it dozes, but was needed since then, they need not be let go again.
     pub fn rouse(&self) {
         let is_dozing = *self.phase.borrow() == Phase::Dozing;
-        if is_dozing && !self.verdict().is_due(Instant::now()) {
+        if is_dozing && !self.decision().is_due(Instant::now()) {
             self.enter(Phase::Awake);
         }
     }
@@ -181,14 +181,14 @@ impl Idle {
     fn wait_until_due(&self, rules: &Rules) {
         let mut known = self.known();
         loop {
-            let verdict = self.look(rules, &mut known);
+            let decision = self.look(rules, &mut known);
             let now = Instant::now();
-            if verdict.is_due(now) {
+            if decision.is_due(now) {
                 return;
             }
             // What is under way may end, and what ends leaves that much time.
             let again = now + rules.idle;
-            let wait = verdict.sleeps_at.map_or(again, |it| it.min(again)) - now;
+            let wait = decision.sleeps_at.map_or(again, |it| it.min(again)) - now;
             known = self.wait(known, wait);
         }
     }
@@ -242,7 +242,7 @@ impl Idle {
             session: known.sessions.last_seen(),
             kept_until: known.kept_until.map(|it| instant(it, now)),
         };
-        rules.weigh(&signals, now)
+        rules.decide(&signals, now)
     }
 
     fn known(&self) -> MutexGuard<'_, IdleState> {
@@ -251,18 +251,18 @@ impl Idle {
 }
 
 impl IdleShutdown for &Idle {
-    async fn comes(&self) {
+    async fn requested(&self) {
         let mut phase = self.phase.subscribe();
         phase.wait_for(|it| *it == Phase::IdleShutdown).await.map(drop).unwrap_or_default();
     }
 
     /// Nobody has come who counts, and nobody is left without an answer.
-    fn is_here(&self) -> bool {
-        let is_due = self.verdict().is_due(Instant::now());
+    fn still_idle(&self) -> bool {
+        let is_due = self.decision().is_due(Instant::now());
         is_due && self.activity.work().undecided == 0
     }
 
-    fn is_put_off(&self) {
+    fn cancelled(&self) {
         self.enter(Phase::Awake);
     }
 }

@@ -84,7 +84,7 @@ pub struct SleepDecision {
 
 impl Rules {
     /// Weighs what is known.
-    pub fn weigh(&self, known: &Signals, now: Instant) -> SleepDecision {
+    pub fn decide(&self, known: &Signals, now: Instant) -> SleepDecision {
         let lasts = |it: &Instant, length: Duration| *it + length > now;
         let waiting: Vec<_> =
             known.waiting.iter().filter(|it| lasts(it, self.waiting)).copied().collect();
@@ -223,11 +223,11 @@ mod tests {
             session: case.session.map(at),
             kept_until: case.kept_until.map(at),
         };
-        let verdict = rules.weigh(&signals, at(case.now));
-        let told = verdict.sleeps_at.map(|it| it.duration_since(started).as_secs());
-        assert_eq!((verdict.reasons.as_slice(), told), (reasons, sleeps_at), "at {}", case.now);
+        let decision = rules.decide(&signals, at(case.now));
+        let told = decision.sleeps_at.map(|it| it.duration_since(started).as_secs());
+        assert_eq!((decision.reasons.as_slice(), told), (reasons, sleeps_at), "at {}", case.now);
         let is_over = sleeps_at.is_some_and(|it| it <= case.now);
-        assert_eq!((verdict.is_due(at(case.now)), reasons.is_empty()), (is_over, is_over));
+        assert_eq!((decision.is_due(at(case.now)), reasons.is_empty()), (is_over, is_over));
     }
 
     #[test]

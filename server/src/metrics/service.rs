@@ -63,7 +63,7 @@ impl OfService {
 
     fn bodies(sheet: &mut Encoder<'_>) -> fmt::Result {
         let help = "Bytes of answers that the kernel took from files by itself (sendfile)";
-        sheet.counter("sent_by_kernel", help, Some(&Unit::Bytes), sendfile::by_kernel())
+        sheet.counter("sent_by_kernel", help, Some(&Unit::Bytes), sendfile::bytes_sent())
     }
 
     fn changes(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
@@ -77,10 +77,10 @@ impl OfService {
     }
 
     fn sleep(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
-        let verdict = self.0.idle.verdict();
+        let decision = self.0.idle.decision();
         let reasons = Reason::NAMES.map(|name| {
             let weight = |it: &&Reason| it.name() == name;
-            let count = verdict.reasons.iter().find(weight).map_or(0, |it| it.count());
+            let count = decision.reasons.iter().find(weight).map_or(0, |it| it.count());
             ([("reason", name)], count)
         });
         sheet.gauges("awake", "What keeps the service awake, and how much of it", None, reasons)?;
@@ -89,7 +89,7 @@ impl OfService {
             (
                 "sleeps_in",
                 "Until the service sleeps, if nothing comes between",
-                verdict.sleeps_at.map(left),
+                decision.sleeps_at.map(left),
             ),
             ("idle_exit", "Without need for so long, the service sleeps", self.0.idle.length()),
         ] {

@@ -41,51 +41,51 @@ const MOST_FIELDS: usize = 128;
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// As many are told at a time that there is no place; more are not even that.
-const TURNED_AWAY: ConnectionLimits = ConnectionLimits { all: 100, of_one: 10 };
+const REJECTED: ConnectionLimits = ConnectionLimits { total: 100, per_address: 10 };
 
 /// How often the log is told of those.
-const SAID_EVERY: Duration = Duration::from_mins(1);
+const WARN_INTERVAL: Duration = Duration::from_mins(1);
 
 /// How often those are let in who came while the ones before them were answered. Strangers come without end.
-const LAST_CALLS: u32 = 5;
+const DRAIN_ROUNDS: u32 = 5;
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServeOutcome {
     /// It was told to stop, and all answers could be finished.
-    Finished,
+    Drained,
     /// It was told to stop, and answers were cut off when their time was over.
     CutOff,
     /// Nobody needed it any more.
-    Asleep,
+    Idle,
 }
 
-/// Serves until `stop` is done, and then for `patience.grace` at most; or until it may sleep.
+/// Serves until `stop` is done, and then for `timeouts.shutdown_grace` at most; or until it may sleep.
 pub async fn serve(
     listener: Listener,
-    answers: impl Handler,
-    (workers, crowd): (Workers, Arc<ConcurrencyLimit>),
-    patience: Timeouts,
+    handler: impl Handler,
+    (workers, limit): (Workers, Arc<ConcurrencyLimit>),
+    timeouts: Timeouts,
     stop: impl Future<Output = ()>,
-    bedtime: impl IdleShutdown,
+    idle: impl IdleShutdown,
 ) -> ServeOutcome {
-    let mut connections = Connections::new(answers, (workers, crowd), patience);
+    let mut connections = Connections::new(handler, (workers, limit), timeouts);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
-            () = bedtime.comes() => {
-                let is_asleep = tokio::select! {
-                    is_asleep = connections.lie_down(&listener, &bedtime) => is_asleep,
+            () = idle.requested() => {
+                let is_idle = tokio::select! {
+                    is_idle = connections.drain(&listener, &idle) => is_idle,
                     () = &mut stop => break,
                 };
-                if is_asleep {
+                if is_idle {
                     drop(listener);
                     connections.end(Duration::ZERO).await;
-                    return ServeOutcome::Asleep;
+                    return ServeOutcome::Idle;
                 }
-                bedtime.is_put_off();
+                idle.cancelled();
                 continue;
             }
         };
@@ -100,23 +100,23 @@ pub async fn serve(
         }
     }
     drop(listener);
-    if connections.end(patience.grace).await {
-        ServeOutcome::Finished
+    if connections.end(timeouts.shutdown_grace).await {
+        ServeOutcome::Drained
     } else {
         ServeOutcome::CutOff
     }
 }
 
 /// All that are open.
-struct Connections<A> {
-    answers: Arc<A>,
+struct Connections<H> {
+    handler: Arc<H>,
     workers: Workers,
-    crowd: Arc<ConcurrencyLimit>,
+    limit: Arc<ConcurrencyLimit>,
     /// Those who are told that there is no place.
-    turned_away: Arc<ConcurrencyLimit>,
+    rejected: Arc<ConcurrencyLimit>,
     /// When the log was last told of those who are not even told that.
     said: Mutex<Option<Instant>>,
-    patience: Timeouts,
+    timeouts: Timeouts,
     /// Tells those that are open to finish what they are doing and then to end. Those that come later get another one.
     finish: Shutdown,
     /// Tells each to end now.
@@ -124,19 +124,19 @@ struct Connections<A> {
     tasks: TaskTracker,
 }
 
-impl<A: Handler> Connections<A> {
+impl<H: Handler> Connections<H> {
     fn new(
-        answers: A,
-        (workers, crowd): (Workers, Arc<ConcurrencyLimit>),
-        patience: Timeouts,
-    ) -> Connections<A> {
+        handler: H,
+        (workers, limit): (Workers, Arc<ConcurrencyLimit>),
+        timeouts: Timeouts,
+    ) -> Connections<H> {
         Connections {
-            answers: Arc::new(answers),
+            handler: Arc::new(handler),
             workers,
-            crowd,
-            turned_away: ConcurrencyLimit::new(TURNED_AWAY),
+            limit,
+            rejected: ConcurrencyLimit::new(REJECTED),
             said: Mutex::default(),
-            patience,
+            timeouts,
             finish: Shutdown::default(),
             cut_off: Shutdown::default(),
             tasks: TaskTracker::new(),
@@ -148,7 +148,7 @@ impl<A: Handler> Connections<A> {
         match accepted {
             Accepted::Tcp(stream, address) => {
                 // A client of IPv4 by a socket of both protocols is one of IPv4.
-                let peer = self.answers.peer(address.ip().to_canonical());
+                let peer = self.handler.peer(address.ip().to_canonical());
                 let stream = stream.into_std();
                 self.spawn(move || tokio::net::TcpStream::from_std(stream?), peer);
             }
@@ -159,7 +159,7 @@ impl<A: Handler> Connections<A> {
     /// Lets answers under way go on for a while, then ends them. Says whether all could be finished.
     async fn end(mut self, grace: Duration) -> bool {
         let is_finished = self.finish(grace).await;
-        self.cut_off.ring();
+        self.cut_off.trigger();
         self.tasks.close();
         self.tasks.wait().await;
         is_finished
@@ -168,7 +168,7 @@ impl<A: Handler> Connections<A> {
     /// Tells those that are open to end after what they are doing, and waits for that a while. Those that take longer go
     /// on, and still end then.
     async fn finish(&mut self, limit: Duration) -> bool {
-        std::mem::take(&mut self.finish).ring();
+        std::mem::take(&mut self.finish).trigger();
         self.tasks.close();
         let is_finished = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
         self.tasks.reopen();
@@ -176,13 +176,13 @@ impl<A: Handler> Connections<A> {
     }
 
     /// Lets nobody in any more but whoever is at the door, and answers all who were let in. Says whether it may sleep.
-    async fn lie_down(&mut self, listener: &Listener, bedtime: &impl IdleShutdown) -> bool {
+    async fn drain(&mut self, listener: &Listener, idle: &impl IdleShutdown) -> bool {
         for call in 0.. {
             self.finish(FIRST_REQUEST_TIMEOUT).await;
-            if !bedtime.is_here() {
+            if !idle.still_idle() {
                 return false;
             }
-            if call == LAST_CALLS || !listener.is_waited_at() {
+            if call == DRAIN_ROUNDS || !listener.is_waited_at() {
                 break;
             }
             // Another process may be faster.
@@ -199,7 +199,7 @@ impl<A: Handler> Connections<A> {
     /// A connection was closed unanswered. Whoever does that to us on purpose shall not fill the log too.
     fn say_closed(&self, peer: Peer) {
         let mut said = lock(&self.said);
-        if said.is_none_or(|it| it.elapsed() >= SAID_EVERY) {
+        if said.is_none_or(|it| it.elapsed() >= WARN_INTERVAL) {
             *said = Some(Instant::now());
             tracing::warn!(
                 client = ?peer.address,
@@ -214,48 +214,49 @@ impl<A: Handler> Connections<A> {
         S: Socket,
     {
         let Some(worker) = self.workers.next() else { return };
-        let (place, full) = match self.crowd.enter(peer.address) {
-            Ok(place) => (place, None),
-            Err(full) => match self.turned_away.enter(peer.address) {
-                Ok(place) => (place, Some(full)),
+        let (permit, full) = match self.limit.acquire(peer.address) {
+            Ok(permit) => (permit, None),
+            Err(full) => match self.rejected.acquire(peer.address) {
+                Ok(permit) => (permit, Some(full)),
                 Err(_) => return self.say_closed(peer),
             },
         };
-        let (answers, mut patience) = (Arc::clone(&self.answers), self.patience);
+        let (handler, mut timeouts) = (Arc::clone(&self.handler), self.timeouts);
         if full.is_some() {
-            patience.header = patience.header.min(FIRST_REQUEST_TIMEOUT);
+            timeouts.header_read = timeouts.header_read.min(FIRST_REQUEST_TIMEOUT);
         }
-        let (finish, cut_off) = (self.finish.ear(), self.cut_off.ear());
+        let (finish, cut_off) = (self.finish.subscribe(), self.cut_off.subscribe());
         let serving = async move {
             match open() {
                 Ok(stream) => {
-                    let connection = Connection { peer, full, outlet: SendfileQueue::default() };
-                    serve_connection(stream, answers, patience, connection, finish).await;
+                    let connection =
+                        Connection { peer, full, sendfile_queue: SendfileQueue::default() };
+                    serve_connection(stream, handler, timeouts, connection, finish).await;
                 }
                 Err(error) => tracing::error!("could not serve a connection: {error}"),
             }
-            drop(place);
+            drop(permit);
         };
         // Behind a pointer: what is moved into an async function has its place there twice.
-        self.tasks.spawn_on(cut_off.until_heard(Box::pin(serving)), worker);
+        self.tasks.spawn_on(cut_off.until_triggered(Box::pin(serving)), worker);
     }
 }
 
 /// Answers one request after the other, until the client has no more or it is time to `finish`.
 async fn serve_connection(
     stream: impl Socket,
-    answers: Arc<impl Handler>,
-    patience: Timeouts,
+    handler: Arc<impl Handler>,
+    timeouts: Timeouts,
     connection: Connection,
     mut finish: ShutdownSignal,
 ) {
     let client = connection.peer.address;
-    let stream = SendfileStream::new(stream, connection.outlet.clone());
-    let stream = WriteTimeout::new(stream, patience.stall);
-    match fast_path::serve(stream, &*answers, &connection, patience, &mut finish).await {
+    let stream = SendfileStream::new(stream, connection.sendfile_queue.clone());
+    let stream = WriteTimeout::new(stream, timeouts.write);
+    match fast_path::serve(stream, &*handler, &connection, timeouts, &mut finish).await {
         Ok(None) => {}
         Ok(Some(stream)) => {
-            let all = serve_all(stream, answers, patience, connection, finish);
+            let all = serve_all(stream, handler, timeouts, connection, finish);
             // Few get here, and all would have to have room for it.
             if let Err(error) = Box::pin(all).await {
                 tracing::debug!(?client, "a connection ended early: {error}");
@@ -268,24 +269,24 @@ async fn serve_connection(
 /// The same with all of HTTP/1.
 async fn serve_all(
     mut stream: Stream<impl Socket>,
-    answers: Arc<impl Handler>,
-    patience: Timeouts,
+    handler: Arc<impl Handler>,
+    timeouts: Timeouts,
     connection: Connection,
     finish: ShutdownSignal,
 ) -> hyper::Result<()> {
     let connection = Arc::new(connection);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (answers, connection) = (Arc::clone(&answers), Arc::clone(&connection));
+        let (handler, connection) = (Arc::clone(&handler), Arc::clone(&connection));
         let request =
             request.map(|it| if it.is_end_stream() { Body::empty() } else { Body::new(it) });
-        async move { Ok::<_, Infallible>(answers.respond(request, &connection).await) }
+        async move { Ok::<_, Infallible>(handler.respond(request, &connection).await) }
     });
     let first = stream.first();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         // Whoever sends no more may still wait for its answer.
         .half_close(true)
-        .header_read_timeout(patience.header)
+        .header_read_timeout(timeouts.header_read)
         .max_buf_size(BUFFER)
         .max_headers(MOST_FIELDS)
         .serve_connection(TokioIo::new(stream), service);

@@ -28,7 +28,7 @@ impl Peer {
 }
 
 /// One client, as far as addresses tell: whoever has one IPv6 address has the other 2⁶⁴ of its network as well.
-pub fn neighbourhood(address: IpAddr) -> IpAddr {
+pub fn client_network(address: IpAddr) -> IpAddr {
     prefix(address, 32, 64)
 }
 

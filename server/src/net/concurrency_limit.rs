@@ -7,21 +7,21 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use crate::net::client_address::neighbourhood;
+use crate::net::client_address::client_network;
 use crate::sync::lock;
 
 /// How many there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// In all.
-    pub all: usize,
+    pub total: usize,
     /// From one address. One that stands for this very machine may have all.
-    pub of_one: usize,
+    pub per_address: usize,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> ConnectionLimits {
-        ConnectionLimits { all: 10_000, of_one: 1_000 }
+        ConnectionLimits { total: 10_000, per_address: 1_000 }
     }
 }
 
@@ -30,19 +30,19 @@ impl Default for ConnectionLimits {
 pub struct ConcurrencyLimit {
     limits: ConnectionLimits,
     /// Locked for a look and an addition.
-    places: Mutex<InUse>,
+    in_use: Mutex<InUse>,
 }
 
 #[derive(Debug, Default)]
 struct InUse {
-    all: usize,
+    total: usize,
     of: HashMap<IpAddr, usize>,
 }
 
 /// A place that is taken until this is dropped.
 #[derive(Debug)]
 pub struct Permit {
-    crowd: Arc<ConcurrencyLimit>,
+    limit: Arc<ConcurrencyLimit>,
     address: Option<IpAddr>,
 }
 
@@ -50,49 +50,49 @@ pub struct Permit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitReached {
     /// For anyone.
-    ForAll,
+    Total,
     /// For this address.
-    ForOne,
+    PerAddress,
 }
 
 impl ConcurrencyLimit {
     /// Nobody yet.
     pub fn new(limits: ConnectionLimits) -> Arc<ConcurrencyLimit> {
-        Arc::new(ConcurrencyLimit { limits, places: Mutex::default() })
+        Arc::new(ConcurrencyLimit { limits, in_use: Mutex::default() })
     }
 
     /// Takes a place for someone, from an address if that says anything.
-    pub fn enter(
+    pub fn acquire(
         self: &Arc<ConcurrencyLimit>,
         address: Option<IpAddr>,
     ) -> Result<Permit, LimitReached> {
-        let address = address.map(neighbourhood).filter(|it| !it.is_loopback());
-        let mut places = lock(&self.places);
-        if places.all >= self.limits.all {
-            return Err(LimitReached::ForAll);
+        let address = address.map(client_network).filter(|it| !it.is_loopback());
+        let mut in_use = lock(&self.in_use);
+        if in_use.total >= self.limits.total {
+            return Err(LimitReached::Total);
         }
         if let Some(address) = address {
-            let of_one = places.of.entry(address).or_default();
-            if *of_one >= self.limits.of_one {
-                return Err(LimitReached::ForOne);
+            let per_address = in_use.of.entry(address).or_default();
+            if *per_address >= self.limits.per_address {
+                return Err(LimitReached::PerAddress);
             }
-            *of_one += 1;
+            *per_address += 1;
         }
-        places.all += 1;
-        drop(places);
-        Ok(Permit { crowd: Arc::clone(self), address })
+        in_use.total += 1;
+        drop(in_use);
+        Ok(Permit { limit: Arc::clone(self), address })
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut places = lock(&self.crowd.places);
-        places.all -= 1;
+        let mut in_use = lock(&self.limit.in_use);
+        in_use.total -= 1;
         let Some(address) = self.address else { return };
-        if let Some(of_one) = places.of.get_mut(&address) {
-            *of_one -= 1;
-            if *of_one == 0 {
-                places.of.remove(&address);
+        if let Some(per_address) = in_use.of.get_mut(&address) {
+            *per_address -= 1;
+            if *per_address == 0 {
+                in_use.of.remove(&address);
             }
         }
     }
@@ -105,22 +105,22 @@ mod tests {
     #[test]
     fn who_goes_leaves_a_place() {
         let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
-        let crowd = ConcurrencyLimit::new(ConnectionLimits { all: 4, of_one: 2 });
-        let enter = |text| crowd.enter(address(text));
+        let limit = ConcurrencyLimit::new(ConnectionLimits { total: 4, per_address: 2 });
+        let enter = |text| limit.acquire(address(text));
         let first = enter("192.0.2.1").unwrap();
         let second = enter("192.0.2.1").unwrap();
-        assert_eq!(enter("192.0.2.1").unwrap_err(), LimitReached::ForOne);
+        assert_eq!(enter("192.0.2.1").unwrap_err(), LimitReached::PerAddress);
         // One house is one client.
         let (_third, fourth) = (enter("2001:db8::1").unwrap(), enter("2001:db8::2").unwrap());
-        assert_eq!(enter("192.0.2.7").unwrap_err(), LimitReached::ForAll);
+        assert_eq!(enter("192.0.2.7").unwrap_err(), LimitReached::Total);
         drop((first, fourth));
         let _first = enter("192.0.2.1").unwrap();
-        assert_eq!(enter("192.0.2.1").unwrap_err(), LimitReached::ForOne);
+        assert_eq!(enter("192.0.2.1").unwrap_err(), LimitReached::PerAddress);
         drop(second);
         drop(enter("192.0.2.1").unwrap());
         let here: Vec<Permit> = (0..2).map(|_| enter("127.0.0.1").unwrap()).collect();
-        assert_eq!(crowd.enter(None).unwrap_err(), LimitReached::ForAll);
+        assert_eq!(limit.acquire(None).unwrap_err(), LimitReached::Total);
         drop(here);
-        drop(crowd.enter(None).unwrap());
+        drop(limit.acquire(None).unwrap());
     }
 }

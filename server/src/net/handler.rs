@@ -76,7 +76,7 @@ pub trait KnownResponse {
     fn account(&mut self) -> Self::Account;
 
     /// Its content takes longer, and is accounted for as it is sent.
-    fn body(&mut self, content: Self::Content, outlet: SendfileQueue) -> Self::Body;
+    fn body(&mut self, content: Self::Content, sendfile_queue: SendfileQueue) -> Self::Body;
 }
 
 /// The account of a response that is written piece by piece.
@@ -122,28 +122,28 @@ pub struct Connection {
     /// Why there is no place for it, if there is none.
     pub full: Option<LimitReached>,
     /// Through which files can leave.
-    pub outlet: SendfileQueue,
+    pub sendfile_queue: SendfileQueue,
 }
 
 /// Who says that nobody needs the service, and hears that somebody does.
 pub trait IdleShutdown {
     /// Done when it is time to sleep.
-    fn comes(&self) -> impl Future<Output = ()>;
+    fn requested(&self) -> impl Future<Output = ()>;
     /// Whether it still is, when nobody is let in any more and those who were have had their answers.
-    fn is_here(&self) -> bool;
+    fn still_idle(&self) -> bool;
     /// It is put off: somebody is there.
-    fn is_put_off(&self);
+    fn cancelled(&self);
 }
 
 /// Never.
 impl IdleShutdown for () {
-    fn comes(&self) -> impl Future<Output = ()> {
+    fn requested(&self) -> impl Future<Output = ()> {
         std::future::pending()
     }
 
-    fn is_here(&self) -> bool {
+    fn still_idle(&self) -> bool {
         false
     }
 
-    fn is_put_off(&self) {}
+    fn cancelled(&self) {}
 }

@@ -11,7 +11,7 @@
 //! the connection ends before the first of them has left. No pointer is ever followed, so nothing here is `unsafe`.
 //!
 //! A file that has become shorter ends its connection. But what the socket still holds are the file's own pages, and whoever cuts a
-//! file off in place clears the end of one of them. So only files that nobody has changed for a while ([`rest_of`]) are sent in
+//! file off in place clears the end of one of them. So only files that nobody has changed for a while ([`quiet_period`]) are sent in
 //! this way; the socket is given only as much ahead as it needs ([`NOTSENT_LOWAT`]); and where a client is waited for, the end of a slice is
 //! sent when all before it is nearly gone, which fails if the file has been cut by then.
 
@@ -51,12 +51,12 @@ static BY_KERNEL: AtomicU64 = AtomicU64::new(0);
 
 /// For how long a file must have been left alone to be sent in this way: for as long as it was worked on before, since who cuts
 /// files off works on them.
-pub fn rest_of(file: &File, stat: &Stat) -> Duration {
+pub fn quiet_period(file: &File, stat: &Stat) -> Duration {
     stat.worked_on(file).max(REST)
 }
 
 /// Bytes that were sent in this way since the start: nearly all of large answers, or something stands in its way.
-pub fn by_kernel() -> u64 {
+pub fn bytes_sent() -> u64 {
     BY_KERNEL.load(Relaxed)
 }
 
@@ -84,7 +84,7 @@ type Then = Box<dyn FnOnce(u64) + Send>;
 impl SendfileQueue {
     /// Bytes that stand for a part of a file, which `goes_on` with the next part if it was cut. They must be the next to be written.
     /// What is longer than [`LONGEST`] must be cut.
-    pub fn stand_in(&self, file: &Arc<File>, slice: Slice, goes_on: bool) -> Bytes {
+    pub fn placeholder(&self, file: &Arc<File>, slice: Slice, goes_on: bool) -> Bytes {
         let len = usize::try_from(slice.len).unwrap_or(LONGEST);
         let Some(bytes) = ZEROS.get(..len).filter(|it| !it.is_empty()) else { return Bytes::new() };
         self.lock().0.push_back(Item { file: Arc::clone(file), slice, goes_on, then: None });
@@ -174,7 +174,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct SendfileStream<S> {
     stream: S,
-    outlet: SendfileQueue,
+    sendfile_queue: SendfileQueue,
     /// Whether the kernel waits for full packets, since more of the same answer is to come.
     is_corked: bool,
     /// Whether the client lets us wait for what it is sent.
@@ -203,9 +203,9 @@ const WORTH_CORK: u64 = 256 * 1024;
 
 impl<S> SendfileStream<S> {
     /// Sends what is in the outlet in the place of its stand-ins.
-    pub fn new(stream: S, outlet: SendfileQueue) -> SendfileStream<S> {
+    pub fn new(stream: S, sendfile_queue: SendfileQueue) -> SendfileStream<S> {
         let pace = Pace::Unknown(Instant::now(), 0);
-        SendfileStream { stream, outlet, is_corked: false, has_waited: false, pace }
+        SendfileStream { stream, sendfile_queue, is_corked: false, has_waited: false, pace }
     }
 }
 
@@ -269,7 +269,7 @@ impl<S: Socket> SendfileStream<S> {
             }
             Poll::Ready(sent) => {
                 let sent = sent?;
-                self.outlet.sent(sent as u64);
+                self.sendfile_queue.sent(sent as u64);
                 self.went(sent as u64);
                 written += sent;
                 if sent as u64 == due.slice.len && !due.goes_on {
@@ -364,13 +364,13 @@ impl<S: Socket> AsyncWrite for SendfileStream<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Some(due) = self.outlet.due() else {
+        let Some(due) = self.sendfile_queue.due() else {
             return Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         };
         let before = slices.iter().take_while(|it| !is_stand_in(it)).count();
         let (before, rest) = slices.split_at(before);
         match rest.first() {
-            Some(stand_in) if stand_in.len() as u64 == due.slice.len => {
+            Some(placeholder) if placeholder.len() as u64 == due.slice.len => {
                 self.poll_due(context, before, &due)
             }
             _ => {
@@ -384,7 +384,7 @@ impl<S: Socket> AsyncWrite for SendfileStream<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.outlet.is_in_use() {
+        if self.sendfile_queue.is_in_use() {
             return self.poll_write_vectored(context, &[IoSlice::new(bytes)]);
         }
         Pin::new(&mut self.stream).poll_write(context, bytes)
@@ -430,23 +430,24 @@ mod tests {
 
     fn pair() -> (SendfileStream<UnixStream>, UnixStream, SendfileQueue) {
         let (near, far) = UnixStream::pair().unwrap();
-        let outlet = SendfileQueue::default();
-        (SendfileStream::new(near, outlet.clone()), far, outlet)
+        let sendfile_queue = SendfileQueue::default();
+        (SendfileStream::new(near, sendfile_queue.clone()), far, sendfile_queue)
     }
 
     #[tokio::test]
     async fn the_file_comes_in_the_place_of_its_stand_in() {
-        let (mut direct, mut far, outlet) = pair();
+        let (mut direct, mut far, sendfile_queue) = pair();
         let content: Vec<u8> = (0..=250).cycle().take(LONGEST).collect();
         let file = file(&content);
         let (start, len) = (1000, content.len() as u64 - 2000);
-        let stand_in = outlet.stand_in(&file, Slice { start, len }, false);
+        let placeholder = sendfile_queue.placeholder(&file, Slice { start, len }, false);
         let reading = tokio::spawn(async move {
             let mut read = Vec::new();
             far.read_to_end(&mut read).await.unwrap();
             read
         });
-        let mut queue = std::collections::VecDeque::from([Bytes::from_static(b"head"), stand_in]);
+        let mut queue =
+            std::collections::VecDeque::from([Bytes::from_static(b"head"), placeholder]);
         while !queue.is_empty() {
             let slices: Vec<IoSlice<'_>> = queue.iter().map(|it| IoSlice::new(it)).collect();
             let mut written = direct.write_vectored(&slices).await.unwrap();
@@ -468,13 +469,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_copied_is_refused_before_it_is_written() {
-        let (mut direct, mut far, outlet) = pair();
-        let stand_in = outlet.stand_in(&file(b"content"), Slice { start: 0, len: 7 }, false);
-        let copied = [b"head".as_slice(), &stand_in].concat();
+        let (mut direct, mut far, sendfile_queue) = pair();
+        let placeholder =
+            sendfile_queue.placeholder(&file(b"content"), Slice { start: 0, len: 7 }, false);
+        let copied = [b"head".as_slice(), &placeholder].concat();
         assert!(direct.write(&copied).await.is_err());
         assert!(direct.write_vectored(&[IoSlice::new(&copied)]).await.is_err());
         // A part of it, or another's, is none either.
-        assert!(direct.write(&stand_in[1..]).await.is_err());
+        assert!(direct.write(&placeholder[1..]).await.is_err());
         drop(direct);
         let mut read = Vec::new();
         far.read_to_end(&mut read).await.unwrap();
@@ -483,38 +485,42 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_shorter_ends_the_connection() {
-        let (mut direct, _far, outlet) = pair();
-        let stand_in = outlet.stand_in(&file(b"content"), Slice { start: 4, len: 7 }, false);
-        assert_eq!(direct.write(&stand_in).await.unwrap(), 3);
-        let error = direct.write(&stand_in[3..]).await.unwrap_err();
+        let (mut direct, _far, sendfile_queue) = pair();
+        let placeholder =
+            sendfile_queue.placeholder(&file(b"content"), Slice { start: 4, len: 7 }, false);
+        assert_eq!(direct.write(&placeholder).await.unwrap(), 3);
+        let error = direct.write(&placeholder[3..]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[tokio::test]
     async fn the_end_of_a_file_waits_for_a_client_that_is_waited_for() {
-        let (mut direct, mut far, outlet) = pair();
+        let (mut direct, mut far, sendfile_queue) = pair();
         let file = file(&vec![7; LONGEST]);
         let slice = Slice { start: 0, len: LONGEST as u64 };
-        let mut stand_in = outlet.stand_in(&file, slice, false);
+        let mut placeholder = sendfile_queue.placeholder(&file, slice, false);
         let reading = tokio::spawn(async move {
             let mut read = Vec::new();
             far.read_to_end(&mut read).await.unwrap();
             read.len() as u64
         });
-        while stand_in.len() as u64 > END {
-            let written = direct.write(&stand_in).await.unwrap();
-            bytes::Buf::advance(&mut stand_in, written);
+        while placeholder.len() as u64 > END {
+            let written = direct.write(&placeholder).await.unwrap();
+            bytes::Buf::advance(&mut placeholder, written);
         }
-        assert_eq!(stand_in.len() as u64, END);
+        assert_eq!(placeholder.len() as u64, END);
         file.set_len(slice.len - END).unwrap();
-        assert_eq!(direct.write(&stand_in).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            direct.write(&placeholder).await.unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
         drop(direct);
         assert_eq!(reading.await.unwrap(), slice.len - END);
     }
 
     #[tokio::test]
     async fn a_socket_holds_more_for_whoever_reads_fast() {
-        let (mut direct, mut far, outlet) = pair();
+        let (mut direct, mut far, sendfile_queue) = pair();
         let held = |direct: &SendfileStream<UnixStream>| {
             socket2::SockRef::from(&direct.stream).send_buffer_size().unwrap()
         };
@@ -524,10 +530,10 @@ mod tests {
         // A machine that is busy with others may be slow at first.
         for _ in 0..10_000 {
             let slice = Slice { start: 0, len: LONGEST as u64 };
-            let mut stand_in = outlet.stand_in(&file, slice, true);
-            while !stand_in.is_empty() {
-                let written = direct.write(&stand_in).await.unwrap();
-                bytes::Buf::advance(&mut stand_in, written);
+            let mut placeholder = sendfile_queue.placeholder(&file, slice, true);
+            while !placeholder.is_empty() {
+                let written = direct.write(&placeholder).await.unwrap();
+                bytes::Buf::advance(&mut placeholder, written);
             }
             if held(&direct) > before {
                 return;
@@ -541,19 +547,20 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap());
         let (far, accepted) = tokio::join!(far, listener.accept());
-        let (mut far, outlet) = (far.unwrap(), SendfileQueue::default());
+        let (mut far, sendfile_queue) = (far.unwrap(), SendfileQueue::default());
         let stream = accepted.unwrap().0;
         // So that what is long is not gone at once.
         socket2::SockRef::from(&stream).set_send_buffer_size(64 * 1024).unwrap();
-        let mut direct = SendfileStream::new(stream, outlet.clone());
+        let mut direct = SendfileStream::new(stream, sendfile_queue.clone());
         let file = file(&vec![7; LONGEST]);
         let mut check = async |len: usize, goes_on: bool, meanwhile: bool, at_the_end: bool| {
-            let mut stand_in = outlet.stand_in(&file, Slice::whole(len as u64), goes_on);
+            let mut placeholder =
+                sendfile_queue.placeholder(&file, Slice::whole(len as u64), goes_on);
             let (mut seen, mut read) = (false, vec![0; len]);
             let writing = async {
-                while !stand_in.is_empty() {
-                    let written = direct.write(&stand_in).await.unwrap();
-                    bytes::Buf::advance(&mut stand_in, written);
+                while !placeholder.is_empty() {
+                    let written = direct.write(&placeholder).await.unwrap();
+                    bytes::Buf::advance(&mut placeholder, written);
                     seen |= rustix::net::sockopt::tcp_cork(&direct.stream).unwrap();
                     tokio::task::yield_now().await;
                 }
@@ -573,22 +580,22 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_hears_how_much_was_not_sent() {
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let hear = |outlet: &SendfileQueue| {
+        let hear = |sendfile_queue: &SendfileQueue| {
             let heard = Arc::clone(&heard);
-            outlet.when_sent(move |unsent| heard.lock().unwrap().push(unsent));
+            sendfile_queue.when_sent(move |unsent| heard.lock().unwrap().push(unsent));
         };
-        let (mut direct, _far, outlet) = pair();
-        hear(&outlet);
+        let (mut direct, _far, sendfile_queue) = pair();
+        hear(&sendfile_queue);
         let content = file(b"content");
-        let stand_in = outlet.stand_in(&content, Slice { start: 0, len: 7 }, false);
-        hear(&outlet);
+        let placeholder = sendfile_queue.placeholder(&content, Slice { start: 0, len: 7 }, false);
+        hear(&sendfile_queue);
         assert_eq!(*heard.lock().unwrap(), [0]);
-        assert_eq!(direct.write(&stand_in).await.unwrap(), 7);
+        assert_eq!(direct.write(&placeholder).await.unwrap(), 7);
         assert_eq!(*heard.lock().unwrap(), [0, 0]);
-        let stand_in = outlet.stand_in(&content, Slice { start: 0, len: 100 }, false);
-        hear(&outlet);
-        assert_eq!(direct.write(&stand_in).await.unwrap(), 7);
-        drop((direct, outlet));
+        let placeholder = sendfile_queue.placeholder(&content, Slice { start: 0, len: 100 }, false);
+        hear(&sendfile_queue);
+        assert_eq!(direct.write(&placeholder).await.unwrap(), 7);
+        drop((direct, sendfile_queue));
         assert_eq!(*heard.lock().unwrap(), [0, 0, 93]);
     }
 }

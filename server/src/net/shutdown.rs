@@ -19,13 +19,13 @@ pub struct Shutdown {
 
 impl Shutdown {
     /// Rings.
-    pub fn ring(&self) {
+    pub fn trigger(&self) {
         self.has_rung.store(true, SeqCst);
         self.token.cancel();
     }
 
     /// An ear for it.
-    pub fn ear(&self) -> ShutdownSignal {
+    pub fn subscribe(&self) -> ShutdownSignal {
         ShutdownSignal {
             has_rung: Arc::clone(&self.has_rung),
             ringing: Box::pin(self.token.clone().cancelled_owned()),
@@ -45,12 +45,12 @@ pub struct ShutdownSignal {
 
 impl ShutdownSignal {
     /// Whether it has rung.
-    pub fn has_heard(&self) -> bool {
+    pub fn is_triggered(&self) -> bool {
         self.has_rung.load(SeqCst)
     }
 
     /// Done when it rings.
-    pub fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_triggered(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let waker = context.waker();
         if !self.woken.as_ref().is_some_and(|it| it.will_wake(waker)) {
             if self.ringing.as_mut().poll(context).is_ready() {
@@ -58,14 +58,14 @@ impl ShutdownSignal {
             }
             self.woken = Some(waker.clone());
         }
-        if self.has_heard() { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_triggered() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Works until it rings; none if it did before the work was done.
-    pub async fn until_heard<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
+    pub async fn until_triggered<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|context| {
-            if self.poll_heard(context).is_ready() {
+            if self.poll_triggered(context).is_ready() {
                 return Poll::Ready(None);
             }
             work.as_mut().poll(context).map(Some)
@@ -78,7 +78,7 @@ impl Future for ShutdownSignal {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.poll_heard(context)
+        self.poll_triggered(context)
     }
 }
 
@@ -88,15 +88,16 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_works_stops_when_it_rings() {
-        let bell = Shutdown::default();
-        assert_eq!(bell.ear().until_heard(async { 1 }).await, Some(1));
-        let working = tokio::spawn(bell.ear().until_heard(std::future::pending::<()>()));
-        let moved = bell.ear();
+        let shutdown = Shutdown::default();
+        assert_eq!(shutdown.subscribe().until_triggered(async { 1 }).await, Some(1));
+        let working =
+            tokio::spawn(shutdown.subscribe().until_triggered(std::future::pending::<()>()));
+        let moved = shutdown.subscribe();
         tokio::task::yield_now().await;
-        bell.ring();
+        shutdown.trigger();
         assert_eq!(working.await.unwrap(), None);
         // By another task than it was made in, and after the fact.
         tokio::spawn(moved).await.unwrap();
-        assert!(bell.ear().has_heard());
+        assert!(shutdown.subscribe().is_triggered());
     }
 }

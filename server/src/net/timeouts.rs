@@ -6,19 +6,19 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     /// To send a request's header, and to stay silent between two requests.
-    pub header: Duration,
+    pub header_read: Duration,
     /// To take nothing of an answer.
-    pub stall: Duration,
+    pub write: Duration,
     /// To finish what is under way when the service stops.
-    pub grace: Duration,
+    pub shutdown_grace: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Timeouts {
         Timeouts {
-            header: Duration::from_secs(30),
-            stall: Duration::from_mins(2),
-            grace: Duration::from_secs(30),
+            header_read: Duration::from_secs(30),
+            write: Duration::from_mins(2),
+            shutdown_grace: Duration::from_secs(30),
         }
     }
 }

@@ -25,7 +25,7 @@ thread_local! {
 
 /// Which turn this is of the thread's, if it is a worker's: all that is done between two times that it asks the system what has come.
 /// What has come was sent before.
-pub fn turn() -> Option<u64> {
+pub fn event_loop_turn() -> Option<u64> {
     TURN.get()
 }
 

@@ -20,7 +20,7 @@ use crate::net::sendfile::SendfileStream;
 pub struct WriteTimeout<S> {
     stream: S,
     /// What was read too early, to be read once more.
-    unread: Vec<u8>,
+    rewind: Vec<u8>,
     /// How long a write may stand still.
     stall: Duration,
     /// Runs while one does; boxed, so that the stream can move.
@@ -32,7 +32,7 @@ pub struct WriteTimeout<S> {
 impl<S> WriteTimeout<S> {
     /// Cuts writes off that stand still for so long.
     pub fn new(stream: S, stall: Duration) -> WriteTimeout<S> {
-        WriteTimeout { stream, unread: Vec::new(), stall, deadline: None, first: None }
+        WriteTimeout { stream, rewind: Vec::new(), stall, deadline: None, first: None }
     }
 
     /// Done when the first bytes have come; fails when none can come any more.
@@ -43,8 +43,8 @@ impl<S> WriteTimeout<S> {
     }
 
     /// Puts bytes back, to be read before what comes.
-    pub fn unread(&mut self, bytes: Vec<u8>) {
-        self.unread = bytes;
+    pub fn rewind(&mut self, bytes: Vec<u8>) {
+        self.rewind = bytes;
     }
 
     /// What is below.
@@ -83,14 +83,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let poll = if self.unread.is_empty() {
+        let poll = if self.rewind.is_empty() {
             Pin::new(&mut self.stream).poll_read(context, buffer)
         } else {
             let rest = {
-                let most = self.unread.len().min(buffer.remaining());
-                self.unread.split_off(most)
+                let most = self.rewind.len().min(buffer.remaining());
+                self.rewind.split_off(most)
             };
-            buffer.put_slice(&std::mem::replace(&mut self.unread, rest));
+            buffer.put_slice(&std::mem::replace(&mut self.rewind, rest));
             Poll::Ready(Ok(()))
         };
         if buffer.filled().len() > before

@@ -126,7 +126,7 @@ pub enum Problem {
     /// The header fields are longer than is read.
     HeadersTooLarge,
     /// As many are here as there is room for.
-    Crowded(LimitReached),
+    TooManyConnections(LimitReached),
     /// We failed; the log knows why.
     Internal(Arc<dyn Error + Send + Sync>),
 }
@@ -211,7 +211,7 @@ impl Problem {
             | Problem::WrongOffset { .. } => StatusCode::CONFLICT,
             Problem::Transfer(refused) => of_transfer(refused),
             Problem::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
-            Problem::NoFeed(_) | Problem::Crowded(_) | Problem::VolumeLost => {
+            Problem::NoFeed(_) | Problem::TooManyConnections(_) | Problem::VolumeLost => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Problem::Stalled => StatusCode::REQUEST_TIMEOUT,
@@ -240,7 +240,7 @@ impl Problem {
         }
     }
 
-    fn told(&self) -> ProblemBody {
+    fn body(&self) -> ProblemBody {
         let (kind, title, detail) = match self {
             Problem::BadPath(Refusal::Hidden) | Problem::NotFound => {
                 ("not-found", "Not found", "There is nothing here by this name.".to_owned())
@@ -434,12 +434,12 @@ impl Problem {
                 "Too many header fields",
                 "The request's header fields are larger than is read here.".to_owned(),
             ),
-            Problem::Crowded(LimitReached::ForAll) => (
+            Problem::TooManyConnections(LimitReached::Total) => (
                 "crowded",
                 "Too many requests at once",
                 format!("The service is at its limit. Try again in {RETRY_AFTER} seconds."),
             ),
-            Problem::Crowded(LimitReached::ForOne) => (
+            Problem::TooManyConnections(LimitReached::PerAddress) => (
                 "crowded",
                 "Too many requests at once",
                 "Your address has as many connections or requests open as one may have. Let some of them end, or ask for more in \
@@ -496,7 +496,7 @@ impl Problem {
             Problem::TooManyWrongKeys { retry_after } => {
                 add(header::RETRY_AFTER, &retry_after.to_string());
             }
-            Problem::Crowded(_) => add(header::RETRY_AFTER, &RETRY_AFTER.to_string()),
+            Problem::TooManyConnections(_) => add(header::RETRY_AFTER, &RETRY_AFTER.to_string()),
             Problem::WrongOffset { offset } => add(UPLOAD_OFFSET, &offset.to_string()),
             Problem::WrongTusVersion => add(TUS_VERSION, tus_headers::VERSION),
             Problem::OnlyMethods(methods) => add(header::ALLOW, methods),
@@ -524,7 +524,7 @@ fn of_transfer(refused: &Refused) -> StatusCode {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let told = self.told();
+        let told = self.body();
         let json = serde_json::to_vec(&told).unwrap_or_default();
         let mut response = Response::new(Body::from(json));
         *response.status_mut() = self.status();

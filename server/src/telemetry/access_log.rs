@@ -60,7 +60,7 @@ pub fn begin(
         status: None,
         bytes: 0,
         is_complete: false,
-        place: None,
+        permit: None,
     };
     (request, line)
 }
@@ -77,7 +77,7 @@ pub struct AccessLogEntry {
     bytes: u64,
     is_complete: bool,
     /// Taken while it lasts.
-    place: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 impl AccessLogEntry {
@@ -90,7 +90,7 @@ impl AccessLogEntry {
     pub fn of_known(
         activity: &Arc<Activity>,
         known: Immediate<'_>,
-        place: Option<Permit>,
+        permit: Option<Permit>,
     ) -> AccessLogEntry {
         let Immediate { method, path, client, caller, status, kind, .. } = known;
         let open = activity.begin(method, path.to_owned(), client);
@@ -103,7 +103,7 @@ impl AccessLogEntry {
             status: StatusCode::from_u16(status).ok(),
             bytes: 0,
             is_complete: false,
-            place,
+            permit,
         }
     }
 
@@ -118,20 +118,20 @@ impl AccessLogEntry {
         self,
         body: Body,
         permits: Option<Authorizations>,
-        outlet: SendfileQueue,
+        sendfile_queue: SendfileQueue,
     ) -> LoggedBody {
         let is_complete = body.is_end_stream();
-        LoggedBody { body, permits, line: Some(self), is_complete, outlet }
+        LoggedBody { body, permits, line: Some(self), is_complete, sendfile_queue }
     }
 
     /// There is an answer, which begins to go out.
     pub fn answered(
         mut self,
         mut response: Response,
-        outlet: SendfileQueue,
-        place: Option<Permit>,
+        sendfile_queue: SendfileQueue,
+        permit: Option<Permit>,
     ) -> Response<LoggedBody> {
-        self.place = place;
+        self.permit = permit;
         let (open, headers) = (&self.open, response.headers());
         self.latency = Some(open.elapsed());
         if *open.method() == Method::GET {
@@ -154,7 +154,7 @@ impl AccessLogEntry {
         self.activity.answered(open, status.as_u16(), kind);
         self.status = Some(status);
         let permits = response.extensions_mut().remove();
-        response.map(|body| self.with(body, permits, outlet))
+        response.map(|body| self.with(body, permits, sendfile_queue))
     }
 }
 
@@ -260,7 +260,7 @@ pub struct LoggedBody {
     /// None when it has been handed on.
     line: Option<AccessLogEntry>,
     is_complete: bool,
-    outlet: SendfileQueue,
+    sendfile_queue: SendfileQueue,
 }
 
 impl LoggedBody {
@@ -276,7 +276,7 @@ impl Drop for LoggedBody {
     fn drop(&mut self) {
         let Some(mut line) = self.line.take() else { return };
         line.is_complete = self.is_complete;
-        self.outlet.when_sent(move |unsent| {
+        self.sendfile_queue.when_sent(move |unsent| {
             line.is_complete &= unsent == 0;
             line.bytes = line.bytes.saturating_sub(unsent);
             drop(line);

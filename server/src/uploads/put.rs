@@ -35,25 +35,25 @@ use crate::uploads::receive::{BodyLimits, Sink};
 /// Answers `PUT` on a path of the tree.
 pub async fn answer(
     State(app): State<Arc<App>>,
-    visit: AuthorizedPath,
+    target: AuthorizedPath,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    if visit.names_folder {
+    if target.names_folder {
         return Err(Problem::IsFolder);
     }
     refuse_parts_and_codings(&headers)?;
     let digests = Digests::of(&headers)?;
-    let there = what_is_there(&app, &visit).await?;
+    let there = what_is_there(&app, &target).await?;
     let replace = replacement(there.as_ref(), &headers, uri.query())?;
-    app.check_writable(&visit.path, &visit.caller).await?;
+    app.check_writable(&target.path, &target.caller).await?;
     let staged = app.stage(content_length(&headers)).await?;
     let permit = Authorization {
         keys: Arc::clone(&app.key_ring),
-        caller: visit.caller.clone(),
+        caller: target.caller.clone(),
         access: Access::Write,
-        path: visit.path.clone(),
+        path: target.path.clone(),
     };
     let limits =
         BodyLimits { stall: app.stall, most: None, stop: CancellationToken::new(), permit };
@@ -62,7 +62,7 @@ pub async fn answer(
     let Sink { staged, digests } = sink;
     digests.check()?;
     let (published, file) =
-        publish(&app, &visit, staged, replace).await.map_err(|it| match it {
+        publish(&app, &target, staged, replace).await.map_err(|it| match it {
             Problem::Exists if preconditions::are_in(&headers) => Problem::PreconditionFailed,
             other => other,
         })?;
@@ -76,7 +76,7 @@ pub async fn answer(
         fields::set(fields, header::ETAG, &etag::settled(&mut file).await.map_err(unreadable)?);
     }
     // Another name than the request's where both were kept.
-    fields::set(fields, header::LOCATION, &visit.reference(&published.path));
+    fields::set(fields, header::LOCATION, &target.reference(&published.path));
     if let Some(value) = digests.answer() {
         fields::set(fields, digest::REPR_DIGEST, &value);
     }
@@ -105,9 +105,9 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 /// The file that has the name now.
 async fn what_is_there(
     app: &Arc<App>,
-    visit: &AuthorizedPath,
+    target: &AuthorizedPath,
 ) -> Result<Option<FoundFile>, Problem> {
-    match app.look(&visit.path).await {
+    match app.look(&target.path).await {
         Ok(Found::File(file)) => Ok(Some(file)),
         Ok(Found::Folder(_)) => Err(Problem::IsFolder),
         // Also what a rename can replace and nobody can read: a FIFO, a link that leads nowhere.
@@ -142,12 +142,12 @@ fn replacement(
 /// Publishes, and finds what was published for its tag; none if it is gone already.
 async fn publish(
     app: &Arc<App>,
-    visit: &AuthorizedPath,
+    target: &AuthorizedPath,
     staged: Staged,
     replace: Replace,
 ) -> Result<(Published, Option<FoundFile>), Problem> {
     let (volume, path, caller) =
-        (Arc::clone(&app.volume), visit.path.clone(), visit.caller.clone());
+        (Arc::clone(&app.volume), target.path.clone(), target.caller.clone());
     let publish = move || {
         let may_write = |real_path: &RelPath| caller.may_write(real_path).is_ok();
         let published = staged.publish(&path, replace, &may_write)?;

@@ -532,17 +532,17 @@ fn a_file_that_becomes_shorter_ends_the_connection_and_is_never_padded() {
 
 #[test]
 fn a_large_file_that_has_been_left_alone_is_sent_by_the_kernel() {
-    use sounding_server::net::sendfile::by_kernel;
+    use sounding_server::net::sendfile::bytes_sent;
     let server = TestServer::start();
     let content = crate::support::pattern(8 << 20);
     server.put("run/big.bin", &content);
     let by_kernel_of = |range: &str| {
-        let before = by_kernel();
+        let before = bytes_sent();
         let response = server.get("/files/run/big.bin", &[("Range", range)]);
         let sent = response.body.len() as u64;
         assert!(content.windows(response.body.len()).any(|it| it == response.body), "{range}");
         // Others send at the same time; none takes anything away.
-        by_kernel() - before >= sent - 4096
+        bytes_sent() - before >= sent - 4096
     };
     wait_for("the file's rest", || by_kernel_of("").then_some(()));
     assert!(by_kernel_of("bytes=1-8000000"));

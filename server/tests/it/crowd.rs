@@ -12,7 +12,7 @@ fn full_server(limits: ConnectionLimits) -> TestServer {
 
 #[test]
 fn a_connection_too_many_is_told_to_come_again() {
-    let server = full_server(ConnectionLimits { all: 2, of_one: 2 });
+    let server = full_server(ConnectionLimits { total: 2, per_address: 2 });
     let ask = |connection: &mut Connection| {
         connection.send("GET", "/files/public/a.txt", &[]);
         connection.receive("GET")
@@ -40,7 +40,7 @@ fn a_connection_too_many_is_told_to_come_again() {
 
 #[test]
 fn a_proxys_client_may_not_take_all_places() {
-    let server = full_server(ConnectionLimits { all: 100, of_one: 2 });
+    let server = full_server(ConnectionLimits { total: 100, per_address: 2 });
     server.put("run/big.bin", &vec![b'x'; 16 << 20]);
     let ask = |target: &str, client: &str| {
         let mut connection = server.connect();

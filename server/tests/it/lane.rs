@@ -38,8 +38,8 @@ fn volume() -> TestServer {
 }
 
 fn impatient() -> TestServer {
-    let patience = Timeouts { header: Duration::from_secs(1), ..Timeouts::default() };
-    let server = TestServer::start_with(Setup { patience, ..Setup::default() });
+    let timeouts = Timeouts { header_read: Duration::from_secs(1), ..Timeouts::default() };
+    let server = TestServer::start_with(Setup { timeouts, ..Setup::default() });
     fill(&server);
     server
 }

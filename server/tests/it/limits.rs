@@ -7,12 +7,12 @@ use sounding_server::net::timeouts::Timeouts;
 use crate::support::{KEY, Setup, TestServer, wait_for};
 
 fn impatient() -> TestServer {
-    let patience = Timeouts {
-        header: Duration::from_millis(300),
-        stall: Duration::from_millis(300),
-        grace: Duration::from_secs(10),
+    let timeouts = Timeouts {
+        header_read: Duration::from_millis(300),
+        write: Duration::from_millis(300),
+        shutdown_grace: Duration::from_secs(10),
     };
-    TestServer::start_with(Setup { patience, ..Setup::default() })
+    TestServer::start_with(Setup { timeouts, ..Setup::default() })
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn a_stop_lets_downloads_finish_and_accepts_nothing_more() {
 
 #[test]
 fn a_stop_does_not_wait_for_ever() {
-    let patience = Timeouts { grace: Duration::from_millis(200), ..Timeouts::default() };
-    let server = TestServer::start_with(Setup { patience, ..Setup::default() });
+    let timeouts = Timeouts { shutdown_grace: Duration::from_millis(200), ..Timeouts::default() };
+    let server = TestServer::start_with(Setup { timeouts, ..Setup::default() });
     server.put("run/big.bin", &vec![b'x'; 64 << 20]);
     let mut connection = server.connect();
     connection.send("GET", "/files/run/big.bin", &[("Authorization", KEY)]);

@@ -56,7 +56,7 @@ pub struct TestServer {
 /// What the server is started with.
 #[derive(Clone, Copy)]
 pub struct Setup {
-    pub patience: Timeouts,
+    pub timeouts: Timeouts,
     pub extra_keys: &'static str,
     pub has_openat2: bool,
     pub limits: ConnectionLimits,
@@ -65,7 +65,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Setup {
         Setup {
-            patience: Timeouts::default(),
+            timeouts: Timeouts::default(),
             extra_keys: "",
             has_openat2: true,
             limits: ConnectionLimits::default(),
@@ -94,8 +94,8 @@ impl TestServer {
                 let volume = Arc::new(volume);
                 let transfers =
                     Transfers::new(Arc::clone(&volume), Settings::default(), Servers::default());
-                let app = App::new(volume, extra_keys, transfers, setup.patience.stall);
-                let app = Arc::new(App { crowd: ConcurrencyLimit::new(setup.limits), ..app });
+                let app = App::new(volume, extra_keys, transfers, setup.timeouts.write);
+                let app = Arc::new(App { requests: ConcurrencyLimit::new(setup.limits), ..app });
                 let listener =
                     Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
                 send_started.send((listener.tcp_address().unwrap(), Arc::clone(&app))).unwrap();
@@ -109,14 +109,14 @@ impl TestServer {
                     listener,
                     PublicService::new(Arc::clone(&app)),
                     (Workers::start().unwrap(), ConcurrencyLimit::new(setup.limits)),
-                    setup.patience,
+                    setup.timeouts,
                     stop,
                     (),
                 )
                 .await;
                 // What it writes would come back while the folder is removed.
                 app.feed.close().await;
-                end == ServeOutcome::Finished
+                end == ServeOutcome::Drained
             })
         });
         let (address, app) = started.recv_timeout(DEADLINE).unwrap();

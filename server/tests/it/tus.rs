@@ -245,8 +245,8 @@ fn a_newer_request_takes_over_from_one_that_hangs() {
 
 #[test]
 fn an_upload_that_stands_still_keeps_what_came() {
-    let patience = Timeouts { stall: Duration::from_millis(300), ..Timeouts::default() };
-    let server = TestServer::start_with(Setup { patience, ..Setup::default() });
+    let timeouts = Timeouts { write: Duration::from_millis(300), ..Timeouts::default() };
+    let server = TestServer::start_with(Setup { timeouts, ..Setup::default() });
     let address = server.begin(1000, "run/a.bin", &[]);
     let mut connection = server.connect();
     let fields = [

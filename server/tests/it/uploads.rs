@@ -308,8 +308,8 @@ fn a_broken_connection_leaves_the_old_file_and_nothing_else() {
 
 #[test]
 fn an_upload_that_stands_still_is_given_up() {
-    let patience = Timeouts { stall: Duration::from_millis(300), ..Timeouts::default() };
-    let server = TestServer::start_with(Setup { patience, ..Setup::default() });
+    let timeouts = Timeouts { write: Duration::from_millis(300), ..Timeouts::default() };
+    let server = TestServer::start_with(Setup { timeouts, ..Setup::default() });
     let mut connection = server.connect();
     connection.send(
         "PUT",

@@ -59,14 +59,14 @@ fn the_modules_types_are_true() {
 }
 
 /// The script prints what it did, and `done` at its end.
-fn chromium(chapter: &str, patience: &str) {
+fn chromium(chapter: &str, timeouts: &str) {
     assert!(
         Path::new(INSTALLED).join("node_modules").exists(),
         "no playwright-core: run .ci/setup.sh"
     );
     assert!(Path::new(CHROMIUM).exists(), "`{CHROMIUM}` is not installed: run .ci/setup.sh");
     let program = env!("CARGO_BIN_EXE_sounding-server");
-    let said = Client::node("web.mjs", patience)
+    let said = Client::node("web.mjs", timeouts)
         .args([INSTALLED, CHROMIUM, program, ROOT, chapter])
         .text();
     println!("{said}");

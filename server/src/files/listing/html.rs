@@ -21,27 +21,27 @@ use crate::web::text::{escape_html, href, visible};
 
 /// All before the first entry; `summary` says what there is.
 pub(super) fn head(
-    visit: &AuthorizedPath,
+    target: &AuthorizedPath,
     summary: &str,
-    wish: &ListingOptions,
+    options: &ListingOptions,
     takes_uploads: bool,
 ) -> String {
-    let names: Vec<String> = visit.path.names().map(visible).collect();
+    let names: Vec<String> = target.path.names().map(visible).collect();
     let names = names.join("/");
-    let mut out = page::top(&format!("Index of {}", wish.address), &base(&wish.address));
+    let mut out = page::top(&format!("Index of {}", options.address), &base(&options.address));
     out.push_str("<header>\n<nav aria-label=\"Folders\">");
-    let folders: Vec<RelPath> = successors(Some(visit.path.clone()), RelPath::parent).collect();
+    let folders: Vec<RelPath> = successors(Some(target.path.clone()), RelPath::parent).collect();
     for (up, folder) in folders.iter().enumerate().rev() {
-        crumb(&mut out, visit, folder, up);
+        crumb(&mut out, target, folder, up);
         out.push_str(if up > 0 { " / " } else { "" });
     }
-    let filter = escape_html(&wish.filter);
-    let sort = match wish.sort.by {
+    let filter = escape_html(&options.filter);
+    let sort = match options.sort.by {
         SortKey::Name => "name",
         SortKey::Size => "size",
         SortKey::Date => "date",
     };
-    let upload = if takes_uploads { upload_area(&visit.path) } else { String::new() };
+    let upload = if takes_uploads { upload_area(&target.path) } else { String::new() };
     let _infallible = write!(
         out,
         "</nav>\n<form id=\"controls\">\n\
@@ -50,9 +50,9 @@ pub(super) fn head(
          <main>\n<h1 class=\"spoken\">Files in /{}</h1>\n{upload}<p id=\"count\" role=\"status\">{}</p>\n<table>\n<thead>\n<tr>{}{}{}</tr>\n</thead>\n<tbody>\n",
         escape_html(&names),
         escape_html(summary),
-        heading("name", "Name", sort, wish.sort.is_reversed),
-        heading("size", "Size", sort, wish.sort.is_reversed),
-        heading("date", "Date (UTC)", sort, wish.sort.is_reversed),
+        heading("name", "Name", sort, options.sort.is_reversed),
+        heading("size", "Size", sort, options.sort.is_reversed),
+        heading("date", "Date (UTC)", sort, options.sort.is_reversed),
     );
     out
 }
@@ -89,18 +89,18 @@ fn upload_area(path: &RelPath) -> String {
 }
 
 /// A folder on the way down, `up` levels above this one. What the key does not cover is no link: it would lead nowhere.
-fn crumb(out: &mut String, visit: &AuthorizedPath, folder: &RelPath, up: usize) {
+fn crumb(out: &mut String, target: &AuthorizedPath, folder: &RelPath, up: usize) {
     let name = folder.file_name().map_or_else(|| "files".to_owned(), visible);
     let name = escape_html(&name);
     // Without a key it is one: the browser asks for a key there.
-    let is_covered = !matches!(visit.caller.may_read(folder), Err(Problem::NotCovered(_)));
+    let is_covered = !matches!(target.caller.may_read(folder), Err(Problem::NotCovered(_)));
     let _infallible = match up {
         0 => write!(out, "<b>{name}</b>"),
         _ if is_covered => {
             write!(
                 out,
                 "<a rel=\"up\" href=\"{}\">{name}</a>",
-                escape_html(&visit.address_of(folder))
+                escape_html(&target.address_of(folder))
             )
         }
         _ => write!(out, "<span>{name}</span>"),

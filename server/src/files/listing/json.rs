@@ -55,9 +55,9 @@ fn to_milliseconds(time: Timestamp) -> String {
     let parts = Offset::UTC.to_datetime(time);
     let Ok(year @ 0..=9999) = u32::try_from(parts.year()) else { return format!("{time:.3}") };
     let mut out = String::with_capacity("2026-11-24T03:00:00.000Z".len());
-    let mut push = |number: u32, places: u32, behind: char| {
-        let digit = |place: u32| char::from_digit(number / 10u32.pow(place) % 10, 10);
-        out.extend((0..places).rev().filter_map(digit));
+    let mut push = |number: u32, positions: u32, behind: char| {
+        let digit = |position: u32| char::from_digit(number / 10u32.pow(position) % 10, 10);
+        out.extend((0..positions).rev().filter_map(digit));
         out.push(behind);
     };
     let two = |number: i8| number.unsigned_abs().into();

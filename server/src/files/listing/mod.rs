@@ -47,24 +47,24 @@ pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 /// Lists a folder that was found and may be read.
 pub async fn answer(
     app: Arc<App>,
-    visit: AuthorizedPath,
+    target: AuthorizedPath,
     folder: FoundFolder,
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let wish = ListingOptions::of(uri, headers)?;
-    if wish.needs_slash(&visit) {
-        return redirect(&visit, uri.query());
+    let options = ListingOptions::of(uri, headers)?;
+    if options.needs_slash(&target) {
+        return redirect(&target, uri.query());
     }
     let coding = Coding::preferred(headers);
     let service = Arc::clone(&app);
     let answered = Arc::new(());
     let reader = Liveness::of(&answered);
-    let prepare = move || FirstPage::new(service, visit, folder, wish, &reader);
+    let prepare = move || FirstPage::new(service, target, folder, options, &reader);
     let prepared = app.snapshots.reading.run(prepare).await;
     let FirstPage { listing, first, total, listed, next } =
         prepared.map_err(Problem::internal)??;
-    let (format, takes_uploads) = (listing.wish.format, listing.takes_uploads);
+    let (format, takes_uploads) = (listing.options.format, listing.takes_uploads);
     let is_worth_coding = listed >= WORTH_CODING;
     let body = if first.is_last {
         Body::from(first.text)
@@ -113,9 +113,9 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
 }
 
 /// To a folder's own address, which ends in a slash. Relative, so that it holds behind any proxy.
-pub fn redirect(visit: &AuthorizedPath, query: Option<&str>) -> Result<Response, Problem> {
+pub fn redirect(target: &AuthorizedPath, query: Option<&str>) -> Result<Response, Problem> {
     query::only(query, &PARAMETERS)?;
-    let folder = visit.own_reference();
+    let folder = target.own_reference();
     let query =
         query.map(|it| format!("?{}", utf8_percent_encode(it, CONTROLS))).unwrap_or_default();
     let mut response = Response::new(Body::empty());
@@ -167,7 +167,7 @@ mod tests {
         let Ok(Found::Folder(folder)) = app.volume.find(&path, Effort::MayBlock) else {
             panic!("it is a folder")
         };
-        let visit = AuthorizedPath {
+        let target = AuthorizedPath {
             path,
             names_folder: true,
             last_names: 0,
@@ -177,10 +177,10 @@ mod tests {
         };
         // The first value of a parameter counts.
         let uri = format!("/files/public/?{query}&format=json").parse().unwrap();
-        let wish = ListingOptions::of(&uri, &HeaderMap::new()).unwrap();
+        let options = ListingOptions::of(&uri, &HeaderMap::new()).unwrap();
         let answered = Arc::new(());
         let reader = Liveness::of(&answered);
-        let prepared = FirstPage::new(Arc::clone(app), visit, folder, wish, &reader).unwrap();
+        let prepared = FirstPage::new(Arc::clone(app), target, folder, options, &reader).unwrap();
         (prepared, answered)
     }
 

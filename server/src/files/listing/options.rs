@@ -69,8 +69,8 @@ impl ListingOptions {
     }
 
     /// Whether the address ends in an encoded slash, from which the relative links of a page would lead elsewhere.
-    pub(super) fn needs_slash(&self, visit: &AuthorizedPath) -> bool {
-        self.format == Format::Html && visit.last_names > 0
+    pub(super) fn needs_slash(&self, target: &AuthorizedPath) -> bool {
+        self.format == Format::Html && target.last_names > 0
     }
 
     pub(super) fn next_page(&self, limit: usize, last: Name<'_>) -> String {

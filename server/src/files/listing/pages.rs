@@ -26,15 +26,15 @@ pub(super) const ROOM: usize = 160;
 /// A listing that is being written, page after page.
 pub(super) struct Listing {
     pub(super) app: Arc<App>,
-    pub(super) visit: AuthorizedPath,
+    pub(super) target: AuthorizedPath,
     pub(super) folder: Arc<FoundFolder>,
-    pub(super) wish: ListingOptions,
+    pub(super) options: ListingOptions,
     /// Whether the page has an upload area.
     pub(super) takes_uploads: bool,
     /// Gone, where others needed its room.
     pub(super) snapshot: Weak<Snapshot>,
     /// Entries of the snapshot that come before the next page.
-    pub(super) place: usize,
+    pub(super) position: usize,
     /// Entries that the listing may still have.
     pub(super) left: usize,
     /// The last entry of the pages that are made.
@@ -66,46 +66,47 @@ impl FirstPage {
     /// Blocks on the disk.
     pub(super) fn new(
         app: Arc<App>,
-        visit: AuthorizedPath,
+        target: AuthorizedPath,
         folder: FoundFolder,
-        wish: ListingOptions,
+        options: ListingOptions,
         reader: &Liveness,
     ) -> Result<FirstPage, Problem> {
-        let path = folder.real_path.as_ref().unwrap_or(&visit.path);
-        let takes_uploads = [&visit.path, path].iter().all(|it| visit.caller.may_write(it).is_ok());
+        let path = folder.real_path.as_ref().unwrap_or(&target.path);
+        let takes_uploads =
+            [&target.path, path].iter().all(|it| target.caller.may_write(it).is_ok());
         let unreadable = |path: &RelPath, source| ReadError { path: path.clone(), source };
         let folder = Arc::new(folder);
-        let snapshot = wish
-            .snapshot(&app, &visit, &folder, reader)
-            .map_err(|source| unreadable(&visit.path, source))?;
+        let snapshot = options
+            .snapshot(&app, &target, &folder, reader)
+            .map_err(|source| unreadable(&target.path, source))?;
         let total = snapshot.len();
-        let mut place = 0;
+        let mut position = 0;
         let mut listed = total;
         let mut next = None;
-        if wish.format == Format::Json {
-            place = wish.start(&snapshot);
-            listed = total - place;
-            if let Some(limit) = wish.limit.filter(|it| *it < listed) {
+        if options.format == Format::Json {
+            position = options.start(&snapshot);
+            listed = total - position;
+            if let Some(limit) = options.limit.filter(|it| *it < listed) {
                 listed = limit;
-                next = snapshot.get(place + limit - 1).map(|it| wish.next_page(limit, it));
+                next = snapshot.get(position + limit - 1).map(|it| options.next_page(limit, it));
             }
         }
-        let head = match wish.format {
+        let head = match options.format {
             Format::Html => {
-                let counts = Counts::of(&snapshot).in_words(&wish.filter);
-                html::head(&visit, &counts, &wish, takes_uploads)
+                let counts = Counts::of(&snapshot).in_words(&options.filter);
+                html::head(&target, &counts, &options, takes_uploads)
             }
             Format::Json => json::HEAD.to_owned(),
         };
         app.snapshots.enter();
         let mut listing = Listing {
             app,
-            visit,
+            target,
             folder,
-            wish,
+            options,
             takes_uploads,
             snapshot: Arc::downgrade(&snapshot),
-            place,
+            position,
             left: listed,
             last: None,
             passed: 0,
@@ -121,7 +122,7 @@ impl ListingOptions {
     pub(super) fn snapshot(
         &self,
         app: &App,
-        visit: &AuthorizedPath,
+        target: &AuthorizedPath,
         folder: &Arc<FoundFolder>,
         reader: &Liveness,
     ) -> io::Result<Arc<Snapshot>> {
@@ -129,35 +130,35 @@ impl ListingOptions {
         // Asked before the names: whatever changes from now on gives the folder another time, once its clock has made a step.
         let stat = folder.stat_now().filter(|it| has_all && it.is_settled());
         if let Some(stat) = &stat
-            && let Some(shared) = app.snapshots.find(&visit.path, stat)
+            && let Some(shared) = app.snapshots.find(&target.path, stat)
         {
             return Ok(shared);
         }
-        let may_read = |path: &RelPath| visit.caller.may_read(path).is_ok();
+        let may_read = |path: &RelPath| target.caller.may_read(path).is_ok();
         let is_wanted = || reader.is_there();
         let names =
-            Names::read_while(is_wanted, &app.volume, Arc::clone(folder), &visit.path, may_read)?;
+            Names::read_while(is_wanted, &app.volume, Arc::clone(folder), &target.path, may_read)?;
         let order =
             if has_all { Order::All } else { self.order(&Sorter { app, names: &names, reader }) };
         // Others read the folder at the same time, and one of them was the first.
-        if let Some(shared) = stat.as_ref().and_then(|it| app.snapshots.find(&visit.path, it)) {
+        if let Some(shared) = stat.as_ref().and_then(|it| app.snapshots.find(&target.path, it)) {
             return Ok(shared);
         }
-        let version = stat.map(|it| (visit.path.clone(), it));
+        let version = stat.map(|it| (target.path.clone(), it));
         Ok(Arc::new(Snapshot::new(names, order, version)))
     }
 
     /// What is listed, in the order of the listing.
-    pub(super) fn order(&self, asked: &Sorter<'_>) -> Order {
-        let mut listed = self.select(asked.names);
+    pub(super) fn order(&self, sorter: &Sorter<'_>) -> Order {
+        let mut listed = self.select(sorter.names);
         if self.sort == Sort::BY_NAME {
             return Order::Some(listed);
         }
         let is_folder =
-            |it: &u32| asked.names.get(*it as usize).is_some_and(|it| it.kind == Kind::Folder);
+            |it: &u32| sorter.names.get(*it as usize).is_some_and(|it| it.kind == Kind::Folder);
         let first_file = listed.partition_point(is_folder);
         let (folders, files) = listed.split_at_mut(first_file);
-        self.sort.apply(asked, folders, files);
+        self.sort.apply(sorter, folders, files);
         Order::Sorted(listed)
     }
 
@@ -177,8 +178,8 @@ impl ListingOptions {
     pub(super) fn start(&self, snapshot: &Snapshot) -> usize {
         let Some(after) = self.after.as_deref().filter(|it| !it.is_empty()) else { return 0 };
         match after.strip_suffix(b"/") {
-            Some(folder) => snapshot.place_behind(Kind::Folder, folder, 0),
-            None => snapshot.place_behind(Kind::File, after, 0),
+            Some(folder) => snapshot.position_behind(Kind::Folder, folder, 0),
+            None => snapshot.position_behind(Kind::File, after, 0),
         }
     }
 }
@@ -191,11 +192,12 @@ impl Listing {
         snapshot: &Arc<Snapshot>,
         reader: &Liveness,
     ) -> Page {
-        let listed = self.left.min(snapshot.len().saturating_sub(self.place));
+        let listed = self.left.min(snapshot.len().saturating_sub(self.position));
         let most = self.app.snapshots.page_size();
-        let places = self.place..self.place + listed.min(most);
+        let positions = self.position..self.position + listed.min(most);
         let is_last = listed <= most;
-        let names = places.clone().map_while(|it| snapshot.get(it).filter(|_| reader.is_there()));
+        let names =
+            positions.clone().map_while(|it| snapshot.get(it).filter(|_| reader.is_there()));
         // Some may be gone since the folder was read.
         let entries = names.zip(self.passed..).filter_map(|(name, passed)| {
             Some((
@@ -203,10 +205,10 @@ impl Listing {
                 passed,
             ))
         });
-        let text = match self.wish.format {
+        let text = match self.options.format {
             Format::Html => {
                 let mut out = head;
-                out.reserve_exact(places.len() * ROOM);
+                out.reserve_exact(positions.len() * ROOM);
                 let mut groups = self.passed.div_ceil(GROUP).max(1);
                 for (it, passed) in entries {
                     if passed >= groups * GROUP {
@@ -222,7 +224,7 @@ impl Listing {
             }
             Format::Json => {
                 let mut out = head.into_bytes();
-                out.reserve_exact(places.len() * ROOM);
+                out.reserve_exact(positions.len() * ROOM);
                 let mut has_entry = self.has_entry;
                 for (it, _) in entries {
                     json::entry(&mut out, &it, !has_entry);
@@ -238,11 +240,11 @@ impl Listing {
         if !is_last {
             self.app.snapshots.keep(snapshot);
         }
-        let last = places.end.checked_sub(1).and_then(|it| snapshot.get(it));
+        let last = positions.end.checked_sub(1).and_then(|it| snapshot.get(it));
         self.last = last.map(|it| (it.kind, it.bytes.to_vec())).or_else(|| self.last.take());
-        self.place = places.end;
-        self.left = listed - places.len();
-        self.passed += places.len();
+        self.position = positions.end;
+        self.left = listed - positions.len();
+        self.passed += positions.len();
         // It may have to wait for its client.
         let text = Bytes::from(text.into_boxed_slice());
         Page { text, is_last }
@@ -253,9 +255,9 @@ impl Listing {
         let snapshot = if let Some(it) = self.snapshot.upgrade() {
             it
         } else {
-            let found = self.wish.snapshot(&self.app, &self.visit, &self.folder, reader)?;
+            let found = self.options.snapshot(&self.app, &self.target, &self.folder, reader)?;
             if let Some((kind, name)) = &self.last {
-                self.place = found.place_behind(*kind, name, self.place);
+                self.position = found.position_behind(*kind, name, self.position);
             }
             self.snapshot = Arc::downgrade(&found);
             found

@@ -62,18 +62,19 @@ impl Snapshot {
     }
 
     /// The entry at a place in the listing.
-    pub(super) fn get(&self, place: usize) -> Option<Name<'_>> {
+    pub(super) fn get(&self, position: usize) -> Option<Name<'_>> {
         match &self.order {
-            Order::All => self.names.get(place),
+            Order::All => self.names.get(position),
             Order::Some(listed) | Order::Sorted(listed) => {
-                self.names.get(*listed.get(place)? as usize)
+                self.names.get(*listed.get(position)? as usize)
             }
         }
     }
 
     /// How many of the entries are folders. They come first.
     pub(super) fn folders(&self) -> usize {
-        let is_folder = |place: usize| self.get(place).is_some_and(|it| it.kind == Kind::Folder);
+        let is_folder =
+            |position: usize| self.get(position).is_some_and(|it| it.kind == Kind::Folder);
         let (mut start, mut end) = (0, self.len());
         while start < end {
             let middle = start.midpoint(end);
@@ -84,7 +85,7 @@ impl Snapshot {
 
     /// The place behind an entry, whether or not that is (still) there. Where the order is not that of names, an entry that is
     /// gone had the place before `otherwise`.
-    pub(super) fn place_behind(&self, kind: Kind, name: &[u8], otherwise: usize) -> usize {
+    pub(super) fn position_behind(&self, kind: Kind, name: &[u8], otherwise: usize) -> usize {
         let position = self.names.position_after(kind, name);
         match &self.order {
             Order::All => position,

@@ -44,13 +44,13 @@ impl Sort {
 
 impl Sort {
     /// Folders stay first. Sizes and dates are asked of all entries, and one number is kept of each.
-    pub(super) fn apply(self, asked: &Sorter<'_>, folders: &mut [u32], files: &mut [u32]) {
+    pub(super) fn apply(self, sorter: &Sorter<'_>, folders: &mut [u32], files: &mut [u32]) {
         match self.by {
             SortKey::Name => {}
-            SortKey::Size => asked.sort(files, |it| it.len),
+            SortKey::Size => sorter.sort(files, |it| it.len),
             SortKey::Date => {
-                asked.sort(folders, Stat::modified_seconds);
-                asked.sort(files, Stat::modified_seconds);
+                sorter.sort(folders, Stat::modified_seconds);
+                sorter.sort(files, Stat::modified_seconds);
             }
         }
         if self.is_reversed {
@@ -96,8 +96,8 @@ impl Sorter<'_> {
         };
         // Positions are in the order of names, and no two are equal.
         numbers.sort_unstable();
-        for (place, (_, index)) in shown.iter_mut().zip(numbers) {
-            *place = index;
+        for (position, (_, index)) in shown.iter_mut().zip(numbers) {
+            *position = index;
         }
     }
 }

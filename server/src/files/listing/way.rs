@@ -23,29 +23,29 @@ use crate::web::text::visible;
 /// The way from a folder down to `goal`, which lies below.
 pub async fn answer(
     app: &Arc<App>,
-    visit: &AuthorizedPath,
+    target: &AuthorizedPath,
     goal: &RelPath,
     parts: &Parts,
 ) -> Result<Response, Problem> {
     let query = parts.uri.query();
-    if !visit.names_folder {
-        return redirect(visit, query);
+    if !target.names_folder {
+        return redirect(target, query);
     }
-    let wish = ListingOptions::of(&parts.uri, &parts.headers)?;
-    if wish.needs_slash(visit) {
-        return redirect(visit, query);
+    let options = ListingOptions::of(&parts.uri, &parts.headers)?;
+    if options.needs_slash(target) {
+        return redirect(target, query);
     }
-    let found = find(app, visit, goal).await?;
-    let entry = found.and_then(|(kind, stat)| next_on_way(&visit.path, goal, kind, stat));
+    let found = find(app, target, goal).await?;
+    let entry = found.and_then(|(kind, stat)| next_on_way(&target.path, goal, kind, stat));
     let covers = visible(&goal.to_plain());
     let summary = match entry {
         Some(_) => format!("Your key covers /{covers}: this is the way to it"),
         None => format!("Your key covers /{covers}, which is not there yet"),
     };
-    let entry = entry.filter(|it| wish.wants(it.name));
-    let body = match wish.format {
+    let entry = entry.filter(|it| options.wants(it.name));
+    let body = match options.format {
         Format::Html => {
-            let mut out = html::head(visit, &summary, &wish, false);
+            let mut out = html::head(target, &summary, &options, false);
             if let Some(entry) = &entry {
                 html::entry(&mut out, entry);
             }
@@ -61,20 +61,20 @@ pub async fn answer(
             Body::from(out)
         }
     };
-    Ok(respond(body, wish.format, usize::from(entry.is_some()), false))
+    Ok(respond(body, options.format, usize::from(entry.is_some()), false))
 }
 
 /// What the key covers, if it is there and may really be read.
 async fn find(
     app: &Arc<App>,
-    visit: &AuthorizedPath,
+    target: &AuthorizedPath,
     goal: &RelPath,
 ) -> Result<Option<(Kind, Stat)>, Problem> {
     let found = match app.look(goal).await {
         Err(FindError::Missing { .. } | FindError::NotServed { .. }) => return Ok(None),
         found => found?,
     };
-    if found.real_path().is_some_and(|it| visit.caller.may_read(it).is_err()) {
+    if found.real_path().is_some_and(|it| target.caller.may_read(it).is_err()) {
         return Ok(None);
     }
     let kind = match found {

@@ -38,9 +38,9 @@ const LONGEST_HEAD: usize = 8 * 1024;
 /// A connection in the lane.
 struct FastPath<'a, A, S> {
     stream: Stream<S>,
-    answers: &'a A,
+    handler: &'a A,
     connection: &'a Connection,
-    patience: Timeouts,
+    timeouts: Timeouts,
     /// Told when it is time to finish.
     finish: &'a mut ShutdownSignal,
     /// What has been read and not answered: the beginning of a head, or what came behind one.
@@ -77,17 +77,17 @@ thread_local! {
 /// Serves a connection as long as its client only reads. The stream, where there is more to be done with it.
 pub async fn serve<S: Socket>(
     stream: Stream<S>,
-    answers: &impl Handler,
+    handler: &impl Handler,
     connection: &Connection,
-    patience: Timeouts,
+    timeouts: Timeouts,
     finish: &mut ShutdownSignal,
 ) -> io::Result<Option<Stream<S>>> {
-    let due = Instant::now() + patience.header;
-    let lane = FastPath {
+    let due = Instant::now() + timeouts.header_read;
+    let connection_state = FastPath {
         stream,
-        answers,
+        handler,
         connection,
-        patience,
+        timeouts,
         finish,
         rest: Vec::new(),
         is_rest_new: false,
@@ -95,7 +95,7 @@ pub async fn serve<S: Socket>(
         alarm: Box::pin(sleep_until(due)),
         has_answered: false,
     };
-    lane.run().await
+    connection_state.run().await
 }
 
 impl<A: Handler, S: Socket> FastPath<'_, A, S> {
@@ -105,7 +105,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
             let is_last = match turn {
                 Step::End => return Ok(None),
                 Step::Over(bytes) => {
-                    self.stream.unread(bytes);
+                    self.stream.rewind(bytes);
                     return Ok(Some(self.stream));
                 }
                 Step::Read(request, is_last) => self.read(*request, is_last).await?,
@@ -128,7 +128,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
 
     fn answered(&mut self) {
         self.has_answered = true;
-        self.due = Instant::now() + self.patience.header;
+        self.due = Instant::now() + self.timeouts.header_read;
     }
 
     /// Reads heads, and gives all answers that are known at once.
@@ -139,7 +139,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
             read.put_slice(&self.rest);
             if !std::mem::take(&mut self.is_rest_new) {
                 match Pin::new(&mut self.stream).poll_read(context, &mut read) {
-                    Poll::Pending => return self.poll_patience(context).map(Ok),
+                    Poll::Pending => return self.poll_timeout(context).map(Ok),
                     Poll::Ready(result) => result?,
                 }
                 if read.filled().len() == self.rest.len() {
@@ -173,11 +173,11 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
         bytes: &[u8],
         context: &mut Context<'_>,
     ) -> io::Result<Option<Step<A>>> {
-        head.is_last |= self.finish.has_heard();
+        head.is_last |= self.finish.is_triggered();
         let now = Instant::now();
         PAGE.with_borrow_mut(|page| {
             page.clear();
-            match self.answers.respond_now(&head, self.connection, now.into_std(), page) {
+            match self.handler.respond_now(&head, self.connection, now.into_std(), page) {
                 None => {
                     let turn = match head.request() {
                         Some(request) => Step::Read(Box::new(request), head.is_last),
@@ -186,34 +186,35 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
                     };
                     Ok(Some(turn))
                 }
-                Some(Remainder::Nothing(mut whole)) => {
+                Some(Remainder::Nothing(mut known)) => {
                     let written = match Pin::new(&mut self.stream).poll_write(context, page) {
                         Poll::Ready(Ok(written)) => written,
                         Poll::Ready(Err(error)) => {
                             // It has its line all the same.
-                            let length = whole.length();
-                            whole.account().ends(length, length);
+                            let length = known.length();
+                            known.account().ends(length, length);
                             return Err(error);
                         }
                         Poll::Pending => 0,
                     };
                     let unsent = page.get(written..).unwrap_or_default();
                     if unsent.is_empty() && !head.is_last {
-                        self.went(whole, now);
+                        self.went(known, now);
                         return Ok(None);
                     }
-                    let line = Box::new(whole.account());
-                    Ok(Some(Step::Write(unsent.to_vec(), line, whole.length(), head.is_last)))
+                    let line = Box::new(known.account());
+                    Ok(Some(Step::Write(unsent.to_vec(), line, known.length(), head.is_last)))
                 }
-                Some(Remainder::Content(mut whole, content)) => {
+                Some(Remainder::Content(mut known, content)) => {
                     let mut sending = ResponseWriter::new(page.clone(), content, Framing::Length);
                     let polled = sending.poll(&mut self.stream, context);
                     if matches!(polled, Poll::Ready(Ok(()))) && !head.is_last {
-                        self.went(whole, now);
+                        self.went(known, now);
                         return Ok(None);
                     }
-                    let outlet = &self.connection.outlet;
-                    let sending = Box::new(sending.map(|it| whole.body(it, outlet.clone())));
+                    let sendfile_queue = &self.connection.sendfile_queue;
+                    let sending =
+                        Box::new(sending.map(|it| known.body(it, sendfile_queue.clone())));
                     match polled {
                         Poll::Ready(Err(error)) => Err(error),
                         _ => Ok(Some(Step::Send(sending, head.is_last))),
@@ -224,15 +225,15 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
     }
 
     /// An answer has gone out at once.
-    fn went(&mut self, whole: impl KnownResponse, began: Instant) {
-        whole.is_sent();
+    fn went(&mut self, known: impl KnownResponse, began: Instant) {
+        known.is_sent();
         self.has_answered = true;
-        self.due = began + self.patience.header;
+        self.due = began + self.timeouts.header_read;
     }
 
     /// Waits for a head no longer than it may take, nor than there is time.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Step<A>> {
-        if self.finish.poll_heard(context).is_ready() {
+    fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<Step<A>> {
+        if self.finish.poll_triggered(context).is_ready() {
             if self.has_answered && self.rest.is_empty() {
                 return Poll::Ready(Step::End);
             }
@@ -255,9 +256,9 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
     async fn read(&mut self, request: Request<Body>, is_last: bool) -> io::Result<bool> {
         let is_head = *request.method() == Method::HEAD;
         // A connection would have to have room for all this as long as it lasts; it is over with the head.
-        let answer = Box::pin(self.answers.respond(request, self.connection));
+        let answer = Box::pin(self.handler.respond(request, self.connection));
         let (response, begun) = until_gone(&mut self.stream, answer).await?;
-        let is_last = is_last || closes(response.headers()) || self.finish.has_heard();
+        let is_last = is_last || closes(response.headers()) || self.finish.is_triggered();
         let (mut head, framing) = compose(&response, is_head, is_last);
         head.drain(..begun);
         match framing {

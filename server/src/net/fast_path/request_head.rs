@@ -117,7 +117,7 @@ impl<'room, 'a> RequestHead<'room, 'a> {
     }
 
     /// The fields that the answer can depend on.
-    pub fn fields_that_matter(&self) -> HeaderMap {
+    pub fn request_fields(&self) -> HeaderMap {
         let known = self.fields.iter().filter_map(|field| {
             let name = THAT_MATTER.into_iter().find(|it| it.eq_ignore_ascii_case(field.name))?;
             Some((HeaderName::from_static(name), HeaderValue::from_bytes(field.value).ok()?))
@@ -311,7 +311,7 @@ mod tests {
                 let values: Vec<String> = all(fields, name);
                 assert_eq!(values, expected, "{name}");
             };
-            let fields = head.fields_that_matter();
+            let fields = head.request_fields();
             for fields in [&fields, request.headers()] {
                 check(fields, "accept-encoding", &["gzip", "br"]);
                 check(fields, "if-none-match", &["\"a\"", "\"b\""]);
@@ -391,7 +391,7 @@ mod tests {
                 let Parsed::Read(head) = parsed else { return Ok(()) };
                 prop_assert!(!announces_body(&bytes[..head.len]));
                 if let Some(request) = head.request() {
-                    prop_assert_eq!(head.fields_that_matter(), mattering(&request));
+                    prop_assert_eq!(head.request_fields(), mattering(&request));
                     prop_assert_eq!(request.headers().get_all("host").iter().count(), 1);
                 }
                 Ok(())

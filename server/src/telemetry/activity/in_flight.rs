@@ -17,8 +17,8 @@ use crate::sync::{lock, micros};
 pub struct InFlight {
     /// Which shard accounts for it.
     pub(super) shard: usize,
-    /// Its place among the shard's, until it ends.
-    pub(super) place: usize,
+    /// Its position among the shard's, until it ends.
+    pub(super) position: usize,
     /// Its own.
     pub(super) number: u64,
     is_first: bool,
@@ -95,7 +95,7 @@ impl OpenNow {
 }
 
 impl InFlight {
-    /// One that has come in just now. Its shard gives it its place.
+    /// One that has come in just now. Its shard gives it its position.
     pub(super) fn new(
         method: &Method,
         path: String,
@@ -105,7 +105,7 @@ impl InFlight {
     ) -> InFlight {
         InFlight {
             shard,
-            place: 0,
+            position: 0,
             number: 0,
             is_first,
             began: Instant::now(),

@@ -115,10 +115,10 @@ impl Ledger {
     pub(super) fn begin(&mut self, mut open: InFlight) -> Arc<InFlight> {
         open.number = self.next;
         self.next += self.step;
-        open.place = self.free.pop().unwrap_or(self.open.len());
+        open.position = self.free.pop().unwrap_or(self.open.len());
         let open = Arc::new(open);
-        match self.open.get_mut(open.place) {
-            Some(place) => *place = Some(Arc::clone(&open)),
+        match self.open.get_mut(open.position) {
+            Some(slot) => *slot = Some(Arc::clone(&open)),
             None => self.open.push(Some(Arc::clone(&open))),
         }
         open
@@ -126,8 +126,8 @@ impl Ledger {
 
     /// A request is not under way any more.
     pub(super) fn end(&mut self, open: &InFlight) {
-        if self.open.get_mut(open.place).and_then(Option::take).is_some() {
-            self.free.push(open.place);
+        if self.open.get_mut(open.position).and_then(Option::take).is_some() {
+            self.free.push(open.position);
         }
     }
 

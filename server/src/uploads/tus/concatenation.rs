@@ -23,18 +23,18 @@ const AFTER_START: Duration = Duration::from_secs(2);
 pub(super) async fn join(
     app: &App,
     mut upload: Upload,
-    held: UploadLock,
+    lock: UploadLock,
     may_write: impl Fn(&RelPath) -> bool + Send + 'static,
 ) -> Result<Upload, Problem> {
     // Parts that are being joined take no more bytes.
     let mut parts = Vec::new();
     if let Purpose::Joined { parts: all, .. } = &upload.record.purpose {
         for part in all {
-            parts.push(app.holders.take(part.id).await);
+            parts.push(app.upload_locks.take(part.id).await);
         }
     }
     loop {
-        if held.stop.is_cancelled() {
+        if lock.stop.is_cancelled() {
             return Err(Problem::TakenOver);
         }
         let is_done;
@@ -63,7 +63,7 @@ pub async fn recover(app: Arc<App>) {
         Err(_) => return,
     };
     for id in ids {
-        let Some(held) = app.holders.try_take(id) else { continue };
+        let Some(lock) = app.upload_locks.try_take(id) else { continue };
         let volume = Arc::clone(&app.volume);
         let upload = match blocking(move || volume.upload(id)).await {
             Ok(Ok(Some(upload))) => upload,
@@ -86,7 +86,7 @@ pub async fn recover(app: Arc<App>) {
             continue;
         }
         let result = match upload.record.purpose {
-            Purpose::Joined { .. } => join(&app, upload, held, may_write).await.map(|_| ()),
+            Purpose::Joined { .. } => join(&app, upload, lock, may_write).await.map(|_| ()),
             _ => finish(&app, upload, may_write).await,
         };
         if let Err(problem) = result {

@@ -15,7 +15,7 @@ use crate::http::tus_headers::{UPLOAD_CONCAT, UPLOAD_METADATA};
 use crate::problem::Problem;
 
 /// What a request wants begun.
-pub(super) async fn order(
+pub(super) async fn parse_creation(
     app: &Arc<App>,
     uploader: &Uploader,
     uri: &Uri,
@@ -33,7 +33,7 @@ pub(super) async fn order(
     }
     let target = metadata.target(uri.query())?;
     uploader.caller.may_write(&target.path)?;
-    refuse_what_cannot_be(app, &target).await?;
+    check_target(app, &target).await?;
     app.check_writable(&target.path, &uploader.caller).await?;
     match concat {
         None => Ok(record(length(headers)?, Purpose::File(target))),
@@ -82,7 +82,7 @@ pub(super) async fn parts(
 }
 
 /// Says before the first byte what would go wrong after the last.
-pub(super) async fn refuse_what_cannot_be(app: &Arc<App>, target: &Target) -> Result<(), Problem> {
+pub(super) async fn check_target(app: &Arc<App>, target: &Target) -> Result<(), Problem> {
     match app.look(&target.path).await {
         Ok(Found::Folder(_)) => Err(Problem::IsFolder),
         Ok(Found::File(_)) if target.exists == Exists::Refuse => Err(Problem::Exists),

@@ -18,7 +18,7 @@ const MANY: usize = 256;
 /// All that are held.
 #[derive(Debug, Default)]
 pub struct UploadLocks {
-    seats: Mutex<HashMap<StagedId, Weak<LockEntry>>>,
+    entries: Mutex<HashMap<StagedId, Weak<LockEntry>>>,
 }
 
 /// An upload in a holder's hands, until dropped.
@@ -27,7 +27,7 @@ pub struct UploadLock {
     /// Cancelled when somebody else wants it.
     pub stop: CancellationToken,
     _turn: OwnedMutexGuard<()>,
-    _seat: Arc<LockEntry>,
+    _entry: Arc<LockEntry>,
 }
 
 #[derive(Debug, Default)]
@@ -40,34 +40,34 @@ struct LockEntry {
 impl UploadLocks {
     /// Takes an upload over from whoever holds it, and waits until they let go.
     pub async fn take(&self, id: StagedId) -> UploadLock {
-        let seat = self.seat(id);
+        let entry = self.entry(id);
         let stop = CancellationToken::new();
-        let last = std::mem::replace(&mut *lock(&seat.stop), stop.clone());
+        let last = std::mem::replace(&mut *lock(&entry.stop), stop.clone());
         last.cancel();
-        let turn = Arc::clone(&seat.turn).lock_owned().await;
-        UploadLock { stop, _turn: turn, _seat: seat }
+        let turn = Arc::clone(&entry.turn).lock_owned().await;
+        UploadLock { stop, _turn: turn, _entry: entry }
     }
 
     /// Takes an upload if nobody holds it.
     pub fn try_take(&self, id: StagedId) -> Option<UploadLock> {
-        let seat = self.seat(id);
-        let turn = Arc::clone(&seat.turn).try_lock_owned().ok()?;
+        let entry = self.entry(id);
+        let turn = Arc::clone(&entry.turn).try_lock_owned().ok()?;
         let stop = CancellationToken::new();
-        (*lock(&seat.stop)).clone_from(&stop);
-        Some(UploadLock { stop, _turn: turn, _seat: seat })
+        (*lock(&entry.stop)).clone_from(&stop);
+        Some(UploadLock { stop, _turn: turn, _entry: entry })
     }
 
-    fn seat(&self, id: StagedId) -> Arc<LockEntry> {
-        let mut seats = lock(&self.seats);
-        if seats.len() >= MANY {
-            seats.retain(|_, seat| seat.strong_count() > 0);
+    fn entry(&self, id: StagedId) -> Arc<LockEntry> {
+        let mut entries = lock(&self.entries);
+        if entries.len() >= MANY {
+            entries.retain(|_, entry| entry.strong_count() > 0);
         }
-        if let Some(seat) = seats.get(&id).and_then(Weak::upgrade) {
-            return seat;
+        if let Some(entry) = entries.get(&id).and_then(Weak::upgrade) {
+            return entry;
         }
-        let seat = Arc::new(LockEntry::default());
-        seats.insert(id, Arc::downgrade(&seat));
-        seat
+        let entry = Arc::new(LockEntry::default());
+        entries.insert(id, Arc::downgrade(&entry));
+        entry
     }
 }
 
@@ -77,13 +77,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_holder_ends_the_older_and_waits_for_it() {
-        let holders = Arc::new(UploadLocks::default());
+        let locks = Arc::new(UploadLocks::default());
         let id = StagedId::random().unwrap();
-        let first = holders.take(id).await;
-        assert!(holders.try_take(id).is_none() && !first.stop.is_cancelled());
+        let first = locks.take(id).await;
+        assert!(locks.try_take(id).is_none() && !first.stop.is_cancelled());
         let second = tokio::spawn({
-            let holders = Arc::clone(&holders);
-            async move { holders.take(id).await }
+            let locks = Arc::clone(&locks);
+            async move { locks.take(id).await }
         });
         first.stop.cancelled().await;
         assert!(!second.is_finished());
@@ -91,6 +91,6 @@ mod tests {
         let second = second.await.unwrap();
         assert!(!second.stop.is_cancelled());
         drop(second);
-        assert!(holders.try_take(id).is_some());
+        assert!(locks.try_take(id).is_some());
     }
 }

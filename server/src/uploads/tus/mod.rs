@@ -5,9 +5,9 @@
 //!
 //! 1. client and server speak the same version, which each answer says ([`TusHeaders`]);
 //! 2. the caller is known and may write the upload's target ([`Uploader`]);
-//! 3. the upload is taken over from whoever still holds it ([`holders`]);
-//! 4. what comes is appended, and made durable before the client is told ([`upload`]);
-//! 5. what is complete is published, or joined from its parts first ([`join`]).
+//! 3. the upload is taken over from whoever still holds it ([`locks`]);
+//! 4. what comes is appended, and made durable before the client is told ([`receive`](crate::uploads::receive));
+//! 5. what is complete is published, or joined from its parts first ([`concatenation`]).
 //!
 //! Steps 3 to 5 go on by themselves when the client goes away, so that what came is never lost.
 
@@ -41,7 +41,7 @@ mod uploader;
 
 pub use concatenation::recover;
 
-use creation::order;
+use creation::parse_creation;
 use fields::{check_version, describe_end, is_offset_stream, number};
 use locks::UploadLock;
 use uploader::{Uploader, find};
@@ -91,21 +91,21 @@ pub async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     check_version(&headers)?;
-    let order = order(&app, &uploader, &uri, &headers).await?;
+    let order = parse_creation(&app, &uploader, &uri, &headers).await?;
     let upload = {
         let volume = Arc::clone(&app.volume);
         blocking(move || volume.begin_upload(order)).await??
     };
     let id = upload.id;
-    let held = app.holders.take(id).await;
+    let lock = app.upload_locks.take(id).await;
     let is_joined = matches!(upload.record.purpose, Purpose::Joined { .. });
     let brings_bytes = !is_joined && is_offset_stream(&headers);
     let work = async move {
         if is_joined {
-            return concatenation::join(&app, upload, held, uploader.may_write()).await;
+            return concatenation::join(&app, upload, lock, uploader.may_write()).await;
         }
         if brings_bytes {
-            append(&app, upload, &uploader, &headers, body, &held).await
+            append(&app, upload, &uploader, &headers, body, &lock).await
         } else {
             finish(&app, upload, &uploader).await
         }
@@ -132,7 +132,7 @@ pub async fn create(
 }
 
 /// `HEAD /uploads/ID`: how much has come.
-pub async fn look(
+pub async fn head(
     State(app): State<Arc<App>>,
     uploader: Uploader,
     Path(id): Path<String>,
@@ -143,7 +143,7 @@ pub async fn look(
     let upload = match first.record.purpose {
         Purpose::Joined { .. } => joined_so_far(&app, uploader, first).await?,
         Purpose::File(_) | Purpose::Part => {
-            let _held = app.holders.take(first.id).await;
+            let _held = app.upload_locks.take(first.id).await;
             let upload = find(&app, &uploader, &id).await?;
             // A client that reads that all has come believes that all is done: so it must be.
             finish(&app, upload, &uploader).await?
@@ -197,12 +197,12 @@ pub async fn patch(
     drop(first);
     // Goes on by itself when the client goes away, so that what came is written down in order.
     let work = tokio::spawn(async move {
-        let held = app.holders.take(id.parse().map_err(|_no_id| Problem::NotFound)?).await;
+        let lock = app.upload_locks.take(id.parse().map_err(|_no_id| Problem::NotFound)?).await;
         let upload = find(&app, &uploader, &id).await?;
         if upload.offset() != offset {
             return Err(Problem::WrongOffset { offset: upload.offset() });
         }
-        append(&app, upload, &uploader, &headers, body, &held).await
+        append(&app, upload, &uploader, &headers, body, &lock).await
     });
     let upload = work.await.map_err(Problem::internal)??;
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -221,14 +221,14 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     check_version(&headers)?;
     let id = find(&app, &uploader, &id).await?.id;
-    let _held = app.holders.take(id).await;
+    let _held = app.upload_locks.take(id).await;
     let upload = find(&app, &uploader, &id.to_string()).await?;
     blocking(move || upload.remove()).await?.map_err(Problem::of_disk)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /uploads/ID`, for networks that let no other method through.
-pub async fn overridden(
+pub async fn method_override(
     state: State<Arc<App>>,
     uploader: Uploader,
     id: Path<String>,
@@ -237,7 +237,7 @@ pub async fn overridden(
 ) -> Result<Response, Problem> {
     match headers.get(METHOD_OVERRIDE).map(HeaderValue::as_bytes) {
         Some(b"PATCH") => patch(state, uploader, id, headers, body).await,
-        Some(b"HEAD") => look(state, uploader, id, headers).await,
+        Some(b"HEAD") => head(state, uploader, id, headers).await,
         Some(b"DELETE") => {
             delete(state, uploader, id, headers).await.map(IntoResponse::into_response)
         }
@@ -252,11 +252,11 @@ async fn joined_so_far(
     upload: Upload,
 ) -> Result<Upload, Problem> {
     let id = upload.id.to_string();
-    if let Some(held) = app.holders.try_take(upload.id) {
+    if let Some(lock) = app.upload_locks.try_take(upload.id) {
         let upload = find(app, &uploader, &id).await?;
         let (app, may_write) = (Arc::clone(app), uploader.may_write());
         let joining =
-            tokio::spawn(async move { concatenation::join(&app, upload, held, may_write).await });
+            tokio::spawn(async move { concatenation::join(&app, upload, lock, may_write).await });
         if let Ok(joined) = tokio::time::timeout(JOINING, joining).await {
             return joined.map_err(Problem::internal)?;
         }
@@ -271,7 +271,7 @@ async fn append(
     uploader: &Uploader,
     headers: &HeaderMap,
     body: Body,
-    held: &UploadLock,
+    lock: &UploadLock,
 ) -> Result<Upload, Problem> {
     let digests = Digests::of_chunk(headers)?;
     let is_checked = digests.are_sent();
@@ -291,7 +291,7 @@ async fn append(
     }
     let Some(staged) = upload.take_staged() else { return Err(Problem::NotFound) };
     let permit = uploader.permit(app, &upload.record);
-    let limits = BodyLimits { stall: app.stall, most: Some(left), stop: held.stop.clone(), permit };
+    let limits = BodyLimits { stall: app.stall, most: Some(left), stop: lock.stop.clone(), permit };
     let (sink, ended) = app.intake.receive(body, Sink { staged, digests }, &limits).await?;
     upload.put_back(sink.staged);
     let checked = sink.digests.check().map_err(|_mismatch| Problem::ChecksumMismatch);
