@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use criterion::Criterion;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use sounding_server::http::range;
-use sounding_server::http::validators::Validators;
+use sounding_server::Validators;
+use sounding_server::range;
 
 const LEN: u64 = 4 << 30;
 const TAG: &str = "\"0123456789abcdef-0123456789abcdef\"";

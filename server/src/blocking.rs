@@ -3,7 +3,7 @@
 use crate::problem::Problem;
 
 /// Does the work on the blocking pool. Where it can't be done, that is a fault of ours.
-pub async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(Problem::internal)

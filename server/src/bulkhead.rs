@@ -9,7 +9,7 @@ use tokio::task::JoinError;
 
 /// Lets so many pieces of work run at a time. Whoever came first goes first.
 #[derive(Clone, Debug)]
-pub struct Bulkhead {
+pub(crate) struct Bulkhead {
     permits: Arc<Semaphore>,
     threads: Arc<Threads>,
 }
@@ -21,13 +21,13 @@ struct Threads(Option<Runtime>);
 
 impl Bulkhead {
     /// For so many at a time.
-    pub fn new(most: usize) -> Bulkhead {
+    pub(crate) fn new(most: usize) -> Bulkhead {
         let threads = Builder::new_current_thread().max_blocking_threads(most).build().ok();
         Bulkhead { permits: Arc::new(Semaphore::new(most)), threads: Arc::new(Threads(threads)) }
     }
 
     /// Waits for a place and does the work. The place is taken until the work is done, whoever still waits for it.
-    pub async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {

@@ -15,7 +15,7 @@ use crate::net::concurrency_limit::ConnectionLimits;
 use crate::telemetry::log::LogFormat;
 
 /// Connections at a time, where nobody says how many.
-pub const CONNECTIONS: usize = 10_000;
+pub(crate) const CONNECTIONS: usize = 10_000;
 use crate::net::listener::Listen;
 use crate::net::timeouts::Timeouts;
 
@@ -25,7 +25,7 @@ const API_KEYS: &str = "API_KEYS";
 /// As the command line and the environment have it.
 #[derive(Debug, Parser)]
 #[command(name = "sounding-server", version, about = "Serves the files of a data volume over HTTP.", long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// The volume: the folder whose tree is served. Made if it is missing.
     #[arg(long, value_name = "DIR", env = "SOUNDING_VOLUME", default_value = "./data")]
     volume: PathBuf,
@@ -123,7 +123,7 @@ Environment:
 
 /// What is meant.
 #[derive(Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// The volume's root.
     pub volume: PathBuf,
     /// Where to listen.
@@ -154,7 +154,7 @@ pub struct Config {
 
 impl Config {
     /// From this process's arguments and environment. Ends it with a message if they can't be understood.
-    pub fn of_process() -> Config {
+    pub(crate) fn of_process() -> Config {
         Config::new(Flags::parse(), std::env::var_os(API_KEYS))
     }
 

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sounding_server::program::main()
+    sounding_server::main()
 }

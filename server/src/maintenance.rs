@@ -17,7 +17,7 @@ const KEY_USES_EVERY: Duration = Duration::from_mins(1);
 
 /// Removes what killed programs left, at once and then again and again; and what has had its time, when the first
 /// answers have gone. For ever.
-pub async fn keep(app: Arc<App>) {
+pub(crate) async fn keep(app: Arc<App>) {
     let volume = Arc::clone(&app.volume);
     // While there is room for it: a full disk must not keep anybody from deleting.
     match tokio::task::spawn_blocking(move || volume.make_trash()).await {
@@ -73,7 +73,7 @@ async fn recover_transfers(transfers: &Transfers) {
 }
 
 /// Remembers from start to start when each key was last used.
-pub async fn keep_key_uses(app: Arc<App>) {
+pub(crate) async fn keep_key_uses(app: Arc<App>) {
     let volume = Arc::clone(&app.volume);
     match tokio::task::spawn_blocking(move || volume.key_uses()).await {
         Ok(Ok(uses)) => app.activity.remember(uses),
@@ -87,7 +87,7 @@ pub async fn keep_key_uses(app: Arc<App>) {
 }
 
 /// Writes down when each key was last used, if that is not written yet.
-pub async fn write_key_uses(app: &App) {
+pub(crate) async fn write_key_uses(app: &App) {
     let Some(uses) = app.activity.take_changed_key_uses() else { return };
     let volume = Arc::clone(&app.volume);
     let written = tokio::task::spawn_blocking(move || volume.write_key_uses(&uses)).await;

@@ -21,7 +21,7 @@ use crate::web::openapi;
 use crate::web::sounding_js;
 
 /// The public ones.
-pub fn router(app: Arc<App>) -> Router {
+pub(crate) fn router(app: Arc<App>) -> Router {
     let routes = Route::ALL.into_iter().filter(|it| it.is_pattern());
     routes
         .fold(Router::new(), |router, it| router.route(it.pattern(), methods(it)))

@@ -2,7 +2,7 @@
 //! paths are matched by, never a path: paths are without end, and they are people's.
 
 /// Where it is asked how the service is.
-pub const HEALTH: &str = "/health";
+pub(crate) const HEALTH: &str = "/health";
 
 /// One of the router's patterns, or none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,7 +41,7 @@ const TRANSFERS_END: Duration = Duration::from_secs(4);
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The volume can't be opened.
     #[error(transparent)]
     Volume(#[from] OpenVolumeError),
@@ -69,7 +69,7 @@ pub enum StartError {
 }
 
 /// Runs the service until a signal ends it, or nobody needs it.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
     file_body::prepare();
     let stop = Stop::listen().map_err(StartError::Signals)?;
@@ -156,7 +156,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     match end {
         ServeOutcome::Drained => tracing::info!("stopped"),
         ServeOutcome::CutOff => {
-            tracing::warn!("stopped; downloads were cut off when their time was up")
+            tracing::warn!("stopped; downloads were cut off when their time was up");
         }
         ServeOutcome::Idle => tracing::info!("asleep: nobody needs the service"),
     }

@@ -20,14 +20,14 @@ struct Health {
 }
 
 /// Answers without a key.
-pub async fn answer(State(app): State<Arc<App>>) -> Response {
+pub(crate) async fn answer(State(app): State<Arc<App>>) -> Response {
     let mut response = Response::new(Body::from(told(&app, &app.key_ring.current())));
     set_fields(response.headers_mut());
     response
 }
 
 /// How it is, as JSON. Nothing that a stranger may not know.
-pub fn told(app: &App, keys: &Keys) -> Vec<u8> {
+pub(crate) fn told(app: &App, keys: &Keys) -> Vec<u8> {
     let warnings = warnings(app, keys);
     let status = if warnings.is_empty() { "ok" } else { "degraded" };
     let health = Health { status, version: env!("CARGO_PKG_VERSION"), warnings };
@@ -36,7 +36,7 @@ pub fn told(app: &App, keys: &Keys) -> Vec<u8> {
 }
 
 /// The fields of an answer, but for its length.
-pub fn set_fields(fields: &mut HeaderMap) {
+pub(crate) fn set_fields(fields: &mut HeaderMap) {
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // As the front says of all that is no file, so that the fast path says it too.
@@ -45,7 +45,7 @@ pub fn set_fields(fields: &mut HeaderMap) {
 
 /// What is amiss, in words that anyone may read: no path, and nothing of what the system said. The log and the operator's
 /// console have the whole of it.
-pub fn warnings(app: &App, keys: &Keys) -> Vec<String> {
+pub(crate) fn warnings(app: &App, keys: &Keys) -> Vec<String> {
     let mut warnings = Vec::new();
     if app.key_ring.file.trouble().is_some() {
         warnings.push(

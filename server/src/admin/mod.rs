@@ -18,7 +18,7 @@ use volume::journal::{Change, ChangeKind, JournalError};
 use volume::keys::usage::KeyUses;
 use volume::{RelPath, Volume, names};
 
-pub mod health;
+pub(crate) mod health;
 mod transfers;
 
 use crate::app::App;
@@ -41,7 +41,7 @@ const LATEST: usize = 200;
 
 /// Where the socket is, if nobody says: in `/run/sounding` where that can be written, or else in the user's runtime
 /// folder. None where there is neither.
-pub fn default_path() -> Option<PathBuf> {
+pub(crate) fn default_path() -> Option<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|it| PathBuf::from(it).join("sounding"));
     [Some(PathBuf::from(FOLDER)), runtime]
         .into_iter()
@@ -61,7 +61,7 @@ fn is_ours(folder: &Path) -> bool {
 }
 
 /// Listens on the socket, which only its owner can open.
-pub async fn bind(path: &Path) -> Result<Listener, ListenError> {
+pub(crate) async fn bind(path: &Path) -> Result<Listener, ListenError> {
     let listen = Listen::Unix(path.to_owned());
     let listener = Listener::bind(&listen).await?;
     let mode = std::fs::Permissions::from_mode(0o600);
@@ -70,7 +70,7 @@ pub async fn bind(path: &Path) -> Result<Listener, ListenError> {
 }
 
 /// The admin interface's routes.
-pub fn router(app: Arc<App>) -> Router {
+pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/service", get(service))
         .route("/activity", get(activity).delete(end))

@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use volume::keys::PlainKey;
 
 /// The key in a request's header: `Authorization: KEY`, `Bearer KEY` (RFC 6750) or the password of `Basic` (RFC 7617).
-pub fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
+pub(crate) fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes().trim_ascii();
     let credentials = |scheme: &str| {
         let (name, rest) = value.split_at_checked(scheme.len())?;

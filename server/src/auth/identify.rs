@@ -15,7 +15,7 @@ use crate::problem::Problem;
 /// Finds out who is asking for a path. Fails only where too many wrong keys came from the same client.
 ///
 /// A key that does not matter, because anyone may read the path, makes nobody wait: after too many wrong ones it counts for none.
-pub async fn identify(
+pub(crate) async fn identify(
     keys: &KeyRing,
     guesses: &GuessLimiter,
     client: IpAddr,
@@ -58,7 +58,7 @@ pub async fn identify(
 }
 
 /// Finds out who asks to read a path, and may, where nothing is in doubt; none where it takes a refusal, or a pause.
-pub fn try_identify(
+pub(crate) fn try_identify(
     keys: &KeyRing,
     guesses: &GuessLimiter,
     client: IpAddr,

@@ -1,7 +1,7 @@
 //! Who asks, and what they may.
 
-pub mod caller;
-pub mod credentials;
-pub mod identify;
-pub mod key_guesses;
-pub mod key_ring;
+pub(crate) mod caller;
+pub(crate) mod credentials;
+pub(crate) mod identify;
+pub(crate) mod key_guesses;
+pub(crate) mod key_ring;

@@ -1,4 +1,4 @@
 //! A request at the edge: its path and its query, as what they mean.
 
-pub mod path;
-pub mod query;
+pub(crate) mod path;
+pub(crate) mod query;

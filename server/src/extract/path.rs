@@ -22,7 +22,7 @@ use crate::telemetry::activity::InFlight;
 
 /// A path, and whoever asks for it.
 #[derive(Debug)]
-pub struct AuthorizedPath {
+pub(crate) struct AuthorizedPath {
     /// What is asked for.
     pub path: RelPath,
     /// Whether the URL ends in a slash, as a folder's does.
@@ -51,14 +51,14 @@ impl FromRequestParts<Arc<App>> for AuthorizedPath {
 
 impl AuthorizedPath {
     /// A request's, by whoever may have what it asks for.
-    pub async fn of(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
+    pub(crate) async fn of(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
         let authorized = AuthorizedPath::asked(parts, app).await?;
         authorized.caller.may(Access::of(&parts.method), &authorized.path)?;
         Ok(authorized)
     }
 
     /// A request's, by whomever: whether they may have what it asks for is still to be decided.
-    pub async fn asked(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
+    pub(crate) async fn asked(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
         let target = UrlPath::of(parts.uri.path()).ok_or(Problem::NotFound)?;
         let parsed = target.parse()?;
         let key_in_address =
@@ -70,7 +70,7 @@ impl AuthorizedPath {
     }
 
     /// The absolute path of a folder's URL, for whoever asks as this one does.
-    pub fn address_of(&self, folder: &RelPath) -> String {
+    pub(crate) fn address_of(&self, folder: &RelPath) -> String {
         let root = match &self.key_in_address {
             None => "/files/".to_owned(),
             Some(key) => format!("/share/{}/", volume::escape(key.reveal())),
@@ -79,7 +79,7 @@ impl AuthorizedPath {
     }
 
     /// Where a path in the same folder is, relative to the request's own URL, so that it holds behind any proxy.
-    pub fn reference(&self, path: &RelPath) -> String {
+    pub(crate) fn reference(&self, path: &RelPath) -> String {
         let names: Vec<String> = path.names().map(volume::escape).collect();
         let from = names.len().saturating_sub(self.last_names.max(1));
         format!("./{}", names.get(from..).unwrap_or_default().join("/"))
@@ -87,7 +87,7 @@ impl AuthorizedPath {
 
     /// Where the visited path itself is, likewise, with all of its names where possible: yarl, and with it aiohttp and fsspec, takes
     /// off the percent-encoding of what a reference does not name itself.
-    pub fn own_reference(&self) -> String {
+    pub(crate) fn own_reference(&self) -> String {
         let parents = self.path.names().count().saturating_sub(1);
         if !self.is_plain || parents == 0 {
             return self.reference(&self.path);
@@ -97,7 +97,7 @@ impl AuthorizedPath {
 }
 
 /// Whoever makes a request, with their name for the log.
-pub async fn caller(
+pub(crate) async fn caller(
     parts: &Parts,
     app: &App,
     key: Option<PlainKey>,

@@ -12,7 +12,7 @@ use crate::problem::Problem;
 use crate::web::text::visible;
 
 /// The first value of a parameter, decoded; empty if it stands there without one.
-pub fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
     query?.split('&').find_map(|it| {
         let (key, value) = it.split_once('=').unwrap_or((it, ""));
         (key == name).then(|| {
@@ -24,7 +24,7 @@ pub fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
 }
 
 /// The same within bounds, and refused beyond them.
-pub fn number_within<T>(
+pub(crate) fn number_within<T>(
     query: Option<&str>,
     name: &str,
     bounds: RangeInclusive<T>,
@@ -43,7 +43,7 @@ where
 }
 
 /// The first value of a parameter as a whole number.
-pub fn number<T: FromStr>(query: Option<&str>, name: &str) -> Result<Option<T>, Problem> {
+pub(crate) fn number<T: FromStr>(query: Option<&str>, name: &str) -> Result<Option<T>, Problem> {
     let Some(value) = value(query, name) else { return Ok(None) };
     let number = std::str::from_utf8(&value).ok().and_then(|it| it.parse().ok());
     let bad = || Problem::BadQuery(format!("`{name}` is a whole number."));
@@ -51,7 +51,7 @@ pub fn number<T: FromStr>(query: Option<&str>, name: &str) -> Result<Option<T>, 
 }
 
 /// Refuses parameters that are not known: an answer that has no regard to one would mislead.
-pub fn only(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
+pub(crate) fn only(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
     let pairs = query.unwrap_or_default().split('&').filter(|it| !it.is_empty());
     match pairs.filter_map(|it| it.split('=').next()).find(|it| !known.contains(it)) {
         None => Ok(()),

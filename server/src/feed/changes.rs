@@ -35,7 +35,7 @@ struct ChangesResponse {
 }
 
 /// Answers.
-pub async fn answer(
+pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     mut following: FeedReader,
     uri: Uri,

@@ -52,7 +52,7 @@ struct Events {
 }
 
 /// Answers.
-pub async fn answer(
+pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     mut following: FeedReader,
     uri: Uri,

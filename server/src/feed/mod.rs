@@ -1,6 +1,6 @@
 //! What changed on the volume, for those who wait for it: the journal, as far as a key goes.
 //!
-//! [`changes`] answers once, at once or when there is something; [`events`] goes on. Both stand on [`Following`], which
+//! [`changes`] answers once, at once or when there is something; [`events`] goes on. Both stand on [`reader`], which
 //! knows where a reader is and what they may see.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,8 +15,8 @@ use volume::observer::{News, Observer, Warning};
 use crate::problem::Problem;
 use crate::sync::lock;
 
-pub mod changes;
-pub mod events;
+pub(crate) mod changes;
+pub(crate) mod events;
 mod fold;
 mod reader;
 mod row;
@@ -127,7 +127,7 @@ impl Feed {
 }
 
 /// Opens a volume's journal. The log is told if that put a damaged one aside.
-pub fn open(volume: &Volume) -> Result<Journal, JournalError> {
+pub(crate) fn open(volume: &Volume) -> Result<Journal, JournalError> {
     let mut journal = Journal::open(volume)?;
     if let Some(damage) = journal.take_damage() {
         tracing::warn!("the change journal is begun anew: {damage}");

@@ -21,7 +21,7 @@ const BATCH: usize = 1000;
 
 /// A reader: where they are, and what they may see.
 #[derive(Debug)]
-pub struct FeedReader {
+pub(crate) struct FeedReader {
     app: Arc<App>,
     caller: Caller,
     /// Only what lies in this folder.

@@ -18,7 +18,7 @@ use crate::http::validators::entity_tags;
 ///   asks for up to there. A range that ends elsewhere is the page's own.
 /// - Its copy is stale, the page wants the whole file, and it asks for as much as the copy had: of a file that has grown,
 ///   the beginning. A page's own `Range` goes out with `Accept-Encoding: identity` (Fetch §4.6), which tells the two apart.
-pub fn fitting(selection: Selection, headers: &HeaderMap, encoders: &Encoders) -> Selection {
+pub(crate) fn fitting(selection: Selection, headers: &HeaderMap, encoders: &Encoders) -> Selection {
     let slices = match &selection {
         Selection::Whole | Selection::Unsatisfiable => return selection,
         Selection::Slice(slice) => std::slice::from_ref(slice),

@@ -55,7 +55,7 @@ pub struct CachedResponse<'a> {
 
 /// Who asks, and over which connection.
 #[derive(Debug)]
-pub struct RequestContext<'a> {
+pub(crate) struct RequestContext<'a> {
     /// Where the request comes from.
     pub client: IpAddr,
     /// The fields of the request that an answer can depend on.
@@ -70,7 +70,7 @@ pub struct RequestContext<'a> {
 
 /// Writes the head of an answer by what is known of its file, and its body too where that is small. None where that does not help,
 /// with nothing written.
-pub fn respond<'a>(
+pub(crate) fn respond<'a>(
     app: &'a Arc<App>,
     head: &'a RequestHead<'_, '_>,
     context: RequestContext<'_>,
@@ -110,8 +110,8 @@ pub fn respond<'a>(
     let sent = slice.filter(|it| head.method == Method::GET && it.len > 0);
     let body = match (&known.kept, sent) {
         (_, None) => None,
-        (Content::InMemory(content), Some(slice)) => {
-            out.extend_from_slice(part_of(content, slice));
+        (Content::InMemory(bytes), Some(slice)) => {
+            out.extend_from_slice(part_of(bytes, slice));
             None
         }
         (Content::OnDisk { rest }, Some(slice)) => {
@@ -179,7 +179,7 @@ impl KnownResponse for CachedResponse<'_> {
     type Body = LoggedBody;
     type Account = AccessLogEntry;
 
-    fn is_sent(self) {
+    fn sent(self) {
         access_log::passed(&self.app.activity, &self.passed());
     }
 

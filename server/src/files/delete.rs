@@ -15,7 +15,7 @@ use crate::files::preconditions;
 use crate::problem::Problem;
 
 /// Answers `DELETE` on a path of the tree.
-pub async fn answer(
+pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     target: AuthorizedPath,
     RawQuery(query): RawQuery,

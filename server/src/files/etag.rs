@@ -13,7 +13,7 @@ use volume::{FoundFile, Stat};
 const CLOCK_STEP: Duration = Duration::from_millis(11);
 
 /// The tag of the version that was looked at, with its quotes.
-pub fn of(stat: &Stat) -> String {
+pub(crate) fn of(stat: &Stat) -> String {
     static UNSETTLED: AtomicU64 = AtomicU64::new(0);
     if stat.is_settled() {
         let mut tag = String::with_capacity(64);
@@ -28,7 +28,7 @@ pub fn of(stat: &Stat) -> String {
 }
 
 /// The tag of a file that is about to be sent. Looks at it once more if it changed just now.
-pub async fn settled(file: &mut FoundFile) -> io::Result<String> {
+pub(crate) async fn settled(file: &mut FoundFile) -> io::Result<String> {
     if !file.stat.is_settled() {
         tokio::time::sleep(CLOCK_STEP).await;
         file.stat_again()?;

@@ -212,7 +212,7 @@ static NOWHERE: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
 });
 
 /// Opens what reads from the disk need: if it can't be had, that is said at the start.
-pub fn prepare() {
+pub(crate) fn prepare() {
     LazyLock::force(&NOWHERE);
 }
 
@@ -246,7 +246,7 @@ fn read_far_ahead(file: &File) {
 }
 
 /// All of a small file, if it is in the page cache and still as long.
-pub fn small(file: &File, len: u64) -> Option<Bytes> {
+pub(crate) fn small(file: &File, len: u64) -> Option<Bytes> {
     let len = usize::try_from(len).ok().filter(|it| *it > 0)?;
     let content = read_cached(file, 0, len)?.ok()?;
     (content.len() == len).then_some(content)

@@ -42,7 +42,10 @@ use crate::problem::convert::ReadError;
 use crate::telemetry::activity::InFlight;
 
 /// Answers `GET` and `HEAD` on a path of the tree.
-pub async fn answer(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn answer(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let target = AuthorizedPath::asked(&parts, &app).await?;
     if let Some(goal) = target.caller.led_to(&target.path) {

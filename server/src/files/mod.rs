@@ -1,12 +1,12 @@
 //! Files and folders as they are read and deleted.
 
-pub mod browser_cache;
-pub mod cached_response;
-pub mod delete;
-pub mod etag;
-pub mod file_body;
-pub mod get;
-pub mod listing;
-pub mod open_file_cache;
-pub mod preconditions;
-pub mod representation;
+pub(crate) mod browser_cache;
+pub(crate) mod cached_response;
+pub(crate) mod delete;
+pub(crate) mod etag;
+pub(crate) mod file_body;
+pub(crate) mod get;
+pub(crate) mod listing;
+pub(crate) mod open_file_cache;
+pub(crate) mod preconditions;
+pub(crate) mod representation;

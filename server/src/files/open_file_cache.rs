@@ -27,7 +27,7 @@ use crate::net::sendfile;
 /// How long the way to a file is trusted.
 const MOMENT: Duration = Duration::from_secs(1);
 /// Bytes of the largest content that is kept.
-pub const LARGEST: u64 = 16 * 1024;
+pub(crate) const LARGEST: u64 = 16 * 1024;
 /// Bytes of all that is kept, about.
 const ROOM: u64 = 8 << 20;
 /// Bytes that one takes besides its content, about. There are some thousand at most, each with an open file.
@@ -95,7 +95,7 @@ static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
 });
 
 /// These fields as lines: in one place that is always at hand, not with each file.
-pub fn common_lines() -> &'static [u8] {
+pub(crate) fn common_lines() -> &'static [u8] {
     static LINES: LazyLock<Vec<u8>> = LazyLock::new(|| response_head::lines(&*COMMON));
     &LINES
 }

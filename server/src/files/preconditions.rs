@@ -11,14 +11,14 @@ use crate::http::content_coding::Coding;
 use crate::http::validators::{PreconditionResult, Validators};
 
 /// Whether there are any.
-pub fn are_in(headers: &HeaderMap) -> bool {
+pub(crate) fn are_in(headers: &HeaderMap) -> bool {
     [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE]
         .iter()
         .any(|it| headers.contains_key(it))
 }
 
 /// The verdict on a `PUT` or `DELETE`.
-pub fn allow_change(there: Option<&FoundFile>, headers: &HeaderMap) -> bool {
+pub(crate) fn allow_change(there: Option<&FoundFile>, headers: &HeaderMap) -> bool {
     let Some(file) = there else {
         // §13.1.1, §13.1.4: what is not there matches nothing and has no date.
         return !headers.contains_key(header::IF_MATCH)

@@ -177,7 +177,7 @@ impl Representation {
 }
 
 /// Sets the fields that all answers with files have, whatever they are.
-pub fn set_always(headers: &mut HeaderMap) {
+pub(crate) fn set_always(headers: &mut HeaderMap) {
     let mut always = |name, value| headers.insert(name, HeaderValue::from_static(value));
     always(header::CACHE_CONTROL, "no-cache");
     always(header::ACCEPT_RANGES, "bytes");

@@ -5,11 +5,11 @@
 use http::{HeaderMap, HeaderName, header};
 
 /// How much a client likes something, in thousandths; 0 is not at all.
-pub type Quality = u32;
+pub(crate) type Quality = u32;
 
 /// How much a client likes a media type, beside others: the greatest is the one to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Liking {
+pub(crate) struct Liking {
     quality: Quality,
     /// Of two that it likes equally, a client means the one that it names: browsers and `axios` end theirs in `*/*`. What it
     /// does not speak of comes before what it refuses.
@@ -31,7 +31,7 @@ enum Closeness {
 
 /// How much a client likes a media type. Of ranges that it lies in, the closest counts (§12.5.1); what else a range says of a type's
 /// parameters does not, since nothing here is offered in two forms of one type.
-pub fn liking(fields: &HeaderMap, media_type: &str) -> Liking {
+pub(crate) fn liking(fields: &HeaderMap, media_type: &str) -> Liking {
     let ranges = items(fields, &header::ACCEPT);
     let closest =
         ranges.filter_map(|(it, quality)| Some((closeness(it, media_type)?, quality))).max();
@@ -54,7 +54,7 @@ fn closeness(range: &str, media_type: &str) -> Option<Closeness> {
 }
 
 /// How much a client likes what it names in a field; none where it does not.
-pub fn named(fields: &HeaderMap, field: &HeaderName, name: &str) -> Option<Quality> {
+pub(crate) fn named(fields: &HeaderMap, field: &HeaderName, name: &str) -> Option<Quality> {
     items(fields, field).find_map(|(it, quality)| it.eq_ignore_ascii_case(name).then_some(quality))
 }
 

@@ -1,14 +1,14 @@
 //! Content codings made on the fly (RFC 9110 §8.4 and §12.5.3).
 //!
 //! Which one a client prefers. A coded representation has an entity tag of its own and no known length. What makes it is
-//! [`Encoders`].
+//! [`encoders`](crate::http::encoders).
 
 use http::{HeaderMap, header};
 
 use crate::http::accept;
 
 /// Below this many bytes the coding costs more than it saves: with a head, they are one packet anyway.
-pub const SMALLEST: u64 = 1400;
+pub(crate) const SMALLEST: u64 = 1400;
 
 /// A content coding, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

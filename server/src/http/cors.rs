@@ -16,7 +16,7 @@ use volume::RelPath;
 const PREFLIGHT_LASTS: Duration = Duration::from_hours(2);
 
 /// Answers preflights, whatever they ask for.
-pub fn preflight() -> Cors<Router> {
+pub(crate) fn preflight() -> Cors<Router> {
     let layer = CorsLayer::new()
         .allow_origin(Any)
         .allow_methods(AllowMethods::mirror_request())
@@ -30,7 +30,7 @@ pub fn preflight() -> Cors<Router> {
 
 /// Lets an answer be read, with all its fields, which `*` stands for where no cookies are (Fetch §3.3.3). Problems too: an app must
 /// be able to tell what went wrong.
-pub fn open(headers: &mut HeaderMap) {
+pub(crate) fn open(headers: &mut HeaderMap) {
     let all = HeaderValue::from_static("*");
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, all.clone());
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all);

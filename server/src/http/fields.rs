@@ -3,12 +3,12 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A value that is written here, and so can be one.
-pub fn value(text: String) -> HeaderValue {
+pub(crate) fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// Sets a field. A value that no field may have is left out and said in the log, never sent in part.
-pub fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     match HeaderValue::from_str(value) {
         Ok(value) => {
             headers.insert(name, value);

@@ -20,7 +20,7 @@ pub enum HostError {
 }
 
 /// Refuses what does not say once, and clearly, for whom it is. Before HTTP/1.1 nobody had to.
-pub fn check(version: Version, fields: &HeaderMap) -> Result<(), HostError> {
+pub(crate) fn check(version: Version, fields: &HeaderMap) -> Result<(), HostError> {
     let mut hosts = fields.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if version < Version::HTTP_11 => Ok(()),
@@ -32,7 +32,7 @@ pub fn check(version: Version, fields: &HeaderMap) -> Result<(), HostError> {
 }
 
 /// Whether a value of `Host` is one: a URI's host (RFC 3986 §3.2.2), and perhaps a port. That may be empty.
-pub fn is_host(value: &[u8]) -> bool {
+pub(crate) fn is_host(value: &[u8]) -> bool {
     let (name, port) = match value {
         [b'[', rest @ ..] => {
             let Some(end) = rest.iter().position(|it| *it == b']') else { return false };

@@ -76,11 +76,11 @@ const ACTIVE: [&str; 5] =
 
 /// A media type (RFC 9110 §8.3.1), without parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MediaType(&'static str);
+pub(crate) struct MediaType(&'static str);
 
 impl MediaType {
     /// By a file's name.
-    pub fn of_name(name: &[u8]) -> MediaType {
+    pub(crate) fn of_name(name: &[u8]) -> MediaType {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         let Some((_, extension)) = name.rsplit_once('.') else { return MediaType(UNKNOWN) };
         let known = TYPES.binary_search_by(|(it, _)| (*it).cmp(extension)).ok();
@@ -90,7 +90,7 @@ impl MediaType {
     }
 
     /// The value of `Content-Type`. Text is said to be UTF-8, which is what simulations write.
-    pub fn content_type(self) -> String {
+    pub(crate) fn content_type(self) -> String {
         if self.0.starts_with("text/") {
             format!("{}; charset=utf-8", self.0)
         } else {
@@ -99,12 +99,12 @@ impl MediaType {
     }
 
     /// Whether it shrinks when compressed. What is not known to is left alone.
-    pub fn is_compressible(self) -> bool {
+    pub(crate) fn is_compressible(self) -> bool {
         self.0.starts_with("text/") || TEXTUAL.contains(&self.0)
     }
 
     /// Whether a browser might run what is in it.
-    pub fn is_active(self) -> bool {
+    pub(crate) fn is_active(self) -> bool {
         ACTIVE.contains(&self.0) || self.0.ends_with("+xml")
     }
 }

@@ -9,7 +9,7 @@ use http::Uri;
 const WITH_NAME: [&str; 2] = ["/share", "/uploads"];
 
 /// The same address without those; none where it has none of them.
-pub fn cleaned(uri: &Uri) -> Option<Uri> {
+pub(crate) fn cleaned(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let start = skip(path);
     let named = WITH_NAME.into_iter().find_map(|route| {

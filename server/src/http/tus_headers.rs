@@ -3,33 +3,34 @@
 use http::HeaderName;
 
 /// The version that is spoken.
-pub const VERSION: &str = "1.0.0";
+pub(crate) const VERSION: &str = "1.0.0";
 /// The extensions that are spoken.
-pub const EXTENSIONS: &str =
+pub(crate) const EXTENSIONS: &str =
     "creation,creation-with-upload,termination,checksum,expiration,concatenation";
 /// The protocol's own, and the one that clients made of `openapi.json` can send.
-pub const CONTENT_TYPES: [&str; 2] =
+pub(crate) const CONTENT_TYPES: [&str; 2] =
     ["application/offset+octet-stream", "application/octet-stream"];
 
 /// The version that a message is in.
-pub const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
+pub(crate) const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
 /// The version that is spoken, for a client that speaks another.
-pub const TUS_VERSION: HeaderName = HeaderName::from_static("tus-version");
+pub(crate) const TUS_VERSION: HeaderName = HeaderName::from_static("tus-version");
 /// The extensions that the server speaks.
-pub const TUS_EXTENSION: HeaderName = HeaderName::from_static("tus-extension");
+pub(crate) const TUS_EXTENSION: HeaderName = HeaderName::from_static("tus-extension");
 /// The digests that the server reckons.
-pub const TUS_CHECKSUM_ALGORITHM: HeaderName = HeaderName::from_static("tus-checksum-algorithm");
+pub(crate) const TUS_CHECKSUM_ALGORITHM: HeaderName =
+    HeaderName::from_static("tus-checksum-algorithm");
 /// Bytes of the whole upload.
-pub const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+pub(crate) const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 /// What the client says of its upload.
-pub const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
+pub(crate) const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 /// When an upload that nobody goes on with is removed.
-pub const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
+pub(crate) const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 /// Whether an upload is a part, or is joined from parts.
-pub const UPLOAD_CONCAT: HeaderName = HeaderName::from_static("upload-concat");
+pub(crate) const UPLOAD_CONCAT: HeaderName = HeaderName::from_static("upload-concat");
 /// The length is told later.
-pub const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
+pub(crate) const UPLOAD_DEFER_LENGTH: HeaderName = HeaderName::from_static("upload-defer-length");
 /// The method that is meant, for clients that can send only `POST`.
-pub const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
+pub(crate) const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 /// Bytes that have come.
-pub const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+pub(crate) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");

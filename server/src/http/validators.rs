@@ -87,7 +87,7 @@ enum Comparison {
 }
 
 /// The entity tags of a list; a comma within quotes belongs to the tag. What is none is ignored.
-pub fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches([' ', '\t', ',']);
@@ -123,7 +123,7 @@ fn seconds(time: SystemTime) -> i64 {
 }
 
 /// An IMF-fixdate (§5.6.7) of whole seconds since 1970. What it can't express becomes the nearest it can.
-pub fn http_date(seconds: i64) -> String {
+pub(crate) fn http_date(seconds: i64) -> String {
     /// 9999-12-31T23:59:59Z
     const LAST: u64 = 253_402_300_799;
     let seconds = u64::try_from(seconds).unwrap_or(0).min(LAST);

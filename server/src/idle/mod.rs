@@ -21,11 +21,11 @@ mod rules;
 mod sessions;
 
 use rules::Signals;
-pub use rules::{Reason, Rules, SleepDecision};
+pub(crate) use rules::{Reason, Rules, SleepDecision};
 use sessions::Sessions;
 
 /// How long an operator may want it awake.
-pub const LONGEST_KEPT: Duration = Duration::from_hours(12);
+pub(crate) const LONGEST_KEPT: Duration = Duration::from_hours(12);
 /// The rules' own times, in minutes.
 const UNWANTED: u32 = 2;
 const CONSOLE: u32 = 30;
@@ -286,7 +286,7 @@ fn instant(moment: Timestamp, now: Instant) -> Instant {
 }
 
 /// The same moment by the clock of people.
-pub fn timestamp(moment: Instant) -> Timestamp {
+pub(crate) fn timestamp(moment: Instant) -> Timestamp {
     let (now, today) = (Instant::now(), Timestamp::now());
     let told = match moment.checked_duration_since(now) {
         Some(ahead) => today.checked_add(ahead),

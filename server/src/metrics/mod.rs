@@ -40,7 +40,7 @@ const OPEN_METRICS_1: &str = "application/openmetrics-text; version=1.0.0; chars
 type Form = (&'static str, fn(&mut String, &Registry) -> fmt::Result);
 
 /// The one route there is.
-pub fn router(app: &Arc<App>) -> Router {
+pub(crate) fn router(app: &Arc<App>) -> Router {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(OfProcess));
     let ours = registry.sub_registry_with_prefix(PREFIX);

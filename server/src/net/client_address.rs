@@ -28,12 +28,12 @@ impl Peer {
 }
 
 /// One client, as far as addresses tell: whoever has one IPv6 address has the other 2⁶⁴ of its network as well.
-pub fn client_network(address: IpAddr) -> IpAddr {
+pub(crate) fn client_network(address: IpAddr) -> IpAddr {
     prefix(address, 32, 64)
 }
 
 /// The network of an address, by its first bits.
-pub fn prefix(address: IpAddr, bits_of_v4: u32, bits_of_v6: u32) -> IpAddr {
+pub(crate) fn prefix(address: IpAddr, bits_of_v4: u32, bits_of_v6: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(it) => {
             Ipv4Addr::from_bits(it.to_bits() & (u32::MAX << (32 - bits_of_v4))).into()

@@ -15,17 +15,17 @@ thread_local! {
 }
 
 /// Bytes that an answer of this thread is given before the others have their turn.
-pub fn in_a_row() -> usize {
+pub(crate) fn in_a_row() -> usize {
     (ROUND / SENDING.get().max(1)).clamp(LEAST_IN_A_ROW, MOST_IN_A_ROW)
 }
 
 /// Counts an answer among those that its thread is sending. It stays with that thread, as its connection does.
 #[derive(Debug)]
-pub struct Counted;
+pub(crate) struct Counted;
 
 impl Counted {
     /// One more.
-    pub fn new() -> Counted {
+    pub(crate) fn start() -> Counted {
         SENDING.set(SENDING.get() + 1);
         Counted
     }
@@ -44,9 +44,9 @@ mod tests {
     #[test]
     fn the_answers_of_a_thread_share_its_round() {
         assert_eq!(in_a_row(), MOST_IN_A_ROW);
-        let mut sent: Vec<Counted> = (0..16).map(|_| Counted::new()).collect();
+        let mut sent: Vec<Counted> = (0..16).map(|_| Counted::start()).collect();
         assert_eq!(in_a_row(), ROUND / 16);
-        sent.extend((0..1000).map(|_| Counted::new()));
+        sent.extend((0..1000).map(|_| Counted::start()));
         assert_eq!(in_a_row(), LEAST_IN_A_ROW);
         drop(sent);
         assert_eq!(in_a_row(), MOST_IN_A_ROW);

@@ -70,7 +70,7 @@ pub trait KnownResponse {
     fn length(&self) -> u64;
 
     /// It has gone out, at once.
-    fn is_sent(self);
+    fn sent(self);
 
     /// It takes longer, and is accounted for when it ends.
     fn account(&mut self) -> Self::Account;
@@ -95,7 +95,7 @@ impl<B> KnownResponse for (Infallible, std::marker::PhantomData<B>) {
         match self.0 {}
     }
 
-    fn is_sent(self) {
+    fn sent(self) {
         match self.0 {}
     }
 

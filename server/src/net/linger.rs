@@ -28,19 +28,19 @@ const MOST: usize = 64 << 20;
 
 /// A client that waits to be asked for its body.
 #[derive(Clone, Debug, Default)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     is_asked: Arc<AtomicBool>,
 }
 
 impl Waiting {
     /// Whether it waits in vain: its body was not read.
-    pub fn is_in_vain(&self) -> bool {
+    pub(crate) fn is_in_vain(&self) -> bool {
         !self.is_asked.load(Relaxed)
     }
 }
 
 /// Lets a request's body linger, if it has one; tells whether its client waits to be asked for that.
-pub fn linger(request: Request) -> (Request, Option<Waiting>) {
+pub(crate) fn linger(request: Request) -> (Request, Option<Waiting>) {
     if request.body().is_end_stream() {
         return (request, None);
     }

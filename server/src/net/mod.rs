@@ -1,16 +1,16 @@
 //! Connections and the bytes that cross them: accepted, bounded, timed, written. Knows nothing of files, keys or routes.
 
-pub mod accept_loop;
-pub mod client_address;
-pub mod concurrency_limit;
-pub mod fair_share;
-pub mod fast_path;
-pub mod handler;
-pub mod linger;
-pub mod listener;
-pub mod sendfile;
-pub mod shutdown;
-pub mod socket;
-pub mod timeouts;
-pub mod worker_threads;
-pub mod write_timeout;
+pub(crate) mod accept_loop;
+pub(crate) mod client_address;
+pub(crate) mod concurrency_limit;
+pub(crate) mod fair_share;
+pub(crate) mod fast_path;
+pub(crate) mod handler;
+pub(crate) mod linger;
+pub(crate) mod listener;
+pub(crate) mod sendfile;
+pub(crate) mod shutdown;
+pub(crate) mod socket;
+pub(crate) mod timeouts;
+pub(crate) mod worker_threads;
+pub(crate) mod write_timeout;

@@ -38,7 +38,7 @@ use crate::net::socket::Socket;
 use crate::sync::lock;
 
 /// Bytes of the longest stand-in.
-pub const LONGEST: usize = 2 << 20;
+pub(crate) const LONGEST: usize = 2 << 20;
 
 /// What stand-ins are parts of. It's never read, so it never takes any memory.
 static ZEROS: [u8; LONGEST] = [0; LONGEST];
@@ -51,7 +51,7 @@ static BY_KERNEL: AtomicU64 = AtomicU64::new(0);
 
 /// For how long a file must have been left alone to be sent in this way: for as long as it was worked on before, since who cuts
 /// files off works on them.
-pub fn quiet_period(file: &File, stat: &Stat) -> Duration {
+pub(crate) fn quiet_period(file: &File, stat: &Stat) -> Duration {
     stat.worked_on(file).max(REST)
 }
 
@@ -163,7 +163,7 @@ struct Next {
 
 /// How a client's end of a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// It sends no more, and may read on.
     Silent,
     /// It does not read either.
@@ -172,7 +172,7 @@ pub enum End {
 
 /// A stream that knows stand-ins.
 #[derive(Debug)]
-pub struct SendfileStream<S> {
+pub(crate) struct SendfileStream<S> {
     stream: S,
     sendfile_queue: SendfileQueue,
     /// Whether the kernel waits for full packets, since more of the same answer is to come.
@@ -192,7 +192,7 @@ enum Pace {
 }
 
 /// Bytes that a socket is given ahead of what it has sent: little enough for thousands of slow clients.
-pub const NOTSENT_LOWAT: u32 = 40 * 1024;
+pub(crate) const NOTSENT_LOWAT: u32 = 40 * 1024;
 /// A client is fast that takes so many bytes in a [`WHILE`].
 const FAST: u64 = 8 << 20;
 const WHILE: Duration = Duration::from_secs(1);
@@ -203,7 +203,7 @@ const WORTH_CORK: u64 = 256 * 1024;
 
 impl<S> SendfileStream<S> {
     /// Sends what is in the outlet in the place of its stand-ins.
-    pub fn new(stream: S, sendfile_queue: SendfileQueue) -> SendfileStream<S> {
+    pub(crate) fn new(stream: S, sendfile_queue: SendfileQueue) -> SendfileStream<S> {
         let pace = Pace::Unknown(Instant::now(), 0);
         SendfileStream { stream, sendfile_queue, is_corked: false, has_waited: false, pace }
     }
@@ -211,7 +211,7 @@ impl<S> SendfileStream<S> {
 
 impl<S: Socket> SendfileStream<S> {
     /// Done when the client sends no more, or is out of reach. Never, if it has sent something that is not read yet.
-    pub fn poll_end(&self, context: &mut Context<'_>) -> Poll<End> {
+    pub(crate) fn poll_end(&self, context: &mut Context<'_>) -> Poll<End> {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let peek = || Ok(recv(&self.stream, &mut [0; 1], flags)?.1);
         loop {
@@ -236,7 +236,7 @@ impl<S: Socket> SendfileStream<S> {
     }
 
     /// Done when the client is out of reach.
-    pub async fn broken(&self) {
+    pub(crate) async fn broken(&self) {
         self.stream.broken().await;
     }
 

@@ -12,20 +12,20 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Rings once, for all who listen.
 #[derive(Clone, Debug, Default)]
-pub struct Shutdown {
+pub(crate) struct Shutdown {
     has_rung: Arc<AtomicBool>,
     token: CancellationToken,
 }
 
 impl Shutdown {
     /// Rings.
-    pub fn trigger(&self) {
+    pub(crate) fn trigger(&self) {
         self.has_rung.store(true, SeqCst);
         self.token.cancel();
     }
 
     /// An ear for it.
-    pub fn subscribe(&self) -> ShutdownSignal {
+    pub(crate) fn subscribe(&self) -> ShutdownSignal {
         ShutdownSignal {
             has_rung: Arc::clone(&self.has_rung),
             ringing: Box::pin(self.token.clone().cancelled_owned()),
@@ -36,7 +36,7 @@ impl Shutdown {
 
 /// Listens for one task.
 #[derive(Debug)]
-pub struct ShutdownSignal {
+pub(crate) struct ShutdownSignal {
     has_rung: Arc<AtomicBool>,
     ringing: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Whom the bell will wake.
@@ -45,12 +45,12 @@ pub struct ShutdownSignal {
 
 impl ShutdownSignal {
     /// Whether it has rung.
-    pub fn is_triggered(&self) -> bool {
+    pub(crate) fn is_triggered(&self) -> bool {
         self.has_rung.load(SeqCst)
     }
 
     /// Done when it rings.
-    pub fn poll_triggered(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_triggered(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let waker = context.waker();
         if !self.woken.as_ref().is_some_and(|it| it.will_wake(waker)) {
             if self.ringing.as_mut().poll(context).is_ready() {
@@ -62,7 +62,7 @@ impl ShutdownSignal {
     }
 
     /// Works until it rings; none if it did before the work was done.
-    pub async fn until_triggered<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn until_triggered<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|context| {
             if self.poll_triggered(context).is_ready() {

@@ -8,7 +8,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
 
 /// What a socket must offer beyond reading and writing.
-pub trait Socket: AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static {
+pub(crate) trait Socket:
+    AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static
+{
     /// Whether its kernel joins packets (`TCP_CORK`).
     const CORKS: bool;
 

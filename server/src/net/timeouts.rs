@@ -24,4 +24,4 @@ impl Default for Timeouts {
 }
 
 /// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
-pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+pub(crate) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);

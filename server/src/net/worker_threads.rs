@@ -17,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// not make a disk faster, and each takes memory.
 const BLOCKING_THREADS: usize = 64;
 /// As many for the main runtime, whose wormhole transfers keep one or two each for as long as they last.
-pub const MAIN_BLOCKING_THREADS: usize = 128;
+pub(crate) const MAIN_BLOCKING_THREADS: usize = 128;
 
 thread_local! {
     static TURN: Cell<Option<u64>> = const { Cell::new(None) };
@@ -25,7 +25,7 @@ thread_local! {
 
 /// Which turn this is of the thread's, if it is a worker's: all that is done between two times that it asks the system what has come.
 /// What has come was sent before.
-pub fn event_loop_turn() -> Option<u64> {
+pub(crate) fn event_loop_turn() -> Option<u64> {
     TURN.get()
 }
 

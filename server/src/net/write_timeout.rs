@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 use crate::net::sendfile::SendfileStream;
 
 /// A stream whose writes must get on.
-pub struct WriteTimeout<S> {
+pub(crate) struct WriteTimeout<S> {
     stream: S,
     /// What was read too early, to be read once more.
     rewind: Vec<u8>,
@@ -31,24 +31,24 @@ pub struct WriteTimeout<S> {
 
 impl<S> WriteTimeout<S> {
     /// Cuts writes off that stand still for so long.
-    pub fn new(stream: S, stall: Duration) -> WriteTimeout<S> {
+    pub(crate) fn new(stream: S, stall: Duration) -> WriteTimeout<S> {
         WriteTimeout { stream, rewind: Vec::new(), stall, deadline: None, first: None }
     }
 
     /// Done when the first bytes have come; fails when none can come any more.
-    pub fn first(&mut self) -> oneshot::Receiver<()> {
+    pub(crate) fn first(&mut self) -> oneshot::Receiver<()> {
         let (tell, told) = oneshot::channel();
         self.first = Some(tell);
         told
     }
 
     /// Puts bytes back, to be read before what comes.
-    pub fn rewind(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn rewind(&mut self, bytes: Vec<u8>) {
         self.rewind = bytes;
     }
 
     /// What is below.
-    pub fn get_ref(&self) -> &S {
+    pub(crate) fn get_ref(&self) -> &S {
         &self.stream
     }
 
@@ -136,7 +136,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
 }
 
 /// A connection's stream.
-pub type Stream<S> = WriteTimeout<SendfileStream<S>>;
+pub(crate) type Stream<S> = WriteTimeout<SendfileStream<S>>;
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,8 @@
 //! log and never reaches the client. Problems are written as JSON here; [`page`] turns them into a small page
 //! for a browser that asks for HTML.
 
-pub mod convert;
-pub mod page;
+pub(crate) mod convert;
+pub(crate) mod page;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -148,11 +148,11 @@ struct ProblemBody {
 
 /// The cause of a failure of ours, for the log.
 #[derive(Clone, Debug)]
-pub struct Cause(Arc<dyn Error + Send + Sync>);
+pub(crate) struct Cause(Arc<dyn Error + Send + Sync>);
 
 /// Permissions on the volume kept the service itself out, which its operator should know.
 #[derive(Clone, Copy, Debug)]
-pub struct PermissionDenied;
+pub(crate) struct PermissionDenied;
 
 impl Problem {
     /// A failure of ours.
@@ -552,7 +552,7 @@ fn folder(path: &RelPath) -> String {
 
 impl Cause {
     /// The whole chain, from what was attempted down to what the system said.
-    pub fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut chain = self.0.to_string();
         let mut source = self.0.source();
         while let Some(cause) = source {

@@ -11,7 +11,7 @@ use crate::web::page;
 
 /// Who reads a problem.
 #[derive(Clone, Debug)]
-pub struct ErrorPage {
+pub(crate) struct ErrorPage {
     /// It likes HTML better than JSON, as browsers do.
     wants_html: bool,
     is_head: bool,
@@ -21,7 +21,7 @@ pub struct ErrorPage {
 
 impl ErrorPage {
     /// Whoever makes a request.
-    pub fn of(request: &Request) -> ErrorPage {
+    pub(crate) fn of(request: &Request) -> ErrorPage {
         let liking = |media_type| accept::liking(request.headers(), media_type);
         let json = liking("application/problem+json").max(liking("application/json"));
         let wants_html = liking("text/html") > json;
@@ -30,7 +30,7 @@ impl ErrorPage {
     }
 
     /// Makes a small page of a problem, if the answer is one and is read by people.
-    pub fn rewrite(self, response: &mut Response) {
+    pub(crate) fn rewrite(self, response: &mut Response) {
         if !self.wants_html {
             return;
         }

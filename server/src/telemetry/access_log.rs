@@ -33,7 +33,7 @@ use crate::telemetry::wake_log;
 const CLIENT_GONE: u16 = 499;
 
 /// A request has come. Whoever learns who it is from says so to the line's [`InFlight`].
-pub fn begin(
+pub(crate) fn begin(
     activity: &Arc<Activity>,
     keys: &KeyRing,
     is_woken: bool,
@@ -190,8 +190,8 @@ impl Drop for AccessLogEntry {
 }
 
 /// A request came and its answer has gone out, all at once: what [`begin`] and the line's end would do, but for what
-/// [`wake`] says of the first of all.
-pub fn passed(activity: &Activity, passed: &Immediate<'_>) {
+/// [`wake_log`] says of the first of all.
+pub(crate) fn passed(activity: &Activity, passed: &Immediate<'_>) {
     let time = Timestamp::now();
     activity.passed_by(*passed, time);
     log::request(&log::AccessFields {

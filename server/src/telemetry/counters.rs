@@ -57,7 +57,7 @@ impl Counters {
 }
 
 /// Which part of a file an answer is, if it is one.
-pub fn range_kind(
+pub(crate) fn range_kind(
     method: &Method,
     status: StatusCode,
     headers: &HeaderMap,

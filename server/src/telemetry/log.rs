@@ -20,7 +20,7 @@ use crate::sync::lock;
 
 /// How events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// For machines.
@@ -34,7 +34,7 @@ const MOST: usize = 256 * 1024;
 
 /// What a request's line says.
 #[derive(Clone, Copy, Debug)]
-pub struct AccessFields<'a> {
+pub(crate) struct AccessFields<'a> {
     /// When the request was over.
     pub time: Timestamp,
     /// Of the request.
@@ -91,7 +91,7 @@ struct Clock {
 }
 
 /// Begins to write the log.
-pub fn start(format: LogFormat) -> io::Result<()> {
+pub(crate) fn start(format: LogFormat) -> io::Result<()> {
     let log = LOG.get_or_init(|| Log {
         format,
         lines: Mutex::default(),
@@ -109,14 +109,14 @@ pub fn start(format: LogFormat) -> io::Result<()> {
 }
 
 /// Writes what has been gathered.
-pub fn flush() {
+pub(crate) fn flush() {
     if let Some(log) = LOG.get() {
         log.flush();
     }
 }
 
 /// Adds a request's line, where there is a log.
-pub fn request(line: &AccessFields<'_>) {
+pub(crate) fn request(line: &AccessFields<'_>) {
     let Some(log) = LOG.get() else { return };
     let add = |pen: &mut Pen| log.add(pen.write(line, log.format));
     // A thread that ends may have put its pen away.
@@ -326,7 +326,7 @@ fn quoted(out: &mut Vec<u8>, words: &str) {
 
 /// A stranger's text in one line of the log.
 #[derive(Clone, Copy, Debug)]
-pub struct Escaped<'a>(pub &'a str);
+pub(crate) struct Escaped<'a>(pub &'a str);
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

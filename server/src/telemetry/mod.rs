@@ -1,12 +1,12 @@
 //! What is told of the service: its log, its counters, and what it does right now.
 
-pub mod access_log;
-pub mod activity;
-pub mod counters;
-pub mod log;
-pub mod process;
-pub mod redact;
-pub mod request_counters;
-pub mod startup_time;
-pub mod volume_warnings;
-pub mod wake_log;
+pub(crate) mod access_log;
+pub(crate) mod activity;
+pub(crate) mod counters;
+pub(crate) mod log;
+pub(crate) mod process;
+pub(crate) mod redact;
+pub(crate) mod request_counters;
+pub(crate) mod startup_time;
+pub(crate) mod volume_warnings;
+pub(crate) mod wake_log;

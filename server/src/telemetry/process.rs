@@ -3,7 +3,7 @@
 use rustix::param::clock_ticks_per_second;
 
 /// Seconds that the process has had of the processors.
-pub fn processor_seconds() -> Option<f64> {
+pub(crate) fn processor_seconds() -> Option<f64> {
     const USER: usize = 11;
     const SYSTEM: usize = 12;
     Some(seconds(USER)? + seconds(SYSTEM)?)
@@ -23,7 +23,7 @@ fn number_in(stat: &str, word: usize) -> Option<f64> {
 
 /// A file of the kernel's.
 #[expect(clippy::disallowed_methods, reason = "the kernel's files are not on the volume")]
-pub fn read(path: &str) -> Option<String> {
+pub(crate) fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 

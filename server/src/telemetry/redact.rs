@@ -17,7 +17,7 @@ const LEFT_OUT: &str = "...";
 const KEYS_LETTERS: usize = 32;
 
 /// The path of a request.
-pub fn path(raw: &str, keys: &Keys) -> String {
+pub(crate) fn path(raw: &str, keys: &Keys) -> String {
     if let Some(path) = raw.strip_prefix("/files/") {
         return format!("/files/{}", clean(path, keys));
     }

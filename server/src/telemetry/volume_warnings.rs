@@ -36,7 +36,7 @@ impl VolumeWarnings {
 }
 
 /// Looks, for ever.
-pub async fn watch(volume: Arc<Volume>, warnings: Arc<VolumeWarnings>) {
+pub(crate) async fn watch(volume: Arc<Volume>, warnings: Arc<VolumeWarnings>) {
     loop {
         let volume = Arc::clone(&volume);
         match tokio::task::spawn_blocking(move || look(&volume)).await {
@@ -67,7 +67,7 @@ fn look(volume: &Volume) -> Vec<String> {
 }
 
 /// What such a file system means.
-pub fn shared(file_system: &str) -> String {
+pub(crate) fn shared(file_system: &str) -> String {
     format!(
         "the volume lies on {file_system}, {UNTOLD}: that is served, but comes into the feed only when the service starts anew"
     )

@@ -15,7 +15,7 @@ const WITH_THE_START: Duration = Duration::from_secs(10);
 const LONGEST_AGENT: usize = 200;
 
 /// A request has come in; the first of all may be what woke the service.
-pub fn came(activity: &Activity, open: &InFlight, headers: &HeaderMap) {
+pub(crate) fn came(activity: &Activity, open: &InFlight, headers: &HeaderMap) {
     let up = activity.up();
     if !open.is_first() || up > WITH_THE_START {
         return;
@@ -33,7 +33,7 @@ pub fn came(activity: &Activity, open: &InFlight, headers: &HeaderMap) {
 }
 
 /// Says so where none came with the start.
-pub async fn or_not(activity: &Activity) {
+pub(crate) async fn or_not(activity: &Activity) {
     tokio::time::sleep(WITH_THE_START).await;
     if !activity.has_begun() {
         let seconds = WITH_THE_START.as_secs();

@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256, Sha512};
 use crate::problem::Problem;
 
 /// Of the whole file.
-pub const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+pub(crate) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 /// Of the bytes that a tus request brings.
-pub const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
+pub(crate) const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
 /// What `Upload-Checksum` may be made with.
-pub const CHECKSUMS: &str = "sha1,sha256";
+pub(crate) const CHECKSUMS: &str = "sha1,sha256";
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 const WANT_CONTENT_DIGEST: HeaderName = HeaderName::from_static("want-content-digest");

@@ -1,6 +1,6 @@
 //! Files on their way in: by PUT, by tus.
 
-pub mod digest;
-pub mod put;
-pub mod receive;
-pub mod tus;
+pub(crate) mod digest;
+pub(crate) mod put;
+pub(crate) mod receive;
+pub(crate) mod tus;

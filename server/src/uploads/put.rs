@@ -2,8 +2,8 @@
 //!
 //! 1. the URL has become a path that the caller may write ([`AuthorizedPath`]);
 //! 2. what can't be done is refused before the body is asked for (`Expect: 100-continue`);
-//! 3. the request's conditions are weighed against what is there ([`conditions`]);
-//! 4. the body is staged, with its digests on the way ([`upload`]);
+//! 3. the request's conditions are weighed against what is there ([`preconditions`]);
+//! 4. the body is staged, with its digests on the way ([`receive`](crate::uploads::receive));
 //! 5. the file is published, if what is there is still what the conditions were weighed against.
 //!
 //! Whatever fails or breaks off before the last step leaves everything as it was.
@@ -33,7 +33,7 @@ use crate::uploads::digest::{self, Digests};
 use crate::uploads::receive::{BodyLimits, Sink};
 
 /// Answers `PUT` on a path of the tree.
-pub async fn answer(
+pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     target: AuthorizedPath,
     uri: Uri,

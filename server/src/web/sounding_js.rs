@@ -18,12 +18,12 @@ const TYPES: &str = include_str!("sounding.d.ts");
 const CACHING: &str = "public, max-age=86400, stale-while-revalidate=604800";
 
 /// The module.
-pub async fn module(headers: HeaderMap) -> Response {
+pub(crate) async fn module(headers: HeaderMap) -> Response {
     answer(MODULE, "text/javascript; charset=utf-8", &headers)
 }
 
 /// Its types.
-pub async fn types(headers: HeaderMap) -> Response {
+pub(crate) async fn types(headers: HeaderMap) -> Response {
     answer(TYPES, "application/typescript; charset=utf-8", &headers)
 }
 

@@ -6,7 +6,7 @@ use volume::names::{Kind, Name};
 
 /// With what can't be seen made visible: control characters, marks that turn the direction of writing, bytes that
 /// are no UTF-8.
-pub fn visible(name: &[u8]) -> String {
+pub(crate) fn visible(name: &[u8]) -> String {
     let mut out = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
         for it in chunk.valid().chars() {
@@ -29,7 +29,7 @@ fn is_invisible(it: char) -> bool {
 }
 
 /// As text in HTML, also within double quotes.
-pub fn escape_html(text: &str) -> String {
+pub(crate) fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for it in text.chars() {
         match it {
@@ -45,7 +45,7 @@ pub fn escape_html(text: &str) -> String {
 
 /// A relative reference to an entry, which ends in `/` for a folder. Python's fsspec takes whatever begins with `http` for an absolute
 /// one and leaves it out, so in such a name the first letter is encoded too.
-pub fn href(name: Name<'_>) -> String {
+pub(crate) fn href(name: Name<'_>) -> String {
     let slash = if name.kind == Kind::Folder { "/" } else { "" };
     let name = volume::escape(name.bytes);
     match name.strip_prefix("http") {

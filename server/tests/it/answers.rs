@@ -532,7 +532,7 @@ fn a_file_that_becomes_shorter_ends_the_connection_and_is_never_padded() {
 
 #[test]
 fn a_large_file_that_has_been_left_alone_is_sent_by_the_kernel() {
-    use sounding_server::net::sendfile::bytes_sent;
+    use sounding_server::bytes_sent;
     let server = TestServer::start();
     let content = crate::support::pattern(8 << 20);
     server.put("run/big.bin", &content);

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use sounding_server::http::content_coding::Coding;
+use sounding_server::Coding;
 
 use crate::support::{KEY, TestServer, pattern};
 

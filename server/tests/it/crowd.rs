@@ -1,6 +1,6 @@
 //! Whoever comes when there is no place is told so.
 
-use sounding_server::net::concurrency_limit::ConnectionLimits;
+use sounding_server::ConnectionLimits;
 
 use crate::support::{Connection, KEY, Setup, TestServer, wait_for};
 

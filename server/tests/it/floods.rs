@@ -4,7 +4,7 @@ use std::fs;
 use std::io::BufRead;
 use std::time::{Duration, SystemTime};
 
-use sounding_server::http::content_coding::Coding;
+use sounding_server::Coding;
 
 use crate::process::Program;
 use crate::support::{Connection, KEY, Site, TestServer, wait_for, write, write_keys};

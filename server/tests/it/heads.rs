@@ -765,11 +765,10 @@ fn tried(server: &Site, number: u64, sent: &Sent) -> Tried {
 }
 
 fn begins_with_a_read(bytes: &[u8]) -> bool {
-    let mut room = [const { std::mem::MaybeUninit::uninit() };
-        sounding_server::net::fast_path::request_head::MOST_FIELDS];
+    let mut room = [const { std::mem::MaybeUninit::uninit() }; sounding_server::MOST_FIELDS];
     matches!(
-        sounding_server::net::fast_path::request_head::RequestHead::parse(bytes, &mut room),
-        sounding_server::net::fast_path::request_head::Parsed::Read(_)
+        sounding_server::RequestHead::parse(bytes, &mut room),
+        sounding_server::Parsed::Read(_)
     )
 }
 

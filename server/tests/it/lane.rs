@@ -6,7 +6,7 @@ use std::io::{BufRead, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use sounding_server::net::timeouts::Timeouts;
+use sounding_server::Timeouts;
 
 use crate::support::{
     BERLIN_KEY, Connection, KEY, Response, Setup, Site, TestServer, pattern, wait_for,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sounding_server::net::timeouts::Timeouts;
+use sounding_server::Timeouts;
 
 use crate::support::{KEY, Setup, TestServer, wait_for};
 

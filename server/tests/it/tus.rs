@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use sounding_server::net::timeouts::Timeouts;
+use sounding_server::Timeouts;
 
 use crate::support::{BERLIN_KEY, KEY, Response, Setup, Site, TestServer, pattern, wait_for};
 use crate::uploads::problem;

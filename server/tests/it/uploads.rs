@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use sounding_server::net::timeouts::Timeouts;
+use sounding_server::Timeouts;
 
 use crate::support::{
     BERLIN_KEY, Connection, KEY, OLD_KEY, Response, Setup, Site, TestServer, pattern, wait_for,

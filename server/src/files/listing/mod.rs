@@ -13,9 +13,9 @@ mod html;
 mod json;
 mod options;
 mod pages;
-pub mod snapshots;
+pub(crate) mod snapshots;
 mod sort;
-pub mod way;
+pub(crate) mod way;
 
 use std::sync::Arc;
 
@@ -42,10 +42,10 @@ use sort::Liveness;
 const WORTH_CODING: usize = 20;
 
 /// How many entries there are in all, for clients that ask for a part of them.
-pub const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+pub(crate) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// Lists a folder that was found and may be read.
-pub async fn answer(
+pub(crate) async fn answer(
     app: Arc<App>,
     target: AuthorizedPath,
     folder: FoundFolder,
@@ -113,7 +113,7 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
 }
 
 /// To a folder's own address, which ends in a slash. Relative, so that it holds behind any proxy.
-pub fn redirect(target: &AuthorizedPath, query: Option<&str>) -> Result<Response, Problem> {
+pub(crate) fn redirect(target: &AuthorizedPath, query: Option<&str>) -> Result<Response, Problem> {
     query::only(query, &PARAMETERS)?;
     let folder = target.own_reference();
     let query =

@@ -21,7 +21,7 @@ use crate::problem::Problem;
 use crate::web::text::visible;
 
 /// The way from a folder down to `goal`, which lies below.
-pub async fn answer(
+pub(crate) async fn answer(
     app: &Arc<App>,
     target: &AuthorizedPath,
     goal: &RelPath,

@@ -5,9 +5,9 @@
 //! [known](crate::files::cached_response) goes out in the same breath: one read, one write. Other reads are answered by what answers all requests,
 //! and written here. The first request that is anything else takes its connection, with all that has been read of it, over to hyper.
 
-pub mod request_head;
-pub mod response_head;
-pub mod response_writer;
+pub(crate) mod request_head;
+pub(crate) mod response_head;
+pub(crate) mod response_writer;
 
 use std::cell::RefCell;
 use std::io;
@@ -75,7 +75,7 @@ thread_local! {
 }
 
 /// Serves a connection as long as its client only reads. The stream, where there is more to be done with it.
-pub async fn serve<S: Socket>(
+pub(crate) async fn serve<S: Socket>(
     stream: Stream<S>,
     handler: &impl Handler,
     connection: &Connection,
@@ -205,19 +205,18 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
                     let line = Box::new(known.account());
                     Ok(Some(Step::Write(unsent.to_vec(), line, known.length(), head.is_last)))
                 }
-                Some(Remainder::Content(mut known, content)) => {
-                    let mut sending = ResponseWriter::new(page.clone(), content, Framing::Length);
-                    let polled = sending.poll(&mut self.stream, context);
+                Some(Remainder::Content(mut known, rest)) => {
+                    let mut writer = ResponseWriter::new(page.clone(), rest, Framing::Length);
+                    let polled = writer.poll(&mut self.stream, context);
                     if matches!(polled, Poll::Ready(Ok(()))) && !head.is_last {
                         self.went(known, now);
                         return Ok(None);
                     }
                     let sendfile_queue = &self.connection.sendfile_queue;
-                    let sending =
-                        Box::new(sending.map(|it| known.body(it, sendfile_queue.clone())));
+                    let writer = Box::new(writer.map(|it| known.body(it, sendfile_queue.clone())));
                     match polled {
                         Poll::Ready(Err(error)) => Err(error),
-                        _ => Ok(Some(Step::Send(sending, head.is_last))),
+                        _ => Ok(Some(Step::Send(writer, head.is_last))),
                     }
                 }
             }
@@ -226,7 +225,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
 
     /// An answer has gone out at once.
     fn went(&mut self, known: impl KnownResponse, began: Instant) {
-        known.is_sent();
+        known.sent();
         self.has_answered = true;
         self.due = began + self.timeouts.header_read;
     }

@@ -31,7 +31,7 @@ const THAT_MATTER: [&str; 11] = [
 ];
 
 /// Room for a head's fields, which nobody needs to clear.
-pub type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MOST_FIELDS];
+pub(crate) type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MOST_FIELDS];
 
 /// What bytes are that have come.
 #[derive(Debug)]

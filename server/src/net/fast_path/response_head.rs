@@ -7,15 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// What each begins with.
-pub const BEGIN: &[u8] = b"HTTP/1.1 ";
+pub(crate) const BEGIN: &[u8] = b"HTTP/1.1 ";
 
 /// Writes an answer's head line by line, behind what is in `out`.
 #[derive(Debug)]
-pub struct ResponseHead<'a>(&'a mut Vec<u8>);
+pub(crate) struct ResponseHead<'a>(&'a mut Vec<u8>);
 
 impl<'a> ResponseHead<'a> {
     /// Begins with the status.
-    pub fn new(out: &'a mut Vec<u8>, status: StatusCode) -> ResponseHead<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>, status: StatusCode) -> ResponseHead<'a> {
         out.extend_from_slice(BEGIN);
         out.extend_from_slice(status.as_str().as_bytes());
         out.push(b' ');
@@ -26,28 +26,28 @@ impl<'a> ResponseHead<'a> {
 
     /// Lines that were [written](lines) before.
     #[must_use]
-    pub fn lines(self, lines: &[u8]) -> ResponseHead<'a> {
+    pub(crate) fn lines(self, lines: &[u8]) -> ResponseHead<'a> {
         self.0.extend_from_slice(lines);
         self
     }
 
     /// A field.
     #[must_use]
-    pub fn field(self, name: &str, value: &[u8]) -> ResponseHead<'a> {
+    pub(crate) fn field(self, name: &str, value: &[u8]) -> ResponseHead<'a> {
         write_field(self.0, name, value);
         self
     }
 
     /// A number of bytes.
     #[must_use]
-    pub fn length(self, length: u64) -> ResponseHead<'a> {
+    pub(crate) fn length(self, length: u64) -> ResponseHead<'a> {
         // Memory takes it.
         write!(self.0, "content-length: {length}\r\n").unwrap_or_default();
         self
     }
 
     /// Ends with the date (RFC 9110 §6.6.1), and with word of it if no other answer follows.
-    pub fn end(self, is_last: bool) {
+    pub(crate) fn end(self, is_last: bool) {
         if is_last {
             write_field(self.0, "connection", b"close");
         }
@@ -57,7 +57,9 @@ impl<'a> ResponseHead<'a> {
 }
 
 /// Fields as lines.
-pub fn lines<'a>(fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>) -> Vec<u8> {
+pub(crate) fn lines<'a>(
+    fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     for (name, value) in fields {
         // Both are written where it is known what they are.

@@ -22,7 +22,7 @@ const LINE: usize = 32;
 
 /// How a body's end is told (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// By its length; or there is none.
     Length,
     /// By an empty chunk.
@@ -31,7 +31,7 @@ pub enum Framing {
 
 /// An answer that is being sent.
 #[derive(Debug)]
-pub struct ResponseWriter<B> {
+pub(crate) struct ResponseWriter<B> {
     /// What goes before the data: the head, and what is around chunks.
     front: Vec<u8>,
     /// How much of that has been written.
@@ -47,7 +47,7 @@ pub struct ResponseWriter<B> {
 
 impl<B> ResponseWriter<B> {
     /// One whose head is composed.
-    pub fn new(head: Vec<u8>, body: B, framing: Framing) -> ResponseWriter<B> {
+    pub(crate) fn new(head: Vec<u8>, body: B, framing: Framing) -> ResponseWriter<B> {
         ResponseWriter {
             front: head,
             written: 0,
@@ -56,17 +56,12 @@ impl<B> ResponseWriter<B> {
             is_body_over: false,
             framing,
             is_in_chunk: false,
-            counted: Counted::new(),
+            counted: Counted::start(),
         }
     }
 
-    /// What comes behind what is at hand.
-    pub fn body(&self) -> &B {
-        &self.body
-    }
-
     /// The same with another body around the one that it had.
-    pub fn map<C>(self, around: impl FnOnce(B) -> C) -> ResponseWriter<C> {
+    pub(crate) fn map<C>(self, around: impl FnOnce(B) -> C) -> ResponseWriter<C> {
         let ResponseWriter {
             front,
             written,
@@ -84,7 +79,7 @@ impl<B> ResponseWriter<B> {
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ResponseWriter<B> {
     /// Done when all has been written; fails when the client goes before.
-    pub fn poll<S: Socket>(
+    pub(crate) fn poll<S: Socket>(
         &mut self,
         stream: &mut Stream<S>,
         context: &mut Context<'_>,
@@ -169,7 +164,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ResponseWriter<B> {
 }
 
 /// Why an answer is not sent any further.
-pub fn gone() -> io::Error {
+pub(crate) fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the client has gone")
 }
 

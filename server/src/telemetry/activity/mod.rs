@@ -28,11 +28,11 @@ mod rates;
 mod recent;
 mod shard;
 
-pub use consoles::{ConsoleNow, Presence};
-pub use finished::{Ended, Immediate};
-pub use in_flight::{InFlight, OpenNow};
-pub use rates::{Interval, Rates};
-pub use recent::Recent;
+pub(crate) use consoles::{ConsoleNow, Presence};
+pub(crate) use finished::{Ended, Immediate};
+pub(crate) use in_flight::{InFlight, OpenNow};
+pub(crate) use rates::Rates;
+pub(crate) use recent::Recent;
 
 use consoles::Consoles;
 use finished::{Finished, RequestInfo};

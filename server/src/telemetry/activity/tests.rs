@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use volume::keys::Keys;
 
 use super::finished::RECENT;
+use super::rates::Interval;
 use super::*;
 use crate::auth::caller::Caller;
 

@@ -54,7 +54,7 @@ pub(super) async fn join(
 /// Finishes what was complete when the service was stopped: its client may not come back.
 ///
 /// It is published only if the user who began it still has a key for that.
-pub async fn recover(app: Arc<App>) {
+pub(crate) async fn recover(app: Arc<App>) {
     tokio::time::sleep(AFTER_START).await;
     let volume = Arc::clone(&app.volume);
     let ids = match blocking(move || volume.uploads()).await {

@@ -4,7 +4,7 @@
 //! A request step by step:
 //!
 //! 1. client and server speak the same version, which each answer says ([`TusHeaders`]);
-//! 2. the caller is known and may write the upload's target ([`Uploader`]);
+//! 2. the caller is known and may write the upload's target ([`uploader`]);
 //! 3. the upload is taken over from whoever still holds it ([`locks`]);
 //! 4. what comes is appended, and made durable before the client is told ([`receive`](crate::uploads::receive));
 //! 5. what is complete is published, or joined from its parts first ([`concatenation`]).
@@ -32,14 +32,14 @@ use crate::telemetry::counters::UploadMethod;
 use crate::uploads::digest::{CHECKSUMS, Digests};
 use crate::uploads::receive::{BodyLimits, Sink};
 
-pub mod concatenation;
+pub(crate) mod concatenation;
 mod creation;
 mod fields;
-pub mod locks;
+pub(crate) mod locks;
 pub(crate) mod metadata;
 mod uploader;
 
-pub use concatenation::recover;
+pub(crate) use concatenation::recover;
 
 use creation::parse_creation;
 use fields::{check_version, describe_end, is_offset_stream, number};
@@ -51,21 +51,21 @@ const JOINING: Duration = Duration::from_secs(25);
 
 /// What each answer below `/uploads` says of what is spoken.
 #[derive(Clone, Copy, Debug)]
-pub struct TusHeaders {
+pub(crate) struct TusHeaders {
     is_due: bool,
     is_options: bool,
 }
 
 impl TusHeaders {
     /// Whether a request's answer is to have one.
-    pub fn of(request: &Request) -> TusHeaders {
+    pub(crate) fn of(request: &Request) -> TusHeaders {
         let path = request.uri().path();
         let is_due = path == "/uploads" || path.starts_with("/uploads/");
         TusHeaders { is_due, is_options: *request.method() == Method::OPTIONS }
     }
 
     /// Writes it into the answer's header.
-    pub fn make(self, response: &mut Response) {
+    pub(crate) fn make(self, response: &mut Response) {
         if !self.is_due {
             return;
         }
@@ -83,7 +83,7 @@ impl TusHeaders {
 }
 
 /// `POST /uploads`: begins an upload, or joins parts.
-pub async fn create(
+pub(crate) async fn create(
     State(app): State<Arc<App>>,
     uploader: Uploader,
     uri: Uri,
@@ -132,7 +132,7 @@ pub async fn create(
 }
 
 /// `HEAD /uploads/ID`: how much has come.
-pub async fn head(
+pub(crate) async fn head(
     State(app): State<Arc<App>>,
     uploader: Uploader,
     Path(id): Path<String>,
@@ -177,7 +177,7 @@ pub async fn head(
 }
 
 /// `PATCH /uploads/ID`: more of it.
-pub async fn patch(
+pub(crate) async fn patch(
     State(app): State<Arc<App>>,
     uploader: Uploader,
     Path(id): Path<String>,
@@ -213,7 +213,7 @@ pub async fn patch(
 }
 
 /// `DELETE /uploads/ID`: ends it; what came is thrown away. What was published stays.
-pub async fn delete(
+pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     uploader: Uploader,
     Path(id): Path<String>,
@@ -228,7 +228,7 @@ pub async fn delete(
 }
 
 /// `POST /uploads/ID`, for networks that let no other method through.
-pub async fn method_override(
+pub(crate) async fn method_override(
     state: State<Arc<App>>,
     uploader: Uploader,
     id: Path<String>,

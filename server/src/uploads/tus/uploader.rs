@@ -18,7 +18,7 @@ use crate::problem::Problem;
 
 /// Whoever holds a key that may write somewhere.
 #[derive(Clone, Debug)]
-pub struct Uploader {
+pub(crate) struct Uploader {
     pub(super) caller: Caller,
     pub(super) user: String,
 }

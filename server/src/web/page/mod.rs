@@ -14,19 +14,19 @@ use crate::web::text::escape_html;
 
 const STYLE: &str = include_str!("page.css");
 /// What a listing's page ends with.
-pub const SCRIPT: &str = include_str!("page.js");
+pub(crate) const SCRIPT: &str = include_str!("page.js");
 
 /// What it ends with besides, for those who may upload.
-pub const UPLOAD_SCRIPT: &str = concat!(include_str!("size.js"), include_str!("upload.js"));
+pub(crate) const UPLOAD_SCRIPT: &str = concat!(include_str!("size.js"), include_str!("upload.js"));
 
 /// `Content-Security-Policy` for our own pages: their own style and script, by hash, and nothing else.
-pub fn content_security_policy() -> HeaderValue {
+pub(crate) fn content_security_policy() -> HeaderValue {
     static POLICY: LazyLock<String> = LazyLock::new(|| policy("'none'", &[SCRIPT]));
     header(&POLICY)
 }
 
 /// The same for a page with an upload area, which speaks to its own server.
-pub fn content_security_policy_with_uploads() -> HeaderValue {
+pub(crate) fn content_security_policy_with_uploads() -> HeaderValue {
     static POLICY: LazyLock<String> = LazyLock::new(|| policy("'self'", &[SCRIPT, UPLOAD_SCRIPT]));
     header(&POLICY)
 }
@@ -47,7 +47,7 @@ fn header(policy: &str) -> HeaderValue {
 }
 
 /// Down to the body, which follows. `more` is for its head.
-pub fn top(title: &str, more: &str) -> String {
+pub(crate) fn top(title: &str, more: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -67,7 +67,7 @@ fn with_code(text: &str) -> String {
 }
 
 /// A small page that says what went wrong, with a link (its address and text) to what the reader may have instead.
-pub fn of_problem(
+pub(crate) fn of_problem(
     status: u16,
     title: &str,
     detail: &str,
