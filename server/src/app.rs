@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use transfers::Transfers;
 use volume::keys::Keys;
 use volume::staging::Staged;
-use volume::{Effort, FindError, Found, KeyFile, RelPath, Volume};
+use volume::{Blocking, FindError, Found, KeyFile, RelPath, Volume};
 
 use crate::auth::caller::Caller;
 use crate::auth::key_guesses::GuessLimiter;
@@ -113,12 +113,12 @@ impl App {
 
     /// The same, for whom nothing there is an answer too.
     pub async fn look(self: &Arc<App>, path: &RelPath) -> Result<Found, FindError> {
-        match self.volume.find(path, Effort::CachedOnly) {
+        match self.volume.find(path, Blocking::CachedOnly) {
             Err(FindError::WouldBlock { .. }) => {}
             result => return result,
         }
         let (volume, wanted) = (Arc::clone(&self.volume), path.clone());
-        let found = tokio::task::spawn_blocking(move || volume.find(&wanted, Effort::MayBlock));
+        let found = tokio::task::spawn_blocking(move || volume.find(&wanted, Blocking::MayBlock));
         found.await.unwrap_or_else(|it| {
             Err(FindError::Io { path: path.clone(), source: std::io::Error::other(it) })
         })

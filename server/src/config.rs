@@ -8,7 +8,7 @@ use clap::Parser;
 use transfers::settings::{mailbox_url, relay};
 use transfers::transfer::Servers;
 use volume::keys::Keys;
-use wormhole::{Reach, RelayHint, Settings};
+use wormhole::{HintPolicy, RelayHint, Settings};
 
 use crate::idle::Rules;
 use crate::net::concurrency_limit::ConnectionLimits;
@@ -166,7 +166,7 @@ impl Config {
         let timeouts =
             Timeouts { shutdown_grace: Duration::from_secs(grace.into()), ..Timeouts::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
-        let reach = if local_peers { Reach::Anywhere } else { Reach::Others };
+        let reach = if local_peers { HintPolicy::Anywhere } else { HintPolicy::Others };
         let wormhole = Settings { reach, ..Settings::default() };
         let relays = relay.iter().map(ToString::to_string).collect();
         let servers = Servers { mailbox, relays };

@@ -10,7 +10,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use transfers::Transfers;
 use volume::keys::file::AddKeyError;
-use volume::keys::import::{OldKeys, TakeKeysError};
+use volume::keys::import::{KeyImport, TakeKeysError};
 use volume::keys::{PlainKey, Scope};
 use volume::server_lock::{ServerLock, ServerLockError};
 use volume::{OpenVolumeError, Volume};
@@ -50,7 +50,7 @@ pub(crate) enum StartError {
     Lock(ServerLockError),
     /// There are keys of a server that was here before, and they can't be had.
     #[error(transparent)]
-    OldKeys(#[from] TakeKeysError),
+    KeyImport(#[from] TakeKeysError),
     /// There is no listening where it was asked for.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -211,14 +211,14 @@ fn lock(volume: &Volume) -> Result<Option<ServerLock>, StartError> {
 /// Before anything else is made of the volume: only at a first start are keys taken over.
 fn take_over_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysError> {
     match (volume.take_over_keys(named)?, named) {
-        (OldKeys::TakenFrom(from), _) => tracing::info!(
+        (KeyImport::TakenFrom(from), _) => tracing::info!(
             from = %from.display(),
             "the keys of the server that was here before are taken over; their old file stays and is not read again"
         ),
-        (OldKeys::None, Some(named)) => {
+        (KeyImport::None, Some(named)) => {
             tracing::warn!(file = %named.display(), "there are no keys to take over");
         }
-        (OldKeys::None | OldKeys::NotAsked, _) => {}
+        (KeyImport::None | KeyImport::NotAsked, _) => {}
     }
     Ok(())
 }

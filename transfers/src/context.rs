@@ -5,14 +5,14 @@ use std::sync::Arc;
 use volume::Volume;
 use wormhole::Settings;
 
-use crate::preflight::Outstanding;
+use crate::preflight::SpaceReservations;
 
 /// What a transfer works with.
 #[derive(Clone, Debug)]
-pub(crate) struct World {
+pub(crate) struct TransferContext {
     pub(crate) volume: Arc<Volume>,
     pub(crate) settings: Settings,
-    pub(crate) outstanding: Outstanding,
+    pub(crate) outstanding: SpaceReservations,
 }
 
 /// The options by which the Python client uses these servers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use volume::uploads::Exists;
 use volume::{RelPath, Volume};
 
-use crate::preflight::Plan;
+use crate::preflight::StorePlan;
 use crate::transfer::{Offered, OfferedKind};
 use crate::unpacking;
 
@@ -17,6 +17,6 @@ pub fn unpack(volume: &Arc<Volume>, name: &str, archive: &[u8]) -> Option<bool> 
     let (name, kind) = (name.to_owned(), OfferedKind::File);
     let offer = Offered { kind, name, size, unpacked: size, files: 1, is_archive: true };
     let to = RelPath::from_plain(b"out").ok()?;
-    let plan = Plan { offer, to, exists: Exists::Refuse, unpack: true };
+    let plan = StorePlan { offer, to, exists: Exists::Refuse, unpack: true };
     Some(unpacking::unpack(&staged, &plan).is_ok())
 }

@@ -14,13 +14,15 @@ use volume::Volume;
 use volume::transfers::{Host, TransferRecords};
 use wormhole::Settings;
 
-use crate::context::World;
+use crate::context::TransferContext;
 use crate::job::{Answered, Ended, Job, Stop};
-use crate::preflight::Outstanding;
+use crate::preflight::SpaceReservations;
 use crate::receive::receive;
 use crate::send::send;
 use crate::settings::{BadSettings, settings};
-use crate::transfer::{Answer, Direction, Now, Request, Servers, State, Transfer, VERSION};
+use crate::transfer::{
+    Answer, Direction, Request, Servers, Transfer, TransferState, TransferStatus, VERSION,
+};
 
 /// How many transfers that are over are remembered.
 const KEPT: usize = 200;
@@ -41,7 +43,7 @@ struct Inner {
     desk: OnceCell<(Arc<TransferRecords>, Host)>,
     /// Those under way. Locked for a few instructions only.
     live: Mutex<BTreeMap<u64, Arc<Job>>>,
-    outstanding: Outstanding,
+    outstanding: SpaceReservations,
     tasks: TaskTracker,
     is_over: AtomicBool,
     counts: Counts,
@@ -114,7 +116,7 @@ impl Transfers {
             servers,
             desk: OnceCell::new(),
             live: Mutex::default(),
-            outstanding: Outstanding::default(),
+            outstanding: SpaceReservations::default(),
             tasks: TaskTracker::new(),
             is_over: AtomicBool::new(false),
             counts: Counts::default(),
@@ -152,7 +154,7 @@ impl Transfers {
         let number = transfer.number;
         let (job, answers) = Job::new(Arc::clone(records), transfer);
         self.live().insert(number, Arc::clone(&job));
-        let world = World {
+        let world = TransferContext {
             volume: Arc::clone(&self.0.volume),
             settings,
             outstanding: self.0.outstanding.clone(),
@@ -170,7 +172,7 @@ impl Transfers {
     async fn run(
         &self,
         job: Arc<Job>,
-        world: World,
+        world: TransferContext,
         request: Request,
         answers: mpsc::Receiver<Answered>,
     ) {
@@ -189,7 +191,7 @@ impl Transfers {
         let now = job.now().transfer;
         self.0.counts.count(direction, &now);
         let (number, bytes) = (now.number, now.done);
-        if now.state == State::Done {
+        if now.state == TransferState::Done {
             tracing::info!(number, bytes, "transfer done");
         } else {
             let cause = now.cause.as_deref().unwrap_or_default();
@@ -200,9 +202,9 @@ impl Transfers {
     }
 
     /// All transfers, the newest first.
-    pub async fn list(&self) -> Result<Vec<Now>, Refused> {
+    pub async fn list(&self) -> Result<Vec<TransferStatus>, Refused> {
         let volume = Arc::clone(&self.0.volume);
-        let mut all: BTreeMap<u64, Now> = blocking(move || {
+        let mut all: BTreeMap<u64, TransferStatus> = blocking(move || {
             let records = records(&volume)?;
             let numbers = records.numbers().map_err(Refused::Records)?;
             // One that can't be read is somebody else's: it is left out, and stays.
@@ -218,7 +220,7 @@ impl Transfers {
     }
 
     /// One transfer.
-    pub async fn get(&self, number: u64) -> Result<Now, Refused> {
+    pub async fn get(&self, number: u64) -> Result<TransferStatus, Refused> {
         let live = self.live().get(&number).cloned();
         if let Some(job) = live {
             return Ok(job.now());
@@ -229,7 +231,12 @@ impl Transfers {
     }
 
     /// One transfer, as soon as it has changed since a change was told, or after a while.
-    pub async fn follow(&self, number: u64, change: u64, wait: Duration) -> Result<Now, Refused> {
+    pub async fn follow(
+        &self,
+        number: u64,
+        change: u64,
+        wait: Duration,
+    ) -> Result<TransferStatus, Refused> {
         let live = self.live().get(&number).cloned();
         if let Some(job) = live {
             let mut follower = job.follow();
@@ -362,8 +369,8 @@ impl Counts {
         };
         bytes.fetch_add(transfer.done, Relaxed);
         let how = match transfer.state {
-            State::Done => &self.done,
-            State::Refused | State::Cancelled => &self.not_wanted,
+            TransferState::Done => &self.done,
+            TransferState::Refused | TransferState::Cancelled => &self.not_wanted,
             _ => &self.failed,
         };
         how.fetch_add(1, Relaxed);
@@ -399,7 +406,7 @@ fn begin(number: u64, request: &Request, by: &str, host: volume::staged_id::Stag
         version: VERSION,
         number,
         direction: request.direction(),
-        state: State::Connecting,
+        state: TransferState::Connecting,
         code,
         command: None,
         verifier: None,
@@ -421,8 +428,15 @@ fn begin(number: u64, request: &Request, by: &str, host: volume::staged_id::Stag
 }
 
 /// A transfer that this program does not run.
-fn over(transfer: Transfer) -> Now {
-    Now { transfer, change: 0, rate: None, quiet_seconds: None, question: None, is_live: false }
+fn over(transfer: Transfer) -> TransferStatus {
+    TransferStatus {
+        transfer,
+        change: 0,
+        rate: None,
+        quiet_seconds: None,
+        question: None,
+        is_live: false,
+    }
 }
 
 fn recover(volume: &Volume) -> Result<Vec<Transfer>, Refused> {
@@ -457,7 +471,7 @@ fn recover(volume: &Volume) -> Result<Vec<Transfer>, Refused> {
         end_for(&mut transfer, is_left);
         transfer.ended = Some(Timestamp::now());
         records.write(number, &transfer).map_err(Refused::Records)?;
-        if transfer.state == State::Interrupted {
+        if transfer.state == TransferState::Interrupted {
             interrupted.push(transfer);
         }
     }
@@ -471,20 +485,20 @@ fn recover(volume: &Volume) -> Result<Vec<Transfer>, Refused> {
 /// Says how a transfer ended whose program could not. What it was storing, and what is in staging no more, was put in
 /// place before.
 fn end_for(transfer: &mut Transfer, is_left: bool) {
-    if transfer.state == State::Storing && !is_left {
-        transfer.state = State::Done;
+    if transfer.state == TransferState::Storing && !is_left {
+        transfer.state = TransferState::Done;
         let note = "it is all here, but the program ended then: the sender may believe it failed";
         transfer.notes.push(note.to_owned());
         return;
     }
     // How far it was is written down every few seconds only.
     transfer.cause = Some(match transfer.state {
-        State::Running | State::Storing => {
+        TransferState::Running | TransferState::Storing => {
             format!("the program that ran it ended at about {} %", transfer.percent())
         }
         _ => "the program that ran it ended before anything had come".to_owned(),
     });
-    transfer.state = State::Interrupted;
+    transfer.state = TransferState::Interrupted;
 }
 
 #[cfg(test)]
@@ -500,9 +514,9 @@ mod tests {
             end_for(&mut transfer, is_left);
             assert_eq!(transfer.state, expected, "{state:?}");
         };
-        check(State::Storing, false, State::Done);
-        check(State::Storing, true, State::Interrupted);
-        check(State::Running, false, State::Interrupted);
-        check(State::Waiting, true, State::Interrupted);
+        check(TransferState::Storing, false, TransferState::Done);
+        check(TransferState::Storing, true, TransferState::Interrupted);
+        check(TransferState::Running, false, TransferState::Interrupted);
+        check(TransferState::Waiting, true, TransferState::Interrupted);
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use volume::transfers::TransferRecords;
 
-use crate::transfer::{Answer, Now, Question, State, Transfer};
+use crate::transfer::{Answer, Question, Transfer, TransferState, TransferStatus};
 
 /// How far back the rate looks.
 const RATE_OVER: Duration = Duration::from_secs(5);
@@ -58,7 +58,7 @@ pub(crate) enum Stop {
 /// How a transfer ended, otherwise than well.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
-    pub(crate) state: State,
+    pub(crate) state: TransferState,
     pub(crate) cause: String,
 }
 
@@ -84,17 +84,17 @@ impl Job {
     }
 
     /// What is known of it now.
-    pub(crate) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> TransferStatus {
         let done = self.done.load(Relaxed);
         let live = self.live();
         let mut transfer = live.transfer.clone();
         transfer.done = done;
-        let is_running = transfer.state == State::Running;
+        let is_running = transfer.state == TransferState::Running;
         let rate = live.samples.front().filter(|_| is_running).and_then(|(when, before)| {
             let millis = u64::try_from(when.elapsed().as_millis()).ok().filter(|it| *it >= 200)?;
             Some(done.saturating_sub(*before).saturating_mul(1000) / millis)
         });
-        Now {
+        TransferStatus {
             rate,
             quiet_seconds: is_running.then(|| live.moved.elapsed().as_secs()),
             question: live.question.clone(),
@@ -112,7 +112,7 @@ impl Job {
     }
 
     /// The state alone.
-    pub(crate) async fn enter(&self, state: State) {
+    pub(crate) async fn enter(&self, state: TransferState) {
         self.set(|it| it.state = state).await;
     }
 
@@ -179,12 +179,13 @@ impl Job {
         let how_far = if percent > 0 { format!(" at {percent} %") } else { String::new() };
         match self.stopped.get() {
             Some(Stop::Ends(why)) => {
-                Ended { state: State::Interrupted, cause: format!("{why}{how_far}") }
+                Ended { state: TransferState::Interrupted, cause: format!("{why}{how_far}") }
             }
-            Some(Stop::Cancelled(by)) => {
-                Ended { state: State::Cancelled, cause: format!("cancelled by {by}{how_far}") }
-            }
-            None => Ended { state: State::Cancelled, cause: "cancelled".to_owned() },
+            Some(Stop::Cancelled(by)) => Ended {
+                state: TransferState::Cancelled,
+                cause: format!("cancelled by {by}{how_far}"),
+            },
+            None => Ended { state: TransferState::Cancelled, cause: "cancelled".to_owned() },
         }
     }
 
@@ -212,7 +213,7 @@ impl Job {
             it.ended = Some(Timestamp::now());
             it.staged = None;
             match result {
-                Ok(()) => it.state = State::Done,
+                Ok(()) => it.state = TransferState::Done,
                 Err(ended) => (it.state, it.cause) = (ended.state, Some(ended.cause)),
             }
         })
@@ -250,15 +251,15 @@ impl Job {
 impl Ended {
     /// It went wrong, for a cause in plain words.
     pub(crate) fn failed(cause: impl Into<String>) -> Ended {
-        Ended { state: State::Failed, cause: cause.into() }
+        Ended { state: TransferState::Failed, cause: cause.into() }
     }
 }
 
 impl From<wormhole::Error> for Ended {
     fn from(error: wormhole::Error) -> Ended {
         let state = match &error {
-            wormhole::Error::Refused(_) => State::Refused,
-            _ => State::Failed,
+            wormhole::Error::Refused(_) => TransferState::Refused,
+            _ => TransferState::Failed,
         };
         Ended { state, cause: chain(&error) }
     }

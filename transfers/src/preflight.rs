@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use volume::uploads::Exists;
-use volume::{Effort, FindError, Found, RelPath, Volume};
+use volume::{Blocking, FindError, Found, RelPath, Volume};
 use wormhole::Offer;
 
 use crate::transfer::{Existing, Offered, OfferedKind, Question};
@@ -19,18 +19,18 @@ const ADDING: Duration = Duration::from_secs(1);
 
 /// Bytes that transfers under way have yet to write, and that are free only seemingly.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Outstanding(Arc<AtomicU64>);
+pub(crate) struct SpaceReservations(Arc<AtomicU64>);
 
 /// One transfer's part of them, until it has written them or is over.
 #[derive(Debug)]
-pub(crate) struct Reserved {
-    all: Outstanding,
+pub(crate) struct Reservation {
+    all: SpaceReservations,
     left: u64,
 }
 
 /// How an offer would be stored.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct StorePlan {
     pub(crate) offer: Offered,
     /// Where it shall be.
     pub(crate) to: RelPath,
@@ -39,10 +39,10 @@ pub(crate) struct Plan {
     pub(crate) unpack: bool,
 }
 
-impl Outstanding {
-    pub(crate) fn reserve(&self, bytes: u64) -> Reserved {
+impl SpaceReservations {
+    pub(crate) fn reserve(&self, bytes: u64) -> Reservation {
         self.0.fetch_add(bytes, Relaxed);
-        Reserved { all: self.clone(), left: bytes }
+        Reservation { all: self.clone(), left: bytes }
     }
 
     fn bytes(&self) -> u64 {
@@ -50,7 +50,7 @@ impl Outstanding {
     }
 }
 
-impl Reserved {
+impl Reservation {
     /// So many bytes have been written: they are no longer free.
     pub(crate) fn written(&mut self, bytes: u64) {
         let bytes = bytes.min(self.left);
@@ -59,7 +59,7 @@ impl Reserved {
     }
 }
 
-impl Drop for Reserved {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.all.0.fetch_sub(self.left, Relaxed);
     }
@@ -111,7 +111,7 @@ fn has_ending(name: &str, ending: &str) -> bool {
     end.is_some_and(|it| it.eq_ignore_ascii_case(ending))
 }
 
-impl Plan {
+impl StorePlan {
     /// For an offer whose name was checked to be one plain name.
     pub(crate) fn new(
         offer: Offered,
@@ -119,14 +119,14 @@ impl Plan {
         name: &str,
         exists: Exists,
         unpack: bool,
-    ) -> Result<Plan, String> {
+    ) -> Result<StorePlan, String> {
         let unpack = unpack && offer.is_archive;
         // `tree.tar` becomes the folder `tree`.
         let stem = name.len().checked_sub(4).filter(|_| unpack && name == offer.name);
         let name = stem.and_then(|it| name.get(..it)).unwrap_or(name);
         let to = into.join(name.as_bytes());
         let to = to.map_err(|it| format!("`{name}` can't be a name on this volume: {it}"))?;
-        Ok(Plan { offer, to, exists, unpack })
+        Ok(StorePlan { offer, to, exists, unpack })
     }
 
     /// Bytes that are needed at the peak. Of an archive to be unpacked both are there for a while; how much a zip
@@ -143,7 +143,7 @@ impl Plan {
     pub(crate) fn question(
         &self,
         volume: &Volume,
-        outstanding: &Outstanding,
+        outstanding: &SpaceReservations,
         ends: Timestamp,
     ) -> Result<Question, String> {
         let space =
@@ -165,8 +165,8 @@ impl Plan {
     pub(crate) fn check(
         &self,
         volume: &Volume,
-        outstanding: &Outstanding,
-    ) -> Result<Reserved, String> {
+        outstanding: &SpaceReservations,
+    ) -> Result<Reservation, String> {
         let exists = existing(volume, &self.to)?;
         let is_folder = self.offer.kind == OfferedKind::Directory || self.unpack;
         let shown = self.to.to_string();
@@ -208,7 +208,7 @@ impl Plan {
 
 fn existing(volume: &Volume, path: &RelPath) -> Result<Option<Existing>, String> {
     let time = |nanos: i128| Timestamp::from_nanosecond(nanos).ok();
-    match volume.find(path, Effort::MayBlock) {
+    match volume.find(path, Blocking::MayBlock) {
         Ok(Found::File(file)) => Ok(Some(Existing {
             is_folder: false,
             items: None,
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn what_is_reserved_is_given_back() {
-        let outstanding = Outstanding::default();
+        let outstanding = SpaceReservations::default();
         let mut one = outstanding.reserve(100);
         let other = outstanding.reserve(50);
         one.written(30);

@@ -11,8 +11,8 @@ use volume::uploads::Exists;
 use volume::{RelPath, Volume};
 use zipstream::{Announced, Entry, Sink, UnzipError, ZipReader};
 
-use crate::preflight::Plan;
-use crate::store_names::{Hidden, StoreError, WHO, place};
+use crate::preflight::StorePlan;
+use crate::store_names::{SkippedNames, StoreError, WHO, place};
 use crate::transfer::OfferedKind;
 use crate::unpacking::{self, Unpacked};
 
@@ -42,7 +42,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    pub(crate) fn begin(volume: &Arc<Volume>, plan: &Plan) -> Result<Stage, StoreError> {
+    pub(crate) fn begin(volume: &Arc<Volume>, plan: &StorePlan) -> Result<Stage, StoreError> {
         Ok(match plan.offer.kind {
             OfferedKind::Directory => Stage::Folder(volume.stage_folder()?),
             OfferedKind::File | OfferedKind::Text => {
@@ -61,7 +61,7 @@ impl Stage {
     /// None where it was not wanted to its end.
     pub(crate) fn fill(
         self,
-        plan: &Plan,
+        plan: &StorePlan,
         arriving: &mut mpsc::Receiver<Batch>,
     ) -> Result<Option<Stored>, StoreError> {
         match self {
@@ -73,7 +73,7 @@ impl Stage {
                 let announced = Announced { bytes: plan.offer.unpacked, files: plan.offer.files };
                 let mut reader = ZipReader::new(announced);
                 let mut into =
-                    IntoFolder { folder: &folder, file: None, hidden: Hidden::default() };
+                    IntoFolder { folder: &folder, file: None, hidden: SkippedNames::default() };
                 let is_all = take_in(arriving, &mut |bytes| {
                     reader.push(bytes, &mut into).map_err(|it| match it {
                         UnzipError::Zip(error) => StoreError::Zip(error),
@@ -119,7 +119,7 @@ fn take_in(
     Ok(false)
 }
 
-fn publish_file(staged: Staged, plan: &Plan) -> Result<Stored, StoreError> {
+fn publish_file(staged: Staged, plan: &StorePlan) -> Result<Stored, StoreError> {
     let mut notes = Vec::new();
     let mut to = plan.to.clone();
     if plan.unpack {
@@ -153,7 +153,7 @@ struct IntoFolder<'a> {
     folder: &'a StagedFolder,
     /// None while a hidden file passes by.
     file: Option<PartFile>,
-    hidden: Hidden,
+    hidden: SkippedNames,
 }
 
 impl Sink for IntoFolder<'_> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use volume::names::{Kind, Names};
-use volume::{Effort, FindError, Found, RelPath, Volume};
+use volume::{Blocking, FindError, Found, RelPath, Volume};
 use wormhole::Offer;
 use zipstream::{Kind as MemberKind, Member, ZipWriter, zip_size};
 
@@ -23,7 +23,7 @@ const MOST_FILES: usize = 1_000_000;
 
 /// What is to be sent.
 #[derive(Debug)]
-pub(crate) struct Parcel {
+pub(crate) struct Payload {
     pub(crate) offer: Offer,
     members: Vec<(Member, RelPath)>,
     is_folder: bool,
@@ -62,18 +62,18 @@ pub(crate) enum ReadError {
     Zip { path: RelPath, source: zipstream::WriteError },
 }
 
-impl Parcel {
+impl Payload {
     /// Looks at what is to be sent. Links to folders are left out: they could lead in a circle.
-    pub(crate) fn pack(volume: &Volume, paths: &[RelPath]) -> Result<Parcel, ReadError> {
+    pub(crate) fn pack(volume: &Volume, paths: &[RelPath]) -> Result<Payload, ReadError> {
         match paths {
             [] => Err(ReadError::Nothing),
-            [path] => match volume.find(path, Effort::MayBlock)? {
+            [path] => match volume.find(path, Blocking::MayBlock)? {
                 Found::File(file) => {
                     let name = text(path, path.file_name().unwrap_or_default())?;
                     let size = file.stat.len;
                     let kind = MemberKind::File { size };
                     let member = Member { name: name.clone(), kind, mode: 0o644 };
-                    Ok(Parcel {
+                    Ok(Payload {
                         offer: Offer::File { name, size },
                         members: vec![(member, path.clone())],
                         is_folder: false,
@@ -177,7 +177,7 @@ fn read(
 ) -> Result<(), ReadError> {
     let changed = || ReadError::Changed { path: path.clone() };
     let failed = |source| ReadError::Io { path: path.clone(), source };
-    let Found::File(found) = volume.find(path, Effort::MayBlock)? else { return Err(changed()) };
+    let Found::File(found) = volume.find(path, Blocking::MayBlock)? else { return Err(changed()) };
     if found.stat.len != len {
         return Err(changed());
     }
@@ -213,7 +213,7 @@ impl<'a> Packing<'a> {
 
     fn folder(&mut self, path: &RelPath, at: &str) -> Result<(), ReadError> {
         let failed = |source| ReadError::Io { path: path.clone(), source };
-        let Found::Folder(folder) = self.volume.find(path, Effort::MayBlock)? else {
+        let Found::Folder(folder) = self.volume.find(path, Blocking::MayBlock)? else {
             return Err(ReadError::Changed { path: path.clone() });
         };
         if !at.is_empty() {
@@ -234,7 +234,7 @@ impl<'a> Packing<'a> {
 
     fn add(&mut self, path: &RelPath, name: &[u8], at: &str) -> Result<(), ReadError> {
         let name = format!("{at}{}", text(path, name)?);
-        match self.volume.find(path, Effort::MayBlock)? {
+        match self.volume.find(path, Blocking::MayBlock)? {
             Found::Folder(_) => self.folder(path, &format!("{name}/")),
             Found::File(file) => {
                 if self.members.len() >= MOST_FILES {
@@ -249,14 +249,14 @@ impl<'a> Packing<'a> {
         }
     }
 
-    fn parcel(self, name: String) -> Parcel {
+    fn parcel(self, name: String) -> Payload {
         let members: Vec<Member> = self.members.iter().map(|it| it.0.clone()).collect();
         let zip_size = zip_size(&members);
         let notes = match self.links {
             0 => Vec::new(),
             links => vec![format!("{links} links to folders are left out")],
         };
-        Parcel {
+        Payload {
             offer: Offer::Directory { name, zip_size, bytes: self.bytes, files: self.files },
             members: self.members,
             is_folder: true,

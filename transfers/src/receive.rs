@@ -14,14 +14,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use volume::uploads::Exists;
-use wormhole::{Absent, Arrival, Incoming, Offer, Receiving, Settings};
+use wormhole::{Arrival, IfNoPeer, Incoming, Offer, Receiving, Settings};
 
-use crate::context::{World, options};
+use crate::context::{TransferContext, options};
 use crate::job::{Answered, Ended, Job, chain};
-use crate::preflight::{Plan, Reserved, offered};
+use crate::preflight::{Reservation, StorePlan, offered};
 use crate::publish::Stored;
 use crate::storing::Storing;
-use crate::transfer::{Accept, Answer, OfferedKind, Question, Receive, State};
+use crate::transfer::{Accept, Answer, OfferedKind, Question, Receive, TransferState};
 
 /// How long an operator may think about an offer. The sender waits meanwhile.
 const THINKING: Duration = Duration::from_mins(10);
@@ -31,7 +31,7 @@ const WORDS: usize = 2;
 /// Receives. Returns how many bytes came, whatever else; an error says how it ended.
 pub(crate) async fn receive(
     job: &Job,
-    world: &World,
+    world: &TransferContext,
     wanted: Receive,
     mut answers: mpsc::Receiver<Answered>,
 ) -> Result<(), Ended> {
@@ -52,7 +52,7 @@ pub(crate) async fn receive(
             return refuse(incoming, Ended::failed(why)).await;
         }
     };
-    job.set(|it| (it.offer, it.state) = (Some(offer.clone()), State::Offered)).await;
+    job.set(|it| (it.offer, it.state) = (Some(offer.clone()), TransferState::Offered)).await;
 
     let first = Accept {
         into: Some(wanted.into.clone()),
@@ -81,7 +81,7 @@ pub(crate) async fn receive(
         reserved.written(u64::MAX);
     }
     let (staged, to) = (storing.staged, plan.to.clone());
-    job.set(|it| (it.staged, it.path, it.state) = (staged, Some(to), State::Linking)).await;
+    job.set(|it| (it.staged, it.path, it.state) = (staged, Some(to), TransferState::Linking)).await;
     let receiving = match job.unless_stopped(incoming.accept()).await {
         Ok(receiving) => receiving,
         Err(ended) => {
@@ -96,14 +96,15 @@ pub(crate) async fn receive(
 async fn meet(job: &Job, settings: &Settings, wanted: &Receive) -> Result<Arrival, Ended> {
     let invitation = match wanted.parsed_code().map_err(|it| Ended::failed(chain(&it)))? {
         Some(code) => {
-            let absent = if wanted.wait { Absent::Wait } else { Absent::Fail };
+            let absent = if wanted.wait { IfNoPeer::Wait } else { IfNoPeer::Fail };
             job.unless_stopped(wormhole::join(settings, &code, absent)).await?
         }
         None => job.unless_stopped(wormhole::allocate(settings, WORDS)).await?,
     };
     let code = invitation.code().to_string();
     let command = wanted.code.is_none().then(|| command(settings, &code));
-    job.set(|it| (it.code, it.command, it.state) = (Some(code), command, State::Waiting)).await;
+    job.set(|it| (it.code, it.command, it.state) = (Some(code), command, TransferState::Waiting))
+        .await;
     let wormhole = job.unless_stopped(invitation.peer()).await?;
     let verifier = wormhole.verifier();
     job.set(|it| it.verifier = Some(verifier)).await;
@@ -120,14 +121,17 @@ fn plan(
     wanted: &Receive,
     name: &str,
     accept: &Accept,
-) -> Result<Plan, String> {
+) -> Result<StorePlan, String> {
     let into = accept.into.as_ref().unwrap_or(&wanted.into);
     let name = accept.name.as_deref().unwrap_or(name);
     let exists = accept.on_conflict.or(wanted.on_conflict).unwrap_or(Exists::Refuse);
-    Plan::new(offer.clone(), into, name, exists, accept.unpack || wanted.unpack)
+    StorePlan::new(offer.clone(), into, name, exists, accept.unpack || wanted.unpack)
 }
 
-async fn check(world: &World, plan: Result<Plan, String>) -> Result<(Plan, Reserved), String> {
+async fn check(
+    world: &TransferContext,
+    plan: Result<StorePlan, String>,
+) -> Result<(StorePlan, Reservation), String> {
     let plan = plan?;
     let (volume, outstanding) = (Arc::clone(&world.volume), world.outstanding.clone());
     let checked =
@@ -138,12 +142,12 @@ async fn check(world: &World, plan: Result<Plan, String>) -> Result<(Plan, Reser
 /// Asks until there is an answer that can be taken, nobody wants it any more, or the time is over.
 async fn ask(
     job: &Job,
-    world: &World,
+    world: &TransferContext,
     wanted: &Receive,
     (offer, name): (&crate::transfer::Offered, &str),
     incoming: &mut Incoming,
     answers: &mut mpsc::Receiver<Answered>,
-) -> Result<(Plan, Reserved), Ended> {
+) -> Result<(StorePlan, Reservation), Ended> {
     let ends = Timestamp::now().checked_add(THINKING).unwrap_or(Timestamp::MAX);
     let time_is_over = tokio::time::sleep(THINKING);
     tokio::pin!(time_is_over);
@@ -158,7 +162,7 @@ async fn ask(
             ended = job.stopped() => return Err(ended),
             gone = incoming.withdrawn() => return Err(gone.into()),
             () = &mut time_is_over => {
-                return Err(Ended { state: State::Refused, cause: "nobody answered the offer in time".to_owned() });
+                return Err(Ended { state: TransferState::Refused, cause: "nobody answered the offer in time".to_owned() });
             }
             answered = answers.recv() => match answered {
                 Some(answered) => answered,
@@ -169,7 +173,7 @@ async fn ask(
             Answer::Refuse { why } => {
                 reply.send(Ok(())).unwrap_or_default();
                 let cause = if why.is_empty() { "refused here".to_owned() } else { why };
-                return Err(Ended { state: State::Refused, cause });
+                return Err(Ended { state: TransferState::Refused, cause });
             }
             Answer::Accept(accept) => {
                 let plan = plan(offer, wanted, name, &accept);
@@ -194,8 +198,8 @@ async fn ask(
 }
 
 async fn question(
-    world: &World,
-    plan: Result<Plan, String>,
+    world: &TransferContext,
+    plan: Result<StorePlan, String>,
     ends: Timestamp,
 ) -> Result<Question, String> {
     let plan = plan?;
@@ -215,11 +219,11 @@ async fn take_in(
     job: &Job,
     mut receiving: Receiving,
     mut storing: Storing,
-    plan: &Plan,
-    mut reserved: Reserved,
+    plan: &StorePlan,
+    mut reserved: Reservation,
 ) -> Result<(), Ended> {
     let route = receiving.route().to_string();
-    job.set(|it| (it.state, it.route) = (State::Running, Some(route))).await;
+    job.set(|it| (it.state, it.route) = (TransferState::Running, Some(route))).await;
     job.begin();
     loop {
         let bytes = match job.unless_stopped(receiving.next()).await {
@@ -239,7 +243,7 @@ async fn take_in(
         job.advance(len).await;
     }
     if job.done() == plan.offer.size {
-        job.enter(State::Storing).await;
+        job.enter(TransferState::Storing).await;
     }
     match storing.finish().await {
         Ok(Stored { path, notes }) => {

@@ -8,19 +8,19 @@
 
 use std::sync::Arc;
 
-use wormhole::{Absent, Code, Offer, Sending, Settings};
+use wormhole::{Code, IfNoPeer, Offer, Sending, Settings};
 
-use crate::context::{World, options};
+use crate::context::{TransferContext, options};
 use crate::job::{Ended, Job, chain};
 use crate::preflight::offered;
-use crate::reading::Parcel;
-use crate::transfer::{Send, State};
+use crate::reading::Payload;
+use crate::transfer::{Send, TransferState};
 
 /// Words of a code that is made here.
 const WORDS: usize = 2;
 
 /// Sends.
-pub(crate) async fn send(job: &Job, world: &World, wanted: Send) -> Result<(), Ended> {
+pub(crate) async fn send(job: &Job, world: &TransferContext, wanted: Send) -> Result<(), Ended> {
     let (offer, parcel) = if let Some(text) = &wanted.text {
         (Offer::Message(text.clone()), None)
     } else {
@@ -33,19 +33,21 @@ pub(crate) async fn send(job: &Job, world: &World, wanted: Send) -> Result<(), E
     let invitation = match &wanted.code {
         Some(code) => {
             let code = Code::parse(code).map_err(|it| Ended::failed(chain(&it)))?;
-            job.unless_stopped(wormhole::join(&world.settings, &code, Absent::Wait)).await?
+            job.unless_stopped(wormhole::join(&world.settings, &code, IfNoPeer::Wait)).await?
         }
         None => job.unless_stopped(wormhole::allocate(&world.settings, WORDS)).await?,
     };
     let code = invitation.code().to_string();
     let command = command(&world.settings, &code);
-    job.set(|it| (it.code, it.command, it.state) = (Some(code), Some(command), State::Waiting))
-        .await;
+    job.set(|it| {
+        (it.code, it.command, it.state) = (Some(code), Some(command), TransferState::Waiting)
+    })
+    .await;
     let wormhole = job.unless_stopped(invitation.peer()).await?;
     let verifier = wormhole.verifier();
     job.set(|it| it.verifier = Some(verifier)).await;
     let outgoing = job.unless_stopped(wormhole.offer(offer)).await?;
-    job.enter(State::Offered).await;
+    job.enter(TransferState::Offered).await;
     let sending = job.unless_stopped(outgoing.accepted()).await?;
     match (sending, parcel) {
         (Some(sending), Some(parcel)) => give(job, world, sending, parcel).await,
@@ -58,16 +60,21 @@ fn command(settings: &Settings, code: &str) -> String {
     format!("wormhole {}receive {code}", options(settings))
 }
 
-async fn pack(world: &World, wanted: &Send) -> Result<Parcel, Ended> {
+async fn pack(world: &TransferContext, wanted: &Send) -> Result<Payload, Ended> {
     let (volume, paths) = (Arc::clone(&world.volume), wanted.paths.clone());
-    let packed = tokio::task::spawn_blocking(move || Parcel::pack(&volume, &paths)).await;
+    let packed = tokio::task::spawn_blocking(move || Payload::pack(&volume, &paths)).await;
     let packed = packed.map_err(|it| Ended::failed(it.to_string()))?;
     packed.map_err(|it| Ended::failed(chain(&it)))
 }
 
-async fn give(job: &Job, world: &World, mut sending: Sending, parcel: Parcel) -> Result<(), Ended> {
+async fn give(
+    job: &Job,
+    world: &TransferContext,
+    mut sending: Sending,
+    parcel: Payload,
+) -> Result<(), Ended> {
     let route = sending.route().to_string();
-    job.set(|it| (it.state, it.route) = (State::Running, Some(route))).await;
+    job.set(|it| (it.state, it.route) = (TransferState::Running, Some(route))).await;
     job.begin();
     let mut pieces = parcel.read(Arc::clone(&world.volume));
     while let Some(piece) = pieces.recv().await {
@@ -86,6 +93,6 @@ async fn give(job: &Job, world: &World, mut sending: Sending, parcel: Parcel) ->
             }
         }
     }
-    job.enter(State::Storing).await;
+    job.enter(TransferState::Storing).await;
     job.unless_stopped(sending.finish()).await
 }

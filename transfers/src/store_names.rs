@@ -39,12 +39,12 @@ pub(crate) enum StoreError {
 
 /// Names that begin with a dot: they could not be served, so they are left out, and that is told.
 #[derive(Debug, Default)]
-pub(crate) struct Hidden {
+pub(crate) struct SkippedNames {
     names: Vec<String>,
     count: u64,
 }
 
-impl Hidden {
+impl SkippedNames {
     pub(crate) fn add(&mut self, name: &[u8]) {
         self.count += 1;
         if self.names.len() < TOLD {
@@ -75,7 +75,7 @@ pub(crate) fn safe(name: &[u8]) -> String {
 }
 
 /// A path in a directory or an archive; none for the directory itself, and for what is hidden.
-pub(crate) fn place(name: &[u8], hidden: &mut Hidden) -> Result<Option<RelPath>, StoreError> {
+pub(crate) fn place(name: &[u8], hidden: &mut SkippedNames) -> Result<Option<RelPath>, StoreError> {
     let plain = name.strip_suffix(b"/").unwrap_or(name);
     let plain = plain.strip_prefix(b"./").unwrap_or(plain);
     if plain == b"." || plain.is_empty() {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use volume::Volume;
 use volume::staged_id::StagedId;
 
-use crate::preflight::Plan;
+use crate::preflight::StorePlan;
 use crate::publish::{Batch, Stage, Stored};
 use crate::store_names::StoreError;
 
@@ -33,7 +33,7 @@ pub(crate) struct Storing {
 
 impl Storing {
     /// Makes a place in staging, with room for all that was announced.
-    pub(crate) async fn begin(volume: Arc<Volume>, plan: Plan) -> Result<Storing, StoreError> {
+    pub(crate) async fn begin(volume: Arc<Volume>, plan: StorePlan) -> Result<Storing, StoreError> {
         let begun = tokio::task::spawn_blocking(move || {
             let stage = Stage::begin(&volume, &plan)?;
             Ok::<_, StoreError>((stage.id(), stage, plan))

@@ -115,7 +115,7 @@ pub enum Direction {
 /// Where a transfer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum TransferState {
     /// On its way to the mailbox server.
     Connecting,
     /// Waiting for the other side.
@@ -215,7 +215,7 @@ pub struct Transfer {
     /// Which way it goes.
     pub direction: Direction,
     /// Where it stands.
-    pub state: State,
+    pub state: TransferState,
     /// Its code. It works once: here it is used up, or about to be.
     pub code: Option<String>,
     /// What the other side has to type, where the code was made here.
@@ -260,7 +260,7 @@ pub struct Transfer {
 
 /// A transfer, with what only the program that runs it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Now {
+pub struct TransferStatus {
     /// What is known of it.
     #[serde(flatten)]
     pub transfer: Transfer,
@@ -276,21 +276,21 @@ pub struct Now {
     pub is_live: bool,
 }
 
-impl State {
+impl TransferState {
     /// Whether it is over.
     pub fn is_over(self) -> bool {
         match self {
-            State::Connecting
-            | State::Waiting
-            | State::Offered
-            | State::Linking
-            | State::Running
-            | State::Storing => false,
-            State::Done
-            | State::Refused
-            | State::Cancelled
-            | State::Failed
-            | State::Interrupted => true,
+            TransferState::Connecting
+            | TransferState::Waiting
+            | TransferState::Offered
+            | TransferState::Linking
+            | TransferState::Running
+            | TransferState::Storing => false,
+            TransferState::Done
+            | TransferState::Refused
+            | TransferState::Cancelled
+            | TransferState::Failed
+            | TransferState::Interrupted => true,
         }
     }
 }

@@ -11,8 +11,8 @@ use volume::RelPath;
 use volume::staged_folder::StagedFolder;
 use volume::staging::{PublishError, StageError, Staged};
 
-use crate::preflight::{Plan, is_tar};
-use crate::store_names::{Hidden, StoreError, WHO, place, safe};
+use crate::preflight::{StorePlan, is_tar};
+use crate::store_names::{SkippedNames, StoreError, WHO, place, safe};
 
 /// Bytes that are read at a time.
 const BLOCK: usize = 256 << 10;
@@ -22,7 +22,7 @@ const MOST_OF_ONE: u64 = 1032;
 /// What was unpacked.
 pub(crate) struct Unpacked {
     pub(crate) path: RelPath,
-    pub(crate) hidden: Hidden,
+    pub(crate) hidden: SkippedNames,
 }
 
 /// Why an archive can't be unpacked.
@@ -69,11 +69,11 @@ enum Member {
 }
 
 /// Unpacks a staged archive, and puts what was in it where the plan says.
-pub(crate) fn unpack(staged: &Staged, plan: &Plan) -> Result<Unpacked, UnpackError> {
+pub(crate) fn unpack(staged: &Staged, plan: &StorePlan) -> Result<Unpacked, UnpackError> {
     let volume = staged.volume();
     let folder = volume.stage_folder()?;
     let archive = staged.read_again().map_err(UnpackError::Read)?;
-    let mut into = Into { folder: &folder, top: Vec::new(), hidden: Hidden::default() };
+    let mut into = Into { folder: &folder, top: Vec::new(), hidden: SkippedNames::default() };
     if is_tar(&plan.offer.name) {
         into.top = top(tar_names(&archive).map_err(UnpackError::Read)?);
         into.tar(&archive)?;
@@ -150,7 +150,7 @@ fn zip_size(archive: &mut zip::ZipArchive<File>, length: u64) -> Result<u64, Unp
 struct Into<'a> {
     folder: &'a StagedFolder,
     top: Vec<u8>,
-    hidden: Hidden,
+    hidden: SkippedNames,
 }
 
 impl Into<'_> {

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use crossterm::event::KeyEvent;
 use jiff::Timestamp;
-use volume::console_settings::ConsoleLook;
-use volume::keys::sheet::{NewKey, OldKey, Row, SheetVersion};
+use volume::console_settings::ConsoleSettings;
+use volume::keys::sheet::{KeyRow, NewKey, OldKey, SheetVersion};
 use volume::left_out::LeftOut;
 use volume::names::Names;
-use volume::scan::{Searching, Usage};
+use volume::scan::{SearchProgress, Usage};
 use volume::space::Space;
 use volume::{FileId, RelPath, Stat};
 
-use transfers::transfer::Now;
+use transfers::transfer::TransferStatus;
 
 use crate::admin::{ActivityNow, KeysNow};
 use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
@@ -59,9 +59,9 @@ pub enum Op {
     /// A new key.
     AddKey(SheetVersion, NewKey),
     /// A new key for an old one, which ends then.
-    RotateKey(SheetVersion, Box<Row>, OldKey, String),
+    RotateKey(SheetVersion, Box<KeyRow>, OldKey, String),
     /// Changes to a key, all or none, and what they are called.
-    EditKey(SheetVersion, Box<Row>, Vec<KeyEdit>, &'static str),
+    EditKey(SheetVersion, Box<KeyRow>, Vec<KeyEdit>, &'static str),
     /// An address to pass on, until when.
     Share(RelPath, String),
     /// The server stays awake for so long, or no longer than it has work.
@@ -150,7 +150,7 @@ pub enum Effect {
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
     /// Keep how the console is liked to look.
-    KeepLook(ConsoleLook),
+    KeepLook(ConsoleSettings),
     /// Put a text where the operator's own computer can paste it from.
     Copy(String),
     /// Stop the process, as the shell does.
@@ -204,7 +204,7 @@ pub enum Message {
     /// The file that was opened is a picture.
     Pictured(RelPath, Vec<Vec<[[u8; 3]; 2]>>),
     /// How far a search is.
-    Found(u64, Result<Searching, Failure>),
+    Found(u64, Result<SearchProgress, Failure>),
     /// How far a scan is.
     Measured(u64, Result<Usage, Failure>),
     /// How far a change is.
@@ -218,7 +218,7 @@ pub enum Message {
     /// All transfers, and who runs them.
     Transfers(Result<Carried, Failure>),
     /// What came of a wish: the transfer, where it is about one that was begun or is shown.
-    Transferred(Wish, Result<Option<Box<Now>>, Failure>),
+    Transferred(Wish, Result<Option<Box<TransferStatus>>, Failure>),
     /// How a folder that is being typed may go on.
     FolderCompleted(String, Completion),
     /// How a line of the palette may go on.

@@ -267,7 +267,7 @@ fn du(desk: &Desk, path: &RelPath, json: bool, out: &mut Out<'_>) -> Result<Outc
         usage = it.clone();
         ControlFlow::Continue(())
     })?;
-    let entry = |it: &'_ volume::scan::Used| UsedEntry {
+    let entry = |it: &'_ volume::scan::UsageEntry| UsedEntry {
         name: String::from_utf8_lossy(&it.name).into_owned(),
         kind: crate::ops::files::kind_text(it.kind),
         size: it.len,

@@ -16,7 +16,7 @@ const LARGEST: u64 = 64 << 10;
 /// How the console is liked to look.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ConsoleLook {
+pub struct ConsoleSettings {
     /// Its colours, by their name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub theme: Option<String>,
@@ -28,13 +28,13 @@ pub struct ConsoleLook {
 
 impl Volume {
     /// As it was left; the default where nothing can be read.
-    pub fn console_look(&self) -> io::Result<ConsoleLook> {
+    pub fn console_look(&self) -> io::Result<ConsoleSettings> {
         let text = small_file::read(self, CONSOLE_FILE, LARGEST)?.unwrap_or_default();
         Ok(serde_json::from_slice(&text).unwrap_or_default())
     }
 
     /// Keeps it, by one rename.
-    pub fn keep_console_look(&self, look: &ConsoleLook) -> io::Result<()> {
+    pub fn keep_console_look(&self, look: &ConsoleSettings) -> io::Result<()> {
         small_file::replace(self, CONSOLE_FILE, &serde_json::to_vec(look)?)
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use crate::RelPath;
 use crate::journal::{Cursor, change};
-use crate::keys::sheet::{Column, Fault, KeySheet, Mend, NewKey, OldKey};
+use crate::keys::sheet::{Column, Fault, Fix, KeySheet, NewKey, OldKey};
 use crate::keys::{Keys, PlainKey, Scope};
 
 /// A path as a URL has it, and as a program on this machine does.
@@ -75,7 +75,7 @@ pub fn keys(bytes: &[u8]) {
 fn mend_all(sheet: &mut KeySheet, now: Timestamp) {
     // A line can have several faults, each of which goes once.
     let mut left = 8 * (sheet.rows(now).len() + 1);
-    let is_mended = |fault: &Fault| fault.mend() == Mend::Rewrite;
+    let is_mended = |fault: &Fault| fault.mend() == Fix::Rewrite;
     while let Some((line, fault)) = sheet
         .rows(now)
         .iter()

@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, RawDir, RawDirEntry, RenameFlags};
 use rustix::io::Errno;
 
 use crate::names::{Kind, STEP, is_own, real, shown};
-use crate::parent_dir::{Place, PlaceError};
+use crate::parent_dir::{DirEntryTarget, TargetError};
 use crate::path::{Refusal, RelPath, escape};
 use crate::stat::Stat;
 use crate::trash::RestoreError;
@@ -99,7 +99,7 @@ pub enum DiscardHiddenError {
     },
     /// Its folder can't be had.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Target(#[from] TargetError),
     /// The system failed.
     #[error("could not move `{}` to the trash", String::from_utf8_lossy(name))]
     Io {
@@ -210,8 +210,12 @@ impl Volume {
         trash.forget(in_trash).map_err(RestoreError::Io)
     }
 
-    fn place_of_hidden(&self, folder: &RelPath, name: &[u8]) -> Result<Place, PlaceError> {
-        Ok(Place { folder: self.writable_folder(folder, &|_| true)?, name: name.to_vec() })
+    fn place_of_hidden(
+        &self,
+        folder: &RelPath,
+        name: &[u8],
+    ) -> Result<DirEntryTarget, TargetError> {
+        Ok(DirEntryTarget { folder: self.writable_folder(folder, &|_| true)?, name: name.to_vec() })
     }
 }
 

@@ -55,4 +55,6 @@ pub use path::{Refusal, RelPath, escape, unescape};
 pub use printable::printable;
 pub use size::size_text;
 pub use stat::{FileId, Stat};
-pub use volume::{Effort, FindError, Found, FoundFile, FoundFolder, Loss, OpenVolumeError, Volume};
+pub use volume::{
+    Blocking, FindError, Found, FoundFile, FoundFolder, Loss, OpenVolumeError, Volume,
+};

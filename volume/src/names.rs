@@ -12,7 +12,7 @@ use rustix::fs::{FileType, RawDir, RawDirEntry};
 use crate::layout;
 use crate::path::RelPath;
 use crate::stat::Stat;
-use crate::volume::{Effort, Found, FoundFile, FoundFolder, Volume};
+use crate::volume::{Blocking, Found, FoundFile, FoundFolder, Volume};
 
 /// What the kernel hands over of a folder at once. Larger steps are no faster.
 pub(crate) const STEP: usize = 64 * 1024;
@@ -154,7 +154,7 @@ impl Names {
             return self.folder.stat(name.bytes);
         }
         let path = self.path.join(name.bytes).ok()?;
-        volume.find(&path, Effort::MayBlock).ok()?.stat()
+        volume.find(&path, Blocking::MayBlock).ok()?.stat()
     }
 }
 
@@ -304,7 +304,7 @@ pub(crate) fn shown(
         FileType::Directory => Some((Kind::Folder, false)),
         // Some file systems do not tell in the folder; and a link's kind is its target's.
         file_type @ (FileType::Symlink | FileType::Unknown) => {
-            let found = volume.find(&path.join(name).ok()?, Effort::MayBlock).ok()?;
+            let found = volume.find(&path.join(name).ok()?, Blocking::MayBlock).ok()?;
             let kind = match &found {
                 Found::File(_) => Kind::File,
                 Found::Folder(_) => Kind::Folder,

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 use crate::layout::{LOST_AND_FOUND, SERVICE_FOLDER};
-use crate::tree::Tell;
+use crate::tree::Progress;
 use crate::volume::Volume;
 
 /// A user and a group, by their numbers.
@@ -68,13 +68,19 @@ impl Volume {
     ///
     /// Goes by handles: no link is followed, and whatever is moved meanwhile, nothing outside is given away. What is mounted
     /// in the volume is skipped.
-    pub fn owners(&self, service: Owner, what: Foreign, tell: Tell<'_, Owners>) -> io::Result<()> {
+    pub fn owners(
+        &self,
+        service: Owner,
+        what: Foreign,
+        tell: Progress<'_, Owners>,
+    ) -> io::Result<()> {
         if what == Foreign::Mend {
             self.may_change()?;
         }
         let root = self.root();
         let stat = rustix::fs::fstat(root)?;
-        let mut look = Look { service, what, device: stat.st_dev, now: Owners::default(), tell };
+        let mut look =
+            OwnerScan { service, what, device: stat.st_dev, now: Owners::default(), tell };
         let path = PathBuf::from("/");
         look.entry(root, c".", &stat, Group::OfService, &path);
         let opened = open_folder(root, c".")?;
@@ -96,15 +102,15 @@ enum Group {
     AsItIs,
 }
 
-struct Look<'t> {
+struct OwnerScan<'t> {
     service: Owner,
     what: Foreign,
     device: u64,
     now: Owners,
-    tell: Tell<'t, Owners>,
+    tell: Progress<'t, Owners>,
 }
 
-impl Look<'_> {
+impl OwnerScan<'_> {
     /// All that is in a folder.
     fn folder(&mut self, folder: &OwnedFd, path: &Path) -> ControlFlow<()> {
         let read = rustix::fs::fstat(folder).and_then(|stat| Ok((stat, Dir::read_from(folder)?)));

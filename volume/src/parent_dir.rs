@@ -11,17 +11,17 @@ use rustix::io::Errno;
 
 use crate::path::RelPath;
 use crate::stat::Stat;
-use crate::volume::{Effort, FindError, Found, FoundFolder, Volume};
+use crate::volume::{Blocking, FindError, Found, FoundFolder, Volume};
 
 /// An open folder and a name in it.
-pub(crate) struct Place {
+pub(crate) struct DirEntryTarget {
     pub(crate) folder: FoundFolder,
     pub(crate) name: Vec<u8>,
 }
 
 /// Why a place can't be had.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum TargetError {
     /// The root itself was named.
     #[error("the volume's root can't be replaced or moved")]
     IsRoot,
@@ -60,7 +60,7 @@ pub enum PlaceError {
 
 /// What a name is now; the link itself, where it is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum There {
+pub(crate) enum CurrentEntry {
     Nothing,
     Folder,
     /// A file, or a link or anything else that a rename can replace like one.
@@ -73,10 +73,10 @@ impl Volume {
         &self,
         path: &RelPath,
         may_write: &dyn Fn(&RelPath) -> bool,
-    ) -> Result<Place, PlaceError> {
+    ) -> Result<DirEntryTarget, TargetError> {
         let (parent, name) = split(path)?;
         let folder = self.writable_folder(&parent, may_write)?;
-        Ok(Place { folder, name: name.to_vec() })
+        Ok(DirEntryTarget { folder, name: name.to_vec() })
     }
 
     /// The place of a path; folders above it that are missing are made, and are durable.
@@ -84,17 +84,17 @@ impl Volume {
         &self,
         path: &RelPath,
         may_write: &dyn Fn(&RelPath) -> bool,
-    ) -> Result<Place, PlaceError> {
+    ) -> Result<DirEntryTarget, TargetError> {
         let (parent, name) = split(path)?;
         let folder = match self.writable_folder(&parent, may_write) {
-            Err(PlaceError::Find(FindError::Missing { .. })) => {
+            Err(TargetError::Find(FindError::Missing { .. })) => {
                 let above = self.make_place(&parent, may_write)?;
                 self.make_folder(&above, &parent)?;
                 self.writable_folder(&parent, may_write)?
             }
             result => result?,
         };
-        Ok(Place { folder, name: name.to_vec() })
+        Ok(DirEntryTarget { folder, name: name.to_vec() })
     }
 
     /// Whether something could be put at a path: what publishing it would be refused for is refused, as far as it can be told
@@ -103,18 +103,18 @@ impl Volume {
         &self,
         path: &RelPath,
         may_write: &dyn Fn(&RelPath) -> bool,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), TargetError> {
         let (mut parent, _) = split(path)?;
         loop {
             match self.writable_folder(&parent, may_write) {
-                Err(PlaceError::Find(FindError::Missing { .. })) => {}
+                Err(TargetError::Find(FindError::Missing { .. })) => {}
                 result => return result.map(drop),
             }
             // A link that leads nowhere is missing, and yet stands in the way.
             if let Ok(place) = self.place(&parent, may_write)
-                && place.there().is_ok_and(|it| it != There::Nothing)
+                && place.there().is_ok_and(|it| it != CurrentEntry::Nothing)
             {
-                return Err(PlaceError::NotAFolder { path: parent });
+                return Err(TargetError::NotAFolder { path: parent });
             }
             parent = split(&parent)?.0;
         }
@@ -125,7 +125,7 @@ impl Volume {
     pub fn lets_write(&self, path: &RelPath) -> bool {
         let mut above = path.parent();
         while let Some(folder) = above {
-            match self.find(&folder, Effort::MayBlock) {
+            match self.find(&folder, Blocking::MayBlock) {
                 Ok(Found::Folder(it)) => {
                     let wanted = Access::WRITE_OK | Access::EXEC_OK;
                     let denied = rustix::fs::accessat(&it.handle, c".", wanted, AtFlags::empty());
@@ -143,35 +143,41 @@ impl Volume {
         &self,
         path: &RelPath,
         may_write: &dyn Fn(&RelPath) -> bool,
-    ) -> Result<FoundFolder, PlaceError> {
-        let read_only = |source| PlaceError::ReadOnly { path: path.clone(), source };
+    ) -> Result<FoundFolder, TargetError> {
+        let read_only = |source| TargetError::ReadOnly { path: path.clone(), source };
         self.may_change().map_err(read_only)?;
-        let folder = match self.find(path, Effort::MayBlock)? {
+        let folder = match self.find(path, Blocking::MayBlock)? {
             Found::Folder(folder) => folder,
-            Found::File(_) => return Err(PlaceError::NotAFolder { path: path.clone() }),
+            Found::File(_) => return Err(TargetError::NotAFolder { path: path.clone() }),
         };
         match &folder.real_path {
             Some(real_path) if !may_write(real_path) => {
-                Err(PlaceError::NotAllowed { path: real_path.clone() })
+                Err(TargetError::NotAllowed { path: real_path.clone() })
             }
             _ => Ok(folder),
         }
     }
 
-    pub(crate) fn make_folder(&self, at: &Place, path: &RelPath) -> Result<(), PlaceError> {
+    pub(crate) fn make_folder(
+        &self,
+        at: &DirEntryTarget,
+        path: &RelPath,
+    ) -> Result<(), TargetError> {
         let failed = |source| match source {
             // Something that is no folder, or a link that leads nowhere, has the name.
-            Errno::EXIST | Errno::NOTDIR => PlaceError::NotAFolder { path: path.clone() },
-            errno => PlaceError::MakeFolder { path: path.clone(), source: errno.into() },
+            Errno::EXIST | Errno::NOTDIR => TargetError::NotAFolder { path: path.clone() },
+            errno => TargetError::MakeFolder { path: path.clone(), source: errno.into() },
         };
         let everyone = Mode::RWXU | Mode::RWXG | Mode::RWXO;
         match rustix::fs::mkdirat(&at.folder.handle, at.name.as_slice(), everyone) {
             Ok(()) => {}
             // Another upload was quicker.
-            Err(Errno::EXIST) if at.there().is_ok_and(|it| it == There::Folder) => return Ok(()),
+            Err(Errno::EXIST) if at.there().is_ok_and(|it| it == CurrentEntry::Folder) => {
+                return Ok(());
+            }
             Err(errno) => return Err(failed(errno)),
         }
-        let made = self.find(path, Effort::MayBlock)?;
+        let made = self.find(path, Blocking::MayBlock)?;
         if let Found::Folder(made) = made {
             at.adopt(made.open().map_err(|it| io_errno(&it)).map_err(failed)?.as_fd())
                 .map_err(failed)?;
@@ -180,16 +186,16 @@ impl Volume {
     }
 }
 
-impl Place {
-    pub(crate) fn there(&self) -> Result<There, Errno> {
+impl DirEntryTarget {
+    pub(crate) fn there(&self) -> Result<CurrentEntry, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         match rustix::fs::statat(&self.folder.handle, self.name.as_slice(), flags) {
-            Err(Errno::NOENT) => Ok(There::Nothing),
+            Err(Errno::NOENT) => Ok(CurrentEntry::Nothing),
             Err(errno) => Err(errno),
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-                Ok(There::Folder)
+                Ok(CurrentEntry::Folder)
             }
-            Ok(stat) => Ok(There::File(Stat::of(&stat))),
+            Ok(stat) => Ok(CurrentEntry::File(Stat::of(&stat))),
         }
     }
 
@@ -217,8 +223,8 @@ impl Place {
 }
 
 /// The folder and the name that a path is made of.
-fn split(path: &RelPath) -> Result<(RelPath, &[u8]), PlaceError> {
-    path.parent().zip(path.file_name()).ok_or(PlaceError::IsRoot)
+fn split(path: &RelPath) -> Result<(RelPath, &[u8]), TargetError> {
+    path.parent().zip(path.file_name()).ok_or(TargetError::IsRoot)
 }
 
 fn io_errno(error: &io::Error) -> Errno {

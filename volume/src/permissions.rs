@@ -11,7 +11,7 @@ use crate::volume::Volume;
 
 /// Who may do what with the service's own places, and when the volume was last changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Places {
+pub struct ServicePermissions {
     /// Whether this process may write to the root.
     pub is_writable: bool,
     /// The mode of the service's own folder; none where there is none.
@@ -24,14 +24,14 @@ pub struct Places {
 
 impl Volume {
     /// Looks at them; changes nothing.
-    pub fn places(&self) -> io::Result<Places> {
+    pub fn places(&self) -> io::Result<ServicePermissions> {
         let mode = |place: &str| match rustix::fs::statat(self.root(), place, AtFlags::empty()) {
             Ok(stat) => Ok(Some(Mode::from_raw_mode(stat.st_mode).bits())),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(io::Error::from(errno)),
         };
         let access = rustix::fs::accessat(self.root(), c".", Access::WRITE_OK, AtFlags::empty());
-        Ok(Places {
+        Ok(ServicePermissions {
             is_writable: access.is_ok(),
             service_mode: mode(SERVICE_FOLDER)?,
             keys_mode: mode(KEYS_PLACE)?,

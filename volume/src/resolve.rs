@@ -22,7 +22,7 @@ const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// Which of the two ways is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum LookupMethod {
     Openat2,
     Walk,
 }
@@ -33,13 +33,13 @@ pub(crate) struct Resolved {
     pub(crate) through_links: Option<Vec<u8>>,
 }
 
-impl Way {
+impl LookupMethod {
     /// What the kernel offers: asked once, when a volume is opened.
-    pub(crate) fn of_this_kernel(root: BorrowedFd<'_>) -> Way {
+    pub(crate) fn of_this_kernel(root: BorrowedFd<'_>) -> LookupMethod {
         match openat2(root, RelPath::root().as_os_str().as_bytes(), ResolveFlags::BENEATH) {
             // A sandbox that does not know the call answers EPERM.
-            Err(Errno::NOSYS | Errno::PERM) => Way::Walk,
-            _ => Way::Openat2,
+            Err(Errno::NOSYS | Errno::PERM) => LookupMethod::Walk,
+            _ => LookupMethod::Openat2,
         }
     }
 
@@ -51,8 +51,8 @@ impl Way {
         cached_only: bool,
     ) -> Result<Resolved, Errno> {
         match self {
-            Way::Openat2 => by_openat2(root, path, cached_only),
-            Way::Walk => by_walk(root, path),
+            LookupMethod::Openat2 => by_openat2(root, path, cached_only),
+            LookupMethod::Walk => by_walk(root, path),
         }
     }
 }

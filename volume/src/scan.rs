@@ -18,7 +18,7 @@ use crate::names::Kind;
 use crate::path::RelPath;
 use crate::resolve::proc_path;
 use crate::stat::Stat;
-use crate::tree::Tell;
+use crate::tree::Progress;
 use crate::volume::{FoundFolder, Volume};
 
 /// How often a walk tells what it has so far.
@@ -37,7 +37,7 @@ pub struct Hit {
 
 /// How far a search is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Searching {
+pub struct SearchProgress {
     /// What was found since the last time.
     pub hits: Vec<Hit>,
     /// How many files and folders were looked at.
@@ -52,7 +52,7 @@ pub struct Searching {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// What lies in the folder itself, the largest first, the service's own folder and hidden names among it.
-    pub entries: Vec<Used>,
+    pub entries: Vec<UsageEntry>,
     /// How many files and folders could not be looked at.
     pub unreadable: u64,
     /// Whether this is all.
@@ -61,7 +61,7 @@ pub struct Usage {
 
 /// One entry of a folder, with all that is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Used {
+pub struct UsageEntry {
     /// Its name.
     pub name: Vec<u8>,
     /// What it is.
@@ -89,13 +89,13 @@ impl Volume {
         folder: &FoundFolder,
         path: &RelPath,
         wanted: &dyn Fn(&RelPath) -> bool,
-        tell: Tell<'_, Searching>,
+        tell: Progress<'_, SearchProgress>,
     ) {
         let root = proc_path(folder.handle.as_fd());
         let is_visible =
             |it: &DirEntry| it.depth() == 0 || !layout::is_hidden(it.file_name().as_bytes());
         let walk = WalkDir::new(&root).min_depth(1).follow_root_links(true);
-        let mut now = Searching::default();
+        let mut now = SearchProgress::default();
         // The first is told at once.
         let mut told: Option<Instant> = None;
         for entry in walk.into_iter().filter_entry(is_visible) {
@@ -126,7 +126,7 @@ impl Volume {
     }
 
     /// Adds up what each entry of a folder takes, with all that is in it. Follows no link.
-    pub fn usage(&self, folder: &FoundFolder, tell: Tell<'_, Usage>) {
+    pub fn usage(&self, folder: &FoundFolder, tell: Progress<'_, Usage>) {
         let root = proc_path(folder.handle.as_fd());
         let mut sum = Sum::default();
         // The first is told at once.
@@ -159,7 +159,7 @@ impl FoundFolder {
 
 #[derive(Default)]
 struct Sum {
-    entries: HashMap<Vec<u8>, Used>,
+    entries: HashMap<Vec<u8>, UsageEntry>,
     /// Of files with several names: device and inode.
     counted: HashSet<(u64, u64)>,
     unreadable: u64,
@@ -173,7 +173,7 @@ impl Sum {
         let name = name.as_os_str().as_bytes();
         if !self.entries.contains_key(name) {
             let kind = kind_of(entry);
-            let used = Used { name: name.to_vec(), kind, len: 0, disk: 0, files: 0 };
+            let used = UsageEntry { name: name.to_vec(), kind, len: 0, disk: 0, files: 0 };
             self.entries.insert(name.to_vec(), used);
         }
         let Some(used) = self.entries.get_mut(name) else { return Ok(()) };
@@ -191,7 +191,7 @@ impl Sum {
     }
 
     fn usage(&self, is_done: bool) -> Usage {
-        let mut entries: Vec<Used> = self.entries.values().cloned().collect();
+        let mut entries: Vec<UsageEntry> = self.entries.values().cloned().collect();
         entries.sort_by(|a, b| b.disk.cmp(&a.disk).then_with(|| a.name.cmp(&b.name)));
         Usage { entries, unreadable: self.unreadable, is_done }
     }

@@ -12,13 +12,13 @@ use rustix::fs::{FileType, Mode, OFlags, RenameFlags, openat};
 use rustix::io::Errno;
 
 use crate::copy_name;
-use crate::parent_dir::{Place, There};
+use crate::parent_dir::{CurrentEntry, DirEntryTarget};
 use crate::path::RelPath;
 use crate::staged_id::StagedId;
 use crate::staging::{LOOK_EVERY, PublishError, Published, StageError, Staged, hold};
 use crate::trash::{exchange, remove_all};
 use crate::uploads::Exists;
-use crate::volume::{Effort, Found, Volume};
+use crate::volume::{Blocking, Found, Volume};
 
 /// How many names `name (2)`, `name (3)`, … are tried.
 const MOST_COPIES: u32 = 10_000;
@@ -150,7 +150,7 @@ impl StagedFolder {
     ) -> Result<Published, PublishError> {
         let sync = |source: io::Error| PublishError::Sync { to: to.clone(), source };
         let mut place = self.volume.make_place(to, may_write)?;
-        let Ok(Found::Folder(root)) = self.inside.find(&RelPath::root(), Effort::MayBlock) else {
+        let Ok(Found::Folder(root)) = self.inside.find(&RelPath::root(), Blocking::MayBlock) else {
             return Err(sync(io::Error::other("the staged folder is gone")));
         };
         let root = root.open().map_err(sync)?;
@@ -166,7 +166,11 @@ impl StagedFolder {
         Ok(published)
     }
 
-    fn rename_to_free(&mut self, to: &RelPath, place: &Place) -> Result<Published, PublishError> {
+    fn rename_to_free(
+        &mut self,
+        to: &RelPath,
+        place: &DirEntryTarget,
+    ) -> Result<Published, PublishError> {
         match self.rename(place, RenameFlags::NOREPLACE) {
             Ok(()) => {
                 self.is_gone = true;
@@ -180,7 +184,7 @@ impl StagedFolder {
     fn rename_beside(
         &mut self,
         to: &RelPath,
-        place: &mut Place,
+        place: &mut DirEntryTarget,
     ) -> Result<Published, PublishError> {
         let (folder, name) = (to.parent().unwrap_or_default(), place.name.clone());
         let mut path = to.clone();
@@ -201,21 +205,21 @@ impl StagedFolder {
     fn rename_over(
         &mut self,
         to: &RelPath,
-        place: &Place,
+        place: &DirEntryTarget,
         user: &str,
     ) -> Result<Published, PublishError> {
         let failed = |source: io::Error| PublishError::Rename { to: to.clone(), source };
         match place.there().map_err(|it| failed(it.into()))? {
-            There::Nothing => return self.rename_to_free(to, place),
-            There::File(_) => return Err(PublishError::Occupied { to: to.clone() }),
-            There::Folder => {}
+            CurrentEntry::Nothing => return self.rename_to_free(to, place),
+            CurrentEntry::File(_) => return Err(PublishError::Occupied { to: to.clone() }),
+            CurrentEntry::Folder => {}
         }
         let StagedFolder { volume, staging, name, is_gone, .. } = self;
         let old = exchange(volume, (staging, name), place, to, user, is_gone).map_err(failed)?;
         Ok(Published { path: to.clone(), has_replaced: true, trashed: Some(old) })
     }
 
-    fn rename(&self, place: &Place, flags: RenameFlags) -> Result<(), Errno> {
+    fn rename(&self, place: &DirEntryTarget, flags: RenameFlags) -> Result<(), Errno> {
         let (old, new) = (self.name.as_str(), place.name.as_slice());
         rustix::fs::renameat_with(&self.staging, old, &place.folder.handle, new, flags)
     }
@@ -255,7 +259,7 @@ impl Drop for StagedFolder {
 }
 
 /// Gives all in it the owner and group that things get at the place.
-fn adopt_all(folder: BorrowedFd<'_>, place: &Place) -> io::Result<()> {
+fn adopt_all(folder: BorrowedFd<'_>, place: &DirEntryTarget) -> io::Result<()> {
     place.adopt(folder)?;
     for entry in rustix::fs::Dir::read_from(folder)? {
         let entry = entry?;

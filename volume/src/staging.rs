@@ -23,7 +23,7 @@ use rustix::io::Errno;
 
 use crate::copy_name::numbered;
 use crate::layout;
-use crate::parent_dir::{Place, There};
+use crate::parent_dir::{CurrentEntry, DirEntryTarget};
 use crate::path::{Refusal, RelPath};
 use crate::resolve::proc_path;
 use crate::space::{NoRoom, is_full};
@@ -32,7 +32,7 @@ use crate::stat::Stat;
 use crate::trash::{disk_usage, exchange, remove_all};
 use crate::volume::{Volume, folder_to_read, private_folder};
 
-pub use crate::parent_dir::PlaceError;
+pub use crate::parent_dir::TargetError;
 
 /// How long an upload that nobody goes on with is kept, and so is what somebody else put into staging.
 pub const KEPT: Duration = Duration::from_hours(7 * 24);
@@ -50,7 +50,7 @@ const MOST_TRIES: u32 = 8;
 pub struct Staged {
     volume: Arc<Volume>,
     file: File,
-    name: Name,
+    name: StagedName,
     written: u64,
     /// Up to here the file system has promised room.
     promised: u64,
@@ -60,7 +60,7 @@ pub struct Staged {
 
 /// The staged file's name, and its end when nobody publishes it.
 #[derive(Debug)]
-struct Name {
+struct StagedName {
     folder: OwnedFd,
     text: String,
     is_gone: bool,
@@ -152,7 +152,7 @@ pub enum PublishError {
     },
     /// Its folder can't be had.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Target(#[from] TargetError),
     /// The volume is too full, which some file systems say only now.
     #[error("the volume has no room for `{to}`")]
     NoRoom {
@@ -231,7 +231,7 @@ impl Volume {
             created => created,
         };
         let file = file.map_err(StageError::of)?;
-        let name = Name { folder, text, is_gone: false, is_kept: false };
+        let name = StagedName { folder, text, is_gone: false, is_kept: false };
         let volume = Arc::clone(self);
         let mut staged = Staged { volume, file, name, written: 0, promised: 0, on_its_way: 0 };
         staged.reserve(expected)?;
@@ -252,7 +252,7 @@ impl Volume {
         let stat = rustix::fs::fstat(&file)?;
         // Room that was promised is taken already.
         let promised = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
-        let name = Name { folder, text, is_gone: false, is_kept: true };
+        let name = StagedName { folder, text, is_gone: false, is_kept: true };
         let promised = promised.max(written);
         let volume = Arc::clone(self);
         Ok(Some(Staged { volume, file, name, written, promised, on_its_way: written }))
@@ -464,7 +464,11 @@ impl Staged {
     }
 
     /// Gives it its name in a folder that is staged itself, and is made durable as a whole.
-    pub(crate) fn put_into(mut self, place: &Place, to: &RelPath) -> Result<(), PublishError> {
+    pub(crate) fn put_into(
+        mut self,
+        place: &DirEntryTarget,
+        to: &RelPath,
+    ) -> Result<(), PublishError> {
         self.rename_over(to, place)
     }
 
@@ -491,7 +495,7 @@ impl Staged {
     fn rename(
         &mut self,
         to: &RelPath,
-        place: &mut Place,
+        place: &mut DirEntryTarget,
         replace: Replace,
     ) -> Result<Published, PublishError> {
         let failed = |errno: Errno| PublishError::Rename { to: to.clone(), source: errno.into() };
@@ -506,23 +510,23 @@ impl Staged {
             Replace::Always => {
                 let there = place.there().map_err(failed)?;
                 self.rename_over(to, place)?;
-                Ok(published(there != There::Nothing))
+                Ok(published(there != CurrentEntry::Nothing))
             }
             Replace::IfStill(expected) => {
                 // One at a time: of two that replace the same version, the second finds another one.
                 rustix::fs::flock(&self.name.folder, FlockOperation::LockExclusive)
                     .map_err(failed)?;
-                if place.there().map_err(failed)? != There::File(expected) {
+                if place.there().map_err(failed)? != CurrentEntry::File(expected) {
                     return Err(PublishError::Changed { to: to.clone() });
                 }
                 self.rename_over(to, place)?;
                 Ok(published(true))
             }
             Replace::ToTrash(user) => match place.there().map_err(failed)? {
-                There::Nothing => self.rename(to, place, Replace::Refuse),
-                There::Folder => Err(PublishError::IsFolder { to: to.clone() }),
-                There::File(_) => {
-                    let Name { folder, text, is_gone, .. } = &mut self.name;
+                CurrentEntry::Nothing => self.rename(to, place, Replace::Refuse),
+                CurrentEntry::Folder => Err(PublishError::IsFolder { to: to.clone() }),
+                CurrentEntry::File(_) => {
+                    let StagedName { folder, text, is_gone, .. } = &mut self.name;
                     let name = exchange(&self.volume, (folder, text), place, to, user, is_gone)
                         .map_err(|source| PublishError::Rename { to: to.clone(), source })?;
                     Ok(Published { trashed: Some(name), ..published(true) })
@@ -531,7 +535,7 @@ impl Staged {
         }
     }
 
-    fn rename_over(&mut self, to: &RelPath, place: &Place) -> Result<(), PublishError> {
+    fn rename_over(&mut self, to: &RelPath, place: &DirEntryTarget) -> Result<(), PublishError> {
         let (from, folder) = (&self.name, &place.folder.handle);
         match rustix::fs::renameat(&from.folder, from.text.as_str(), folder, place.name.as_slice())
         {
@@ -547,7 +551,7 @@ impl Staged {
     fn rename_beside(
         &mut self,
         to: &RelPath,
-        place: &mut Place,
+        place: &mut DirEntryTarget,
     ) -> Result<Published, PublishError> {
         let mut path = to.clone();
         let folder = to.parent().unwrap_or_default();
@@ -568,7 +572,7 @@ impl Staged {
     }
 
     /// `EEXIST` where something has the name. The kernel decides, so two can't both win.
-    fn rename_to_free(&mut self, place: &Place) -> Result<(), Errno> {
+    fn rename_to_free(&mut self, place: &DirEntryTarget) -> Result<(), Errno> {
         let (from, folder) = (&self.name, &place.folder.handle);
         let (old, new) = (from.text.as_str(), place.name.as_slice());
         let flags = RenameFlags::NOREPLACE;
@@ -592,7 +596,7 @@ impl StageError {
     }
 }
 
-impl Drop for Name {
+impl Drop for StagedName {
     fn drop(&mut self) {
         if !self.is_gone && !self.is_kept {
             // What can't be removed now is swept later.

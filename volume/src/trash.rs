@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::layout::{EXPUNGED, TRASH_FOLDER, TRASH_INFO, TRASH_INFO_SUFFIX, TRASHED_FILES};
 use crate::names::Kind;
-use crate::parent_dir::{Place, PlaceError, There};
+use crate::parent_dir::{CurrentEntry, DirEntryTarget, TargetError};
 use crate::path::RelPath;
 use crate::resolve::{place_of, proc_path};
 use crate::space::is_full;
@@ -36,7 +36,7 @@ const DATE: &str = "%Y-%m-%dT%H:%M:%S";
 
 /// What is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum DiscardTarget {
     /// A file, whatever its version.
     File,
     /// This version of a file.
@@ -70,7 +70,7 @@ pub enum DiscardError {
     },
     /// Its folder can't be had.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Target(#[from] TargetError),
     /// The system failed.
     #[error("could not move `{path}` to the trash")]
     Io {
@@ -120,7 +120,7 @@ pub enum RestoreError {
     },
     /// Its folder can't be had.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Target(#[from] TargetError),
     /// The system failed.
     #[error("could not take it out of the trash")]
     Io(#[source] io::Error),
@@ -141,7 +141,7 @@ impl Volume {
     pub fn discard(
         &self,
         path: &RelPath,
-        wanted: Wanted,
+        wanted: DiscardTarget,
         user: &str,
         now: Timestamp,
         may_write: &dyn Fn(&RelPath) -> bool,
@@ -154,7 +154,7 @@ impl Volume {
     pub fn discard_again(
         &self,
         path: &RelPath,
-        wanted: Wanted,
+        wanted: DiscardTarget,
         before: &Trashed,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Vec<u8>, DiscardError> {
@@ -166,28 +166,29 @@ impl Volume {
     fn discard_as(
         &self,
         path: &RelPath,
-        wanted: Wanted,
+        wanted: DiscardTarget,
         (from, user, deleted): (&RelPath, &str, Timestamp),
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Vec<u8>, DiscardError> {
         let failed = |source: io::Error| DiscardError::Io { path: path.clone(), source };
         let place = self.place(path, may_write).map_err(|it| match it {
-            PlaceError::NotAFolder { .. } | PlaceError::Find(crate::FindError::Missing { .. }) => {
+            TargetError::NotAFolder { .. }
+            | TargetError::Find(crate::FindError::Missing { .. }) => {
                 DiscardError::Missing { path: path.clone() }
             }
             other => other.into(),
         })?;
         match (place.there().map_err(|it| failed(it.into()))?, wanted) {
-            (There::Folder, Wanted::Folder | Wanted::Anything)
-            | (There::File(_), Wanted::File | Wanted::Anything) => {}
-            (There::File(stat), Wanted::Version(wanted)) if stat == wanted => {}
-            (There::File(_), Wanted::Version(_)) => {
+            (CurrentEntry::Folder, DiscardTarget::Folder | DiscardTarget::Anything)
+            | (CurrentEntry::File(_), DiscardTarget::File | DiscardTarget::Anything) => {}
+            (CurrentEntry::File(stat), DiscardTarget::Version(wanted)) if stat == wanted => {}
+            (CurrentEntry::File(_), DiscardTarget::Version(_)) => {
                 return Err(DiscardError::Changed { path: path.clone() });
             }
-            (There::Folder, Wanted::File | Wanted::Version(_)) => {
+            (CurrentEntry::Folder, DiscardTarget::File | DiscardTarget::Version(_)) => {
                 return Err(DiscardError::IsFolder { path: path.clone() });
             }
-            (There::Nothing, _) | (There::File(_), Wanted::Folder) => {
+            (CurrentEntry::Nothing, _) | (CurrentEntry::File(_), DiscardTarget::Folder) => {
                 return Err(DiscardError::Missing { path: path.clone() });
             }
         }
@@ -556,7 +557,7 @@ impl Trash {
 pub(crate) fn exchange(
     volume: &Volume,
     (staging, name): (&OwnedFd, &str),
-    place: &Place,
+    place: &DirEntryTarget,
     to: &RelPath,
     user: &str,
     is_gone: &mut bool,

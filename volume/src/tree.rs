@@ -15,14 +15,14 @@ use rustix::io::Errno;
 
 use crate::copy_name;
 use crate::names::{Kind, Names};
-use crate::parent_dir::{Place, PlaceError, There};
+use crate::parent_dir::{CurrentEntry, DirEntryTarget, TargetError};
 use crate::path::{Refusal, RelPath};
 use crate::staged_folder::{PartError, StagedFolder};
 use crate::staging::{PublishError, StageError, Staged};
 use crate::stat::FileId;
-use crate::trash::{DiscardError, Wanted};
+use crate::trash::{DiscardError, DiscardTarget};
 use crate::uploads::Exists;
-use crate::volume::{Effort, FindError, Found, FoundFile, FoundFolder, Volume};
+use crate::volume::{Blocking, FindError, Found, FoundFile, FoundFolder, Volume};
 
 /// How many names `name (2)`, `name (3)`, … are tried.
 const MOST_COPIES: u32 = 10_000;
@@ -77,7 +77,7 @@ enum StagedCopy {
 }
 
 /// Asked now and then: go on, or stop and leave no trace.
-pub type Tell<'a, T> = &'a mut dyn FnMut(&T) -> ControlFlow<()>;
+pub type Progress<'a, T> = &'a mut dyn FnMut(&T) -> ControlFlow<()>;
 
 /// Why the tree was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +125,7 @@ pub enum TreeError {
     Stopped,
     /// A folder on the way can't be had.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Target(#[from] TargetError),
     /// What is to be copied can't be found.
     #[error(transparent)]
     Find(#[from] FindError),
@@ -167,10 +167,10 @@ impl Volume {
         let failed = |errno: Errno| TreeError::Io { path: from.clone(), source: errno.into() };
         let source = self.place(from, may_write)?;
         let there = source.there().map_err(failed)?;
-        if there == There::Nothing {
+        if there == CurrentEntry::Nothing {
             return Err(TreeError::Missing { path: from.clone() });
         }
-        let is_folder = there == There::Folder;
+        let is_folder = there == CurrentEntry::Folder;
         if is_folder && to != from && to.is_within(from) {
             return Err(TreeError::IntoItself { path: from.clone() });
         }
@@ -218,9 +218,9 @@ impl Volume {
     /// Which file, folder or link a path names now; the link itself, where it is one.
     pub fn file_id(&self, path: &RelPath) -> Result<FileId, TreeError> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(PlaceError::IsRoot.into());
+            return Err(TargetError::IsRoot.into());
         };
-        let Found::Folder(folder) = self.find(&parent, Effort::MayBlock)? else {
+        let Found::Folder(folder) = self.find(&parent, Blocking::MayBlock)? else {
             return Err(TreeError::Missing { path: path.clone() });
         };
         FileId::of(&folder.handle, name).map_err(|errno| match errno {
@@ -238,8 +238,10 @@ impl Volume {
         let place = self.make_place(path, may_write)?;
         let there = place.there();
         match there.map_err(|it| TreeError::Io { path: path.clone(), source: it.into() })? {
-            There::Nothing => Ok(self.make_folder(&place, path)?),
-            There::Folder | There::File(_) => Err(TreeError::Occupied { to: path.clone() }),
+            CurrentEntry::Nothing => Ok(self.make_folder(&place, path)?),
+            CurrentEntry::Folder | CurrentEntry::File(_) => {
+                Err(TreeError::Occupied { to: path.clone() })
+            }
         }
     }
 
@@ -253,7 +255,7 @@ impl Volume {
         exists: Exists,
         user: &str,
         may_write: &dyn Fn(&RelPath) -> bool,
-        tell: Tell<'_, Copying>,
+        tell: Progress<'_, Copying>,
     ) -> Result<Copied, TreeError> {
         self.check_copy(from, to, exists)?;
         self.prepare_copy(from, tell)?.publish(to, exists, user, may_write)
@@ -268,7 +270,7 @@ impl Volume {
             return Err(TreeError::FromWithin { to: to.clone() });
         }
         let is_inside = to != from && to.is_within(from);
-        if is_inside && matches!(self.find(from, Effort::MayBlock)?, Found::Folder(_)) {
+        if is_inside && matches!(self.find(from, Blocking::MayBlock)?, Found::Folder(_)) {
             return Err(TreeError::IntoItself { path: from.clone() });
         }
         Ok(())
@@ -280,10 +282,10 @@ impl Volume {
     pub fn prepare_copy(
         self: &Arc<Volume>,
         from: &RelPath,
-        tell: Tell<'_, Copying>,
+        tell: Progress<'_, Copying>,
     ) -> Result<PreparedCopy, TreeError> {
         let mut copy = Copy { volume: self, tell, size: Copying::default() };
-        let (staged, links_left_out) = match self.find(from, Effort::MayBlock)? {
+        let (staged, links_left_out) = match self.find(from, Blocking::MayBlock)? {
             Found::File(file) => (StagedCopy::File(copy.file(from, &file)?), 0),
             Found::Folder(folder) => {
                 let (staged, links_left_out) = copy.folder(from, folder)?;
@@ -305,7 +307,7 @@ impl Volume {
         let mut needed: u64 = 0;
         for from in all {
             let mut add = |file: &FoundFile| needed = needed.saturating_add(file.stat.len);
-            match self.find(from, Effort::MayBlock)? {
+            match self.find(from, Blocking::MayBlock)? {
                 Found::File(file) => add(&file),
                 Found::Folder(folder) => {
                     let take = &mut |it: Part<'_>| {
@@ -340,16 +342,16 @@ impl Volume {
     fn clear(
         &self,
         to: &RelPath,
-        place: &Place,
+        place: &DirEntryTarget,
         user: &str,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Option<Vec<u8>>, TreeError> {
         let there = place.there();
         let wanted =
             match there.map_err(|it| TreeError::Io { path: to.clone(), source: it.into() })? {
-                There::Nothing => return Ok(None),
-                There::Folder => Wanted::Folder,
-                There::File(_) => Wanted::File,
+                CurrentEntry::Nothing => return Ok(None),
+                CurrentEntry::Folder => DiscardTarget::Folder,
+                CurrentEntry::File(_) => DiscardTarget::File,
             };
         Ok(Some(self.discard(to, wanted, user, Timestamp::now(), may_write)?))
     }
@@ -370,7 +372,7 @@ impl PreparedCopy {
         let there =
             place.there().map_err(|it| TreeError::Io { path: to.clone(), source: it.into() })?;
         // Two folders change places in one step.
-        let is_exchange = matches!(staged, StagedCopy::Folder(_)) && there == There::Folder;
+        let is_exchange = matches!(staged, StagedCopy::Folder(_)) && there == CurrentEntry::Folder;
         let (exists, replaced) = match exists {
             Exists::Replace if !is_exchange => {
                 (Exists::Refuse, volume.clear(to, &place, user, may_write)?)
@@ -387,9 +389,9 @@ impl PreparedCopy {
     }
 }
 
-impl Place {
+impl DirEntryTarget {
     /// Gives what is here another place; `EEXIST` where that is taken.
-    pub(crate) fn rename_to_free(&self, to: &Place) -> Result<(), Errno> {
+    pub(crate) fn rename_to_free(&self, to: &DirEntryTarget) -> Result<(), Errno> {
         let (from, into) = (&self.folder.handle, &to.folder.handle);
         let flags = RenameFlags::NOREPLACE;
         rustix::fs::renameat_with(from, self.name.as_slice(), into, to.name.as_slice(), flags)
@@ -424,7 +426,7 @@ fn each_part(
         }
         let from = from.join(name.bytes).map_err(no_name)?;
         let at = at.join(name.bytes).map_err(no_name)?;
-        match volume.find(&from, Effort::MayBlock) {
+        match volume.find(&from, Blocking::MayBlock) {
             // It went away while the folder was copied, and so it is not in the copy.
             Err(FindError::Missing { .. }) => {}
             Err(error) => return Err(error.into()),
@@ -439,7 +441,7 @@ fn each_part(
 
 struct Copy<'a, 't> {
     volume: &'a Arc<Volume>,
-    tell: Tell<'t, Copying>,
+    tell: Progress<'t, Copying>,
     size: Copying,
 }
 
@@ -453,7 +455,7 @@ impl Copy<'_, '_> {
         let volume = self.volume;
         // All of it fits, or the trash is not touched.
         let (mut needed, mut seen): (u64, u64) = (0, 0);
-        let again = volume.find(from, Effort::MayBlock)?;
+        let again = volume.find(from, Blocking::MayBlock)?;
         each_part(
             volume,
             from,
@@ -540,8 +542,8 @@ fn append(staged: &mut Staged, from: &File, len: u64) -> Result<u64, Appending> 
 
 /// Gives what is there a free name: this one, or where both are kept the next that is free. Returns which it is.
 fn rename_beside(
-    source: &Place,
-    place: &mut Place,
+    source: &DirEntryTarget,
+    place: &mut DirEntryTarget,
     to: &RelPath,
     is_folder: bool,
     exists: Exists,

@@ -35,7 +35,7 @@ const VERSION: u32 = 1;
 
 /// What is known of an upload besides its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct UploadRecord {
     version: u32,
     /// Whose it is.
     pub user: String,
@@ -45,7 +45,7 @@ pub struct Record {
     pub length: u64,
     /// Where it will be published, or what else becomes of it.
     #[serde(flatten)]
-    pub purpose: Purpose,
+    pub purpose: UploadKind,
     /// What the client said of it, as it said it.
     pub metadata: String,
     /// Bytes from here on came with a checksum that they were not held against yet.
@@ -59,24 +59,24 @@ pub struct Record {
 /// What an upload is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "purpose", rename_all = "kebab-case")]
-pub enum Purpose {
+pub enum UploadKind {
     /// To be a file.
-    File(Target),
+    File(UploadTarget),
     /// To be joined with others.
     Part,
     /// To be a file, joined from others.
     Joined {
         /// The file.
         #[serde(flatten)]
-        target: Target,
+        target: UploadTarget,
         /// What it is joined from, in this order.
-        parts: Vec<Part>,
+        parts: Vec<UploadPart>,
     },
 }
 
 /// Where an upload goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
+pub struct UploadTarget {
     /// The file's path.
     pub path: RelPath,
     /// What becomes of a file that is there.
@@ -97,7 +97,7 @@ pub enum Exists {
 
 /// A part of a joined upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct UploadPart {
     /// Its name.
     pub id: StagedId,
     /// Its length in bytes.
@@ -111,23 +111,23 @@ pub struct Upload {
     /// Its name.
     pub id: StagedId,
     /// What is known of it.
-    pub record: Record,
+    pub record: UploadRecord,
     /// None once it is published, and for one whose parts are not joined yet.
     staged: Option<Staged>,
 }
 
-impl Record {
+impl UploadRecord {
     /// Of an upload that begins now.
     pub fn new(
         user: &str,
         created: Timestamp,
         length: u64,
-        purpose: Purpose,
+        purpose: UploadKind,
         metadata: &str,
-    ) -> Record {
+    ) -> UploadRecord {
         let (user, metadata) = (user.to_owned(), metadata.to_owned());
         let version = VERSION;
-        Record {
+        UploadRecord {
             version,
             user,
             created,
@@ -140,10 +140,10 @@ impl Record {
     }
 
     /// Where it goes, if it is to be a file.
-    pub fn target(&self) -> Option<&Target> {
+    pub fn target(&self) -> Option<&UploadTarget> {
         match &self.purpose {
-            Purpose::File(target) | Purpose::Joined { target, .. } => Some(target),
-            Purpose::Part => None,
+            UploadKind::File(target) | UploadKind::Joined { target, .. } => Some(target),
+            UploadKind::Part => None,
         }
     }
 }
@@ -160,11 +160,11 @@ impl From<Exists> for Replace {
 
 impl Volume {
     /// Begins an upload; all of its room is asked for now, and it is durable when this returns.
-    pub fn begin_upload(self: &Arc<Volume>, record: Record) -> Result<Upload, StageError> {
+    pub fn begin_upload(self: &Arc<Volume>, record: UploadRecord) -> Result<Upload, StageError> {
         let id = StagedId::random().map_err(StageError::Io)?;
         let staged = match &record.purpose {
-            Purpose::Joined { .. } => None,
-            Purpose::File(_) | Purpose::Part => Some(self.stage_kept(id, record.length)?),
+            UploadKind::Joined { .. } => None,
+            UploadKind::File(_) | UploadKind::Part => Some(self.stage_kept(id, record.length)?),
         };
         let upload = Upload { volume: Arc::clone(self), id, record, staged };
         match upload.write_record() {
@@ -214,7 +214,7 @@ impl Volume {
             let is_done = of_staged.is_none()
                 && self.read_upload_record(id).is_ok_and(|it| {
                     it.is_some_and(|it| {
-                        it.published.is_some() || !matches!(it.purpose, Purpose::Joined { .. })
+                        it.published.is_some() || !matches!(it.purpose, UploadKind::Joined { .. })
                     })
                 });
             let kept = if is_done { KEPT_WHEN_DONE } else { KEPT };
@@ -242,7 +242,7 @@ impl Volume {
         Records::open(self, UPLOADS_FOLDER)
     }
 
-    fn read_upload_record(&self, id: StagedId) -> io::Result<Option<Record>> {
+    fn read_upload_record(&self, id: StagedId) -> io::Result<Option<UploadRecord>> {
         self.upload_records()?.read(&id.to_string(), VERSION)
     }
 }
@@ -252,7 +252,7 @@ impl Upload {
     pub fn offset(&self) -> u64 {
         match (&self.staged, &self.record.purpose) {
             (Some(staged), _) => staged.len(),
-            (None, Purpose::Joined { .. }) if self.record.published.is_none() => 0,
+            (None, UploadKind::Joined { .. }) if self.record.published.is_none() => 0,
             (None, _) => self.record.length,
         }
     }
@@ -265,7 +265,7 @@ impl Upload {
     /// Whether it has become a file.
     pub fn is_published(&self) -> bool {
         self.record.published.is_some()
-            || (self.staged.is_none() && matches!(self.record.purpose, Purpose::File(_)))
+            || (self.staged.is_none() && matches!(self.record.purpose, UploadKind::File(_)))
     }
 
     /// When it is swept, if nobody goes on with it; none for one that has become a file.
@@ -331,7 +331,7 @@ impl Upload {
     /// that joining needs no more room than one part has. Can be interrupted anywhere.
     pub fn join_more(&mut self, budget: u64) -> Result<bool, StageError> {
         let parts = match &self.record.purpose {
-            Purpose::Joined { parts, .. } if self.record.published.is_none() => parts.clone(),
+            UploadKind::Joined { parts, .. } if self.record.published.is_none() => parts.clone(),
             _ => return Ok(true),
         };
         let staging = self.volume.staging().map_err(StageError::Io)?;
@@ -381,7 +381,7 @@ impl Upload {
     pub fn remove(self) -> io::Result<()> {
         self.volume.upload_records()?.remove(&self.id.to_string())?;
         unlink(&self.volume.staging()?, &self.id.to_string())?;
-        if let Purpose::Joined { parts, .. } = &self.record.purpose {
+        if let UploadKind::Joined { parts, .. } = &self.record.purpose {
             for part in parts {
                 self.volume.upload_records()?.remove(&part.id.to_string())?;
                 unlink(&self.volume.staging()?, &part.id.to_string())?;

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::layout;
 use crate::path::RelPath;
-use crate::resolve::{Resolved, Way, place_of, proc_path};
+use crate::resolve::{LookupMethod, Resolved, place_of, proc_path};
 use crate::stat::Stat;
 
 /// An open volume. Everything found on it lies beneath the folder that was opened, whatever is renamed or
@@ -24,7 +24,7 @@ pub struct Volume {
     root: OwnedFd,
     /// The path that led to the root; none where no path did.
     path: Option<PathBuf>,
-    way: Way,
+    way: LookupMethod,
     /// Whether whoever opened it may only look.
     is_read_only: bool,
     /// Which folder the service's own one was when it was first used here.
@@ -122,7 +122,7 @@ impl From<Loss> for io::Error {
 
 /// How far a look-up may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
+pub enum Blocking {
     /// Answer from the kernel's memory, or say [`FindError::WouldBlock`]: for threads that must not wait.
     CachedOnly,
     /// Ask the disk where needed.
@@ -193,7 +193,7 @@ impl Volume {
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .map_err(|it| OpenVolumeError::Open { path: path.to_owned(), source: it.into() })?;
         place_of(root.as_fd()).map_err(|it| OpenVolumeError::NoProc { source: it.into() })?;
-        let way = Way::of_this_kernel(root.as_fd());
+        let way = LookupMethod::of_this_kernel(root.as_fd());
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Ok(Volume::of(root, Some(path), way))
     }
@@ -202,18 +202,18 @@ impl Volume {
     #[doc(hidden)]
     #[must_use]
     pub fn without_openat2(self) -> Volume {
-        Volume { way: Way::Walk, ..self }
+        Volume { way: LookupMethod::Walk, ..self }
     }
 
     /// Whether look-ups go the slower way, for want of `openat2`.
     pub fn walks(&self) -> bool {
-        self.way == Way::Walk
+        self.way == LookupMethod::Walk
     }
 
     /// What lies at a path. Follows symbolic links while they stay inside the volume and out of what is hidden.
-    pub fn find(&self, path: &RelPath, effort: Effort) -> Result<Found, FindError> {
+    pub fn find(&self, path: &RelPath, effort: Blocking) -> Result<Found, FindError> {
         let missing = || FindError::Missing { path: path.clone() };
-        let cached_only = effort == Effort::CachedOnly;
+        let cached_only = effort == Blocking::CachedOnly;
         let resolved = self.way.resolve(self.root.as_fd(), path, cached_only);
         let Resolved { handle, through_links } = resolved.map_err(|it| match it {
             Errno::AGAIN => FindError::WouldBlock { path: path.clone() },
@@ -263,7 +263,7 @@ impl Volume {
         Volume::of(root, None, self.way)
     }
 
-    fn of(root: OwnedFd, path: Option<PathBuf>, way: Way) -> Volume {
+    fn of(root: OwnedFd, path: Option<PathBuf>, way: LookupMethod) -> Volume {
         let service_folder = OnceLock::new();
         Volume {
             root,

@@ -17,7 +17,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 
-use wormhole::{Absent, Arrival, Code, Offer, Reach, Settings};
+use wormhole::{Arrival, Code, HintPolicy, IfNoPeer, Offer, Settings};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         settings.relays = vec![relay.parse()?];
     }
     if std::env::var_os("ANYWHERE").is_some() {
-        settings.reach = Reach::Anywhere;
+        settings.reach = HintPolicy::Anywhere;
     }
     settings.listens = std::env::var_os("NO_LISTEN").is_none();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn receive(settings: &Settings, code: &str, to: &str) -> Result<(), Box<dyn Error>> {
     let code = Code::parse(code)?;
-    let wormhole = wormhole::join(settings, &code, Absent::Fail).await?.peer().await?;
+    let wormhole = wormhole::join(settings, &code, IfNoPeer::Fail).await?.peer().await?;
     let incoming = match wormhole.receive().await? {
         Arrival::Text(text) => {
             println!("{text}");

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use crate::key::Key;
 use crate::peer_message::{Ack, PeerMessage};
-use crate::records::Opener;
+use crate::records::RecordReader;
 use crate::server_message::ServerMessage;
 use crate::{Code, wordlist};
 
@@ -31,7 +31,7 @@ pub fn peer_message(bytes: &[u8]) {
 /// What comes over the connection, in pieces of a length that the first byte says.
 pub fn records(bytes: &[u8]) {
     let Some((piece, bytes)) = bytes.split_first() else { return };
-    let (mut opener, mut come) = (Opener::new(&Key::known()), BytesMut::new());
+    let (mut opener, mut come) = (RecordReader::new(&Key::known()), BytesMut::new());
     for piece in bytes.chunks(usize::from(*piece).max(1)) {
         come.extend_from_slice(piece);
         if opener.open(&mut come).is_err() {

@@ -41,11 +41,11 @@ impl Hint {
     }
 
     /// Its addresses that `reach` allows.
-    pub(crate) async fn resolve(&self, reach: Reach, own: &[IpAddr]) -> Vec<SocketAddr> {
+    pub(crate) async fn resolve(&self, reach: HintPolicy, own: &[IpAddr]) -> Vec<SocketAddr> {
         let Ok(found) = tokio::net::lookup_host((self.host.as_str(), self.port)).await else {
             return Vec::new();
         };
-        let found = found.filter(|it| reach == Reach::Anywhere || is_elsewhere(it.ip(), own));
+        let found = found.filter(|it| reach == HintPolicy::Anywhere || is_elsewhere(it.ip(), own));
         found.take(MOST_ADDRESSES).collect()
     }
 
@@ -128,13 +128,13 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
 
 /// Those of them that another machine may be able to connect to; loopback only where `reach` is for tests and there
 /// is nothing else.
-pub(crate) fn addresses_to_tell(own: &[IpAddr], reach: Reach) -> Vec<IpAddr> {
+pub(crate) fn addresses_to_tell(own: &[IpAddr], reach: HintPolicy) -> Vec<IpAddr> {
     let is_told = |it: &&IpAddr| match it {
         IpAddr::V4(it) => is_v4_elsewhere(*it),
         IpAddr::V6(it) => is_v6_elsewhere(*it),
     };
     let mut told: Vec<IpAddr> = own.iter().filter(is_told).copied().collect();
-    if told.is_empty() && reach == Reach::Anywhere {
+    if told.is_empty() && reach == HintPolicy::Anywhere {
         told.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
     told
@@ -191,7 +191,7 @@ fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// Where a peer's hints may lead. A peer that knows the code makes us connect to addresses of its choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum HintPolicy {
     /// Not to this machine, nor to what only machines next to it can reach: loopback, link-local, unique local,
     /// multicast and unspecified addresses are refused, and all that this machine has.
     Others,
@@ -308,10 +308,13 @@ mod tests {
             ["localhost", "127.0.0.1", "::1", "0.0.0.0", "::ffff:127.0.0.1", "127.1", "0x7f000001"]
         {
             let hint = Hint::new(name, 4001).unwrap();
-            assert_eq!(hint.resolve(Reach::Others, &own).await, [], "{name}");
+            assert_eq!(hint.resolve(HintPolicy::Others, &own).await, [], "{name}");
         }
         let hint = Hint::new("127.0.0.1", 4001).unwrap();
-        assert_eq!(hint.resolve(Reach::Anywhere, &own).await, ["127.0.0.1:4001".parse().unwrap()]);
+        assert_eq!(
+            hint.resolve(HintPolicy::Anywhere, &own).await,
+            ["127.0.0.1:4001".parse().unwrap()]
+        );
     }
 
     #[test]
@@ -365,8 +368,11 @@ mod tests {
     fn loopback_is_told_to_nobody_but_tests() {
         let own: Vec<IpAddr> =
             ["127.0.0.1", "::1", "fe80::1"].map(|it| it.parse().unwrap()).to_vec();
-        assert_eq!(addresses_to_tell(&own, Reach::Others), Vec::<IpAddr>::new());
-        assert_eq!(addresses_to_tell(&own, Reach::Anywhere), [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        assert_eq!(addresses_to_tell(&own, HintPolicy::Others), Vec::<IpAddr>::new());
+        assert_eq!(
+            addresses_to_tell(&own, HintPolicy::Anywhere),
+            [IpAddr::V4(Ipv4Addr::LOCALHOST)]
+        );
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::hints::Hints;
 use crate::offer::Offer;
 use crate::peer_message::{Ack, Saying};
 use crate::session::Session;
-use crate::transit::connection::{Link, LinkError, Role};
-use crate::transit::{Door, Route, connect};
+use crate::transit::connection::{LinkError, PeerConnection, Role};
+use crate::transit::{Route, TransitListener, connect};
 
 /// Something is offered, and the other side waits. Dropping it is a refusal.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Incoming {
     pub async fn accept(self) -> Result<Receiving, Error> {
         let Incoming { mut session, offer, hints } = self;
         let settings = session.settings().clone();
-        let door = Door::open(&settings).await;
+        let door = TransitListener::open(&settings).await;
         session.say(Saying::Transit(door.hints())).await?;
         session.say(Saying::FileAck).await?;
         let key = session.key().for_transit();
@@ -75,7 +75,7 @@ impl Incoming {
 #[derive(Debug)]
 pub struct Receiving {
     session: Box<Session>,
-    link: Box<Link>,
+    link: Box<PeerConnection>,
     route: Route,
     total: u64,
     done: u64,

@@ -36,10 +36,10 @@
 //! - Each step takes the value of the step before, so none can be left out. Dropping a value, or a future of one, at any
 //!   moment is a polite end: the other side is told, and the code's number and the mailbox are given back.
 //! - A wait that ends before the other side has come leaves the code as it was.
-//! - Every wait has its limit in [`Limits`]. Where a future may be dropped without losing anything, its text says so.
+//! - Every wait has its limit in [`Timeouts`]. Where a future may be dropped without losing anything, its text says so.
 //! - What the other side sends can't make the crate panic, hang or hold more than a few megabytes. Its texts come without
 //!   control characters; its names come as they are, and [`Offer::plain_name`] says whether one is fit for a file.
-//! - Its hints lead to no service of this machine ([`Reach`]).
+//! - Its hints lead to no service of this machine ([`HintPolicy`]).
 //!
 //! # What is left to others
 //!
@@ -86,11 +86,11 @@ pub mod wordlist;
 
 pub use code::{Code, CodeError};
 pub use error::{Error, Stage};
-pub use hints::{NoRelayHint, Reach, RelayHint};
+pub use hints::{HintPolicy, NoRelayHint, RelayHint};
 pub use incoming::{Incoming, Receiving};
-pub use mailbox::Absent;
+pub use mailbox::IfNoPeer;
 pub use offer::{NameError, Offer};
 pub use outgoing::{Outgoing, Sending};
 pub use rendezvous::{Arrival, Invitation, Wormhole, allocate, join};
-pub use settings::{Limits, Settings};
+pub use settings::{Settings, Timeouts};
 pub use transit::Route;

@@ -20,7 +20,7 @@ use crate::hex;
 use crate::key::random;
 use crate::server_message::{ClientMessage, Message, Mood, ServerMessage};
 use crate::settings::{APP, Settings};
-use crate::websocket::Line;
+use crate::websocket::WebSocket;
 use crate::wordlist;
 
 /// As many messages of the peer wait to be heard.
@@ -36,12 +36,12 @@ pub(crate) enum Start {
     /// Under a new number, for a code with so many random words.
     Allocate { words: usize },
     /// Under the number of a code.
-    Join { code: Code, absent: Absent },
+    Join { code: Code, absent: IfNoPeer },
 }
 
 /// What to do where nobody waits under a code's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
+pub enum IfNoPeer {
     /// Say so, and leave the code as it is.
     Fail,
     /// Wait there: both sides have agreed on the code beforehand.
@@ -52,7 +52,7 @@ pub enum Absent {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     side: String,
-    sayings: mpsc::Sender<Saying>,
+    sayings: mpsc::Sender<Outbound>,
     messages: mpsc::Receiver<Message>,
     failure: oneshot::Receiver<Error>,
     mood: watch::Sender<Mood>,
@@ -69,7 +69,7 @@ pub(crate) struct Opened {
 
 /// What we have put into the mailbox, or will.
 #[derive(Debug)]
-struct Saying {
+struct Outbound {
     phase: String,
     body: Vec<u8>,
     /// Whether the server has it.
@@ -90,7 +90,7 @@ impl Mailbox {
         let (failed, failure) = oneshot::channel();
         let (mood, mood_set) = watch::channel(Mood::Lonely);
         let (reply, opened) = oneshot::channel();
-        let keeper = Keeper {
+        let keeper = MailboxTask {
             settings: settings.clone(),
             side: side.clone(),
             line: None,
@@ -123,7 +123,7 @@ impl Mailbox {
 
     /// Puts something into the mailbox. It arrives before a good-bye that comes after it.
     pub(crate) async fn say(&mut self, phase: &str, body: Vec<u8>) -> Result<(), Error> {
-        let saying = Saying { phase: phase.to_owned(), body, is_echoed: false };
+        let saying = Outbound { phase: phase.to_owned(), body, is_echoed: false };
         match self.sayings.send(saying).await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.why_it_ended()),
@@ -132,7 +132,7 @@ impl Mailbox {
 
     /// The same for whoever can't wait, and with no promise.
     pub(crate) fn mention(&self, phase: &str, body: Vec<u8>) {
-        let saying = Saying { phase: phase.to_owned(), body, is_echoed: false };
+        let saying = Outbound { phase: phase.to_owned(), body, is_echoed: false };
         if self.sayings.try_send(saying).is_err() {
             tracing::debug!("the mailbox had ended before the last word");
         }
@@ -162,25 +162,25 @@ impl Mailbox {
 }
 
 /// The task that holds the mailbox.
-struct Keeper {
+struct MailboxTask {
     settings: Settings,
     side: String,
     /// None while the server is lost.
-    line: Option<Line>,
-    number: Option<Number>,
+    line: Option<WebSocket>,
+    number: Option<Nameplate>,
     mailbox: Option<String>,
     /// Whether a number was asked for and has not come.
     is_allocating: bool,
-    said: Vec<Saying>,
+    said: Vec<Outbound>,
     /// Sides and phases of what was heard.
     seen: HashSet<(String, String)>,
-    to_say: mpsc::Receiver<Saying>,
+    to_say: mpsc::Receiver<Outbound>,
     /// Taken away to tell that nothing more will come.
     heard: Option<mpsc::Sender<Message>>,
 }
 
 /// The number of the code, at the server.
-struct Number {
+struct Nameplate {
     text: String,
     hold: Hold,
 }
@@ -202,7 +202,7 @@ enum Next {
     Part,
 }
 
-impl Keeper {
+impl MailboxTask {
     async fn run(
         mut self,
         start: Start,
@@ -230,7 +230,7 @@ impl Keeper {
 
     /// From nothing to an open mailbox.
     async fn begin(&mut self, start: Start) -> Result<Opened, Error> {
-        let line = self.line.insert(Line::open(&self.settings.mailbox).await?);
+        let line = self.line.insert(WebSocket::open(&self.settings.mailbox).await?);
         let welcome = greet(line, &self.side).await?;
         let code = match start {
             Start::Allocate { words } => self.allocate(words).await?,
@@ -255,9 +255,9 @@ impl Keeper {
         Ok(code)
     }
 
-    async fn join(&mut self, code: &Code, absent: Absent) -> Result<(), Error> {
+    async fn join(&mut self, code: &Code, absent: IfNoPeer) -> Result<(), Error> {
         let number = code.nameplate();
-        if absent == Absent::Fail && !self.may_be_there(number).await? {
+        if absent == IfNoPeer::Fail && !self.may_be_there(number).await? {
             return Err(Error::NobodyThere);
         }
         self.claim(number.to_owned()).await
@@ -283,7 +283,7 @@ impl Keeper {
         // A connection is good for one mailbox.
         self.say_goodbye(Mood::Lonely).await?;
         self.number = None;
-        let line = self.line.insert(Line::open(&self.settings.mailbox).await?);
+        let line = self.line.insert(WebSocket::open(&self.settings.mailbox).await?);
         greet(line, &self.side).await?;
         Ok(true)
     }
@@ -308,13 +308,13 @@ impl Keeper {
             _ => None,
         });
         let text = number.await?;
-        self.number = Some(Number { text: text.clone(), hold: Hold::Reserved });
+        self.number = Some(Nameplate { text: text.clone(), hold: Hold::Reserved });
         self.is_allocating = false;
         Ok(text)
     }
 
     async fn claim(&mut self, number: String) -> Result<(), Error> {
-        self.number = Some(Number { text: number.clone(), hold: Hold::Claimed });
+        self.number = Some(Nameplate { text: number.clone(), hold: Hold::Claimed });
         self.line()?.say(&ClientMessage::Claim { nameplate: &number }).await?;
         self.claimed().await
     }
@@ -325,7 +325,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn line(&mut self) -> Result<&mut Line, Error> {
+    fn line(&mut self) -> Result<&mut WebSocket, Error> {
         self.line.as_mut().ok_or(Error::MailboxLost { source: None })
     }
 
@@ -359,7 +359,7 @@ impl Keeper {
         }
     }
 
-    async fn say(&mut self, saying: Saying) -> Result<(), Error> {
+    async fn say(&mut self, saying: Outbound) -> Result<(), Error> {
         self.said.push(saying);
         let Some((saying, line)) = self.said.last().zip(self.line.as_mut()) else { return Ok(()) };
         line.say(&ClientMessage::Add { phase: &saying.phase, body: &saying.body }).await
@@ -457,7 +457,7 @@ impl Keeper {
     }
 
     /// Goes on at a server that was found again.
-    async fn resume(&mut self, line: Line, mailbox: String) -> Result<(), Error> {
+    async fn resume(&mut self, line: WebSocket, mailbox: String) -> Result<(), Error> {
         if self.mailbox.as_ref() != Some(&mailbox) {
             // The server has forgotten all: it was started anew.
             self.said.iter_mut().for_each(|it| it.is_echoed = false);
@@ -510,8 +510,8 @@ impl Keeper {
         }
         // The server only tells which mailbox is to be closed when the number is claimed.
         match &self.number {
-            Some(Number { text, hold: Hold::Reserved }) => self.claim(text.clone()).await?,
-            Some(Number { hold: Hold::Claimed, .. }) if self.mailbox.is_none() => {
+            Some(Nameplate { text, hold: Hold::Reserved }) => self.claim(text.clone()).await?,
+            Some(Nameplate { hold: Hold::Claimed, .. }) if self.mailbox.is_none() => {
                 self.claimed().await?;
             }
             _ => {}
@@ -544,7 +544,7 @@ struct Return {
 }
 
 impl Return {
-    fn of(keeper: &Keeper) -> Return {
+    fn of(keeper: &MailboxTask) -> Return {
         let number = keeper.number.as_ref().filter(|it| it.hold == Hold::Claimed);
         Return {
             url: keeper.settings.mailbox.clone(),
@@ -554,8 +554,8 @@ impl Return {
         }
     }
 
-    async fn go(self) -> Result<(Line, String), Error> {
-        let mut line = Line::open(&self.url).await?;
+    async fn go(self) -> Result<(WebSocket, String), Error> {
+        let mut line = WebSocket::open(&self.url).await?;
         greet(&mut line, &self.side).await?;
         let mut mailbox = self.mailbox;
         if let Some(number) = self.number {
@@ -568,7 +568,7 @@ impl Return {
 }
 
 /// Hears the server's welcome, and says who we are. Gives its message for people.
-async fn greet(line: &mut Line, side: &str) -> Result<Option<String>, Error> {
+async fn greet(line: &mut WebSocket, side: &str) -> Result<Option<String>, Error> {
     let welcome = answer(line, |it| match it {
         ServerMessage::Welcome { motd, error } => Some((motd, error)),
         _ => None,
@@ -582,7 +582,10 @@ async fn greet(line: &mut Line, side: &str) -> Result<Option<String>, Error> {
 }
 
 /// Waits for an answer, and passes over what is none. Only for the time before the mailbox is open.
-async fn answer<T>(line: &mut Line, pick: impl Fn(ServerMessage) -> Option<T>) -> Result<T, Error> {
+async fn answer<T>(
+    line: &mut WebSocket,
+    pick: impl Fn(ServerMessage) -> Option<T>,
+) -> Result<T, Error> {
     loop {
         match line.hear().await? {
             ServerMessage::Error { error, .. } => return Err(refusal(error)),

@@ -101,8 +101,8 @@ impl Offer {
         }
     }
 
-    pub(crate) fn of(value: &Value) -> Result<Offer, OddOffer> {
-        let odd = || OddOffer::NoSense;
+    pub(crate) fn of(value: &Value) -> Result<Offer, InvalidOffer> {
+        let odd = || InvalidOffer::NoSense;
         if let Some(text) = value.get("message") {
             return text.as_str().map(|it| Offer::Message(it.to_owned())).ok_or_else(odd);
         }
@@ -113,7 +113,7 @@ impl Offer {
         if let Some(directory) = value.get("directory") {
             let mode = string(directory, "mode").ok_or_else(odd)?;
             if !mode.starts_with("zipfile") {
-                return Err(OddOffer::Unknown(format!("a directory as `{mode}`")));
+                return Err(InvalidOffer::Unknown(format!("a directory as `{mode}`")));
             }
             return Ok(Offer::Directory {
                 name: string(directory, "dirname").ok_or_else(odd)?,
@@ -123,13 +123,13 @@ impl Offer {
             });
         }
         let kind = value.as_object().and_then(|it| it.keys().next()).ok_or_else(odd)?;
-        Err(OddOffer::Unknown(kind.clone()))
+        Err(InvalidOffer::Unknown(kind.clone()))
     }
 }
 
 /// What is offered can't be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum OddOffer {
+pub(crate) enum InvalidOffer {
     /// It is of a kind that we don't know.
     Unknown(String),
     /// Something is missing, or of another type.
@@ -149,7 +149,7 @@ fn size(value: &Value, field: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Offer, OddOffer> {
+    fn parse(text: &str) -> Result<Offer, InvalidOffer> {
         Offer::of(&serde_json::from_str(text).unwrap())
     }
 
@@ -185,7 +185,7 @@ mod tests {
         ];
         for size in sizes {
             let said = format!(r#"{{"file":{{"filename":"x","filesize":{size}}}}}"#);
-            assert_eq!(parse(&said), Err(OddOffer::NoSense), "{size}");
+            assert_eq!(parse(&said), Err(InvalidOffer::NoSense), "{size}");
         }
         for said in [
             "{}",
@@ -197,12 +197,12 @@ mod tests {
             r#"{"message":{}}"#,
             r#"{"directory":{"mode":7}}"#,
         ] {
-            assert_eq!(parse(said), Err(OddOffer::NoSense), "{said}");
+            assert_eq!(parse(said), Err(InvalidOffer::NoSense), "{said}");
         }
-        assert_eq!(parse(r#"{"hologram":{}}"#), Err(OddOffer::Unknown("hologram".to_owned())));
+        assert_eq!(parse(r#"{"hologram":{}}"#), Err(InvalidOffer::Unknown("hologram".to_owned())));
         let tar =
             r#"{"directory":{"mode":"tar","dirname":"x","zipsize":1,"numbytes":1,"numfiles":1}}"#;
-        assert_eq!(parse(tar), Err(OddOffer::Unknown("a directory as `tar`".to_owned())));
+        assert_eq!(parse(tar), Err(InvalidOffer::Unknown("a directory as `tar`".to_owned())));
         assert!(parse(r#"{"file":{"filename":"x","filesize":9223372036854775807}}"#).is_ok());
     }
 

@@ -11,8 +11,8 @@ use crate::hints::Hints;
 use crate::offer::Offer;
 use crate::peer_message::{Ack, Answer, PeerMessage, Saying};
 use crate::session::Session;
-use crate::transit::connection::{Link, LinkError, Role};
-use crate::transit::{Door, Route, connect};
+use crate::transit::connection::{LinkError, PeerConnection, Role};
+use crate::transit::{Route, TransitListener, connect};
 
 /// After a broken connection, so long is waited for the other side's last record.
 const LAST_RECORD: Duration = Duration::from_millis(500);
@@ -23,7 +23,7 @@ pub struct Outgoing {
     session: Box<Session>,
     offer: Offer,
     /// None for a text, which comes with the offer.
-    door: Option<Door>,
+    door: Option<TransitListener>,
 }
 
 impl Outgoing {
@@ -32,7 +32,7 @@ impl Outgoing {
             Offer::Message(_) => None,
             Offer::File { .. } | Offer::Directory { .. } => {
                 let settings = session.settings().clone();
-                let door = Door::open(&settings).await;
+                let door = TransitListener::open(&settings).await;
                 session.say(Saying::Transit(door.hints())).await?;
                 Some(door)
             }
@@ -86,7 +86,7 @@ async fn hear_answer(session: &mut Session) -> Result<(Answer, Hints), Error> {
 async fn connected(
     mut session: Box<Session>,
     offer: &Offer,
-    door: Door,
+    door: TransitListener,
     hints: &Hints,
 ) -> Result<Sending, Error> {
     let settings = session.settings().clone();
@@ -108,7 +108,7 @@ async fn connected(
 #[derive(Debug)]
 pub struct Sending {
     session: Box<Session>,
-    link: Box<Link>,
+    link: Box<PeerConnection>,
     route: Route,
     total: u64,
     done: u64,

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::hints::Hints;
-use crate::offer::{OddOffer, Offer};
+use crate::offer::{InvalidOffer, Offer};
 use crate::text::plain;
 
 /// Bytes of the longest message that is read.
@@ -20,7 +20,7 @@ pub(crate) struct PeerMessage {
     /// How it can be reached.
     pub(crate) transit: Option<Hints>,
     /// What it offers.
-    pub(crate) offer: Option<Result<Offer, OddOffer>>,
+    pub(crate) offer: Option<Result<Offer, InvalidOffer>>,
     /// What it says to our offer.
     pub(crate) answer: Option<Answer>,
 }

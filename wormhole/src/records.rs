@@ -24,7 +24,7 @@ const MOST_EMPTY: u32 = 64;
 
 /// What came is no record, or not the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OddRecord {
+pub(crate) enum InvalidRecord {
     #[error("a record is longer than any client sends")]
     TooLong,
     #[error("a record is too short to be one")]
@@ -38,25 +38,25 @@ pub(crate) enum OddRecord {
 }
 
 /// Opens what the other side sealed.
-pub(crate) struct Opener {
+pub(crate) struct RecordReader {
     secretbox: Secretbox,
     next: u64,
     empty: u32,
 }
 
 /// Seals what we send.
-pub(crate) struct Sealer {
+pub(crate) struct RecordWriter {
     secretbox: Secretbox,
     next: u64,
 }
 
-impl Opener {
-    pub(crate) fn new(key: &Key) -> Opener {
-        Opener { secretbox: key.secretbox(), next: 0, empty: 0 }
+impl RecordReader {
+    pub(crate) fn new(key: &Key) -> RecordReader {
+        RecordReader { secretbox: key.secretbox(), next: 0, empty: 0 }
     }
 
     /// Takes all whole records from the front of what has come, and gives what was in them. Empty if none is whole.
-    pub(crate) fn open(&mut self, come: &mut BytesMut) -> Result<Bytes, OddRecord> {
+    pub(crate) fn open(&mut self, come: &mut BytesMut) -> Result<Bytes, InvalidRecord> {
         let (mut at, mut opened) = (0, BytesMut::with_capacity(come.len()));
         while let Some(length) = length(come.get(at..).unwrap_or_default())? {
             let start = at + LENGTH;
@@ -68,16 +68,16 @@ impl Opener {
         Ok(opened.freeze())
     }
 
-    fn open_one(&mut self, record: &[u8]) -> Result<Vec<u8>, OddRecord> {
-        let (found, sealed) = record.split_first_chunk::<NONCE>().ok_or(OddRecord::TooShort)?;
+    fn open_one(&mut self, record: &[u8]) -> Result<Vec<u8>, InvalidRecord> {
+        let (found, sealed) = record.split_first_chunk::<NONCE>().ok_or(InvalidRecord::TooShort)?;
         if *found != nonce(self.next) {
-            return Err(OddRecord::OutOfOrder);
+            return Err(InvalidRecord::OutOfOrder);
         }
-        let plain = self.secretbox.open(*found, sealed).ok_or(OddRecord::Changed)?;
+        let plain = self.secretbox.open(*found, sealed).ok_or(InvalidRecord::Changed)?;
         if plain.is_empty() {
             self.empty += 1;
             if self.empty > MOST_EMPTY {
-                return Err(OddRecord::Empty);
+                return Err(InvalidRecord::Empty);
             }
         }
         self.next += 1;
@@ -85,9 +85,9 @@ impl Opener {
     }
 }
 
-impl Sealer {
-    pub(crate) fn new(key: &Key) -> Sealer {
-        Sealer { secretbox: key.secretbox(), next: 0 }
+impl RecordWriter {
+    pub(crate) fn new(key: &Key) -> RecordWriter {
+        RecordWriter { secretbox: key.secretbox(), next: 0 }
     }
 
     /// Appends bytes to what goes out, in as many records as they need; an empty one for none.
@@ -111,26 +111,26 @@ impl Sealer {
     }
 }
 
-impl fmt::Debug for Opener {
+impl fmt::Debug for RecordReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opener").field("next", &self.next).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Sealer {
+impl fmt::Debug for RecordWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sealer").field("next", &self.next).finish_non_exhaustive()
     }
 }
 
 /// How long the record is that begins here, if that has come.
-fn length(come: &[u8]) -> Result<Option<usize>, OddRecord> {
+fn length(come: &[u8]) -> Result<Option<usize>, InvalidRecord> {
     let Some(length) = come.first_chunk::<LENGTH>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
     match length {
-        0..SHORTEST => Err(OddRecord::TooShort),
+        0..SHORTEST => Err(InvalidRecord::TooShort),
         SHORTEST..=LONGEST => Ok(Some(length)),
-        _ => Err(OddRecord::TooLong),
+        _ => Err(InvalidRecord::TooLong),
     }
 }
 
@@ -161,11 +161,11 @@ mod tests {
             "0000002d0000000000000000000000000000000000000000000000010e1f9378208c1e9993165e9f2d9d0c08412b4e48b2",
         ];
         let mut out = BytesMut::new();
-        let mut sealer = Sealer::new(&transit("sender"));
+        let mut sealer = RecordWriter::new(&transit("sender"));
         sealer.seal(b"hello", &mut out);
         sealer.seal(b"world", &mut out);
         assert_eq!(hex::encode(&out), expected.concat());
-        let opened = Opener::new(&transit("sender")).open(&mut out).unwrap();
+        let opened = RecordReader::new(&transit("sender")).open(&mut out).unwrap();
         assert_eq!((&opened[..], out.len()), (&b"helloworld"[..], 0));
     }
 
@@ -173,10 +173,10 @@ mod tests {
     fn records_come_in_any_pieces() {
         let plain: Vec<u8> = (0..100_000u32).map(|it| (it % 251) as u8).collect();
         let mut sent = BytesMut::new();
-        Sealer::new(&counting()).seal(&plain, &mut sent);
+        RecordWriter::new(&counting()).seal(&plain, &mut sent);
         for piece in [1000, 1, 16_384, 16_428, 70_000, 1 << 20] {
             let (mut opener, mut come, mut all) =
-                (Opener::new(&counting()), BytesMut::new(), Vec::new());
+                (RecordReader::new(&counting()), BytesMut::new(), Vec::new());
             for piece in sent.chunks(piece) {
                 come.put_slice(piece);
                 all.extend_from_slice(&opener.open(&mut come).unwrap());
@@ -194,7 +194,7 @@ mod tests {
             piece in 1_usize..3000,
         ) {
             let mut out = BytesMut::new();
-            let mut sealer = Sealer::new(&counting());
+            let mut sealer = RecordWriter::new(&counting());
             for text in &texts {
                 sealer.seal(text, &mut out);
             }
@@ -203,7 +203,7 @@ mod tests {
                 *byte ^= 0x40;
             }
             let (mut opener, mut come, mut all) =
-                (Opener::new(&counting()), BytesMut::new(), Vec::new());
+                (RecordReader::new(&counting()), BytesMut::new(), Vec::new());
             for piece in out.chunks(piece) {
                 come.put_slice(piece);
                 match opener.open(&mut come) {
@@ -220,25 +220,25 @@ mod tests {
 
     #[test]
     fn a_lying_length_is_refused_before_anything_is_kept_for_it() {
-        let check = |length: u32, expected: Result<usize, OddRecord>| {
+        let check = |length: u32, expected: Result<usize, InvalidRecord>| {
             let mut come = BytesMut::from(&length.to_be_bytes()[..]);
-            let opened = Opener::new(&counting()).open(&mut come).map(|it| it.len());
+            let opened = RecordReader::new(&counting()).open(&mut come).map(|it| it.len());
             assert_eq!(opened, expected, "{length}");
             assert!(come.capacity() < 1000);
         };
-        check(0, Err(OddRecord::TooShort));
-        check(39, Err(OddRecord::TooShort));
+        check(0, Err(InvalidRecord::TooShort));
+        check(39, Err(InvalidRecord::TooShort));
         check(40, Ok(0));
         check(4 << 20, Ok(0));
-        check((4 << 20) + 1, Err(OddRecord::TooLong));
-        check(1 << 30, Err(OddRecord::TooLong));
-        check(u32::MAX, Err(OddRecord::TooLong));
+        check((4 << 20) + 1, Err(InvalidRecord::TooLong));
+        check(1 << 30, Err(InvalidRecord::TooLong));
+        check(u32::MAX, Err(InvalidRecord::TooLong));
     }
 
     #[test]
     fn a_record_that_is_repeated_left_out_or_changed_is_refused() {
         let mut records: Vec<BytesMut> = Vec::new();
-        let mut sealer = Sealer::new(&counting());
+        let mut sealer = RecordWriter::new(&counting());
         for text in ["one", "two", "three"] {
             let mut out = BytesMut::new();
             sealer.seal(text.as_bytes(), &mut out);
@@ -249,30 +249,33 @@ mod tests {
             for record in order {
                 come.put_slice(&records[*record]);
             }
-            Opener::new(&counting()).open(&mut come)
+            RecordReader::new(&counting()).open(&mut come)
         };
         assert_eq!(open(&[0, 1, 2]).unwrap(), "onetwothree");
-        assert_eq!(open(&[0, 0]), Err(OddRecord::OutOfOrder));
-        assert_eq!(open(&[0, 2]), Err(OddRecord::OutOfOrder));
-        assert_eq!(open(&[1]), Err(OddRecord::OutOfOrder));
+        assert_eq!(open(&[0, 0]), Err(InvalidRecord::OutOfOrder));
+        assert_eq!(open(&[0, 2]), Err(InvalidRecord::OutOfOrder));
+        assert_eq!(open(&[1]), Err(InvalidRecord::OutOfOrder));
         for byte in LENGTH..records[0].len() {
             let mut come = records[0].clone();
             come[byte] ^= 1;
-            let expected =
-                if byte < LENGTH + NONCE { OddRecord::OutOfOrder } else { OddRecord::Changed };
-            assert_eq!(Opener::new(&counting()).open(&mut come), Err(expected), "{byte}");
+            let expected = if byte < LENGTH + NONCE {
+                InvalidRecord::OutOfOrder
+            } else {
+                InvalidRecord::Changed
+            };
+            assert_eq!(RecordReader::new(&counting()).open(&mut come), Err(expected), "{byte}");
         }
     }
 
     #[test]
     fn empty_records_do_not_go_on_for_ever() {
         let (mut sealer, mut opener, mut come) =
-            (Sealer::new(&counting()), Opener::new(&counting()), BytesMut::new());
+            (RecordWriter::new(&counting()), RecordReader::new(&counting()), BytesMut::new());
         for _ in 0..MOST_EMPTY {
             sealer.seal(b"", &mut come);
         }
         assert_eq!(opener.open(&mut come).unwrap(), "");
         sealer.seal(b"", &mut come);
-        assert_eq!(opener.open(&mut come), Err(OddRecord::Empty));
+        assert_eq!(opener.open(&mut come), Err(InvalidRecord::Empty));
     }
 }

@@ -6,8 +6,8 @@ use crate::code::Code;
 use crate::error::{Error, Stage};
 use crate::hints::Hints;
 use crate::incoming::Incoming;
-use crate::mailbox::{Absent, Mailbox, Start};
-use crate::offer::{OddOffer, Offer};
+use crate::mailbox::{IfNoPeer, Mailbox, Start};
+use crate::offer::{InvalidOffer, Offer};
 use crate::outgoing::Outgoing;
 use crate::peer_message::{PeerMessage, Saying};
 use crate::session::Session;
@@ -19,8 +19,8 @@ pub async fn allocate(settings: &Settings, words: usize) -> Result<Invitation, E
     Invitation::open(settings, Start::Allocate { words }).await
 }
 
-/// Uses a code that somebody else has made. With [`Absent::Fail`] a code under which nobody waits is left as it is.
-pub async fn join(settings: &Settings, code: &Code, absent: Absent) -> Result<Invitation, Error> {
+/// Uses a code that somebody else has made. With [`IfNoPeer::Fail`] a code under which nobody waits is left as it is.
+pub async fn join(settings: &Settings, code: &Code, absent: IfNoPeer) -> Result<Invitation, Error> {
     Invitation::open(settings, Start::Join { code: code.clone(), absent }).await
 }
 
@@ -104,12 +104,12 @@ impl Wormhole {
                 Ok(Arrival::Text(text))
             }
             Ok(offer) => Ok(Arrival::Offer(Incoming::new(self.session, offer, hints))),
-            Err(OddOffer::Unknown(what)) => {
+            Err(InvalidOffer::Unknown(what)) => {
                 let error = Error::NotSupported { what: plain(&what) };
                 self.session.give_up(&error.to_string()).await;
                 Err(error)
             }
-            Err(OddOffer::NoSense) => {
+            Err(InvalidOffer::NoSense) => {
                 let error = Error::bad("what the other side offers");
                 self.session.give_up("your offer made no sense").await;
                 Err(error)
@@ -130,7 +130,7 @@ impl Wormhole {
 
 /// The offer, and the hints that came before it or with it. Nothing is said to it: a sender of texts does not understand
 /// that we can be reached.
-async fn hear_offer(session: &mut Session) -> Result<(Result<Offer, OddOffer>, Hints), Error> {
+async fn hear_offer(session: &mut Session) -> Result<(Result<Offer, InvalidOffer>, Hints), Error> {
     let mut hints = Hints::default();
     loop {
         let PeerMessage { transit, offer, .. } = session.hear().await?;

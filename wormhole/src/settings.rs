@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use crate::hints::{Hint, Reach, RelayHint};
+use crate::hints::{Hint, HintPolicy, RelayHint};
 
 /// Whose application the two sides belong to: they only meet within one (file-transfer-protocol.md).
 pub(crate) const APP: &str = "lothar.com/wormhole/text-or-file-xfer";
@@ -17,11 +17,11 @@ pub struct Settings {
     /// Our transit relays, for peers that can't be reached directly. May be empty.
     pub relays: Vec<RelayHint>,
     /// Where a peer's hints may lead.
-    pub reach: Reach,
+    pub reach: HintPolicy,
     /// Whether a peer may connect to us: on a random port of all addresses, while one transfer looks for its way.
     pub listens: bool,
     /// How long each wait may be.
-    pub limits: Limits,
+    pub limits: Timeouts,
     /// Where good-byes to the mailbox server run. A program that is about to end closes it and waits for it.
     pub tracker: TaskTracker,
 }
@@ -33,9 +33,9 @@ impl Default for Settings {
         Settings {
             mailbox: "ws://relay.magic-wormhole.io:4000/v1".to_owned(),
             relays: vec![RelayHint(relay)],
-            reach: Reach::Others,
+            reach: HintPolicy::Others,
             listens: true,
-            limits: Limits::default(),
+            limits: Timeouts::default(),
             tracker: TaskTracker::new(),
         }
     }
@@ -43,7 +43,7 @@ impl Default for Settings {
 
 /// How long each wait may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct Timeouts {
     /// Until the mailbox server has answered all that is asked at the beginning.
     pub connect: Duration,
     /// Until somebody uses the code.
@@ -66,9 +66,9 @@ pub struct Limits {
     pub closing: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
             connect: Duration::from_secs(20),
             peer: Duration::from_hours(1),
             key: Duration::from_secs(30),

@@ -26,7 +26,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// An open websocket.
-pub(crate) struct Line {
+pub(crate) struct WebSocket {
     socket: WebSocketStream<Box<dyn Connection>>,
     /// Whether a sign of life was asked for.
     is_asked: bool,
@@ -36,9 +36,9 @@ trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-impl Line {
+impl WebSocket {
     /// Connects to a `ws://` or `wss://` URL. Sets no limit on the time.
-    pub(crate) async fn open(url: &str) -> Result<Line, Error> {
+    pub(crate) async fn open(url: &str) -> Result<WebSocket, Error> {
         let target = Target::parse(url).ok_or_else(|| Error::NoMailbox { url: url.to_owned() })?;
         let unreachable = |source| Error::MailboxUnreachable { url: url.to_owned(), source };
         let connection = target.connect().await.map_err(unreachable)?;
@@ -47,7 +47,7 @@ impl Line {
             .max_frame_size(Some(LONGEST));
         let opened = tokio_tungstenite::client_async_with_config(url, connection, Some(limits));
         let (socket, _answer) = opened.await.map_err(|it| unreachable(Box::new(it)))?;
-        Ok(Line { socket, is_asked: false })
+        Ok(WebSocket { socket, is_asked: false })
     }
 
     /// Says one thing. When the server is lost meanwhile, it may or may not have heard.

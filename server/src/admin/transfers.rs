@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use http::StatusCode;
 use serde::Serialize;
-use transfers::transfer::{Answer, Now, Request};
+use transfers::transfer::{Answer, Request, TransferStatus};
 
 use crate::app::App;
 use crate::extract::query;
@@ -17,7 +17,9 @@ use crate::problem::Problem;
 const LONGEST_WAIT: u64 = 60;
 
 /// All of them, the newest first.
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Json<Vec<Now>>, Problem> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+) -> Result<Json<Vec<TransferStatus>>, Problem> {
     Ok(Json(app.transfers.list().await?))
 }
 
@@ -26,7 +28,7 @@ pub(super) async fn start(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     Json(request): Json<Request>,
-) -> Result<(StatusCode, Json<Now>), Problem> {
+) -> Result<(StatusCode, Json<TransferStatus>), Problem> {
     let by = who(&app, query.as_deref());
     let number = app.transfers.start(request, &by).await?;
     Ok((StatusCode::CREATED, Json(app.transfers.get(number).await?)))
@@ -37,7 +39,7 @@ pub(super) async fn get(
     State(app): State<Arc<App>>,
     Path(number): Path<u64>,
     RawQuery(query): RawQuery,
-) -> Result<Json<Now>, Problem> {
+) -> Result<Json<TransferStatus>, Problem> {
     let change = query::number(query.as_deref(), "change")?;
     let wait = query::number(query.as_deref(), "wait")?.unwrap_or(0).min(LONGEST_WAIT);
     let now = match change {

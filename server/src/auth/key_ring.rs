@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use volume::KeyFile;
 use volume::keys::Keys;
-use volume::keys::file::News;
+use volume::keys::file::KeyFileEvent;
 
 use crate::net::worker_threads;
 
@@ -49,13 +49,13 @@ impl KeyRing {
         let (keys, news) = self.file.current();
         match news {
             None => {}
-            Some(News::Kept(trouble)) => {
+            Some(KeyFileEvent::Kept(trouble)) => {
                 tracing::error!(
                     "auth-keys.csv is not in force, the last good keys are: {}",
                     trouble.what
                 );
             }
-            Some(News::Loaded(keys)) => {
+            Some(KeyFileEvent::Loaded(keys)) => {
                 tracing::info!(keys = keys.len(), "auth-keys.csv has been read");
                 for notice in &keys.notices {
                     tracing::warn!("auth-keys.csv, line {}: {}", notice.line, notice.what);

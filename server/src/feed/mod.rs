@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use volume::Volume;
 use volume::journal::{Journal, JournalError};
-use volume::observer::{News, Observer, Warning};
+use volume::observer::{Observer, ObserverEvent, Warning};
 
 use crate::problem::Problem;
 use crate::sync::lock;
@@ -49,26 +49,26 @@ impl Feed {
     pub fn observe(&self, gone: impl Fn() + Send + 'static) {
         let (last, overflows) = (self.last.clone(), Arc::clone(&self.overflows));
         let tell = move |news| match news {
-            News::Changed(seq) => {
+            ObserverEvent::Changed(seq) => {
                 last.send_replace(seq);
             }
-            News::Walked { folders, took } => {
+            ObserverEvent::Walked { folders, took } => {
                 let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(folders, millis, "the volume has been walked");
             }
-            News::Gone => gone(),
-            News::HintsLost => {
+            ObserverEvent::Gone => gone(),
+            ObserverEvent::HintsLost => {
                 gone();
                 overflows.fetch_add(1, Relaxed);
                 tracing::info!("hints of changes were lost: the volume is walked again");
             }
-            News::BegunAnew(why) => {
+            ObserverEvent::BegunAnew(why) => {
                 tracing::warn!(
                     "the change journal is begun anew, and the volume walked again: {why}"
                 );
             }
-            News::Warning(what) => tracing::warn!("{}", what.whole),
-            News::AllIsWell => tracing::info!("changes are noticed again"),
+            ObserverEvent::Warning(what) => tracing::warn!("{}", what.whole),
+            ObserverEvent::AllIsWell => tracing::info!("changes are noticed again"),
         };
         let observer = Observer::start(Arc::clone(&self.volume), tell);
         *lock(&self.observer) = Some(observer);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use volume::trash::Wanted;
+use volume::trash::DiscardTarget;
 use volume::{FindError, Found, RelPath};
 
 use crate::app::App;
@@ -42,8 +42,8 @@ async fn wanted(
     app: &Arc<App>,
     target: &AuthorizedPath,
     headers: &HeaderMap,
-) -> Result<Wanted, Problem> {
-    let plain = if target.names_folder { Wanted::Folder } else { Wanted::File };
+) -> Result<DiscardTarget, Problem> {
+    let plain = if target.names_folder { DiscardTarget::Folder } else { DiscardTarget::File };
     if !preconditions::are_in(headers) {
         return Ok(plain);
     }
@@ -56,5 +56,5 @@ async fn wanted(
     if !preconditions::allow_change(there.as_ref(), headers) {
         return Err(Problem::PreconditionFailed);
     }
-    Ok(there.map_or(plain, |it| Wanted::Version(it.stat)))
+    Ok(there.map_or(plain, |it| DiscardTarget::Version(it.stat)))
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use transfers::Transfers;
-use transfers::transfer::{Direction, State as TransferState, Transfer};
+use transfers::transfer::{Direction, Transfer, TransferState};
 
 use crate::net::handler::IdleShutdown;
 use crate::sync::lock;

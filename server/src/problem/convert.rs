@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use transfers::Refused;
-use volume::staging::{PlaceError, PublishError, StageError};
+use volume::staging::{PublishError, StageError, TargetError};
 use volume::trash::DiscardError;
 use volume::{FindError, Refusal, RelPath};
 
@@ -49,16 +49,15 @@ pub struct ReadError {
     pub source: std::io::Error,
 }
 
-impl From<PlaceError> for Problem {
-    fn from(error: PlaceError) -> Problem {
+impl From<TargetError> for Problem {
+    fn from(error: TargetError) -> Problem {
         match error {
-            PlaceError::IsRoot => Problem::IsFolder,
-            PlaceError::NotAFolder { .. } => Problem::NotAFolder,
-            PlaceError::NotAllowed { .. } => Problem::NotCovered(None),
-            PlaceError::Find(error) => Problem::from(error),
-            PlaceError::MakeFolder { ref source, .. } | PlaceError::ReadOnly { ref source, .. } => {
-                Problem::of_write(source.kind(), error)
-            }
+            TargetError::IsRoot => Problem::IsFolder,
+            TargetError::NotAFolder { .. } => Problem::NotAFolder,
+            TargetError::NotAllowed { .. } => Problem::NotCovered(None),
+            TargetError::Find(error) => Problem::from(error),
+            TargetError::MakeFolder { ref source, .. }
+            | TargetError::ReadOnly { ref source, .. } => Problem::of_write(source.kind(), error),
         }
     }
 }
@@ -81,7 +80,7 @@ impl From<PublishError> for Problem {
             PublishError::IsFolder { .. } => Problem::IsFolder,
             PublishError::Changed { .. } => Problem::PreconditionFailed,
             PublishError::NoName { source: Some(refusal), .. } => Problem::BadPath(refusal),
-            PublishError::Place(error) => Problem::from(error),
+            PublishError::Target(error) => Problem::from(error),
             PublishError::NoRoom { .. } => Problem::NoRoom,
             PublishError::Sync { ref source, .. } | PublishError::Rename { ref source, .. } => {
                 Problem::of_write(source.kind(), error)
@@ -96,7 +95,7 @@ impl From<DiscardError> for Problem {
             DiscardError::Missing { .. } => Problem::NotFound,
             DiscardError::IsFolder { .. } => Problem::IsFolder,
             DiscardError::Changed { .. } => Problem::PreconditionFailed,
-            DiscardError::Place(error) => Problem::from(error),
+            DiscardError::Target(error) => Problem::from(error),
             DiscardError::Io { ref source, .. } => Problem::of_write(source.kind(), error),
         }
     }

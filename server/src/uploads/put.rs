@@ -16,7 +16,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri, header};
 use tokio_util::sync::CancellationToken;
 use volume::staging::{PublishError, Published, Replace, Staged};
-use volume::{Effort, FindError, Found, FoundFile, RelPath};
+use volume::{Blocking, FindError, Found, FoundFile, RelPath};
 
 use crate::app::App;
 use crate::auth::caller::Access;
@@ -151,7 +151,7 @@ async fn publish(
     let publish = move || {
         let may_write = |real_path: &RelPath| caller.may_write(real_path).is_ok();
         let published = staged.publish(&path, replace, &may_write)?;
-        let found = volume.find(&published.path, Effort::MayBlock);
+        let found = volume.find(&published.path, Blocking::MayBlock);
         Ok((published, found.ok().and_then(Found::into_file)))
     };
     let published: Result<_, PublishError> = app.intake.durably(publish).await?;

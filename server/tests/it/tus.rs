@@ -410,15 +410,15 @@ fn an_unknown_upload_is_not_found() {
 #[test]
 fn what_was_complete_when_the_server_was_killed_is_published_at_the_next_start() {
     use jiff::Timestamp;
-    use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
+    use volume::uploads::{Exists, Upload, UploadKind, UploadPart, UploadRecord, UploadTarget};
     use volume::{RelPath, Volume};
 
     let folder = tempfile::tempdir().unwrap();
     let keys = format!("kmt,{KEY},write\nold,old-1,read\n");
     crate::support::write(&folder.path().join(".sounding/auth-keys.csv"), keys.as_bytes());
     let volume = std::sync::Arc::new(Volume::open(folder.path()).unwrap());
-    let begin = |user: &str, length: usize, purpose: Purpose| -> Upload {
-        let record = Record::new(user, Timestamp::now(), length as u64, purpose, "");
+    let begin = |user: &str, length: usize, purpose: UploadKind| -> Upload {
+        let record = UploadRecord::new(user, Timestamp::now(), length as u64, purpose, "");
         volume.begin_upload(record).unwrap()
     };
     let write = |upload: &mut Upload, content: &[u8]| {
@@ -426,20 +426,20 @@ fn what_was_complete_when_the_server_was_killed_is_published_at_the_next_start()
         staged.write(content).unwrap();
         upload.put_back(staged);
     };
-    let target = |path: &str| Target {
+    let target = |path: &str| UploadTarget {
         path: RelPath::from_plain(path.as_bytes()).unwrap(),
         exists: Exists::Refuse,
     };
     // As if each had been killed behind its last byte; the last user may not write any more.
-    write(&mut begin("kmt", 3, Purpose::File(target("run/whole.csv"))), b"abc");
-    write(&mut begin("kmt", 4, Purpose::File(target("run/half.csv"))), b"abc");
-    write(&mut begin("old", 3, Purpose::File(target("run/not.csv"))), b"abc");
+    write(&mut begin("kmt", 3, UploadKind::File(target("run/whole.csv"))), b"abc");
+    write(&mut begin("kmt", 4, UploadKind::File(target("run/half.csv"))), b"abc");
+    write(&mut begin("old", 3, UploadKind::File(target("run/not.csv"))), b"abc");
     let parts = ["one", "two"].map(|content| {
-        let mut part = begin("kmt", content.len(), Purpose::Part);
+        let mut part = begin("kmt", content.len(), UploadKind::Part);
         write(&mut part, content.as_bytes());
-        Part { id: part.id, length: content.len() as u64 }
+        UploadPart { id: part.id, length: content.len() as u64 }
     });
-    let joined = Purpose::Joined { target: target("run/joined.csv"), parts: parts.to_vec() };
+    let joined = UploadKind::Joined { target: target("run/joined.csv"), parts: parts.to_vec() };
     begin("kmt", 6, joined);
     let program = crate::process::Program::start_quiet(folder.path(), "127.0.0.1:0");
     let content = |path: &str| fs::read_to_string(folder.path().join(path)).ok();

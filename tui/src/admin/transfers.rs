@@ -1,25 +1,34 @@
 //! Wormhole transfers, as the server runs them.
 
 use serde::de::IgnoredAny;
-use transfers::transfer::{Answer, Now, Request};
+use transfers::transfer::{Answer, Request, TransferStatus};
 
 use super::Admin;
 use crate::ops::Failure;
 
 impl Admin {
     /// All of them, the newest first.
-    pub fn transfers(&self) -> Result<Vec<Now>, Failure> {
+    pub fn transfers(&self) -> Result<Vec<TransferStatus>, Failure> {
         self.call("GET", "/transfers", None::<&()>)
     }
 
     /// Begins one.
-    pub fn start_transfer(&self, request: &Request, console: Option<&str>) -> Result<Now, Failure> {
+    pub fn start_transfer(
+        &self,
+        request: &Request,
+        console: Option<&str>,
+    ) -> Result<TransferStatus, Failure> {
         self.call("POST", &format!("/transfers{}", who(console)), Some(request))
     }
 
     /// One of them, as soon as it has changed since a change was told, or after so many seconds. No more than the
     /// time that a server has to answer.
-    pub fn follow_transfer(&self, number: u64, change: u64, seconds: u64) -> Result<Now, Failure> {
+    pub fn follow_transfer(
+        &self,
+        number: u64,
+        change: u64,
+        seconds: u64,
+    ) -> Result<TransferStatus, Failure> {
         self.call(
             "GET",
             &format!("/transfers/{number}?change={change}&wait={seconds}"),

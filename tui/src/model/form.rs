@@ -64,11 +64,11 @@ pub enum Purpose {
     /// A new key.
     AddKey,
     /// Which key, and what may become of it.
-    RotateKey(Box<volume::keys::sheet::Row>, Vec<volume::keys::sheet::OldKey>),
+    RotateKey(Box<volume::keys::sheet::KeyRow>, Vec<volume::keys::sheet::OldKey>),
     /// Which key; its mask's end must be typed.
-    RevokeKey(Box<volume::keys::sheet::Row>, String),
+    RevokeKey(Box<volume::keys::sheet::KeyRow>, String),
     /// Which key.
-    EditKey(Box<volume::keys::sheet::Row>),
+    EditKey(Box<volume::keys::sheet::KeyRow>),
     /// Leave, though a change is not over.
     Quit,
     /// Cancel a transfer.

@@ -1,7 +1,7 @@
 //! The keys on the screen.
 
 use jiff::Timestamp;
-use volume::keys::sheet::Row;
+use volume::keys::sheet::KeyRow;
 
 use super::Model;
 use crate::admin::ExtraKey;
@@ -35,14 +35,14 @@ pub struct KeysScreen {
 #[derive(Clone, Copy, Debug)]
 pub enum Meant<'a> {
     /// One of the file.
-    Row(&'a Row),
+    KeyRow(&'a KeyRow),
     /// One from `API_KEYS`.
     Extra(&'a ExtraKey),
 }
 
 impl KeysScreen {
     /// The row that is meant, if it is one of the file.
-    pub fn row(&self) -> Option<&Row> {
+    pub fn row(&self) -> Option<&KeyRow> {
         self.keys.as_ref()?.rows.get(self.cursor)
     }
 }
@@ -52,7 +52,7 @@ impl Model {
     pub fn meant_key(&self) -> Option<Meant<'_>> {
         let rows = &self.keys.keys.as_ref()?.rows;
         match self.keys.cursor.checked_sub(rows.len()) {
-            None => rows.get(self.keys.cursor).map(Meant::Row),
+            None => rows.get(self.keys.cursor).map(Meant::KeyRow),
             Some(behind) => self.extra_keys().get(behind).map(Meant::Extra),
         }
     }

@@ -16,7 +16,7 @@ use clap::ValueEnum;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use volume::RelPath;
-use volume::console_settings::ConsoleLook;
+use volume::console_settings::ConsoleSettings;
 use volume::left_out::LeftOut;
 use volume::space::Space;
 
@@ -151,7 +151,7 @@ impl Look {
     /// none is told.
     pub fn new(
         args: &ScreenArgs,
-        kept: &ConsoleLook,
+        kept: &ConsoleSettings,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Look {
         let variable = |name| environment(name).filter(|it| !it.is_empty());
@@ -172,9 +172,9 @@ impl Look {
     }
 
     /// What of it is kept for the next time.
-    pub fn to_keep(self) -> ConsoleLook {
+    pub fn to_keep(self) -> ConsoleSettings {
         let theme = self.theme.to_possible_value().map(|it| it.get_name().to_owned());
-        ConsoleLook { theme, ascii: self.ascii, mouse: self.mouse }
+        ConsoleSettings { theme, ascii: self.ascii, mouse: self.mouse }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The screen on which something is received: a code and a folder first, then what is offered.
 
-use transfers::transfer::{Now, Question};
+use transfers::transfer::{Question, TransferStatus};
 use volume::RelPath;
 use wormhole::wordlist;
 
@@ -120,7 +120,7 @@ impl ReceiveScreen {
 
 impl OfferForm {
     /// For what is offered.
-    pub fn new(now: &Now, question: &Question) -> OfferForm {
+    pub fn new(now: &TransferStatus, question: &Question) -> OfferForm {
         let is_archive = now.transfer.offer.as_ref().is_some_and(|it| it.is_archive);
         let folder = question.path.parent().unwrap_or_default();
         let name = question.path.file_name().map(text::escape).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Wormhole transfers, as the console knows them.
 
 use jiff::{SignedDuration, Timestamp};
-use transfers::transfer::{Direction, Now, State};
+use transfers::transfer::{Direction, TransferState, TransferStatus};
 
 use super::{Model, OfferForm, Screen};
 use crate::ops::carriers::Carried;
@@ -42,25 +42,25 @@ pub struct Badge {
 
 impl TransfersScreen {
     /// All, in the order of the list: what runs, what waits, what is over; the youngest of each first.
-    pub fn ordered(&self) -> Vec<&Now> {
-        let mut all: Vec<&Now> = self.carried.iter().flat_map(|it| &it.all).collect();
+    pub fn ordered(&self) -> Vec<&TransferStatus> {
+        let mut all: Vec<&TransferStatus> = self.carried.iter().flat_map(|it| &it.all).collect();
         all.sort_by_key(|it| Stage::of(it.transfer.state));
         all
     }
 
     /// One by its number.
-    pub fn get(&self, number: u64) -> Option<&Now> {
+    pub fn get(&self, number: u64) -> Option<&TransferStatus> {
         self.carried.as_ref()?.all.iter().find(|it| it.transfer.number == number)
     }
 
     /// The one that is meant.
-    pub fn meant(&self) -> Option<&Now> {
+    pub fn meant(&self) -> Option<&TransferStatus> {
         let chosen = self.chosen.and_then(|it| self.get(it));
         chosen.or_else(|| self.ordered().first().copied())
     }
 
     /// Those that are not over.
-    pub fn live(&self) -> impl Iterator<Item = &Now> {
+    pub fn live(&self) -> impl Iterator<Item = &TransferStatus> {
         let all = self.carried.iter().flat_map(|it| &it.all);
         all.filter(|it| it.is_live)
     }
@@ -105,10 +105,12 @@ pub enum Stage {
 
 impl Stage {
     /// Of a state.
-    pub fn of(state: State) -> Stage {
+    pub fn of(state: TransferState) -> Stage {
         match state {
-            State::Linking | State::Running | State::Storing => Stage::Runs,
-            State::Connecting | State::Waiting | State::Offered => Stage::Waits,
+            TransferState::Linking | TransferState::Running | TransferState::Storing => Stage::Runs,
+            TransferState::Connecting | TransferState::Waiting | TransferState::Offered => {
+                Stage::Waits
+            }
             _ => Stage::Over,
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
-use transfers::transfer::{Answer, Now, Request};
+use transfers::transfer::{Answer, Request, TransferStatus};
 
 use super::transfers::Own;
 use super::{Desk, Failure};
@@ -19,7 +19,7 @@ const BY: &str = "a console";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
     /// The newest first.
-    pub all: Vec<Now>,
+    pub all: Vec<TransferStatus>,
     /// Numbers of those that this console runs: they end with it.
     pub here: BTreeSet<u64>,
     /// Why no server runs new ones, where none does.
@@ -44,7 +44,7 @@ impl Carriers {
     }
 
     /// Begins a transfer.
-    pub fn start(&self, request: &Request) -> Result<Now, Failure> {
+    pub fn start(&self, request: &Request) -> Result<TransferStatus, Failure> {
         match self.server()? {
             Ok(admin) => admin.start_transfer(request, Some(&self.console)),
             Err(why) => self.make_own(why)?.start(request, BY),
@@ -76,7 +76,7 @@ impl Carriers {
     }
 
     /// One of them.
-    pub fn get(&self, number: u64) -> Result<Now, Failure> {
+    pub fn get(&self, number: u64) -> Result<TransferStatus, Failure> {
         let found = self.list()?.all.into_iter().find(|it| it.transfer.number == number);
         found.ok_or_else(|| Failure::new(format!("there is no transfer {number}")))
     }

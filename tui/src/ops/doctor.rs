@@ -263,7 +263,7 @@ impl Desk {
             findings.push(Finding::ill("keys", found, super::keys::remedy(fault)));
         }
         let soon = now.as_second() + 7 * 86_400;
-        let ends = |it: &&volume::keys::sheet::Row| {
+        let ends = |it: &&volume::keys::sheet::KeyRow| {
             let end = it.key.as_ref().and_then(|it| it.expires);
             end.is_some_and(|it| it > now && it.as_second() < soon)
         };

@@ -10,10 +10,10 @@ use serde::Serialize;
 use volume::copy_name::ending;
 use volume::left_out::{LeftOut, Why};
 use volume::names::{Kind, Names};
-use volume::scan::{Searching, Usage};
+use volume::scan::{SearchProgress, Usage};
 use volume::staging::Replace;
-use volume::trash::{Trashed, Wanted};
-use volume::{Effort, Found, FoundFile, FoundFolder, RelPath, Stat};
+use volume::trash::{DiscardTarget, Trashed};
+use volume::{Blocking, Found, FoundFile, FoundFolder, RelPath, Stat};
 
 use super::undo::Step;
 use super::{Desk, Failure, WHO, anywhere, shown};
@@ -52,7 +52,7 @@ pub type InFolder = (RelPath, Vec<u8>);
 impl Desk {
     /// A file or a folder.
     pub fn find(&self, path: &RelPath) -> Result<Found, Failure> {
-        self.volume.find(path, Effort::MayBlock).map_err(|error| match error {
+        self.volume.find(path, Blocking::MayBlock).map_err(|error| match error {
             volume::FindError::Missing { .. } => {
                 Failure::new(format!("there is nothing at `{}`", shown(path)))
             }
@@ -110,7 +110,7 @@ impl Desk {
         &self,
         pattern: &str,
         path: &RelPath,
-        tell: &mut dyn FnMut(&Searching) -> ControlFlow<()>,
+        tell: &mut dyn FnMut(&SearchProgress) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
         let folder = self.folder(path)?;
         let pattern = Pattern::new(pattern);
@@ -195,12 +195,12 @@ impl Desk {
 
     /// Moves to the trash. Returns the name it has there.
     pub fn discard(&self, path: &RelPath) -> Result<Vec<u8>, Failure> {
-        Ok(self.volume.discard(path, Wanted::Anything, WHO, Timestamp::now(), &anywhere)?)
+        Ok(self.volume.discard(path, DiscardTarget::Anything, WHO, Timestamp::now(), &anywhere)?)
     }
 
     /// Moves to the trash again what was restored from it.
     pub fn discard_again(&self, path: &RelPath, before: &Trashed) -> Result<Vec<u8>, Failure> {
-        Ok(self.volume.discard_again(path, Wanted::Anything, before, &anywhere)?)
+        Ok(self.volume.discard_again(path, DiscardTarget::Anything, before, &anywhere)?)
     }
 
     /// Moves a name in a folder to the trash, also one that no list shows.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use volume::RelPath;
 use volume::keys::sheet::change::SheetChange;
 use volume::keys::sheet::{
-    Column, Fault, KeySheet, Mend, NewKey, OldKey, Row, SheetVersion, State,
+    Column, Fault, Fix, KeyRow, KeySheet, KeyState, NewKey, OldKey, SheetVersion,
 };
 use volume::keys::{PlainKey, Scope};
 
@@ -80,7 +80,7 @@ pub struct Keys {
     /// Which text it was; an edit names it.
     pub version: SheetVersion,
     /// Its rows.
-    pub rows: Vec<Row>,
+    pub rows: Vec<KeyRow>,
     /// How many are good.
     pub good: usize,
 }
@@ -99,7 +99,7 @@ pub enum KeyEdit {
     /// Change a column.
     Set(Column, String),
     /// Mend what is wrong with it.
-    Mend(Fault),
+    Fix(Fault),
 }
 
 impl Desk {
@@ -126,14 +126,13 @@ impl Desk {
     }
 
     /// Whether a key reads what is not there. Whoever uploads may bring it yet.
-    fn leads_nowhere(&self, row: &Row) -> bool {
-        let key = row
-            .key
-            .as_ref()
-            .filter(|it| row.state == State::On && it.scope == Scope::Read && !it.path.is_root());
+    fn leads_nowhere(&self, row: &KeyRow) -> bool {
+        let key = row.key.as_ref().filter(|it| {
+            row.state == KeyState::On && it.scope == Scope::Read && !it.path.is_root()
+        });
         let is_missing = |path| {
             matches!(
-                self.volume.find(path, volume::Effort::MayBlock),
+                self.volume.find(path, volume::Blocking::MayBlock),
                 Err(volume::FindError::Missing { .. })
             )
         };
@@ -170,7 +169,7 @@ impl Desk {
     pub fn rotate_key(
         &self,
         shown: Option<SheetVersion>,
-        row: &Row,
+        row: &KeyRow,
         old: &OldKey,
         expires: Option<&str>,
     ) -> Result<MadeKey, Failure> {
@@ -212,12 +211,12 @@ fn apply(
         KeyEdit::Revoke => sheet.revoke(line),
         KeyEdit::Seal => sheet.seal(line),
         KeyEdit::Set(column, text) => sheet.set(line, *column, text),
-        KeyEdit::Mend(fault) => sheet.mend(line, *fault),
+        KeyEdit::Fix(fault) => sheet.mend(line, *fault),
     }
 }
 
 /// A row as a message names it.
-pub fn named(row: &Row) -> String {
+pub fn named(row: &KeyRow) -> String {
     match &row.key {
         Some(_) => format!("key {} of {}", row.masked, text::escape(row.user.as_bytes())),
         None => on_line(row),
@@ -225,7 +224,7 @@ pub fn named(row: &Row) -> String {
 }
 
 /// A row as one names it who has the file before him: its line, and whose it is where that can be read.
-pub fn on_line(row: &Row) -> String {
+pub fn on_line(row: &KeyRow) -> String {
     match row.user.as_str() {
         "" => format!("line {}", row.line),
         user => format!("line {} ({})", row.line, text::escape(user.as_bytes())),
@@ -236,16 +235,16 @@ impl Keys {
     /// Which row somebody means: a user's name where that has one key only, a key's id, or `line:N`.
     ///
     /// `known`: what the server knows, so that one of its own is told from none.
-    pub fn pick(&self, given: &str, known: &KeysNow) -> Result<&Row, Failure> {
+    pub fn pick(&self, given: &str, known: &KeysNow) -> Result<&KeyRow, Failure> {
         let line: Option<usize> = given.strip_prefix("line:").and_then(|it| it.parse().ok());
         let is_meant =
-            |row: &&Row| line == Some(row.line) || row.id().is_some_and(|it| it == given);
+            |row: &&KeyRow| line == Some(row.line) || row.id().is_some_and(|it| it == given);
         // Of equal keys the last that is on counts.
-        let counts = |row: &&Row| (row.state == State::On, row.line);
+        let counts = |row: &&KeyRow| (row.state == KeyState::On, row.line);
         if let Some(row) = self.rows.iter().filter(is_meant).max_by_key(counts) {
             return Ok(row);
         }
-        let of_user: Vec<&Row> = self.rows.iter().filter(|it| it.user == given).collect();
+        let of_user: Vec<&KeyRow> = self.rows.iter().filter(|it| it.user == given).collect();
         match of_user.as_slice() {
             [row] => Ok(row),
             [] if known.extra.iter().any(|it| it.id == given || it.username == given) => {
@@ -271,7 +270,7 @@ impl Keys {
     }
 
     /// All faults, with their rows.
-    pub fn faults(&self) -> impl Iterator<Item = (&Row, Fault)> {
+    pub fn faults(&self) -> impl Iterator<Item = (&KeyRow, Fault)> {
         self.rows.iter().flat_map(|row| row.faults.iter().map(move |it| (row, *it)))
     }
 
@@ -286,7 +285,7 @@ impl Keys {
 
 impl KeyEntry {
     /// Of a row.
-    pub fn of(row: &Row, known: &KeysNow, now: Timestamp) -> KeyEntry {
+    pub fn of(row: &KeyRow, known: &KeysNow, now: Timestamp) -> KeyEntry {
         let key = row.key.as_ref();
         KeyEntry {
             line: Some(row.line),
@@ -326,13 +325,13 @@ impl KeyEntry {
 }
 
 /// Whether a key is good, in a word.
-pub fn state_text(row: &Row, now: Timestamp) -> &'static str {
+pub fn state_text(row: &KeyRow, now: Timestamp) -> &'static str {
     let has_expired = row.key.as_ref().is_some_and(|it| it.has_expired(now));
     match row.state {
-        State::Off => "off",
-        State::Skipped => "skipped",
-        State::On if has_expired => "expired",
-        State::On => "on",
+        KeyState::Off => "off",
+        KeyState::Skipped => "skipped",
+        KeyState::On if has_expired => "expired",
+        KeyState::On => "on",
     }
 }
 
@@ -365,13 +364,13 @@ pub fn parse_overlap(given: &str, now: Timestamp) -> Result<OldKey, Failure> {
 /// What one mend does, and whether it needs a new key, in a few words.
 pub fn remedy(fault: Fault) -> String {
     match fault.mend() {
-        Mend::Rotate | Mend::Edit => fault.remedy().to_owned(),
-        Mend::Rewrite => format!("{} (`sounding keys check --mend`)", fault.remedy()),
+        Fix::Rotate | Fix::Edit => fault.remedy().to_owned(),
+        Fix::Rewrite => format!("{} (`sounding keys check --mend`)", fault.remedy()),
     }
 }
 
 /// What a key covers, in a few words.
-pub fn reach(row: &Row) -> String {
+pub fn reach(row: &KeyRow) -> String {
     let Some(key) = &row.key else { return "nothing".to_owned() };
     let what = match key.scope {
         Scope::Read => "read",
@@ -397,7 +396,7 @@ mod tests {
             vec![KeyEdit::Off],
             vec![KeyEdit::Revoke],
             vec![KeyEdit::Seal],
-            vec![KeyEdit::Mend(Fault::Expired)],
+            vec![KeyEdit::Fix(Fault::Expired)],
             vec![column(Column::Scope, "read"), column(Column::Path, "/zurich")],
             vec![column(Column::Expires, ""), column(Column::Note, "")],
         ] {

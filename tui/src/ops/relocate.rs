@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use volume::tree::{Copying, PreparedCopy};
 use volume::uploads::Exists;
-use volume::{Effort, Found, RelPath};
+use volume::{Blocking, Found, RelPath};
 
 use super::undo::Step;
 use super::{Desk, Failure, WHO, anywhere, shown};
@@ -138,7 +138,7 @@ impl Desk {
     fn targets(&self, what: &Relocation) -> Result<Vec<Going>, NotRelocated> {
         let Destination { path: to, is_folder } = &what.to;
         let needs_folder = *is_folder || what.from.len() > 1;
-        let into = match self.volume.find(to, Effort::MayBlock) {
+        let into = match self.volume.find(to, Blocking::MayBlock) {
             Ok(Found::Folder(_)) => true,
             Ok(Found::File(_)) if needs_folder => {
                 let why = if *is_folder { "a slash at the end means one" } else { SEVERAL };
@@ -286,7 +286,7 @@ impl Desk {
     /// Makes the folders above a path that are missing, and writes down which.
     pub fn make_folders_above(&self, path: &RelPath, steps: &mut Vec<Step>) -> Result<(), Failure> {
         let Some(folder) = path.parent().filter(|it| !it.is_root()) else { return Ok(()) };
-        if self.volume.find(&folder, Effort::MayBlock).is_ok() {
+        if self.volume.find(&folder, Blocking::MayBlock).is_ok() {
             return Ok(());
         }
         self.make_folders_above(&folder, steps)?;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use volume::keys::Scope;
 use volume::keys::sheet::change::SheetChange;
-use volume::keys::sheet::{NewKey, Row, SheetVersion, State};
+use volume::keys::sheet::{KeyRow, KeyState, NewKey, SheetVersion};
 use volume::{Found, RelPath};
 
 use super::keys::{FROM_API_KEYS, reach};
@@ -51,7 +51,7 @@ pub struct Access {
     /// Whether anyone can read it without a key.
     pub is_public: bool,
     /// The keys of the file that read it, besides everyone.
-    pub rows: Vec<Row>,
+    pub rows: Vec<KeyRow>,
     /// Those from `API_KEYS`, which read everything.
     pub extra: Vec<ExtraKey>,
 }
@@ -101,8 +101,8 @@ impl Desk {
         // Who follows a link needs a key for where it leads too.
         let real = found.real_path().unwrap_or(path);
         let now = Timestamp::now();
-        let reads = |row: &Row| {
-            let key = row.key.as_ref().filter(|_| row.state == State::On);
+        let reads = |row: &KeyRow| {
+            let key = row.key.as_ref().filter(|_| row.state == KeyState::On);
             key.is_some_and(|it| it.covers(path) && it.covers(real) && !it.has_expired(now))
         };
         Ok(Access {

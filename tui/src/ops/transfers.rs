@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use transfers::Transfers;
 use transfers::transfer::{
-    Accept, Answer, Direction, Now, OfferedKind, Receive, Request, Send, Servers, State, Transfer,
+    Accept, Answer, Direction, OfferedKind, Receive, Request, Send, Servers, Transfer,
+    TransferState, TransferStatus,
 };
 use volume::{RelPath, Volume};
-use wormhole::{Reach, Settings};
+use wormhole::{HintPolicy, Settings};
 
 use super::{Desk, Failure};
 use crate::admin::Admin;
@@ -111,7 +112,7 @@ impl Own {
         // One thread for what is on the way; the disk has others.
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build()?;
-        let reach = if desk.local_peers { Reach::Anywhere } else { Reach::Others };
+        let reach = if desk.local_peers { HintPolicy::Anywhere } else { HintPolicy::Others };
         let settings = Settings { reach, ..Settings::default() };
         let transfers = Transfers::new(desk.volume.clone(), settings, Servers::default());
         if !desk.volume.is_read_only() {
@@ -146,7 +147,7 @@ impl Own {
     }
 
     /// Begins a transfer; `by` says who wants it.
-    pub fn start(&self, request: &Request, by: &str) -> Result<Now, Failure> {
+    pub fn start(&self, request: &Request, by: &str) -> Result<TransferStatus, Failure> {
         self.ask(async {
             let number = self.transfers.start(request.clone(), by).await?;
             self.transfers.get(number).await
@@ -154,7 +155,7 @@ impl Own {
     }
 
     /// All of them, the newest first.
-    pub fn list(&self) -> Result<Vec<Now>, Failure> {
+    pub fn list(&self) -> Result<Vec<TransferStatus>, Failure> {
         if !self.has_records()? {
             return Ok(Vec::new());
         }
@@ -162,7 +163,7 @@ impl Own {
     }
 
     /// One of them, now.
-    pub fn get(&self, number: u64) -> Result<Now, Failure> {
+    pub fn get(&self, number: u64) -> Result<TransferStatus, Failure> {
         self.ask(self.transfers.get(number))
     }
 
@@ -222,7 +223,11 @@ impl Drop for Own {
 
 impl Carrier {
     /// Begins a transfer. `console`: who wants it.
-    pub fn start(&self, request: &Request, console: Option<&str>) -> Result<Now, Failure> {
+    pub fn start(
+        &self,
+        request: &Request,
+        console: Option<&str>,
+    ) -> Result<TransferStatus, Failure> {
         match self {
             Carrier::Server(admin) => admin.start_transfer(request, console),
             Carrier::Own(own) => own.start(request, BY),
@@ -230,7 +235,7 @@ impl Carrier {
     }
 
     /// All of them, the newest first.
-    pub fn list(&self) -> Result<Vec<Now>, Failure> {
+    pub fn list(&self) -> Result<Vec<TransferStatus>, Failure> {
         match self {
             Carrier::Server(admin) => admin.transfers(),
             Carrier::Own(own) => own.list(),
@@ -238,7 +243,7 @@ impl Carrier {
     }
 
     /// One of them, as soon as it has changed since a change was told, or after a second.
-    pub fn follow(&self, number: u64, change: u64) -> Result<Now, Failure> {
+    pub fn follow(&self, number: u64, change: u64) -> Result<TransferStatus, Failure> {
         match self {
             Carrier::Server(admin) => admin.follow_transfer(number, change, FOLLOW),
             Carrier::Own(own) => {
@@ -248,7 +253,7 @@ impl Carrier {
     }
 
     /// One of them, now.
-    pub fn get(&self, number: u64) -> Result<Now, Failure> {
+    pub fn get(&self, number: u64) -> Result<TransferStatus, Failure> {
         match self {
             Carrier::Server(admin) => admin.follow_transfer(number, u64::MAX, 0),
             Carrier::Own(own) => own.get(number),
@@ -259,8 +264,8 @@ impl Carrier {
     pub fn follow_to_end(
         &self,
         number: u64,
-        tell: &mut dyn FnMut(&Now) -> Result<(), Failure>,
-    ) -> Result<Now, Failure> {
+        tell: &mut dyn FnMut(&TransferStatus) -> Result<(), Failure>,
+    ) -> Result<TransferStatus, Failure> {
         if let Carrier::Own(own) = self {
             own.end_with_the_program();
         }
@@ -312,19 +317,19 @@ impl Carrier {
 }
 
 /// What became of a transfer, in a sentence.
-pub fn ending(now: &Now) -> String {
+pub fn ending(now: &TransferStatus) -> String {
     let transfer = &now.transfer;
     // A stranger may have had a part in it.
     let cause = text::escape(transfer.cause.as_deref().unwrap_or_default().as_bytes());
     match transfer.state {
-        State::Done => match &transfer.path {
+        TransferState::Done => match &transfer.path {
             Some(path) => format!("received {}", super::shown(path)),
             None if transfer.text.is_some() => "received a text".to_owned(),
             None => "sent".to_owned(),
         },
-        State::Refused => format!("refused: {cause}"),
-        State::Interrupted => format!("interrupted: {cause}"),
-        State::Cancelled | State::Failed => cause,
+        TransferState::Refused => format!("refused: {cause}"),
+        TransferState::Interrupted => format!("interrupted: {cause}"),
+        TransferState::Cancelled | TransferState::Failed => cause,
         _ => "under way".to_owned(),
     }
 }
@@ -353,7 +358,7 @@ pub fn name(transfer: &Transfer) -> String {
 }
 
 /// What is offered, in a line.
-pub fn offer_line(now: &Now) -> String {
+pub fn offer_line(now: &TransferStatus) -> String {
     let Some(offer) = &now.transfer.offer else { return String::new() };
     let name = name(&now.transfer);
     match offer.kind {
@@ -368,7 +373,7 @@ pub fn offer_line(now: &Now) -> String {
 }
 
 /// How far it is: bytes, rate, time left, route; and for how long nothing has moved.
-pub fn progress(now: &Now) -> String {
+pub fn progress(now: &TransferStatus) -> String {
     let transfer = &now.transfer;
     let total = transfer.total();
     let mut parts = vec![
@@ -393,7 +398,7 @@ pub fn progress(now: &Now) -> String {
 }
 
 /// For how long nothing has come or gone, where that is worth telling.
-pub fn silence(now: &Now) -> Option<String> {
+pub fn silence(now: &TransferStatus) -> Option<String> {
     /// Seconds after which a silence is told.
     const SILENCE: u64 = 10;
     let seconds = now.quiet_seconds.filter(|it| *it >= SILENCE)?;
@@ -401,36 +406,44 @@ pub fn silence(now: &Now) -> Option<String> {
 }
 
 /// A state in words.
-pub fn state_text(state: State, direction: Direction) -> &'static str {
+pub fn state_text(state: TransferState, direction: Direction) -> &'static str {
     match (state, direction) {
-        (State::Connecting, _) => "connecting",
-        (State::Waiting, Direction::Receive) => "waiting for the sender",
-        (State::Waiting, Direction::Send) => "waiting for the receiver",
-        (State::Offered, Direction::Receive) => "waiting for your answer",
-        (State::Offered, Direction::Send) => "waiting for their answer",
-        (State::Linking, _) => "looking for a way to the other side",
-        (State::Running, _) => "under way",
-        (State::Storing, Direction::Receive) => "checking and storing",
-        (State::Storing, Direction::Send) => "waiting for the receiver's word",
-        (State::Done, _) => "done",
-        (State::Refused, _) => "refused",
-        (State::Cancelled, _) => "cancelled",
-        (State::Failed, _) => "failed",
-        (State::Interrupted, _) => "interrupted",
+        (TransferState::Connecting, _) => "connecting",
+        (TransferState::Waiting, Direction::Receive) => "waiting for the sender",
+        (TransferState::Waiting, Direction::Send) => "waiting for the receiver",
+        (TransferState::Offered, Direction::Receive) => "waiting for your answer",
+        (TransferState::Offered, Direction::Send) => "waiting for their answer",
+        (TransferState::Linking, _) => "looking for a way to the other side",
+        (TransferState::Running, _) => "under way",
+        (TransferState::Storing, Direction::Receive) => "checking and storing",
+        (TransferState::Storing, Direction::Send) => "waiting for the receiver's word",
+        (TransferState::Done, _) => "done",
+        (TransferState::Refused, _) => "refused",
+        (TransferState::Cancelled, _) => "cancelled",
+        (TransferState::Failed, _) => "failed",
+        (TransferState::Interrupted, _) => "interrupted",
     }
 }
 
 /// What is to be done next, if it did not end well.
 pub fn next_step(transfer: &Transfer) -> Option<&'static str> {
     match (transfer.state, transfer.direction) {
-        (State::Interrupted | State::Failed, Direction::Receive) if transfer.done > 0 => Some(
-            "Wormhole cannot resume: what had come was removed. Ask for a new `wormhole send`.",
-        ),
-        (State::Interrupted | State::Failed | State::Cancelled, Direction::Receive) => {
-            Some("Nothing has come. Ask for a new `wormhole send`, and receive again.")
+        (TransferState::Interrupted | TransferState::Failed, Direction::Receive)
+            if transfer.done > 0 =>
+        {
+            Some(
+                "Wormhole cannot resume: what had come was removed. Ask for a new `wormhole send`.",
+            )
         }
         (
-            State::Interrupted | State::Failed | State::Cancelled | State::Refused,
+            TransferState::Interrupted | TransferState::Failed | TransferState::Cancelled,
+            Direction::Receive,
+        ) => Some("Nothing has come. Ask for a new `wormhole send`, and receive again."),
+        (
+            TransferState::Interrupted
+            | TransferState::Failed
+            | TransferState::Cancelled
+            | TransferState::Refused,
             Direction::Send,
         ) => Some("Send it again: the receiver gets a new code."),
         _ => None,
@@ -438,7 +451,7 @@ pub fn next_step(transfer: &Transfer) -> Option<&'static str> {
 }
 
 /// All that is known of it, in lines.
-pub fn details(now: &Now) -> Vec<String> {
+pub fn details(now: &TransferStatus) -> Vec<String> {
     let transfer = &now.transfer;
     let mut lines = vec![format!(
         "{:9} {}, {}",
@@ -464,7 +477,7 @@ pub fn details(now: &Now) -> Vec<String> {
             ),
         );
     }
-    if transfer.state == State::Running {
+    if transfer.state == TransferState::Running {
         line("progress", progress(now));
     }
     if let Some(path) = &transfer.path {

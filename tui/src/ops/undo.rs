@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 use volume::keys::sheet::change::SheetChange;
 use volume::trash::Trashed;
 use volume::uploads::Exists;
-use volume::{Effort, FileId, Found, RelPath, Stat};
+use volume::{Blocking, FileId, Found, RelPath, Stat};
 
 use super::files::InFolder;
 use super::{Desk, Failure, WHO, anywhere, shown};
@@ -298,7 +298,7 @@ impl Desk {
     }
 
     fn add_to_print(&self, path: &RelPath, hasher: &mut DefaultHasher) -> Result<(), Failure> {
-        match self.volume.find(path, Effort::MayBlock)? {
+        match self.volume.find(path, Blocking::MayBlock)? {
             Found::File(file) => (file.stat.len, file.stat.modified).hash(hasher),
             Found::Folder(_) => {
                 let names = self.names(path)?;

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use jiff::Timestamp;
-use volume::keys::sheet::{Column, Mend, NewKey, State};
+use volume::keys::sheet::{Column, Fix, KeyState, NewKey};
 use volume::keys::{PlainKey, Scope};
 
 use super::{Out, Outcome};
@@ -63,7 +63,7 @@ pub(super) fn keys(
         KeysCommand::Revoke { key, last } => {
             let row = keys.pick(&key, &known)?;
             let is_good = row.key.as_ref().is_some_and(|it| !it.has_expired(now));
-            if keys.good == 1 && row.state == State::On && is_good && !last {
+            if keys.good == 1 && row.state == KeyState::On && is_good && !last {
                 return Err(Failure::new(format!("{LAST}; say --last to revoke it")));
             }
             edit(&key, KeyEdit::Revoke, out)?;
@@ -171,9 +171,9 @@ fn check(desk: &Desk, mend: bool, json: bool, out: &mut Out<'_>) -> Result<Outco
         // Each mend moves nothing but its own line; the file is looked at again after each.
         loop {
             let keys = desk.keys()?;
-            let next = keys.faults().find(|(_, fault)| fault.mend() == Mend::Rewrite);
+            let next = keys.faults().find(|(_, fault)| fault.mend() == Fix::Rewrite);
             let Some((row, fault)) = next else { break };
-            desk.edit_key(Some(keys.version), row.line, &[KeyEdit::Mend(fault)])?;
+            desk.edit_key(Some(keys.version), row.line, &[KeyEdit::Fix(fault)])?;
             writeln!(out.errors, "{}: {fault}: mended: {}", on_line(row), fault.remedy())?;
         }
     }

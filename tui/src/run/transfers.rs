@@ -6,7 +6,9 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::time::{Duration, Instant};
 
-use transfers::transfer::{Accept, Answer, Direction, Now, Question, Request, State};
+use transfers::transfer::{
+    Accept, Answer, Direction, Question, Request, TransferState, TransferStatus,
+};
 use volume::uploads::Exists;
 
 use super::{Out, Outcome};
@@ -73,7 +75,7 @@ fn begin(
 /// Leaves it to the server. What is to be passed on is known when the code is made.
 fn detached(
     carrier: &Carrier,
-    mut now: Now,
+    mut now: TransferStatus,
     json: bool,
     out: &mut Out<'_>,
 ) -> Result<Outcome, Failure> {
@@ -88,7 +90,7 @@ fn detached(
             None => out.line(&now.transfer.number.to_string())?,
         }
     }
-    if now.transfer.state.is_over() && now.transfer.state != State::Done {
+    if now.transfer.state.is_over() && now.transfer.state != TransferState::Done {
         return Err(Failure::new(ending(&now)));
     }
     Ok(Outcome::Done)
@@ -109,7 +111,7 @@ struct Followed<'a> {
 }
 
 impl Followed<'_> {
-    fn tell(&mut self, now: &Now, out: &mut Out<'_>) -> Result<(), Failure> {
+    fn tell(&mut self, now: &TransferStatus, out: &mut Out<'_>) -> Result<(), Failure> {
         let is_news = self.told.replace(now.change) != Some(now.change);
         if self.json && (is_news || self.is_step(now)) {
             out.json_line(now)?;
@@ -121,14 +123,14 @@ impl Followed<'_> {
             return Ok(());
         }
         match now.transfer.state {
-            State::Running => self.progress(now, out),
+            TransferState::Running => self.progress(now, out),
             _ if is_news => self.state(now, out),
             _ => Ok(()),
         }
     }
 
     /// Whether it has got on by a step.
-    fn is_step(&mut self, now: &Now) -> bool {
+    fn is_step(&mut self, now: &TransferStatus) -> bool {
         let percent = now.transfer.percent() / STEP * STEP;
         let is_step = percent > self.percent;
         self.percent = percent;
@@ -136,16 +138,16 @@ impl Followed<'_> {
     }
 
     /// What a new state means; once.
-    fn state(&mut self, now: &Now, out: &mut Out<'_>) -> Result<(), Failure> {
+    fn state(&mut self, now: &TransferStatus, out: &mut Out<'_>) -> Result<(), Failure> {
         let transfer = &now.transfer;
         let said = match (transfer.state, transfer.direction, &transfer.command) {
-            (State::Waiting, _, Some(command)) => {
+            (TransferState::Waiting, _, Some(command)) => {
                 format!("On the other computer run:\n\n    {command}\n")
             }
-            (State::Offered, Direction::Send, _) => {
+            (TransferState::Offered, Direction::Send, _) => {
                 "the receiver is there and sees what is offered".to_owned()
             }
-            (State::Waiting | State::Storing, direction, _) => {
+            (TransferState::Waiting | TransferState::Storing, direction, _) => {
                 state_text(transfer.state, direction).to_owned()
             }
             _ => return Ok(()),
@@ -159,7 +161,7 @@ impl Followed<'_> {
         Ok(())
     }
 
-    fn progress(&mut self, now: &Now, out: &mut Out<'_>) -> Result<(), Failure> {
+    fn progress(&mut self, now: &TransferStatus, out: &mut Out<'_>) -> Result<(), Failure> {
         if io::stderr().is_terminal() {
             let full = usize::try_from(now.transfer.percent()).unwrap_or(0) * BAR / 100;
             let bar = format!("{}{}", "#".repeat(full), ".".repeat(BAR - full.min(BAR)));
@@ -178,7 +180,12 @@ impl Followed<'_> {
         Ok(())
     }
 
-    fn ask(&self, now: &Now, question: &Question, out: &mut Out<'_>) -> Result<(), Failure> {
+    fn ask(
+        &self,
+        now: &TransferStatus,
+        question: &Question,
+        out: &mut Out<'_>,
+    ) -> Result<(), Failure> {
         told(out, &offer_line(now))?;
         if let Some(problem) = &question.problem {
             told(out, &format!("! {problem}"))?;
@@ -224,12 +231,12 @@ impl Followed<'_> {
         }
     }
 
-    fn end(mut self, now: &Now, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    fn end(mut self, now: &TransferStatus, out: &mut Out<'_>) -> Result<Outcome, Failure> {
         self.end_bar(out)?;
         for note in &now.transfer.notes {
             told(out, &format!("note: {note}"))?;
         }
-        if now.transfer.state != State::Done {
+        if now.transfer.state != TransferState::Done {
             return Err(Failure::new(ending(now)));
         }
         if !self.json {
@@ -302,7 +309,7 @@ fn wait(
     out: &mut Out<'_>,
 ) -> Result<Outcome, Failure> {
     let began = Instant::now();
-    let live = |all: Vec<Now>| -> Vec<u64> {
+    let live = |all: Vec<TransferStatus>| -> Vec<u64> {
         all.iter().filter(|it| !it.transfer.state.is_over()).map(|it| it.transfer.number).collect()
     };
     let numbers = number.map_or_else(|| carrier.list().map(live), |it| Ok(vec![it]))?;
@@ -319,7 +326,7 @@ fn wait(
         } else {
             out.line(&line(&now))?;
         }
-        if now.transfer.state != State::Done {
+        if now.transfer.state != TransferState::Done {
             outcome = Outcome::Partly;
         }
     }
@@ -327,7 +334,7 @@ fn wait(
 }
 
 /// A transfer as a line.
-fn line(now: &Now) -> String {
+fn line(now: &TransferStatus) -> String {
     let transfer = &now.transfer;
     let arrow = match transfer.direction {
         Direction::Receive => "in ",
@@ -335,7 +342,7 @@ fn line(now: &Now) -> String {
     };
     let what = name(transfer);
     let how = match transfer.state {
-        State::Running => progress(now),
+        TransferState::Running => progress(now),
         state if state.is_over() => ending(now),
         state => state_text(state, transfer.direction).to_owned(),
     };

@@ -131,11 +131,11 @@ mod tests {
     use super::*;
     use crate::cli::ScreenArgs;
     use crate::model::Look;
-    use volume::console_settings::ConsoleLook;
+    use volume::console_settings::ConsoleSettings;
 
     fn model() -> Model {
         let now = "2026-11-24T14:02:00Z".parse().unwrap();
-        let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
+        let look = Look::new(&ScreenArgs::default(), &ConsoleSettings::default(), &|_| None);
         let mut model = Model::new(look, "/data".to_owned(), (80, 24), now);
         model.screen = Screen::Activity;
         model

@@ -218,7 +218,7 @@ fn named(parent: &RelPath, form: &Form) -> Result<RelPath, Wrong> {
 }
 
 /// The path of a key as the form shows it.
-pub(super) fn path_text(row: &volume::keys::sheet::Row) -> String {
+pub(super) fn path_text(row: &volume::keys::sheet::KeyRow) -> String {
     row.key.as_ref().map_or("/".to_owned(), |it| shown(&it.path))
 }
 

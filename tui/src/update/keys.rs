@@ -2,7 +2,7 @@
 
 use jiff::tz::Offset;
 use jiff::{Timestamp, ToSpan};
-use volume::keys::sheet::{Fault, Mend, OldKey, Row, State};
+use volume::keys::sheet::{Fault, Fix, KeyRow, KeyState, OldKey};
 use volume::keys::usage::KeyUse;
 use volume::keys::{Scope, end_of};
 
@@ -85,8 +85,8 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         Act::EditKey if row.key.is_some() => edit(model, &row),
         Act::ToggleKey => {
             let (edit, what) = match row.state {
-                State::Off => (KeyEdit::On, "switched on"),
-                State::On | State::Skipped => (KeyEdit::Off, "switched off"),
+                KeyState::Off => (KeyEdit::On, "switched on"),
+                KeyState::On | KeyState::Skipped => (KeyEdit::Off, "switched off"),
             };
             if edit == KeyEdit::Off && is_last(model, &row) {
                 let title = format!("Switch off key {}", row.masked);
@@ -119,9 +119,9 @@ const LAST: &str =
     "! This is the last key. The old Python server does not start with an empty key file.";
 
 /// Whether no key at all is good any more when this one is not.
-fn is_last(model: &Model, row: &Row) -> bool {
+fn is_last(model: &Model, row: &KeyRow) -> bool {
     let is_good =
-        row.state == State::On && row.key.as_ref().is_some_and(|it| !it.has_expired(model.now));
+        row.state == KeyState::On && row.key.as_ref().is_some_and(|it| !it.has_expired(model.now));
     is_good
         && model.extra_keys().is_empty()
         && model.keys.keys.as_ref().is_some_and(|it| it.good == 1)
@@ -134,7 +134,7 @@ fn go_to(model: &mut Model, cursor: usize) {
     model.keys.top = scrolled(model.keys.top, model.keys.cursor, rows);
 }
 
-fn edit(model: &mut Model, row: &Row) {
+fn edit(model: &mut Model, row: &KeyRow) {
     let at = usize::from(row.key.as_ref().is_some_and(|it| it.scope == Scope::Write));
     let ends = if row.expires.is_empty() { "never" } else { &row.expires };
     let title = format!("Key {} of {}", row.masked, text::escape(row.user.as_bytes()));
@@ -147,7 +147,7 @@ fn edit(model: &mut Model, row: &Row) {
     open(model, form);
 }
 
-fn rotate(model: &mut Model, row: Row) {
+fn rotate(model: &mut Model, row: KeyRow) {
     let (line, choices) = old_key_choices(&row, model.now);
     let (labels, choices): (Vec<_>, Vec<_>) = choices.into_iter().unzip();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
@@ -163,12 +163,12 @@ fn rotate(model: &mut Model, row: Row) {
 }
 
 /// What may become of a key that is rotated, as things stand: nothing that gives it more time than it has.
-fn old_key_choices(row: &Row, now: Timestamp) -> (String, Vec<(String, OldKey)>) {
+fn old_key_choices(row: &KeyRow, now: Timestamp) -> (String, Vec<(String, OldKey)>) {
     let stays = |label: &str| {
         vec![("is removed".to_owned(), OldKey::EndsNow), (label.to_owned(), OldKey::Stays)]
     };
     let end = row.key.as_ref().and_then(|it| it.expires);
-    if row.state == State::Off {
+    if row.state == KeyState::Off {
         return ("Makes a new key. The old one is off:".to_owned(), stays("stays off"));
     }
     if end.is_some_and(|it| it <= now) {
@@ -191,7 +191,7 @@ fn old_key_choices(row: &Row, now: Timestamp) -> (String, Vec<(String, OldKey)>)
     ("Makes a second key. The old one keeps working until you say so:".to_owned(), choices)
 }
 
-fn revoke(model: &mut Model, row: Row) {
+fn revoke(model: &mut Model, row: KeyRow) {
     let last: String = if row.is_sealed {
         "revoke".to_owned()
     } else {
@@ -260,12 +260,12 @@ fn mend(model: &mut Model) -> Vec<Effect> {
     let version = keys.version;
     let Some(fault) = row.faults.first().copied() else { return Vec::new() };
     match fault.mend() {
-        Mend::Rewrite => {}
-        Mend::Rotate => {
+        Fix::Rewrite => {}
+        Fix::Rotate => {
             rotate(model, row);
             return Vec::new();
         }
-        Mend::Edit => {
+        Fix::Edit => {
             edit(model, &row);
             return Vec::new();
         }
@@ -277,14 +277,14 @@ fn mend(model: &mut Model) -> Vec<Effect> {
         Fault::Garbled(_) => "written with commas and without quotes",
         _ => "switched off",
     };
-    vec![Effect::Do(Op::EditKey(version, Box::new(row), vec![KeyEdit::Mend(fault)], what))]
+    vec![Effect::Do(Op::EditKey(version, Box::new(row), vec![KeyEdit::Fix(fault)], what))]
 }
 
 #[cfg(test)]
 mod tests {
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
     use serde_json::json;
-    use volume::console_settings::ConsoleLook;
+    use volume::console_settings::ConsoleSettings;
     use volume::keys::sheet::{Column, KeySheet};
 
     use super::*;
@@ -297,12 +297,12 @@ mod tests {
     /// A console that was told of keys, with a file of this text.
     fn model(text: &str) -> Model {
         let now = "2026-11-24T14:02:00Z".parse().unwrap();
-        let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
+        let look = Look::new(&ScreenArgs::default(), &ConsoleSettings::default(), &|_| None);
         let mut model = Model::new(look, "/data".to_owned(), (80, 24), now);
         model.screen = Screen::Keys;
         let sheet = KeySheet::parse(text.as_bytes());
         let keys = Keys { version: sheet.version(), rows: sheet.rows(now), good: sheet.good(now) };
-        let id = keys.rows.first().and_then(Row::id).unwrap_or_default();
+        let id = keys.rows.first().and_then(KeyRow::id).unwrap_or_default();
         let known = json!({"version": "1", "extra": [{"id": "0b1c2d3e", "username": "ci", "apikey": "ci-..p0Aa"}],
             "uses": {id: {"last": "2026-11-23T13:40:00Z", "what": "POST /uploads/a%20b", "from": "::1",
                 "day": "2026-11-23", "today": 30, "before": [1, 0, 0, 0, 0, 0]}}});
@@ -471,7 +471,7 @@ mod tests {
         let effects = act(&mut empty, Act::MendKey);
         assert!(matches!(
             effects.as_slice(),
-            [Effect::Do(Op::EditKey(_, _, edits, _))] if *edits == [KeyEdit::Mend(Fault::Empty)]
+            [Effect::Do(Op::EditKey(_, _, edits, _))] if *edits == [KeyEdit::Fix(Fault::Empty)]
         ));
     }
 }

@@ -1,6 +1,6 @@
 //! The screen on which something is received.
 
-use ::transfers::transfer::{Now, State};
+use ::transfers::transfer::{TransferState, TransferStatus};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use volume::RelPath;
 use wormhole::wordlist;
@@ -189,7 +189,7 @@ pub(super) fn begin(model: &mut Model, args: ReceiveArgs) -> Vec<Effect> {
 }
 
 /// It began, or did not.
-pub(super) fn begun(model: &mut Model, result: Result<Option<Box<Now>>, Failure>) {
+pub(super) fn begun(model: &mut Model, result: Result<Option<Box<TransferStatus>>, Failure>) {
     model.receive.is_starting = false;
     match result {
         Ok(None) => {}
@@ -231,7 +231,7 @@ pub(super) fn follow(model: &mut Model) {
     }
 }
 
-fn over(model: &mut Model, now: &Now) {
+fn over(model: &mut Model, now: &TransferStatus) {
     model.receive.opened = None;
     model.dirty(Redraw::Now);
     if let Some(text) = &now.transfer.text {
@@ -242,14 +242,14 @@ fn over(model: &mut Model, now: &Now) {
             model.popup = Some(Popup::Text(Reading { title, lines, ..Reading::default() }));
         }
     }
-    if now.transfer.state == State::Done {
+    if now.transfer.state == TransferState::Done {
         return leave_for_list(model, now.transfer.number);
     }
     // What was typed is still there, to be mended.
     model.receive.error = Some(ending(now));
 }
 
-fn name_of_code(now: &Now) -> String {
+fn name_of_code(now: &TransferStatus) -> String {
     now.transfer.code.as_ref().map_or_else(|| name(&now.transfer), |it| text::escape(it.as_bytes()))
 }
 

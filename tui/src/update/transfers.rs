@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStringExt;
 
-use transfers::transfer::{Direction, Now, State};
+use transfers::transfer::{Direction, TransferState, TransferStatus};
 use volume::RelPath;
 
 use super::browse::{self, moved};
@@ -55,7 +55,7 @@ fn greet(model: &mut Model) {
     if model.activity.server != Server::Up {
         return;
     }
-    let live: Vec<&Now> = model.transfers.live().collect();
+    let live: Vec<&TransferStatus> = model.transfers.live().collect();
     let offers = live.iter().filter(|it| it.question.is_some()).count() as u64;
     let badge = model.transfers.badge();
     let told = match live.as_slice() {
@@ -78,22 +78,26 @@ fn greet(model: &mut Model) {
 fn tell_endings(model: &mut Model, before: &Carried) {
     let opened = model.receive.opened.as_ref().map(|it| it.number);
     let followed = opened.filter(|_| model.screen == Screen::Receive);
-    let was_live = |it: &Now| {
+    let was_live = |it: &TransferStatus| {
         before.all.iter().any(|old| old.transfer.number == it.transfer.number && old.is_live)
     };
-    let over: Vec<Now> = model
+    let over: Vec<TransferStatus> = model
         .transfers
         .carried
         .iter()
         .flat_map(|it| &it.all)
         .filter(|it| it.transfer.state.is_over() && was_live(it))
-        .filter(|it| it.transfer.state == State::Done || Some(it.transfer.number) != followed)
+        .filter(|it| {
+            it.transfer.state == TransferState::Done || Some(it.transfer.number) != followed
+        })
         .cloned()
         .collect();
     for now in over {
         let line = format!("{}: {}", name(&now.transfer), ending(&now));
         match now.transfer.state {
-            State::Done | State::Cancelled | State::Refused => model.say(line),
+            TransferState::Done | TransferState::Cancelled | TransferState::Refused => {
+                model.say(line)
+            }
             _ => model.complain(line),
         }
         model.dirty(Redraw::Soon);
@@ -101,7 +105,7 @@ fn tell_endings(model: &mut Model, before: &Carried) {
 }
 
 /// What is said until there is a code.
-fn making_code(now: &Now) -> String {
+fn making_code(now: &TransferStatus) -> String {
     format!("sending {}: making a code", name(&now.transfer))
 }
 
@@ -120,7 +124,7 @@ fn show_awaited(model: &mut Model) {
 }
 
 /// What the other side has to type, alone on a line.
-fn show_command(model: &mut Model, now: &Now) {
+fn show_command(model: &mut Model, now: &TransferStatus) {
     let Some(secret) = now.transfer.command.clone() else { return };
     let what = name(&now.transfer);
     let title = format!("Send {}: the other side runs", text::shortened(&what, 40));
@@ -144,7 +148,7 @@ fn show_command(model: &mut Model, now: &Now) {
 pub(super) fn done(
     model: &mut Model,
     wish: &Wish,
-    result: Result<Option<Box<Now>>, Failure>,
+    result: Result<Option<Box<TransferStatus>>, Failure>,
 ) -> Vec<Effect> {
     model.dirty(Redraw::Now);
     match (wish, result) {
@@ -174,7 +178,7 @@ pub(super) fn done(
     vec![Effect::AskTransfers]
 }
 
-fn show_details(model: &mut Model, now: &Now) {
+fn show_details(model: &mut Model, now: &TransferStatus) {
     let title = format!("Transfer {}", now.transfer.number);
     let lines = details(now);
     model.popup = Some(Popup::Text(Reading { title, lines, ..Reading::default() }));
@@ -197,8 +201,10 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         (Act::CancelTransfer, Some(now)) => ask_to_cancel(model, &now),
         (Act::OpenTransfer, Some(now)) => {
             let is_received = now.transfer.direction == Direction::Receive;
-            let waits =
-                matches!(now.transfer.state, State::Connecting | State::Waiting | State::Offered);
+            let waits = matches!(
+                now.transfer.state,
+                TransferState::Connecting | TransferState::Waiting | TransferState::Offered
+            );
             if now.is_live && is_received && waits {
                 let number = now.transfer.number;
                 model.receive.opened = Some(Opened { number, ..Opened::default() });
@@ -224,7 +230,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
 }
 
 /// Sends the command for the other side to the terminal's clipboard.
-pub(super) fn copy_command(model: &mut Model, now: &Now) -> Vec<Effect> {
+pub(super) fn copy_command(model: &mut Model, now: &TransferStatus) -> Vec<Effect> {
     let Some(command) = &now.transfer.command else {
         model.complain("there is no command for the other side: they made the code");
         return Vec::new();
@@ -234,7 +240,7 @@ pub(super) fn copy_command(model: &mut Model, now: &Now) -> Vec<Effect> {
 }
 
 /// Asks before one is cancelled, and says whose it is.
-pub(super) fn ask_to_cancel(model: &mut Model, now: &Now) {
+pub(super) fn ask_to_cancel(model: &mut Model, now: &TransferStatus) {
     let transfer = &now.transfer;
     if transfer.state.is_over() {
         model.complain("it has finished already");
@@ -263,9 +269,9 @@ pub(super) fn ask_to_cancel(model: &mut Model, now: &Now) {
 }
 
 /// Goes to the folder of what was received or is sent, with the cursor on it.
-fn go_to(model: &mut Model, now: &Now) -> Vec<Effect> {
+fn go_to(model: &mut Model, now: &TransferStatus) -> Vec<Effect> {
     let transfer = &now.transfer;
-    let is_there = transfer.direction == Direction::Send || transfer.state == State::Done;
+    let is_there = transfer.direction == Direction::Send || transfer.state == TransferState::Done;
     let thing = transfer.path.as_ref().or(transfer.paths.first()).filter(|_| is_there);
     let (folder, thing) = match (thing, &transfer.into) {
         (Some(path), _) => {

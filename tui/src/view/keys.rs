@@ -3,7 +3,7 @@
 use jiff::tz::Offset;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use volume::keys::sheet::{Row, State};
+use volume::keys::sheet::{KeyRow, KeyState};
 
 use super::paint::Paint;
 use crate::admin::ExtraKey;
@@ -177,10 +177,10 @@ pub(super) fn draw(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     details(model, paint, Rect { y: y + 1, height, ..area });
 }
 
-fn key_row(model: &Model, row: &Row, columns: &Columns, paint: &mut Paint<'_, '_>, area: Rect) {
+fn key_row(model: &Model, row: &KeyRow, columns: &Columns, paint: &mut Paint<'_, '_>, area: Rect) {
     let now = model.now;
     let key = row.key.as_ref();
-    let is_off = row.state == State::Off;
+    let is_off = row.state == KeyState::Off;
     let note = match row.faults.first() {
         Some(fault) => format!("! {}", fault.to_string().split(':').next().unwrap_or_default()),
         None => text::escape(row.note.as_bytes()),
@@ -217,7 +217,7 @@ fn key_row(model: &Model, row: &Row, columns: &Columns, paint: &mut Paint<'_, '_
 }
 
 /// Whose a row is; its line where that can't be read.
-fn line_or_user(row: &Row) -> String {
+fn line_or_user(row: &KeyRow) -> String {
     match row.user.as_str() {
         "" => format!("line {}", row.line),
         user => text::escape(user.as_bytes()),
@@ -258,7 +258,7 @@ fn day(text: &str) -> String {
 
 fn details(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     let mut lines = match model.meant_key() {
-        Some(Meant::Row(row)) => row_details(model, row),
+        Some(Meant::KeyRow(row)) => row_details(model, row),
         Some(Meant::Extra(key)) => vec![
             format!(
                 "{}   key {}   id {}",
@@ -283,7 +283,7 @@ fn details(model: &Model, paint: &mut Paint<'_, '_>, area: Rect) {
     }
 }
 
-fn row_details(model: &Model, row: &Row) -> Vec<String> {
+fn row_details(model: &Model, row: &KeyRow) -> Vec<String> {
     let user = line_or_user(row);
     let kept = match (&row.key, row.is_sealed) {
         (None, _) => "no key that is understood",
@@ -306,7 +306,7 @@ fn row_details(model: &Model, row: &Row) -> Vec<String> {
 }
 
 /// When it ends, with the time where the file has one, and when it was made.
-fn dates(row: &Row) -> String {
+fn dates(row: &KeyRow) -> String {
     let time = row.expires.parse::<jiff::Timestamp>().map(|it| format!(" {} UTC", text::clock(it)));
     let ends = match row.expires.as_str() {
         "" => "never".to_owned(),

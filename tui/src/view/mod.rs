@@ -12,7 +12,7 @@ mod popup;
 mod receive;
 mod transfers;
 
-use ::transfers::transfer::{Now, Question};
+use ::transfers::transfer::{Question, TransferStatus};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
@@ -67,7 +67,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
 }
 
 /// The offer that is shown, with what is asked about it and the answer so far.
-fn offered(model: &Model) -> Option<(&Now, &Question, &OfferForm)> {
+fn offered(model: &Model) -> Option<(&TransferStatus, &Question, &OfferForm)> {
     let opened = model.receive.opened.as_ref()?;
     let now = model.transfers.get(opened.number)?;
     Some((now, now.question.as_ref()?, opened.offer.as_ref()?))

@@ -1,6 +1,6 @@
 //! An offer, and the answer to it.
 
-use ::transfers::transfer::{Existing, Now, OfferedKind, Question};
+use ::transfers::transfer::{Existing, OfferedKind, Question, TransferStatus};
 use ratatui::layout::Rect;
 use volume::copy_name::beside;
 
@@ -16,7 +16,7 @@ const COLUMN: u16 = 15;
 
 pub(super) fn draw(
     model: &Model,
-    (now, question): (&Now, &Question),
+    (now, question): (&TransferStatus, &Question),
     form: &OfferForm,
     paint: &mut Paint<'_, '_>,
     area: Rect,
@@ -79,7 +79,7 @@ impl Row {
     }
 }
 
-fn rows(model: &Model, now: &Now, question: &Question, form: &OfferForm) -> Vec<Row> {
+fn rows(model: &Model, now: &TransferStatus, question: &Question, form: &OfferForm) -> Vec<Row> {
     let mut rows = vec![Row::Blank];
     rows.extend(what(now));
     rows.push(Row::Blank);
@@ -123,7 +123,7 @@ fn rows(model: &Model, now: &Now, question: &Question, form: &OfferForm) -> Vec<
 }
 
 /// What is offered.
-fn what(now: &Now) -> Vec<Row> {
+fn what(now: &TransferStatus) -> Vec<Row> {
     let Some(offer) = &now.transfer.offer else { return Vec::new() };
     let kind = match offer.kind {
         OfferedKind::Directory => {

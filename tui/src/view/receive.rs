@@ -1,6 +1,6 @@
 //! The screen on which something is received: a code and a folder, and then the other side is waited for.
 
-use ::transfers::transfer::{Now, State};
+use ::transfers::transfer::{TransferState, TransferStatus};
 use ratatui::layout::Rect;
 
 use super::paint::Paint;
@@ -25,7 +25,7 @@ pub(super) fn title(model: &Model) -> (String, String) {
     let code = now.transfer.code.as_ref().map(|it| text::escape(it.as_bytes()));
     let code = code.unwrap_or_else(|| "a new code".to_owned());
     let state = match now.transfer.state {
-        State::Offered => "connected, encrypted",
+        TransferState::Offered => "connected, encrypted",
         state => state_text(state, now.transfer.direction),
     };
     (format!(" Receive > {code}"), format!("{state} "))
@@ -220,7 +220,7 @@ pub(super) fn field(
 }
 
 /// The other side is waited for; what it has to type stands alone on its line.
-fn waiting(model: &Model, now: &Now, paint: &mut Paint<'_, '_>, area: Rect) {
+fn waiting(model: &Model, now: &TransferStatus, paint: &mut Paint<'_, '_>, area: Rect) {
     let transfer = &now.transfer;
     let room = area.width - 3;
     let mut y = area.y + 1;
@@ -240,7 +240,7 @@ fn waiting(model: &Model, now: &Now, paint: &mut Paint<'_, '_>, area: Rect) {
             }
             y += 1;
         }
-        (None, State::Connecting) => {
+        (None, TransferState::Connecting) => {
             paint.put(3, y, room, "connecting ...", paint.plain());
             y += 2;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::transfers::transfer::{Direction, Now, OfferedKind, State, Transfer};
+use ::transfers::transfer::{Direction, OfferedKind, Transfer, TransferState, TransferStatus};
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -19,7 +19,7 @@ const MARK: u16 = 6;
 
 /// A line of the list: whose it is, if it is anybody's, and what draws it.
 struct Line<'a> {
-    of: Option<&'a Now>,
+    of: Option<&'a TransferStatus>,
     kind: Kind,
 }
 
@@ -194,17 +194,17 @@ fn titled(transfer: &Transfer) -> String {
 }
 
 /// Bytes, rate, time left, route; each in a column of its own, so that one that grows moves no other.
-fn figures(now: &Now) -> String {
+fn figures(now: &TransferStatus) -> String {
     let transfer = &now.transfer;
     let bytes = format!("{} of {}", text::bytes(transfer.done), text::bytes(transfer.total()));
     let speed = match (transfer.state, silence(now), now.rate) {
-        (State::Running, Some(quiet), _) => format!("nothing has moved for {quiet}"),
-        (State::Running, None, Some(rate)) => {
+        (TransferState::Running, Some(quiet), _) => format!("nothing has moved for {quiet}"),
+        (TransferState::Running, None, Some(rate)) => {
             let left = transfer.total().saturating_sub(transfer.done).checked_div(rate);
             let left = left.map_or(String::new(), |it| format!("{} left", rounded(it)));
             format!("{:>10}/s   {left:13}", text::bytes(rate))
         }
-        (State::Running, None, None) => String::new(),
+        (TransferState::Running, None, None) => String::new(),
         (state, ..) => state_text(state, transfer.direction).to_owned(),
     };
     let route = transfer.route.as_deref().and_then(|it| it.split(' ').next()).unwrap_or_default();
@@ -240,7 +240,7 @@ fn place(transfer: &Transfer) -> String {
     format!("into {to}{unpacked}")
 }
 
-fn waiting(model: &Model, now: &Now, paint: &Paint<'_, '_>) -> (String, Style) {
+fn waiting(model: &Model, now: &TransferStatus, paint: &Paint<'_, '_>) -> (String, Style) {
     let transfer = &now.transfer;
     let state = state_text(transfer.state, transfer.direction);
     match &now.question {
@@ -254,9 +254,9 @@ fn waiting(model: &Model, now: &Now, paint: &Paint<'_, '_>) -> (String, Style) {
     }
 }
 
-fn over(model: &Model, now: &Now, paint: &mut Paint<'_, '_>, area: Rect) {
+fn over(model: &Model, now: &TransferStatus, paint: &mut Paint<'_, '_>, area: Rect) {
     let (transfer, y) = (&now.transfer, area.y);
-    let is_done = transfer.state == State::Done;
+    let is_done = transfer.state == TransferState::Done;
     let (mark, style) = if is_done { ("ok", paint.good()) } else { ("x", paint.error()) };
     paint.put(3, y, 2, mark, style);
     let wide = NAME.min(area.width / 3) - 2;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 use volume::names::Names;
-use volume::{Effort, Found, RelPath};
+use volume::{Blocking, Found, RelPath};
 
 use crate::admin::{Admin, KeysNow, Present};
 use crate::effect::{Effect, Message};
@@ -174,7 +174,7 @@ impl Work {
             Effect::Count(generation, folders) => {
                 let count = |(index, path): (usize, RelPath)| match desk
                     .volume
-                    .find(&path, Effort::MayBlock)
+                    .find(&path, Blocking::MayBlock)
                 {
                     Ok(Found::Folder(folder)) => {
                         Some((index, desk.volume.count(&folder, &path).ok()?.shown))

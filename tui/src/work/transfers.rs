@@ -1,6 +1,6 @@
 //! Wormhole transfers: wishes carried out by whoever runs them.
 
-use transfers::transfer::Now;
+use transfers::transfer::TransferStatus;
 
 use super::Work;
 use crate::cli::transfers::TransfersCommand;
@@ -8,7 +8,7 @@ use crate::effect::Wish;
 use crate::ops::Failure;
 
 impl Work {
-    pub(super) fn fulfil(&self, wish: &Wish) -> Result<Option<Box<Now>>, Failure> {
+    pub(super) fn fulfil(&self, wish: &Wish) -> Result<Option<Box<TransferStatus>>, Failure> {
         let carriers = &self.carriers;
         if !matches!(wish, Wish::Transfers(command) if !command.changes_something()) {
             self.desk.may_change()?;
@@ -21,7 +21,10 @@ impl Work {
         Ok(Some(Box::new(carriers.start(&request)?)))
     }
 
-    fn of_those_begun(&self, command: &TransfersCommand) -> Result<Option<Box<Now>>, Failure> {
+    fn of_those_begun(
+        &self,
+        command: &TransfersCommand,
+    ) -> Result<Option<Box<TransferStatus>>, Failure> {
         let carriers = &self.carriers;
         if let Some((number, answer)) = self.desk.to_answer(command)? {
             carriers.answer(number, &answer)?;

@@ -16,7 +16,7 @@ use sounding::ops::Desk;
 use sounding::update::{start, update};
 use sounding::work::Work;
 use tokio::sync::mpsc::{self, Receiver};
-use volume::console_settings::ConsoleLook;
+use volume::console_settings::ConsoleSettings;
 
 /// How long any answer may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -64,7 +64,7 @@ impl Acting {
             ..DeskArgs::default()
         })
         .unwrap();
-        let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
+        let look = Look::new(&ScreenArgs::default(), &ConsoleSettings::default(), &|_| None);
         let look = Look { read_only, ..look };
         let mut model = Model::new(look, "/data".to_owned(), (80, 24), Timestamp::now());
         let (inbox, messages) = mpsc::channel(64);
@@ -788,7 +788,7 @@ fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
     };
     let work = Work::new(Desk::open(&args).unwrap(), "test".to_owned(), None, inbox);
     let effects = ops.into_iter().map(Effect::Do).chain(wishes.into_iter().map(Effect::Transfer));
-    for effect in effects.chain([Effect::KeepLook(ConsoleLook::default())]) {
+    for effect in effects.chain([Effect::KeepLook(ConsoleSettings::default())]) {
         let what = format!("{effect:?}");
         let _inside = writing.runtime.enter();
         work.begin(effect);

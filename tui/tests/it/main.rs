@@ -12,6 +12,7 @@
 )]
 
 mod acts;
+mod cli_equivalents;
 mod commands;
 mod fake;
 mod interrupts;
@@ -21,7 +22,6 @@ mod screen;
 mod server;
 mod snapshots;
 mod transfers;
-mod twins;
 mod update;
 mod words;
 mod wormhole;

@@ -23,9 +23,9 @@ use sounding::preview::{Body, Preview};
 use sounding::update::{start, update};
 use sounding::view::view;
 use volume::RelPath;
-use volume::console_settings::ConsoleLook;
+use volume::console_settings::ConsoleSettings;
 use volume::names::Kind;
-use volume::scan::{Hit, Searching, Usage, Used};
+use volume::scan::{Hit, SearchProgress, Usage, UsageEntry};
 use volume::space::Space;
 
 use crate::screen::Place;
@@ -77,7 +77,7 @@ impl Told {
         }
         let args = DeskArgs { volume: place.0.path().to_owned(), ..DeskArgs::default() };
         let desk = Desk::open(&args).unwrap();
-        let look = Look::new(&ScreenArgs::default(), &ConsoleLook::default(), &|_| None);
+        let look = Look::new(&ScreenArgs::default(), &ConsoleSettings::default(), &|_| None);
         let mut model = Model::new(look, "/data".to_owned(), size, now());
         start(&mut model);
         let mut told = Told { _place: place, desk, model };
@@ -299,13 +299,19 @@ fn a_search_and_a_scan() {
         it.press("ftrips\r");
         let hits = ["berlin/output_trips.csv.gz", "zurich/output_trips.csv.gz"]
             .map(|it| Hit { path: rel(it), kind: Kind::File });
-        let found = Searching { hits: hits.to_vec(), seen: 61_204, unreadable: 0, is_done: false };
+        let found =
+            SearchProgress { hits: hits.to_vec(), seen: 61_204, unreadable: 0, is_done: false };
         it.hear(Message::Found(it.model.browse.generation, Ok(found)));
     });
     check("usage", |it| {
         it.press("U");
-        let used =
-            |name: &str, disk, kind| Used { name: name.into(), kind, len: disk, disk, files: 61 };
+        let used = |name: &str, disk, kind| UsageEntry {
+            name: name.into(),
+            kind,
+            len: disk,
+            disk,
+            files: 61,
+        };
         let entries = vec![
             used("ITERS", 61_000_000_000, Kind::Folder),
             used(".sounding", 12_000_000_000, Kind::Folder),

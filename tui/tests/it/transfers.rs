@@ -9,12 +9,12 @@ use sounding::ops::Failure;
 use sounding::ops::carriers::Carried;
 use sounding::palette::Completion;
 use sounding::update::update;
-use transfers::transfer::Now;
+use transfers::transfer::TransferStatus;
 
 use crate::snapshots::{Told, check};
 
 /// A transfer to receive, with what is different about it.
-fn transfer(number: u64, state: &str, differs: &Value) -> Now {
+fn transfer(number: u64, state: &str, differs: &Value) -> TransferStatus {
     let is_over = matches!(state, "done" | "failed" | "interrupted" | "refused" | "cancelled");
     let mut now = json!({
         "version": 1, "number": number, "direction": "receive", "state": state, "code": "7-guitarist-revenge",
@@ -46,11 +46,11 @@ fn existing() -> Value {
     question
 }
 
-fn offered(question: &Value, offer: &Value) -> Now {
+fn offered(question: &Value, offer: &Value) -> TransferStatus {
     transfer(7, "offered", &json!({"offer": offer, "question": question}))
 }
 
-fn running(number: u64, done: u64) -> Now {
+fn running(number: u64, done: u64) -> TransferStatus {
     transfer(
         number,
         "running",
@@ -59,17 +59,17 @@ fn running(number: u64, done: u64) -> Now {
     )
 }
 
-fn by_server(all: Vec<Now>) -> Message {
+fn by_server(all: Vec<TransferStatus>) -> Message {
     Message::Transfers(Ok(Carried { all, ..Carried::default() }))
 }
 
-fn by_console(all: Vec<Now>) -> Message {
+fn by_console(all: Vec<TransferStatus>) -> Message {
     let here = all.iter().filter(|it| it.is_live).map(|it| it.transfer.number).collect();
     Message::Transfers(Ok(Carried { all, here, no_server: Some("no server answers".to_owned()) }))
 }
 
 /// One of each kind.
-fn all() -> Vec<Now> {
+fn all() -> Vec<TransferStatus> {
     let stalled = json!({"direction": "send", "paths": ["berlin/report"], "into": null, "done": 100_000_000, "rate": 0,
         "quiet_seconds": 40, "route": "direct (192.0.2.7:4001)", "started_by": "the command line",
         "offer": {"type": "directory", "name": "report", "size": 412_000_000, "unpacked": 500_000_000, "files": 88}});
@@ -122,7 +122,7 @@ fn only_wish(effects: &[Effect]) -> &Wish {
 }
 
 /// What is typed leads to a transfer, which is told of.
-fn begin(told: &mut Told, now: Now) {
+fn begin(told: &mut Told, now: TransferStatus) {
     let wish = Wish::Receive(ReceiveArgs::default());
     told.hear(Message::Transferred(wish, Ok(Some(Box::new(now)))));
 }

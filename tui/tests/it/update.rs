@@ -13,7 +13,7 @@ use sounding::preview::pages::{Page, Where};
 use sounding::update::update;
 use volume::RelPath;
 use volume::names::Kind;
-use volume::scan::{Hit, Searching, Usage, Used};
+use volume::scan::{Hit, SearchProgress, Usage, UsageEntry};
 use volume::space::Space;
 
 use crate::snapshots::{Told, rel};
@@ -91,7 +91,7 @@ fn a_search_that_is_left_is_stopped_and_what_it_finds_late_is_dropped() {
     let generation = told.model.browse.generation;
     let effects = key(&mut told, KeyCode::Esc);
     assert!(matches!(effects.first(), Some(Effect::Stop)), "{effects:?}");
-    told.hear(Message::Found(generation, Ok(Searching::default())));
+    told.hear(Message::Found(generation, Ok(SearchProgress::default())));
     assert!(told.model.browse.finding.is_none());
 }
 
@@ -644,7 +644,7 @@ fn hits_are_in_the_order_of_lists_and_the_cursor_stays_with_its_own() {
     told.press("ftrips\r");
     let hit = |path: &str, kind| Hit { path: rel(path), kind };
     let find = |told: &mut Told, hits: Vec<Hit>| {
-        let found = Searching { hits, seen: 9, unreadable: 0, is_done: false };
+        let found = SearchProgress { hits, seen: 9, unreadable: 0, is_done: false };
         told.hear(Message::Found(told.model.browse.generation, Ok(found)));
     };
     find(&mut told, vec![hit("it.10/trips.csv", Kind::File), hit("b_trips.csv", Kind::File)]);
@@ -705,13 +705,14 @@ fn the_cursor_of_every_list_is_drawn_in_one_way() {
     let mut told = told();
     is_so(&told);
     told.press("U");
-    let used = Used { name: b"ITERS".to_vec(), kind: Kind::Folder, len: 1, disk: 1, files: 1 };
+    let used =
+        UsageEntry { name: b"ITERS".to_vec(), kind: Kind::Folder, len: 1, disk: 1, files: 1 };
     let usage = Usage { entries: vec![used], unreadable: 0, is_done: true };
     told.hear(Message::Measured(told.model.browse.generation, Ok(usage)));
     is_so(&told);
     told.press("\x1bftrips\r");
     let hit = Hit { path: rel("trips.csv"), kind: Kind::File };
-    let found = Searching { hits: vec![hit], seen: 9, unreadable: 0, is_done: true };
+    let found = SearchProgress { hits: vec![hit], seen: 9, unreadable: 0, is_done: true };
     told.hear(Message::Found(told.model.browse.generation, Ok(found)));
     is_so(&told);
     told.keys();

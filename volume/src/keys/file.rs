@@ -73,7 +73,7 @@ enum Stamp {
 
 /// What a look at the file brought, to be said once in the log.
 #[derive(Debug)]
-pub enum News {
+pub enum KeyFileEvent {
     /// The file was read.
     Loaded(Arc<Keys>),
     /// The file is in trouble; the last good keys stay.
@@ -116,7 +116,7 @@ impl KeyFile {
     }
 
     /// The keys that are good now, and what is new since the last call.
-    pub fn current(&self) -> (Arc<Keys>, Option<News>) {
+    pub fn current(&self) -> (Arc<Keys>, Option<KeyFileEvent>) {
         // Asked for before anybody is kept waiting.
         let stamp = self.stamp();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,7 +152,7 @@ impl KeyFile {
         }
     }
 
-    fn read_again(&self, state: &mut State) -> Option<News> {
+    fn read_again(&self, state: &mut State) -> Option<KeyFileEvent> {
         let was_in_trouble = state.trouble.take();
         let since = was_in_trouble.as_ref().map_or_else(Instant::now, |it| it.since);
         state.again_at = None;
@@ -165,14 +165,14 @@ impl KeyFile {
                 let keys = Keys::parse(&text);
                 let Some(doubt) = doubt(&text, &keys, &state.of_file) else {
                     state.accept(keys, &self.extra, &text);
-                    return Some(News::Loaded(Arc::clone(&state.current)));
+                    return Some(KeyFileEvent::Loaded(Arc::clone(&state.current)));
                 };
                 let patience_ends = since + PATIENCE;
                 // Who removes all of `.sounding` did not mean to take everybody's key away.
                 let passes = doubt.passes && !self.volume.has_lost_service_folder();
                 if passes && Instant::now() >= patience_ends {
                     state.accept(keys, &self.extra, &text);
-                    return Some(News::Loaded(Arc::clone(&state.current)));
+                    return Some(KeyFileEvent::Loaded(Arc::clone(&state.current)));
                 }
                 state.again_at = doubt.passes.then_some(patience_ends);
                 // What is new in it is good at once; nothing that was good is lost.
@@ -185,7 +185,7 @@ impl KeyFile {
         let trouble = Trouble { what, since };
         let is_news = was_in_trouble.is_none_or(|it| it.what != trouble.what);
         state.trouble = Some(trouble.clone());
-        is_news.then_some(News::Kept(trouble))
+        is_news.then_some(KeyFileEvent::Kept(trouble))
     }
 
     /// Makes a new key, adds it to the file, and hands it out this one time.
@@ -272,32 +272,32 @@ impl State {
 }
 
 /// Why a text that was read may not be what its writer means.
-struct Doubt {
+struct SuspectContent {
     what: &'static str,
     /// Whether it may be meant after all, if it stays so.
     passes: bool,
 }
 
-fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<Doubt> {
+fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<SuspectContent> {
     if last_good.are_all_in(keys) {
         return None;
     }
     if keys.is_empty() && !keys.notices.is_empty() {
-        return Some(Doubt { what: "no line of it can be understood", passes: false });
+        return Some(SuspectContent { what: "no line of it can be understood", passes: false });
     }
     if is_garbled(text, keys, last_good) {
-        return Some(Doubt {
+        return Some(SuspectContent {
             what: "most of its keys can't be understood any more: a line is USER,KEY, without quotes and with commas",
             passes: false,
         });
     }
     if text.is_empty() {
-        return Some(Doubt {
+        return Some(SuspectContent {
             what: "it is missing or empty, as if it were being written",
             passes: true,
         });
     }
-    (!text.ends_with(b"\n")).then_some(Doubt {
+    (!text.ends_with(b"\n")).then_some(SuspectContent {
         what: "its last line has no end, as if it were being written",
         passes: true,
     })

@@ -22,7 +22,7 @@ const ON_THE_VOLUME: [&str; 2] = [OLD_KEYS_PLACE, KEYS_FILE];
 
 /// What a first start found of old keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OldKeys {
+pub enum KeyImport {
     /// It is no first start.
     NotAsked,
     /// There are none.
@@ -53,9 +53,9 @@ pub enum TakeKeysError {
 impl Volume {
     /// Takes over the keys of the server that was here before, where this one never was: from a file that is named, or
     /// from the old places on the volume.
-    pub fn take_over_keys(&self, named: Option<&Path>) -> Result<OldKeys, TakeKeysError> {
+    pub fn take_over_keys(&self, named: Option<&Path>) -> Result<KeyImport, TakeKeysError> {
         if !self.is_new().map_err(TakeKeysError::Write)? {
-            return Ok(OldKeys::NotAsked);
+            return Ok(KeyImport::NotAsked);
         }
         let named = named.map(|it| (it.to_owned(), open(CWD, it, OFlags::empty())));
         let old = ON_THE_VOLUME
@@ -70,10 +70,10 @@ impl Volume {
             let text = text.map_err(|source| TakeKeysError::Read { from: from.clone(), source })?;
             if !Keys::parse(&text).is_empty() {
                 self.begin_with_keys(&text).map_err(TakeKeysError::Write)?;
-                return Ok(OldKeys::TakenFrom(from));
+                return Ok(KeyImport::TakenFrom(from));
             }
         }
-        Ok(OldKeys::None)
+        Ok(KeyImport::None)
     }
 
     /// The old keys files that still lie on the volume, as paths from its root.

@@ -18,7 +18,7 @@ const MOVING: Duration = Duration::from_millis(200);
 
 /// What is believed of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Suspicion {
+pub(crate) enum Pending {
     /// It is complete.
     Arrived,
     /// Somebody may still be writing it.
@@ -28,27 +28,27 @@ pub(crate) enum Suspicion {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Suspects {
-    by_path: HashMap<RelPath, Suspect>,
+pub(crate) struct Debouncer {
+    by_path: HashMap<RelPath, Scheduled>,
     /// At least one entry a path, none later than it is due.
     queue: BinaryHeap<Reverse<(Instant, RelPath)>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Suspect {
-    suspicion: Suspicion,
+struct Scheduled {
+    suspicion: Pending,
     due: Instant,
     /// The earliest of its entries in the queue.
     queued: Instant,
 }
 
-impl Suspects {
+impl Debouncer {
     /// Somebody closed it, wrote to it or removed it.
-    pub(crate) fn note(&mut self, path: RelPath, suspicion: Suspicion, now: Instant) {
+    pub(crate) fn note(&mut self, path: RelPath, suspicion: Pending, now: Instant) {
         let wait = match suspicion {
-            Suspicion::Arrived => SETTLING,
-            Suspicion::Written => STILL,
-            Suspicion::Gone => MOVING,
+            Pending::Arrived => SETTLING,
+            Pending::Written => STILL,
+            Pending::Gone => MOVING,
         };
         self.set(path, suspicion, now + wait);
     }
@@ -56,9 +56,9 @@ impl Suspects {
     /// Its properties changed: that ends no writing, but a closed file has more to come.
     pub(crate) fn touch(&mut self, path: RelPath, now: Instant) {
         match self.by_path.get(&path).map(|it| it.suspicion) {
-            Some(Suspicion::Written) => {}
-            Some(Suspicion::Arrived | Suspicion::Gone) | None => {
-                self.note(path, Suspicion::Arrived, now);
+            Some(Pending::Written) => {}
+            Some(Pending::Arrived | Pending::Gone) | None => {
+                self.note(path, Pending::Arrived, now);
             }
         }
     }
@@ -66,7 +66,7 @@ impl Suspects {
     /// A walk found it, and it was changed not long ago. Whoever watched it closely knows better.
     pub(crate) fn find(&mut self, path: RelPath, still_at: Instant) {
         if !self.by_path.contains_key(&path) {
-            self.set(path, Suspicion::Written, still_at);
+            self.set(path, Pending::Written, still_at);
         }
     }
 
@@ -76,7 +76,7 @@ impl Suspects {
     }
 
     /// Something to look at now.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(RelPath, Suspicion)> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(RelPath, Pending)> {
         while self.next_due().is_some_and(|it| it <= now) {
             let Reverse((queued, path)) = self.queue.pop()?;
             let Some(suspect) = self.by_path.get_mut(&path) else { continue };
@@ -93,10 +93,10 @@ impl Suspects {
         None
     }
 
-    fn set(&mut self, path: RelPath, suspicion: Suspicion, due: Instant) {
+    fn set(&mut self, path: RelPath, suspicion: Pending, due: Instant) {
         let Some(suspect) = self.by_path.get_mut(&path) else {
             self.queue.push(Reverse((due, path.clone())));
-            self.by_path.insert(path, Suspect { suspicion, due, queued: due });
+            self.by_path.insert(path, Scheduled { suspicion, due, queued: due });
             return;
         };
         suspect.suspicion = suspicion;
@@ -117,13 +117,13 @@ mod tests {
     }
 
     struct Clock {
-        suspects: Suspects,
+        suspects: Debouncer,
         start: Instant,
     }
 
     impl Clock {
         fn new() -> Clock {
-            Clock { suspects: Suspects::default(), start: Instant::now() }
+            Clock { suspects: Debouncer::default(), start: Instant::now() }
         }
 
         fn at(&self, milliseconds: u64) -> Instant {
@@ -131,7 +131,7 @@ mod tests {
         }
 
         /// What is due, in order.
-        fn due(&mut self, milliseconds: u64) -> Vec<(String, Suspicion)> {
+        fn due(&mut self, milliseconds: u64) -> Vec<(String, Pending)> {
             let now = self.at(milliseconds);
             std::iter::from_fn(|| self.suspects.take_due(now))
                 .map(|(path, suspicion)| (path.to_url(), suspicion))
@@ -144,16 +144,16 @@ mod tests {
         let mut clock = Clock::new();
         for time in (0..10_000).step_by(10) {
             let now = clock.at(time);
-            clock.suspects.note(path("a"), Suspicion::Written, now);
+            clock.suspects.note(path("a"), Pending::Written, now);
             assert!(clock.due(time).is_empty(), "at {time}");
         }
         let now = clock.at(10_000);
-        clock.suspects.note(path("a"), Suspicion::Arrived, now);
+        clock.suspects.note(path("a"), Pending::Arrived, now);
         assert!(clock.due(10_049).is_empty());
         let now = clock.at(10_049);
         clock.suspects.touch(path("a"), now);
         assert!(clock.due(10_098).is_empty());
-        assert_eq!(clock.due(10_099), [("a".to_owned(), Suspicion::Arrived)]);
+        assert_eq!(clock.due(10_099), [("a".to_owned(), Pending::Arrived)]);
         assert!(clock.due(100_000).is_empty());
         assert_eq!((clock.suspects.by_path.len(), clock.suspects.next_due()), (0, None));
     }
@@ -162,24 +162,24 @@ mod tests {
     fn a_file_that_nobody_closes_is_looked_at_when_it_is_still() {
         let mut clock = Clock::new();
         let now = clock.at(0);
-        clock.suspects.note(path("a"), Suspicion::Written, now);
+        clock.suspects.note(path("a"), Pending::Written, now);
         let now = clock.at(2_000);
-        clock.suspects.note(path("a"), Suspicion::Written, now);
+        clock.suspects.note(path("a"), Pending::Written, now);
         clock.suspects.touch(path("a"), now);
         assert!(clock.due(4_999).is_empty());
-        assert_eq!(clock.due(5_000), [("a".to_owned(), Suspicion::Written)]);
+        assert_eq!(clock.due(5_000), [("a".to_owned(), Pending::Written)]);
     }
 
     #[test]
     fn what_a_walk_finds_waits_until_it_is_still_but_does_not_hold_up_what_was_closed() {
         let mut clock = Clock::new();
         let (now, still) = (clock.at(0), clock.at(3_000));
-        clock.suspects.note(path("closed"), Suspicion::Arrived, now);
+        clock.suspects.note(path("closed"), Pending::Arrived, now);
         for name in ["closed", "found"] {
             clock.suspects.find(path(name), still);
         }
-        assert_eq!(clock.due(60), [("closed".to_owned(), Suspicion::Arrived)]);
-        assert_eq!(clock.due(3_000), [("found".to_owned(), Suspicion::Written)]);
+        assert_eq!(clock.due(60), [("closed".to_owned(), Pending::Arrived)]);
+        assert_eq!(clock.due(3_000), [("found".to_owned(), Pending::Written)]);
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
         let mut clock = Clock::new();
         for time in 0..100_000 {
             let now = clock.at(time);
-            clock.suspects.note(path("a"), Suspicion::Written, now);
+            clock.suspects.note(path("a"), Pending::Written, now);
             clock.due(time);
         }
         assert!(clock.suspects.queue.len() <= 2, "{}", clock.suspects.queue.len());

@@ -8,7 +8,7 @@ use crate::observer::watches::Hint;
 
 /// What an observer tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum ObserverEvent {
     /// There are changes in the journal, up to this place.
     Changed(u64),
     /// The walk at the start is over: all that changed while nobody observed is in the journal.
@@ -36,7 +36,7 @@ pub(super) enum Message {
 }
 
 /// Why observing broke off.
-pub(super) enum End {
+pub(super) enum ObserverExit {
     Stopped,
     Failed(JournalError),
 }
@@ -66,7 +66,7 @@ pub(super) struct Report {
     pub(super) warning: Arc<Mutex<Option<Warning>>>,
     /// Since when there is something that was not looked at, if there is.
     pub(super) behind: Arc<Mutex<Option<Instant>>>,
-    pub(super) tell: Box<dyn Fn(News) + Send>,
+    pub(super) tell: Box<dyn Fn(ObserverEvent) + Send>,
 }
 
 impl Report {
@@ -84,7 +84,7 @@ impl Report {
         }
         warning.clone_from(&what);
         drop(warning);
-        (self.tell)(what.map_or(News::AllIsWell, News::Warning));
+        (self.tell)(what.map_or(ObserverEvent::AllIsWell, ObserverEvent::Warning));
     }
 }
 

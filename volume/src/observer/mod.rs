@@ -20,9 +20,9 @@ mod event;
 mod reconcile;
 mod watches;
 
-use event::{End, Message, Report, told};
-pub use event::{News, Warning};
-use reconcile::Looks;
+use event::{Message, ObserverExit, Report, told};
+pub use event::{ObserverEvent, Warning};
+use reconcile::Reconciler;
 
 /// After a failure, and after failures that go on.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ pub struct Observer {
 
 impl Observer {
     /// Begins to observe. `tell` is called on the observer's thread.
-    pub fn start(volume: Arc<Volume>, tell: impl Fn(News) + Send + 'static) -> Observer {
+    pub fn start(volume: Arc<Volume>, tell: impl Fn(ObserverEvent) + Send + 'static) -> Observer {
         let (inbox, messages) = channel();
         let (warning, behind) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
         let report = Report {
@@ -94,16 +94,16 @@ fn observe(
     let mut begun_anew: Option<Instant> = None;
     loop {
         let began = Instant::now();
-        let end = match Looks::new(volume, hints, report) {
+        let end = match Reconciler::new(volume, hints, report) {
             Ok(mut looks) => looks.run(messages),
-            Err(error) => End::Failed(error),
+            Err(error) => ObserverExit::Failed(error),
         };
-        let End::Failed(error) = end else { return };
+        let ObserverExit::Failed(error) = end else { return };
         // Once, and again after a while: a disk that damages one after the other is not to be worn out.
         let is_anew = error.is_damage() || matches!(error, JournalError::Replaced);
         if is_anew && begun_anew.is_none_or(|it| it.elapsed() > LONGEST_PAUSE) {
             begun_anew = Some(Instant::now());
-            (report.tell)(News::BegunAnew(told(&error)));
+            (report.tell)(ObserverEvent::BegunAnew(told(&error)));
             continue;
         }
         if began.elapsed() > LONGEST_PAUSE {

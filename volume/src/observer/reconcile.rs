@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 
-use super::event::{End, Message, News, Report, Warning, told};
+use super::event::{Message, ObserverEvent, ObserverExit, Report, Warning, told};
 use crate::journal::{ChangeKind, FileRow, FolderRow, Journal, JournalError};
 use crate::names::Kind;
-use crate::observer::debounce::{STILL, Suspects, Suspicion};
+use crate::observer::debounce::{Debouncer, Pending, STILL};
 use crate::observer::watches::{Hint, WatchError, Watches};
 use crate::path::RelPath;
 use crate::stat::Stat;
-use crate::volume::{Effort, FindError, Found, FoundFolder, Volume};
+use crate::volume::{Blocking, FindError, Found, FoundFolder, Volume};
 
 /// How long one turn goes on before it is written down and hints are heard again.
 const TURN: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ const POLL_SHARE: u32 = 20;
 const NO_PARENT: i64 = 0;
 
 /// A volume that is looked at.
-pub(super) struct Looks<'a> {
+pub(super) struct Reconciler<'a> {
     volume: &'a Arc<Volume>,
     report: &'a Report,
     journal: Journal,
@@ -40,7 +40,7 @@ pub(super) struct Looks<'a> {
     /// Folders, by their number in the catalogue.
     watched: HashSet<i64>,
     unwatched: HashSet<i64>,
-    suspects: Suspects,
+    suspects: Debouncer,
     /// Folders to be looked at.
     folders: VecDeque<(RelPath, Depth)>,
     walk: Option<Walk>,
@@ -66,15 +66,15 @@ struct Walk {
     folders: u64,
 }
 
-impl<'a> Looks<'a> {
+impl<'a> Reconciler<'a> {
     pub(super) fn new(
         volume: &'a Arc<Volume>,
         hints: &Sender<Message>,
         report: &'a Report,
-    ) -> Result<Looks<'a>, JournalError> {
+    ) -> Result<Reconciler<'a>, JournalError> {
         let mut journal = Journal::open(volume)?;
         if let Some(damage) = journal.take_damage() {
-            (report.tell)(News::BegunAnew(told(&damage)));
+            (report.tell)(ObserverEvent::BegunAnew(told(&damage)));
         }
         let beginning = journal.beginning().map_err(JournalError::from);
         let (born, is_scanned) = match beginning {
@@ -86,14 +86,14 @@ impl<'a> Looks<'a> {
             // Nobody listens any more: then nobody needs it.
             hints.send(Message::Hint(hint)).unwrap_or_default();
         });
-        let mut looks = Looks {
+        let mut looks = Reconciler {
             volume,
             report,
             journal,
             watches: None,
             watched: HashSet::new(),
             unwatched: HashSet::new(),
-            suspects: Suspects::default(),
+            suspects: Debouncer::default(),
             folders: VecDeque::new(),
             walk: None,
             poll_at: None,
@@ -109,25 +109,27 @@ impl<'a> Looks<'a> {
         Ok(looks)
     }
 
-    pub(super) fn run(&mut self, messages: &Receiver<Message>) -> End {
+    pub(super) fn run(&mut self, messages: &Receiver<Message>) -> ObserverExit {
         loop {
             let wait = self.wait();
             match messages.recv_timeout(wait) {
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return End::Stopped,
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                    return ObserverExit::Stopped;
+                }
                 Ok(Message::Hint(hint)) => self.hear(hint),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             while let Ok(message) = messages.try_recv() {
                 match message {
                     Message::Hint(hint) => self.hear(hint),
-                    Message::Stop => return End::Stopped,
+                    Message::Stop => return ObserverExit::Stopped,
                 }
             }
             if !self.journal.is_in_force() {
-                return End::Failed(JournalError::Replaced);
+                return ObserverExit::Failed(JournalError::Replaced);
             }
             if let Err(error) = self.turn() {
-                return End::Failed(self.put_aside_if_damaged(error.into()));
+                return ObserverExit::Failed(self.put_aside_if_damaged(error.into()));
             }
             self.report.is_behind(self.is_behind());
         }
@@ -157,17 +159,17 @@ impl<'a> Looks<'a> {
     fn hear(&mut self, hint: Hint) {
         let now = Instant::now();
         match hint {
-            Hint::Arrived(path) => self.suspects.note(path, Suspicion::Arrived, now),
-            Hint::Written(path) => self.suspects.note(path, Suspicion::Written, now),
+            Hint::Arrived(path) => self.suspects.note(path, Pending::Arrived, now),
+            Hint::Written(path) => self.suspects.note(path, Pending::Written, now),
             Hint::Touched(path) => self.suspects.touch(path, now),
             Hint::Gone(path) => {
-                (self.report.tell)(News::Gone);
-                self.suspects.note(path, Suspicion::Gone, now);
+                (self.report.tell)(ObserverEvent::Gone);
+                self.suspects.note(path, Pending::Gone, now);
             }
             // At once: what is made in it before its watch stands is told by nobody.
             Hint::NewFolder(path) => self.folders.push_front((path, Depth::Folder)),
             Hint::Lost => {
-                (self.report.tell)(News::HintsLost);
+                (self.report.tell)(ObserverEvent::HintsLost);
                 self.walk_all();
             }
         }
@@ -192,7 +194,7 @@ impl<'a> Looks<'a> {
         self.journal.begin()?;
         while Instant::now() < end {
             if let Some((path, suspicion)) = self.suspects.take_due(now) {
-                if suspicion == Suspicion::Gone && !self.folders.is_empty() {
+                if suspicion == Pending::Gone && !self.folders.is_empty() {
                     // What was moved may lie in a folder that is not looked at yet.
                     self.suspects.note(path, suspicion, now);
                 } else {
@@ -211,7 +213,7 @@ impl<'a> Looks<'a> {
         self.journal.commit()?;
         if std::mem::take(&mut self.has_logged) {
             let last = self.journal.now().map_or(0, |it| it.seq);
-            (self.report.tell)(News::Changed(last));
+            (self.report.tell)(ObserverEvent::Changed(last));
         }
         if self.folders.is_empty() {
             self.end_walk();
@@ -223,7 +225,7 @@ impl<'a> Looks<'a> {
         if let Some(walk) = self.walk.take() {
             self.silent_before = None;
             let took = walk.began.elapsed();
-            (self.report.tell)(News::Walked { folders: walk.folders, took });
+            (self.report.tell)(ObserverEvent::Walked { folders: walk.folders, took });
         }
         if self.unwatched.is_empty() && self.watches.is_some() {
             self.report.warn(None);
@@ -248,8 +250,8 @@ impl<'a> Looks<'a> {
     }
 
     /// Looks at one path.
-    fn look(&mut self, path: &RelPath, suspicion: Suspicion) -> rusqlite::Result<()> {
-        match self.volume.find(path, Effort::MayBlock) {
+    fn look(&mut self, path: &RelPath, suspicion: Pending) -> rusqlite::Result<()> {
+        match self.volume.find(path, Blocking::MayBlock) {
             // Nothing that a link leads to is where the link is.
             Ok(found) if found.real_path().is_some() => self.saw_nothing(path),
             Ok(Found::Folder(_)) => {
@@ -257,7 +259,7 @@ impl<'a> Looks<'a> {
                 Ok(())
             }
             Ok(Found::File(file)) => match still_at(&file.stat) {
-                Some(at) if suspicion == Suspicion::Written => {
+                Some(at) if suspicion == Pending::Written => {
                     self.suspects.find(path.clone(), at);
                     Ok(())
                 }
@@ -277,10 +279,10 @@ impl<'a> Looks<'a> {
 
     /// Looks at a folder and all names in it. Its watch stands before it is read.
     fn look_into(&mut self, path: &RelPath, depth: Depth) -> rusqlite::Result<()> {
-        let folder = match self.volume.find(path, Effort::MayBlock) {
+        let folder = match self.volume.find(path, Blocking::MayBlock) {
             Ok(Found::Folder(folder)) if folder.real_path.is_none() => folder,
             Ok(_) | Err(FindError::Missing { .. } | FindError::NotServed { .. }) => {
-                self.suspects.note(path.clone(), Suspicion::Gone, Instant::now());
+                self.suspects.note(path.clone(), Pending::Gone, Instant::now());
                 return Ok(());
             }
             Err(FindError::Io { .. } | FindError::WouldBlock { .. }) => return Ok(()),
@@ -313,14 +315,14 @@ impl<'a> Looks<'a> {
         let now = Instant::now();
         for name in known.into_keys() {
             if let Ok(path) = path.join(&name) {
-                self.suspects.note(path, Suspicion::Gone, now);
+                self.suspects.note(path, Pending::Gone, now);
             }
         }
         for row in self.journal.folders_in(id)? {
             let Ok(path) = RelPath::from_plain(&row.path) else { continue };
             let is_there = path.file_name().is_some_and(|it| folders.remove(it));
             if !is_there {
-                self.suspects.note(path, Suspicion::Gone, now);
+                self.suspects.note(path, Pending::Gone, now);
             } else if depth == Depth::Tree {
                 self.folders.push_back((path, depth));
             }
@@ -375,7 +377,7 @@ impl<'a> Looks<'a> {
                 continue;
             }
             // A second name for the same file is no move.
-            let is_still_there = match self.volume.find(&from, Effort::MayBlock) {
+            let is_still_there = match self.volume.find(&from, Blocking::MayBlock) {
                 Ok(Found::File(file)) => {
                     file.real_path.is_none() && FileRow::of(&file.stat).inode == row.inode
                 }
@@ -431,7 +433,7 @@ impl<'a> Looks<'a> {
             if known.born != born || from == *to || from.is_root() {
                 continue;
             }
-            let is_still_there = match self.volume.find(&from, Effort::MayBlock) {
+            let is_still_there = match self.volume.find(&from, Blocking::MayBlock) {
                 Ok(Found::Folder(folder)) => {
                     folder.real_path.is_none() && identity(&folder) == (inode, born)
                 }
@@ -458,7 +460,7 @@ impl<'a> Looks<'a> {
         if let Some(known) = self.journal.folder(parent.as_bytes())? {
             return Ok(known.id);
         }
-        if let Ok(Found::Folder(folder)) = self.volume.find(&parent, Effort::MayBlock) {
+        if let Ok(Found::Folder(folder)) = self.volume.find(&parent, Blocking::MayBlock) {
             self.folders.push_back((parent.clone(), Depth::Folder));
             return self.saw_folder(&parent, &folder);
         }

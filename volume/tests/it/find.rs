@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, RenameFlags};
-use volume::{Effort, FindError, Found, Volume};
+use volume::{Blocking, FindError, Found, Volume};
 
 use crate::support::{CANARY, both_ways, read, rel};
 
@@ -33,7 +33,7 @@ fn a_volume_is_made_where_there_is_none() {
     let path = folder.path().join("a/b/c");
     let volume = Volume::open(&path).unwrap();
     assert!(path.is_dir());
-    assert!(matches!(volume.find(&rel(""), Effort::MayBlock), Ok(Found::Folder(_))));
+    assert!(matches!(volume.find(&rel(""), Blocking::MayBlock), Ok(Found::Folder(_))));
     fs::write(folder.path().join("file"), "").unwrap();
     assert!(Volume::open(&folder.path().join("file")).is_err());
 }
@@ -184,7 +184,7 @@ fn a_look_up_from_memory_finds_what_was_just_written() {
     let place = crate::support::Place::new();
     place.put("run/file.txt", "hello");
     assert!(matches!(
-        place.volume.find(&rel("run/file.txt"), Effort::CachedOnly),
+        place.volume.find(&rel("run/file.txt"), Blocking::CachedOnly),
         Ok(Found::File(_))
     ));
 }

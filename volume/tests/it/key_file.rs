@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use volume::keys::file::{EditKeysError, News};
+use volume::keys::file::{EditKeysError, KeyFileEvent};
 use volume::keys::sheet::KeySheet;
 use volume::keys::{Keys, PlainKey, Scope};
 use volume::{KeyFile, Volume};
@@ -69,7 +69,7 @@ fn an_untouched_file_is_no_news() {
     let place = Place::new();
     place.write(b"kmt,kmt-1\nbroken\n");
     let (keys, news) = place.file.current();
-    assert!(matches!(news, Some(News::Loaded(_))));
+    assert!(matches!(news, Some(KeyFileEvent::Loaded(_))));
     assert_eq!(keys.notices.len(), 1);
     // Once the file is settled it is not read again.
     crate::support::wait_for("no news", || place.file.current().1.is_none().then_some(()));
@@ -94,7 +94,7 @@ fn damage_takes_no_key_away_and_is_told_once() {
         place.write(good);
         assert!(place.has("kmt-1"));
         damage(&place);
-        assert!(matches!(place.file.current().1, Some(News::Kept(_))), "{name}");
+        assert!(matches!(place.file.current().1, Some(KeyFileEvent::Kept(_))), "{name}");
         assert!(place.file.current().1.is_none(), "{name} is told once");
         assert!(place.has("kmt-1") && place.has("zoe-1") && place.has("env-key"), "{name}");
         assert!(place.file.trouble().is_some(), "{name}");

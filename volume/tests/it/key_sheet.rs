@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use volume::RelPath;
-use volume::keys::sheet::{Column, Fault, KeySheet, NewKey, OldKey, Row, SheetError, State};
+use volume::keys::sheet::{Column, Fault, KeyRow, KeySheet, KeyState, NewKey, OldKey, SheetError};
 use volume::keys::{Keys, PlainKey, Scope};
 
 /// The reader that is replaced, rule by rule: it strips the line, skips it if it begins with `#`, splits it at the
@@ -72,8 +72,8 @@ fn a_key_switched_off_and_on_again_leaves_no_trace() {
     sheet.switch_off(3).unwrap();
     assert!(old_reader(&sheet.to_bytes()).is_empty());
     assert!(Keys::parse(&sheet.to_bytes()).is_empty());
-    let states: Vec<State> = sheet.rows(now()).iter().map(|it| it.state).collect();
-    assert_eq!(states, [State::Off, State::Off]);
+    let states: Vec<KeyState> = sheet.rows(now()).iter().map(|it| it.state).collect();
+    assert_eq!(states, [KeyState::Off, KeyState::Off]);
     assert_eq!(sheet.switch_off(2), Err(SheetError::Already { state: "off" }));
     sheet.switch_on(2).unwrap();
     sheet.switch_on(3).unwrap();
@@ -187,7 +187,7 @@ fn each_fault_is_found_and_its_mend_ends_it() {
     check(&format!("kmt,{LONG},admin"), Fault::Unclear("its scope is neither `read` nor `write`"));
     let first = KeySheet::parse(b"username,apikey,scope\n");
     assert_eq!(first.rows(now())[0].faults, [Fault::Header]);
-    assert_eq!(first.rows(now())[0].state, State::Skipped);
+    assert_eq!(first.rows(now())[0].state, KeyState::Skipped);
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn agree(sheet: &KeySheet) -> Result<(), TestCaseError> {
         let found = ours.verify(&PlainKey::new(key.as_bytes()));
         prop_assert_eq!(found.map(|it| it.user.as_str()), Some(user), "{}", key);
     }
-    for row in rows.iter().filter(|it| it.state == State::On && !it.is_sealed) {
+    for row in rows.iter().filter(|it| it.state == KeyState::On && !it.is_sealed) {
         prop_assert!(
             old.keys().any(|it| PlainKey::new(it.as_bytes()).hash().id() == row.id().unwrap())
         );
@@ -342,7 +342,7 @@ proptest! {
         let lines = |text: &[u8]| -> Vec<Vec<u8>> {
             text.split_inclusive(|it| *it == b'\n').map(<[u8]>::to_vec).collect()
         };
-        let has_it = |it: &&Row| it.line == row.line || (it.id().is_some() && it.id() == row.id());
+        let has_it = |it: &&KeyRow| it.line == row.line || (it.id().is_some() && it.id() == row.id());
         let touched: Vec<usize> = rows.iter().filter(has_it).map(|it| it.line - 1).collect();
         let mut kept = lines(&before);
         touched.iter().rev().for_each(|it| drop(kept.remove(*it)));
@@ -523,7 +523,7 @@ fn a_garbled_line_that_nobody_can_read_is_switched_off_and_its_mend_ends() {
         assert!(matches!(fault, Fault::Garbled(_)), "{line}: {fault:?}");
         sheet.mend(1, fault).unwrap();
         assert_eq!(String::from_utf8(sheet.to_bytes()).unwrap(), format!("{mended}\n"));
-        let is_garbled = |it: &Row| it.faults.iter().any(|it| matches!(it, Fault::Garbled(_)));
+        let is_garbled = |it: &KeyRow| it.faults.iter().any(|it| matches!(it, Fault::Garbled(_)));
         assert!(!sheet.rows(Timestamp::UNIX_EPOCH).iter().any(is_garbled), "{line}");
     };
     let (half, rest) = hash.split_at(30);

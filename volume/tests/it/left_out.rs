@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rustix::fs::{CWD, FileType, Mode};
 use volume::left_out::{Count, DiscardHiddenError, LeftOut, Why};
 use volume::names::{Kind, Names};
-use volume::trash::Wanted;
+use volume::trash::DiscardTarget;
 use volume::{Found, FoundFolder};
 
 use crate::support::{Place, both_ways, rel};
@@ -107,7 +107,7 @@ fn all_of_it_goes_to_the_trash_and_comes_back() {
         }
         for it in left_out(&place, "run") {
             let path = rel("run").join(&it.name).unwrap();
-            place.volume.discard(&path, Wanted::Anything, "kmt", now, &|_| true).unwrap();
+            place.volume.discard(&path, DiscardTarget::Anything, "kmt", now, &|_| true).unwrap();
         }
         assert_eq!(left_out(&place, "run"), []);
         assert_eq!(place.volume.trashed().unwrap().len(), 9);
@@ -123,7 +123,10 @@ fn a_link_to_a_folder_goes_itself() {
         place.put("run/sub/x", "12345");
         place.link("run/sub", "to-folder");
         let now = Timestamp::now();
-        place.volume.discard(&rel("to-folder"), Wanted::Anything, "kmt", now, &|_| true).unwrap();
+        place
+            .volume
+            .discard(&rel("to-folder"), DiscardTarget::Anything, "kmt", now, &|_| true)
+            .unwrap();
         assert!(!place.path("to-folder").is_symlink() && place.path("run/sub/x").exists());
     });
 }

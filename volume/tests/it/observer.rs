@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use volume::journal::{Change, ChangeKind, Cursor, Journal};
-use volume::observer::{News, Observer};
+use volume::observer::{Observer, ObserverEvent};
 use volume::{RelPath, Volume};
 
 use crate::support::Place;
@@ -24,7 +24,7 @@ struct Watched {
     place: Place,
     volume: Arc<Volume>,
     observer: Option<Observer>,
-    news: Receiver<News>,
+    news: Receiver<ObserverEvent>,
     cursor: Cursor,
 }
 
@@ -48,7 +48,7 @@ impl Watched {
         let tell = move |it| tell.send(it).unwrap_or_default();
         self.observer = Some(Observer::start(Arc::clone(&self.volume), tell));
         self.news = news;
-        while !matches!(self.news.recv_timeout(DEADLINE).unwrap(), News::Walked { .. }) {}
+        while !matches!(self.news.recv_timeout(DEADLINE).unwrap(), ObserverEvent::Walked { .. }) {}
     }
 
     fn stop(&mut self) {
@@ -85,7 +85,9 @@ impl Watched {
             lines.extend(self.read());
             assert!(Instant::now() < deadline, "only {lines:?}");
             if lines.len() < count {
-                self.news.recv_timeout(Duration::from_millis(100)).unwrap_or(News::AllIsWell);
+                self.news
+                    .recv_timeout(Duration::from_millis(100))
+                    .unwrap_or(ObserverEvent::AllIsWell);
             }
         }
         lines
@@ -144,9 +146,9 @@ fn what_leaves_its_place_is_told_at_once() {
     fs::create_dir(volume.path("run")).unwrap();
     volume.place.put("run/a.csv", "one");
     volume.expect(&["added run/", "added run/a.csv"]);
-    assert!(volume.news.try_iter().all(|it| it != News::Gone));
+    assert!(volume.news.try_iter().all(|it| it != ObserverEvent::Gone));
     fs::rename(volume.path("run"), volume.path("moved")).unwrap();
-    while volume.news.recv_timeout(DEADLINE).unwrap() != News::Gone {}
+    while volume.news.recv_timeout(DEADLINE).unwrap() != ObserverEvent::Gone {}
 }
 
 #[test]
@@ -156,7 +158,7 @@ fn a_file_is_told_when_its_writer_has_closed_it() {
     for _ in 0..40 {
         file.write_all(b"a line\n").unwrap();
         assert!(volume.read().is_empty());
-        volume.news.recv_timeout(Duration::from_millis(10)).unwrap_or(News::AllIsWell);
+        volume.news.recv_timeout(Duration::from_millis(10)).unwrap_or(ObserverEvent::AllIsWell);
     }
     drop(file);
     volume.expect(&["added slow.csv"]);
@@ -377,7 +379,7 @@ fn a_damage_that_only_a_reader_meets_is_enough() {
     assert!(journal.exists());
     // The observer, too, goes on with the new one.
     volume.place.put("b.csv", "content");
-    while !matches!(volume.news.recv_timeout(DEADLINE).unwrap(), News::Walked { .. }) {}
+    while !matches!(volume.news.recv_timeout(DEADLINE).unwrap(), ObserverEvent::Walked { .. }) {}
     volume.place.put("c.csv", "content");
     let lines = volume.wait(1);
     assert!(lines.iter().any(|it| it == "added c.csv" || it == "added b.csv"), "{lines:?}");

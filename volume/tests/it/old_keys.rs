@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use volume::keys::import::{OldKeys, TakeKeysError};
+use volume::keys::import::{KeyImport, TakeKeysError};
 use volume::{RelPath, Volume};
 
 const OLD: &str = "# ours\nimove,imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\r\nodd line\n";
@@ -32,13 +32,13 @@ impl Place {
         fs::read_to_string(self.folder.path().join(".sounding/auth-keys.csv")).ok()
     }
 
-    fn take(&self, named: Option<&Path>) -> OldKeys {
+    fn take(&self, named: Option<&Path>) -> KeyImport {
         self.volume.take_over_keys(named).unwrap()
     }
 }
 
-fn from(path: impl AsRef<Path>) -> OldKeys {
-    OldKeys::TakenFrom(path.as_ref().to_owned())
+fn from(path: impl AsRef<Path>) -> KeyImport {
+    KeyImport::TakenFrom(path.as_ref().to_owned())
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_named_file_comes_first_and_one_without_a_key_is_none() {
     assert_eq!(place.take(None), from(".admin/auth-keys.csv"));
 
     let place = Place::new();
-    assert_eq!(place.take(None), OldKeys::None);
+    assert_eq!(place.take(None), KeyImport::None);
     assert_eq!(place.keys(), None);
 }
 
@@ -85,7 +85,7 @@ fn whoever_changed_the_new_file_has_the_last_word() {
         // Each start leaves a journal.
         place.put(".sounding/journal.sqlite", "");
         change(&place);
-        assert_eq!(place.take(None), OldKeys::NotAsked);
+        assert_eq!(place.take(None), KeyImport::NotAsked);
         assert_eq!(place.keys().as_deref(), expected);
     };
     check(&|_| {}, Some(OLD));

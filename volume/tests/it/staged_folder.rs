@@ -113,7 +113,7 @@ fn what_is_not_published_is_gone_and_nothing_leaves_the_folder() {
     drop(folder);
     assert!(is_staging_empty(&place));
     let refused = staged(&volume, "new").publish(&rel(""), Exists::Replace, "kmt", &anywhere);
-    assert!(matches!(refused, Err(PublishError::Place(_))), "{refused:?}");
+    assert!(matches!(refused, Err(PublishError::Target(_))), "{refused:?}");
     assert!(is_staging_empty(&place));
 }
 

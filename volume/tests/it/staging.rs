@@ -8,8 +8,8 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use volume::staging::{PlaceError, PublishError, Replace, StageError, Staged};
-use volume::uploads::{Exists, Purpose, Record, Target};
+use volume::staging::{PublishError, Replace, StageError, Staged, TargetError};
+use volume::uploads::{Exists, UploadKind, UploadRecord, UploadTarget};
 use volume::{RelPath, Volume};
 
 use crate::support::{CANARY, Place, rel};
@@ -142,11 +142,11 @@ fn a_folder_is_never_replaced_by_a_file_nor_a_file_by_a_folder() {
     assert!(matches!(over_folder, Err(PublishError::IsFolder { .. })), "{over_folder:?}");
     let below_file = publish(&volume, "folder/a/b", Replace::Always);
     assert!(
-        matches!(below_file, Err(PublishError::Place(PlaceError::NotAFolder { .. }))),
+        matches!(below_file, Err(PublishError::Target(TargetError::NotAFolder { .. }))),
         "{below_file:?}"
     );
     let root = publish(&volume, "", Replace::Always);
-    assert!(matches!(root, Err(PublishError::Place(PlaceError::IsRoot))), "{root:?}");
+    assert!(matches!(root, Err(PublishError::Target(TargetError::IsRoot))), "{root:?}");
     assert_eq!(fs::read_to_string(place.path("folder/a")).unwrap(), "old");
     assert_eq!(left_in_staging(&place), 0);
 }
@@ -177,7 +177,7 @@ fn a_link_takes_no_upload_out_of_the_volume_nor_where_the_caller_may_not_write()
         let not_secret = |it: &RelPath| !it.is_within(&rel("secret"));
         let refused = publish("in/a", &not_secret);
         assert!(
-            matches!(refused, Err(PublishError::Place(PlaceError::NotAllowed { .. }))),
+            matches!(refused, Err(PublishError::Target(TargetError::NotAllowed { .. }))),
             "{refused:?}"
         );
         publish("in/a", &anywhere).unwrap();
@@ -225,8 +225,8 @@ fn what_a_killed_process_left_is_swept_at_once_and_nothing_else() {
     let volume = open(&place);
     let file = staged(&volume, "new");
     let folder = volume.stage_folder().unwrap();
-    let target = Target { path: rel("up"), exists: Exists::Refuse };
-    let record = Record::new("kmt", Timestamp::now(), 3, Purpose::File(target), "");
+    let target = UploadTarget { path: rel("up"), exists: Exists::Refuse };
+    let record = UploadRecord::new("kmt", Timestamp::now(), 3, UploadKind::File(target), "");
     let upload = volume.begin_upload(record).unwrap().id;
     // As they lie there when nobody holds them any more.
     place.put(".sounding/staging/0123456789abcdef0123456789abcdef", &"x".repeat(100_000));

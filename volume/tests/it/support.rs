@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use volume::{Effort, FindError, Found, FoundFile, RelPath, Volume};
+use volume::{Blocking, FindError, Found, FoundFile, RelPath, Volume};
 
 pub const CANARY: &str = "canary-that-never-sings";
 
@@ -50,7 +50,7 @@ impl Place {
     }
 
     pub fn find(&self, path: &str) -> Result<Found, FindError> {
-        self.volume.find(&rel(path), Effort::MayBlock)
+        self.volume.find(&rel(path), Blocking::MayBlock)
     }
 
     pub fn file(&self, path: &str) -> FoundFile {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use volume::RelPath;
-use volume::trash::{DiscardError, Wanted};
+use volume::trash::{DiscardError, DiscardTarget};
 
 use crate::support::{Place, rel, write};
 
@@ -13,7 +13,12 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn discard(place: &Place, path: &str, wanted: Wanted, when: &str) -> Result<Vec<u8>, DiscardError> {
+fn discard(
+    place: &Place,
+    path: &str,
+    wanted: DiscardTarget,
+    when: &str,
+) -> Result<Vec<u8>, DiscardError> {
     place.volume.discard(&rel(path), wanted, "kmt", at(when), &|_: &RelPath| true)
 }
 
@@ -31,9 +36,9 @@ fn the_trash_knows_where_a_thing_came_from_and_when() {
     place.put("berlin/run 1/trips.csv", "one");
     place.put("zurich/trips.csv", "two");
     place.put("zurich/run/a/b", "three");
-    discard(&place, "berlin/run 1/trips.csv", Wanted::File, "2026-11-24T07:33:58Z").unwrap();
-    discard(&place, "zurich/trips.csv", Wanted::File, "2026-11-24T07:34:00Z").unwrap();
-    discard(&place, "zurich/run", Wanted::Folder, "2026-11-24T07:35:00Z").unwrap();
+    discard(&place, "berlin/run 1/trips.csv", DiscardTarget::File, "2026-11-24T07:33:58Z").unwrap();
+    discard(&place, "zurich/trips.csv", DiscardTarget::File, "2026-11-24T07:34:00Z").unwrap();
+    discard(&place, "zurich/run", DiscardTarget::Folder, "2026-11-24T07:35:00Z").unwrap();
     assert_eq!(trashed(&place), ["run", "trips.csv", "trips.csv.2"]);
     let read = |it: &str| fs::read_to_string(place.path(".sounding/trash").join(it)).unwrap();
     assert_eq!(
@@ -50,12 +55,12 @@ fn what_was_restored_goes_back_as_if_it_never_had_been() {
     let place = Place::new();
     place.put("zurich/trips.csv", "one");
     let when = "2026-11-24T07:33:58Z";
-    let name = discard(&place, "zurich/trips.csv", Wanted::File, when).unwrap();
+    let name = discard(&place, "zurich/trips.csv", DiscardTarget::File, when).unwrap();
     let before = place.volume.trashed_as(&name).unwrap().unwrap();
     place.volume.restore(&name, Some(&rel("berlin/other.csv"))).unwrap();
     let again = place.volume.discard_again(
         &rel("berlin/other.csv"),
-        Wanted::File,
+        DiscardTarget::File,
         &before,
         &|_: &RelPath| true,
     );
@@ -70,23 +75,26 @@ fn only_what_was_meant_is_deleted() {
     let seen = place.file("folder/a").stat;
     place.put("folder/a", "a new version");
     assert!(matches!(
-        discard(&place, "folder/a", Wanted::Version(seen), when),
+        discard(&place, "folder/a", DiscardTarget::Version(seen), when),
         Err(DiscardError::Changed { .. })
     ));
     assert!(matches!(
-        discard(&place, "folder", Wanted::File, when),
+        discard(&place, "folder", DiscardTarget::File, when),
         Err(DiscardError::IsFolder { .. })
     ));
     for (path, wanted) in [
-        ("folder/a", Wanted::Folder),
-        ("b", Wanted::File),
-        ("no/b", Wanted::File),
-        ("folder/a/b", Wanted::File),
+        ("folder/a", DiscardTarget::Folder),
+        ("b", DiscardTarget::File),
+        ("no/b", DiscardTarget::File),
+        ("folder/a/b", DiscardTarget::File),
     ] {
         let missing = discard(&place, path, wanted, when);
         assert!(matches!(missing, Err(DiscardError::Missing { .. })), "{path}: {missing:?}");
     }
-    assert!(matches!(discard(&place, "", Wanted::Folder, when), Err(DiscardError::Place(_))));
+    assert!(matches!(
+        discard(&place, "", DiscardTarget::Folder, when),
+        Err(DiscardError::Target(_))
+    ));
     assert!(place.path("folder/a").exists());
 }
 
@@ -95,7 +103,7 @@ fn a_link_is_deleted_itself() {
     let place = Place::new();
     place.put("run/a", "kept");
     place.link("run", "latest");
-    discard(&place, "latest", Wanted::File, "2026-11-24T07:33:58Z").unwrap();
+    discard(&place, "latest", DiscardTarget::File, "2026-11-24T07:33:58Z").unwrap();
     assert!(place.path("run/a").exists());
     place.volume.empty_trash(Duration::ZERO, at("2026-11-25T00:00:00Z")).unwrap();
     assert!(place.path("run/a").exists());
@@ -106,7 +114,7 @@ fn the_trash_is_emptied_after_its_time() {
     let place = Place::new();
     for (name, when) in [("a", "2026-10-01T00:00:00Z"), ("b", "2026-11-01T00:00:00Z")] {
         place.put(name, "x");
-        discard(&place, name, Wanted::File, when).unwrap();
+        discard(&place, name, DiscardTarget::File, when).unwrap();
     }
     let now = at("2026-11-24T00:00:00Z");
     assert_eq!(place.volume.empty_trash(volume::trash::KEPT, now).unwrap(), 1);
@@ -119,7 +127,7 @@ fn the_trash_is_emptied_after_its_time() {
 fn what_was_deleted_in_the_future_is_new() {
     let place = Place::new();
     place.put("a", "x");
-    discard(&place, "a", Wanted::File, "2026-12-31T00:00:00Z").unwrap();
+    discard(&place, "a", DiscardTarget::File, "2026-12-31T00:00:00Z").unwrap();
     let now = at("2026-11-24T00:00:00Z");
     assert_eq!(place.volume.empty_trash(volume::trash::KEPT, now).unwrap(), 0);
     assert_eq!(trashed(&place), ["a"]);
@@ -131,7 +139,7 @@ fn what_has_no_record_that_can_be_read_is_as_old_as_its_last_move() {
     let place = Place::new();
     for name in ["a", "b"] {
         place.put(name, "x");
-        discard(&place, name, Wanted::File, "2020-01-01T00:00:00Z").unwrap();
+        discard(&place, name, DiscardTarget::File, "2020-01-01T00:00:00Z").unwrap();
     }
     write(&place.path(".sounding/trash/info/a.trashinfo"), "");
     fs::remove_file(place.path(".sounding/trash/info/b.trashinfo")).unwrap();
@@ -148,7 +156,7 @@ fn what_is_restored_while_it_is_removed_comes_back_whole_or_not_at_all() {
         for number in 0..FILES {
             place.put(&format!("run/{number}"), "x");
         }
-        let name = discard(&place, "run", Wanted::Folder, "2026-11-24T07:33:58Z").unwrap();
+        let name = discard(&place, "run", DiscardTarget::Folder, "2026-11-24T07:33:58Z").unwrap();
         let outcome = std::thread::scope(|scope| {
             let removing = scope.spawn(|| place.volume.remove_trashed(&name));
             // At once, or as soon as something of it is gone.
@@ -178,7 +186,7 @@ fn what_is_restored_while_it_is_removed_comes_back_whole_or_not_at_all() {
 fn what_was_being_removed_when_a_process_was_killed_is_gone_after_the_next_start() {
     let place = Place::new();
     place.put("run/a", "a");
-    discard(&place, "run/a", Wanted::File, "2026-11-24T07:33:58Z").unwrap();
+    discard(&place, "run/a", DiscardTarget::File, "2026-11-24T07:33:58Z").unwrap();
     let expunged = place.path(".sounding/trash/expunged");
     fs::create_dir_all(expunged.join("half/deeper")).unwrap();
     fs::write(expunged.join("half/deeper/b"), "b").unwrap();

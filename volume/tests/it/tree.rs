@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use volume::scan::{Searching, Usage};
+use volume::scan::{SearchProgress, Usage};
 use volume::staging::StageError;
-use volume::trash::{RestoreError, Wanted};
+use volume::trash::{DiscardTarget, RestoreError};
 use volume::tree::{Copied, Copying, TreeError};
 use volume::uploads::Exists;
 use volume::{FoundFolder, RelPath, Volume};
@@ -170,8 +170,8 @@ fn what_was_deleted_comes_back_from_where_it_went() {
     let discard = |path: &str, wanted| {
         place.volume.discard(&rel(path), wanted, "kmt", now, &anywhere).unwrap()
     };
-    let name = discard("berlin/run 1/trips.csv", Wanted::File);
-    let folder = discard("berlin/run 1", Wanted::Folder);
+    let name = discard("berlin/run 1/trips.csv", DiscardTarget::File);
+    let folder = discard("berlin/run 1", DiscardTarget::Folder);
     let trashed = place.volume.trashed().unwrap();
     assert_eq!(trashed.len(), 2);
     let file = trashed.iter().find(|it| it.name == name).unwrap();
@@ -200,7 +200,10 @@ fn one_thing_is_removed_from_the_trash_and_the_others_stay() {
     place.put("a", "1");
     place.put("b", "2");
     for path in ["a", "b"] {
-        place.volume.discard(&rel(path), Wanted::File, "kmt", Timestamp::now(), &anywhere).unwrap();
+        place
+            .volume
+            .discard(&rel(path), DiscardTarget::File, "kmt", Timestamp::now(), &anywhere)
+            .unwrap();
     }
     assert!(place.volume.remove_trashed(b"a").unwrap());
     assert_eq!(place.volume.trashed().unwrap()[0].name, b"b");
@@ -210,7 +213,7 @@ fn one_thing_is_removed_from_the_trash_and_the_others_stay() {
 fn search(place: &Place, path: &str, end: &str) -> Vec<String> {
     let mut hits = Vec::new();
     let mut is_done = false;
-    let tell = &mut |it: &Searching| {
+    let tell = &mut |it: &SearchProgress| {
         hits.extend(it.hits.iter().map(|it| it.path.to_url()));
         is_done = it.is_done;
         ControlFlow::Continue(())
@@ -244,7 +247,7 @@ fn a_walk_can_be_stopped() {
         place.put(&format!("a/{name}"), "");
     }
     let mut told = Vec::new();
-    let tell = &mut |it: &Searching| {
+    let tell = &mut |it: &SearchProgress| {
         told.push((it.seen, it.is_done));
         ControlFlow::Break(())
     };
@@ -280,7 +283,10 @@ fn usage_counts_all_that_is_below_and_a_file_of_two_names_once() {
 fn a_folder_that_does_not_fit_is_not_begun_and_costs_nobody_their_trash() {
     let place = Place::new();
     place.put("dear", "x");
-    place.volume.discard(&rel("dear"), Wanted::File, "kmt", Timestamp::now(), &anywhere).unwrap();
+    place
+        .volume
+        .discard(&rel("dear"), DiscardTarget::File, "kmt", Timestamp::now(), &anywhere)
+        .unwrap();
     place.put("run/a", "1");
     // Takes no room itself.
     let size = place.volume.space().unwrap().size;
@@ -295,7 +301,10 @@ fn a_folder_that_does_not_fit_is_not_begun_and_costs_nobody_their_trash() {
 fn copies_that_do_not_fit_together_cost_nobody_their_trash() {
     let place = Place::new();
     place.put("dear", "x");
-    place.volume.discard(&rel("dear"), Wanted::File, "kmt", Timestamp::now(), &anywhere).unwrap();
+    place
+        .volume
+        .discard(&rel("dear"), DiscardTarget::File, "kmt", Timestamp::now(), &anywhere)
+        .unwrap();
     // Each would fit where it is the only one.
     let half = place.volume.space().unwrap().size / 2;
     for name in ["a", "b"] {

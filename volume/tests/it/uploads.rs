@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{Timestamp, ToSpan};
 use volume::staged_id::StagedId;
 use volume::staging::PublishError;
-use volume::uploads::{Exists, Part, Purpose, Record, Target, Upload};
+use volume::uploads::{Exists, Upload, UploadKind, UploadPart, UploadRecord, UploadTarget};
 use volume::{RelPath, Volume};
 
 use crate::support::{Place, rel};
@@ -19,12 +19,12 @@ fn open(place: &Place) -> Arc<Volume> {
     Arc::new(Volume::open(&place.path("")).unwrap())
 }
 
-fn record(length: usize, purpose: Purpose) -> Record {
-    Record::new("kmt", Timestamp::now(), length as u64, purpose, "filename eA==")
+fn record(length: usize, purpose: UploadKind) -> UploadRecord {
+    UploadRecord::new("kmt", Timestamp::now(), length as u64, purpose, "filename eA==")
 }
 
-fn file(path: &str, exists: Exists) -> Purpose {
-    Purpose::File(Target { path: rel(path), exists })
+fn file(path: &str, exists: Exists) -> UploadKind {
+    UploadKind::File(UploadTarget { path: rel(path), exists })
 }
 
 fn append(upload: &mut Upload, content: &str) {
@@ -108,17 +108,17 @@ fn parts_are_joined_however_often_that_is_interrupted() {
     let place = Place::new();
     let volume = open(&place);
     let contents = ["a".repeat(100_000), String::new(), "b".repeat(70_000), "c".repeat(30_001)];
-    let parts: Vec<Part> = contents
+    let parts: Vec<UploadPart> = contents
         .iter()
         .map(|content| {
-            let mut part = volume.begin_upload(record(content.len(), Purpose::Part)).unwrap();
+            let mut part = volume.begin_upload(record(content.len(), UploadKind::Part)).unwrap();
             append(&mut part, content);
             part.finish(&anywhere).unwrap();
-            Part { id: part.id, length: content.len() as u64 }
+            UploadPart { id: part.id, length: content.len() as u64 }
         })
         .collect();
-    let target = Target { path: rel("run/whole.csv"), exists: Exists::Refuse };
-    let whole = record(contents.concat().len(), Purpose::Joined { target, parts });
+    let target = UploadTarget { path: rel("run/whole.csv"), exists: Exists::Refuse };
+    let whole = record(contents.concat().len(), UploadKind::Joined { target, parts });
     let id = volume.begin_upload(whole).unwrap().id;
     let mut rounds = 0;
     loop {

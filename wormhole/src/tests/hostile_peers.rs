@@ -9,12 +9,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::evil::{Connection, Evil, kind, odd_offer};
+use super::hostile_peer::{Connection, Evil, kind, odd_offer};
 use super::server::Server;
-use crate::records::Sealer;
+use crate::records::RecordWriter;
 use crate::server_message::ClientMessage;
 use crate::transit::connection::Role;
-use crate::{Arrival, Error, Incoming, Offer, Reach, Receiving, Sending, Settings, hex};
+use crate::{Arrival, Error, HintPolicy, Incoming, Offer, Receiving, Sending, Settings, hex};
 
 /// Ours has accepted a file of so many bytes, and the peer may send what it likes.
 async fn receiving(settings: &Settings, size: u64) -> (Receiving, Connection, Evil) {
@@ -102,7 +102,7 @@ async fn what_is_no_record_ends_the_transfer_at_once() {
 async fn a_record_that_comes_twice_ends_the_transfer() {
     let settings = Server::start().await.settings();
     let (mut ours, mut evil, _) = receiving(&settings, 10).await;
-    let mut again = Sealer::new(&evil.key);
+    let mut again = RecordWriter::new(&evil.key);
     let mut out = BytesMut::new();
     again.seal(b"01234", &mut out);
     evil.stream.write_all(&out).await.unwrap();
@@ -238,7 +238,7 @@ async fn of_ten_thousand_hints_few_are_followed() {
     let both = [direct, relays].concat();
     let hints = json!({ "transit": { "hints-v1": both } }).to_string();
 
-    for reach in [Reach::Others, Reach::Anywhere] {
+    for reach in [HintPolicy::Others, HintPolicy::Anywhere] {
         let settings = Settings { reach, ..Server::start().await.settings() };
         let settings = Settings { listens: false, ..settings };
         let (ours, mut evil) = Evil::meet(&settings).await;

@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 use tokio::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{Limits, Reach, Settings};
+use crate::{HintPolicy, Settings, Timeouts};
 
 /// Runs as long as the test's runtime.
 pub(super) struct Server {
@@ -44,11 +44,12 @@ impl Server {
 /// With limits that a test waits for.
 pub(super) fn settings(mailbox_port: u16) -> Settings {
     let short = Duration::from_secs(1);
-    let limits = Limits { connect: short, closing: short, reconnect: short, ..Limits::default() };
+    let limits =
+        Timeouts { connect: short, closing: short, reconnect: short, ..Timeouts::default() };
     Settings {
         mailbox: format!("ws://127.0.0.1:{mailbox_port}/v1"),
         relays: Vec::new(),
-        reach: Reach::Anywhere,
+        reach: HintPolicy::Anywhere,
         listens: true,
         limits,
         ..Settings::default()

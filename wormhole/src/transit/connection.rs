@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::key::Key;
-use crate::records::{OddRecord, Opener, PLAIN, Sealer};
+use crate::records::{InvalidRecord, PLAIN, RecordReader, RecordWriter};
 
 /// Bytes that are asked for at once.
 const READ: usize = 256 * 1024;
@@ -29,11 +29,11 @@ pub(crate) enum Role {
 
 /// A connection with keys.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct PeerConnection {
     stream: TcpStream,
     idle: Duration,
-    opener: Opener,
-    sealer: Sealer,
+    opener: RecordReader,
+    sealer: RecordWriter,
     come: BytesMut,
     to_go: BytesMut,
     has_gone: Instant,
@@ -50,22 +50,27 @@ pub(crate) enum LinkError {
     Stalled,
     /// What comes is none of ours.
     #[error(transparent)]
-    Odd(OddRecord),
+    Odd(InvalidRecord),
 }
 
-impl Link {
-    pub(crate) fn new(stream: TcpStream, key: &Key, role: Role, idle: Duration) -> Box<Link> {
+impl PeerConnection {
+    pub(crate) fn new(
+        stream: TcpStream,
+        key: &Key,
+        role: Role,
+        idle: Duration,
+    ) -> Box<PeerConnection> {
         let senders = key.derive(b"transit_record_sender_key");
         let receivers = key.derive(b"transit_record_receiver_key");
         let (ours, theirs) = match role {
             Role::Sender => (senders, receivers),
             Role::Receiver => (receivers, senders),
         };
-        Box::new(Link {
+        Box::new(PeerConnection {
             stream,
             idle,
-            opener: Opener::new(&theirs),
-            sealer: Sealer::new(&ours),
+            opener: RecordReader::new(&theirs),
+            sealer: RecordWriter::new(&ours),
             come: BytesMut::new(),
             to_go: BytesMut::new(),
             has_gone: Instant::now(),

@@ -7,14 +7,14 @@ use crate::transit::connection::Role;
 
 /// What is said on each connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Words {
+pub(crate) struct Handshake {
     pub(crate) ours: String,
     pub(crate) theirs: String,
     pub(crate) to_relay: String,
 }
 
-impl Words {
-    pub(crate) fn new(key: &Key, role: Role) -> Result<Words, Error> {
+impl Handshake {
+    pub(crate) fn new(key: &Key, role: Role) -> Result<Handshake, Error> {
         let token = |purpose: &str| key.derive(purpose.as_bytes()).token();
         let sender = format!("transit sender {} ready\n\n", token("transit_sender"));
         let receiver = format!("transit receiver {} ready\n\n", token("transit_receiver"));
@@ -23,8 +23,8 @@ impl Words {
         let relay = token("transit_relay_token");
         let to_relay = format!("please relay {relay} for side {}\n", hex::encode(&side));
         Ok(match role {
-            Role::Sender => Words { ours: sender, theirs: receiver, to_relay },
-            Role::Receiver => Words { ours: receiver, theirs: sender, to_relay },
+            Role::Sender => Handshake { ours: sender, theirs: receiver, to_relay },
+            Role::Receiver => Handshake { ours: receiver, theirs: sender, to_relay },
         })
     }
 }
@@ -37,7 +37,7 @@ mod tests {
     /// As the Python client's functions give them for the same key.
     #[test]
     fn the_words_are_those_of_the_other_clients() {
-        let words = Words::new(&counting().for_transit(), Role::Receiver).unwrap();
+        let words = Handshake::new(&counting().for_transit(), Role::Receiver).unwrap();
         let ours = "0b5d03da4672ec8428bd2485e126faf13ef3ffb278196ddc2f95d96d3d82c1fd";
         assert_eq!(words.ours, format!("transit receiver {ours} ready\n\n"));
         let theirs = "6fa5ad1bb11461d5165ff989e5ce9bf1c2d464385caf06870527e62fc0643f4c";

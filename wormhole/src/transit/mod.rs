@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, Stage};
-use crate::hints::Reach;
+use crate::hints::HintPolicy;
 use crate::hints::{Hint, Hints, addresses_to_tell, own_addresses};
 use crate::key::Key;
 use crate::settings::Settings;
-use crate::transit::connection::{Link, Role};
-use crate::transit::handshake::Words;
+use crate::transit::connection::{PeerConnection, Role};
+use crate::transit::handshake::Handshake;
 
 /// The sender's direct attempts are alone for so long: of two ways, the shorter should be the first.
 const HEAD_START: Duration = Duration::from_secs(1);
@@ -55,15 +55,15 @@ impl std::fmt::Display for Route {
 
 /// Where the other side can find us, from now on.
 #[derive(Debug)]
-pub(crate) struct Door {
+pub(crate) struct TransitListener {
     listener: Option<TcpListener>,
     own: Vec<IpAddr>,
     hints: Hints,
 }
 
-impl Door {
+impl TransitListener {
     /// Begins to listen, if that is wanted and possible.
-    pub(crate) async fn open(settings: &Settings) -> Door {
+    pub(crate) async fn open(settings: &Settings) -> TransitListener {
         let own = own_addresses();
         let listener = if settings.listens { listen().await } else { None };
         let port = listener.as_ref().and_then(|it| it.local_addr().ok()).map(|it| it.port());
@@ -72,7 +72,7 @@ impl Door {
             None => Vec::new(),
         };
         let hints = Hints::ours(&told, port.unwrap_or(0), &settings.relays);
-        Door { listener, own, hints }
+        TransitListener { listener, own, hints }
     }
 
     /// What to tell the other side.
@@ -100,33 +100,33 @@ struct Candidate {
 
 /// Finds a way to the other side, with a connection that is ready for data.
 pub(crate) async fn connect(
-    door: Door,
+    door: TransitListener,
     theirs: &Hints,
     key: &Key,
     role: Role,
     settings: &Settings,
-) -> Result<(Box<Link>, Route), Error> {
+) -> Result<(Box<PeerConnection>, Route), Error> {
     let search = Search::new(door, theirs, key, role, settings)?;
     let found = timeout(settings.limits.transit, Box::pin(search.run())).await;
     let found = found.unwrap_or(Err(Error::TimedOut { what: Stage::Transit }))?;
     let Candidate { stream, route } = found;
     tracing::debug!(%route, "found a way to the other side");
-    Ok((Link::new(stream, key, role, settings.limits.idle), route))
+    Ok((PeerConnection::new(stream, key, role, settings.limits.idle), route))
 }
 
 struct Search {
     listener: Option<TcpListener>,
     own: Vec<IpAddr>,
-    reach: Reach,
+    reach: HintPolicy,
     role: Role,
-    words: Words,
+    words: Handshake,
     direct: Vec<Hint>,
-    relays: Vec<(Hint, Reach)>,
+    relays: Vec<(Hint, HintPolicy)>,
 }
 
 impl Search {
     fn new(
-        door: Door,
+        door: TransitListener,
         theirs: &Hints,
         key: &Key,
         role: Role,
@@ -136,13 +136,13 @@ impl Search {
         // Our own relay is where we were told it is; the peer's is a stranger's word.
         let others = theirs.relays.iter().filter(|it| !ours.contains(it));
         let others: Vec<_> = others.map(|it| (it.clone(), settings.reach)).collect();
-        let relays = ours.into_iter().map(|it| (it, Reach::Anywhere)).chain(others).collect();
+        let relays = ours.into_iter().map(|it| (it, HintPolicy::Anywhere)).chain(others).collect();
         Ok(Search {
             listener: door.listener,
             own: door.own,
             reach: settings.reach,
             role,
-            words: Words::new(key, role)?,
+            words: Handshake::new(key, role)?,
             direct: theirs.direct.clone(),
             relays,
         })
@@ -254,9 +254,9 @@ fn dismiss(mut others: JoinSet<Option<Candidate>>) {
 async fn go_to(
     hint: &Hint,
     is_relay: bool,
-    reach: Reach,
+    reach: HintPolicy,
     own: &[IpAddr],
-    words: &Words,
+    words: &Handshake,
     role: Role,
 ) -> Option<Candidate> {
     for address in hint.resolve(reach, own).await {
@@ -275,7 +275,7 @@ async fn go_to(
 async fn go(
     address: SocketAddr,
     is_relay: bool,
-    words: &Words,
+    words: &Handshake,
     role: Role,
 ) -> io::Result<TcpStream> {
     let mut stream = timeout(CONNECT, TcpStream::connect(address)).await??;
@@ -290,7 +290,7 @@ async fn go(
 }
 
 /// Both say their words. The sender then waits with its last, and the receiver for it.
-async fn shake_hands(stream: &mut TcpStream, words: &Words, role: Role) -> io::Result<()> {
+async fn shake_hands(stream: &mut TcpStream, words: &Handshake, role: Role) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.write_all(words.ours.as_bytes()).await?;
     expect(stream, &words.theirs).await?;

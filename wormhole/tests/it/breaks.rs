@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use wormhole::{Error, Limits, Offer, Settings, Stage};
+use wormhole::{Error, Offer, Settings, Stage, Timeouts};
 
 use crate::peers::{
     Python, Version, connected, farewell, file, incoming, meet, offered, pair, read_all,
@@ -178,7 +178,7 @@ async fn a_mailbox_server_that_is_not_there_is_told_at_once() {
 async fn a_mailbox_server_that_does_not_come_back_is_told_at_each_stage() {
     let short = |servers: &Servers| {
         let settings = servers.settings();
-        let limits = Limits {
+        let limits = Timeouts {
             reconnect: Duration::from_secs(1),
             closing: Duration::from_millis(500),
             ..settings.limits
@@ -277,7 +277,7 @@ async fn a_mailbox_server_that_comes_back_is_found_again() {
         let _servers = Servers::start(&[&[port.as_str()], &options[..]].concat());
         let joined = soon(async {
             loop {
-                match wormhole::join(&settings, &code, wormhole::Absent::Fail).await {
+                match wormhole::join(&settings, &code, wormhole::IfNoPeer::Fail).await {
                     Err(Error::NobodyThere) => tokio::time::sleep(Duration::from_millis(50)).await,
                     other => return other,
                 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use wormhole::{Absent, Arrival, Error, Offer, Settings};
+use wormhole::{Arrival, Error, IfNoPeer, Offer, Settings};
 
 use crate::peers::{Python, Version, farewell, incoming, meet, read_all, receive_all};
 use crate::servers::{PYTHON, Servers, fresh_code, pattern, soon};
@@ -265,7 +265,7 @@ async fn a_sender_that_waits_is_found_by_the_number() {
     let mut python = Python::start(Version::New, &servers, Python::folder(), &arguments);
     let joined = soon(async {
         loop {
-            match wormhole::join(&settings, &code, Absent::Fail).await {
+            match wormhole::join(&settings, &code, IfNoPeer::Fail).await {
                 Err(Error::NobodyThere) if !python.log().contains("Wormhole code is") => {}
                 Err(Error::NobodyThere) => {
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use wormhole::{Absent, Arrival, Code, Error, Limits, Offer, Reach, Route, Settings, Stage};
+use wormhole::{
+    Arrival, Code, Error, HintPolicy, IfNoPeer, Offer, Route, Settings, Stage, Timeouts,
+};
 
 use crate::peers::{
     connected, farewell, file, incoming, meet, offered, pair, read_all, receive_all,
@@ -84,7 +86,7 @@ async fn a_code_of_ours_is_joined_and_the_server_may_greet() {
     assert_eq!(invitation.welcome(), Some("be nice"));
     let code = invitation.code().clone();
     assert_eq!(code.words().count(), 3);
-    let join = async { wormhole::join(&settings, &code, Absent::Fail).await?.peer().await };
+    let join = async { wormhole::join(&settings, &code, IfNoPeer::Fail).await?.peer().await };
     let (one, other) = soon(async { tokio::join!(invitation.peer(), join) }).await;
     assert_eq!(one.unwrap().verifier(), other.unwrap().verifier());
 }
@@ -118,10 +120,10 @@ async fn a_number_under_which_nobody_waits_is_left_alone() {
     let settings = servers.settings();
     let code = fresh_code();
     for _ in 0..2 {
-        let joined = soon(wormhole::join(&settings, &code, Absent::Fail)).await;
+        let joined = soon(wormhole::join(&settings, &code, IfNoPeer::Fail)).await;
         assert!(matches!(joined.unwrap_err(), Error::NobodyThere));
-        let other = soon(wormhole::join(&settings, &fresh_code(), Absent::Wait)).await.unwrap();
-        let joined = soon(wormhole::join(&settings, &code, Absent::Fail)).await;
+        let other = soon(wormhole::join(&settings, &fresh_code(), IfNoPeer::Wait)).await.unwrap();
+        let joined = soon(wormhole::join(&settings, &code, IfNoPeer::Fail)).await;
         assert!(matches!(joined.unwrap_err(), Error::NobodyThere));
         soon(other.close()).await;
     }
@@ -133,8 +135,8 @@ async fn a_server_that_gives_no_lists_is_joined_all_the_same() {
     let servers = Servers::start(&["mailbox", "list=no"]);
     let settings = servers.settings();
     let code = fresh_code();
-    let first = soon(wormhole::join(&settings, &code, Absent::Fail)).await.unwrap();
-    let second = soon(wormhole::join(&settings, &code, Absent::Fail)).await.unwrap();
+    let first = soon(wormhole::join(&settings, &code, IfNoPeer::Fail)).await.unwrap();
+    let second = soon(wormhole::join(&settings, &code, IfNoPeer::Fail)).await.unwrap();
     let (one, other) = soon(async { tokio::join!(first.peer(), second.peer()) }).await;
     assert_eq!(one.unwrap().verifier(), other.unwrap().verifier());
 }
@@ -143,9 +145,9 @@ async fn a_server_that_gives_no_lists_is_joined_all_the_same() {
 async fn a_third_side_is_told_that_it_is_one_too_many() {
     let settings = Servers::shared().settings();
     let code = fresh_code();
-    let _first = soon(wormhole::join(&settings, &code, Absent::Wait)).await.unwrap();
-    let _second = soon(wormhole::join(&settings, &code, Absent::Wait)).await.unwrap();
-    let third = soon(wormhole::join(&settings, &code, Absent::Wait)).await;
+    let _first = soon(wormhole::join(&settings, &code, IfNoPeer::Wait)).await.unwrap();
+    let _second = soon(wormhole::join(&settings, &code, IfNoPeer::Wait)).await.unwrap();
+    let third = soon(wormhole::join(&settings, &code, IfNoPeer::Wait)).await;
     assert!(matches!(third.unwrap_err(), Error::Crowded));
 }
 
@@ -193,7 +195,7 @@ async fn an_attempt_that_is_dropped_at_any_moment_holds_nothing() {
     }
     // Nothing is left: the list is empty.
     let settings = servers.settings();
-    let joined = soon(wormhole::join(&settings, &code, Absent::Fail)).await;
+    let joined = soon(wormhole::join(&settings, &code, IfNoPeer::Fail)).await;
     assert!(matches!(joined.unwrap_err(), Error::NobodyThere));
     pair(&settings, &settings, &code).await;
 }
@@ -201,7 +203,7 @@ async fn an_attempt_that_is_dropped_at_any_moment_holds_nothing() {
 #[tokio::test]
 async fn nobody_who_comes_is_an_error_in_its_time() {
     let mut settings = Servers::shared().settings();
-    settings.limits = Limits { peer: Duration::from_millis(200), ..settings.limits };
+    settings.limits = Timeouts { peer: Duration::from_millis(200), ..settings.limits };
     let waited = soon(meet(&settings, &fresh_code())).await;
     assert!(matches!(waited.unwrap_err(), Error::TimedOut { what: Stage::Peer }));
 }
@@ -312,7 +314,7 @@ async fn what_has_another_size_than_was_announced_is_not_sent() {
 async fn hints_that_lead_home_are_not_followed_and_our_own_relay_is() {
     let servers = Servers::shared();
     // Both sides are on one machine, and may not connect to it.
-    let careful = Settings { reach: Reach::Others, ..servers.settings() };
+    let careful = Settings { reach: HintPolicy::Others, ..servers.settings() };
     let (sending, receiving) = connected(&careful, &careful, &fresh_code(), 5).await;
     assert!(matches!(sending.route(), Route::Relay(_)));
     assert!(matches!(receiving.route(), Route::Relay(_)));

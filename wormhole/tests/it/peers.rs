@@ -7,7 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use wormhole::{
-    Absent, Arrival, Code, Error, Incoming, Offer, Outgoing, Receiving, Sending, Settings, Wormhole,
+    Arrival, Code, Error, IfNoPeer, Incoming, Offer, Outgoing, Receiving, Sending, Settings,
+    Wormhole,
 };
 
 use crate::servers::{PYTHON, Servers, soon};
@@ -20,7 +21,7 @@ pub async fn pair(ours: &Settings, theirs: &Settings, code: &Code) -> (Wormhole,
 
 /// Uses a code, whoever is first.
 pub async fn meet(settings: &Settings, code: &Code) -> Result<Wormhole, Error> {
-    wormhole::join(settings, code, Absent::Wait).await?.peer().await
+    wormhole::join(settings, code, IfNoPeer::Wait).await?.peer().await
 }
 
 /// One has offered, and the other has heard it.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use wormhole::{Code, Limits, Reach, Settings};
+use wormhole::{Code, HintPolicy, Settings, Timeouts};
 
 /// What `.ci/setup.sh` installs beside the build.
 pub const PYTHON: &str =
@@ -64,7 +64,7 @@ impl Servers {
         Settings {
             mailbox: self.mailbox_url(),
             relays: self.relay().parse().into_iter().collect(),
-            reach: Reach::Anywhere,
+            reach: HintPolicy::Anywhere,
             listens: true,
             limits: limits(),
             ..Settings::default()
@@ -91,8 +91,8 @@ impl Drop for Servers {
 }
 
 /// Long enough for a busy machine.
-pub fn limits() -> Limits {
-    Limits {
+pub fn limits() -> Timeouts {
+    Timeouts {
         connect: Duration::from_secs(10),
         peer: Duration::from_secs(30),
         key: Duration::from_secs(15),

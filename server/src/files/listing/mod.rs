@@ -138,7 +138,7 @@ mod tests {
     use transfers::Transfers;
     use transfers::transfer::Servers;
     use volume::keys::Keys;
-    use volume::{Effort, Found, RelPath, Stat, Volume};
+    use volume::{Blocking, Found, RelPath, Stat, Volume};
     use wormhole::Settings;
 
     use futures_util::TryStreamExt;
@@ -164,7 +164,7 @@ mod tests {
     /// A listing of all of `public`, as JSON or as a query wants it, for whoever holds the mark.
     fn begin(app: &Arc<App>, query: &str) -> (FirstPage, Arc<()>) {
         let path = RelPath::from_plain(b"public").unwrap();
-        let Ok(Found::Folder(folder)) = app.volume.find(&path, Effort::MayBlock) else {
+        let Ok(Found::Folder(folder)) = app.volume.find(&path, Blocking::MayBlock) else {
             panic!("it is a folder")
         };
         let target = AuthorizedPath {

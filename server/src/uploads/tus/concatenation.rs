@@ -6,7 +6,7 @@ use std::time::Duration;
 use volume::RelPath;
 use volume::keys::Scope;
 use volume::staging::PublishError;
-use volume::uploads::{Purpose, Upload};
+use volume::uploads::{Upload, UploadKind};
 
 use super::locks::UploadLock;
 use crate::app::App;
@@ -28,7 +28,7 @@ pub(super) async fn join(
 ) -> Result<Upload, Problem> {
     // Parts that are being joined take no more bytes.
     let mut parts = Vec::new();
-    if let Purpose::Joined { parts: all, .. } = &upload.record.purpose {
+    if let UploadKind::Joined { parts: all, .. } = &upload.record.purpose {
         for part in all {
             parts.push(app.upload_locks.take(part.id).await);
         }
@@ -86,7 +86,7 @@ pub(crate) async fn recover(app: Arc<App>) {
             continue;
         }
         let result = match upload.record.purpose {
-            Purpose::Joined { .. } => join(&app, upload, lock, may_write).await.map(|_| ()),
+            UploadKind::Joined { .. } => join(&app, upload, lock, may_write).await.map(|_| ()),
             _ => finish(&app, upload, may_write).await,
         };
         if let Err(problem) = result {

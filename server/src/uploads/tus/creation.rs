@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
 use jiff::Timestamp;
-use volume::uploads::{Exists, Part, Purpose, Record, Target};
+use volume::uploads::{Exists, UploadKind, UploadPart, UploadRecord, UploadTarget};
 use volume::{FindError, Found};
 
 use super::fields::length;
@@ -20,23 +20,23 @@ pub(super) async fn parse_creation(
     uploader: &Uploader,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Record, Problem> {
+) -> Result<UploadRecord, Problem> {
     let metadata = Metadata::of(headers)?;
     let concat = headers.get(UPLOAD_CONCAT).map(|it| it.to_str().unwrap_or_default());
     let record = |length, purpose| {
         let said = headers.get(UPLOAD_METADATA).and_then(|it| it.to_str().ok());
         let (now, said) = (Timestamp::now(), said.unwrap_or_default());
-        Record::new(&uploader.user, now, length, purpose, said)
+        UploadRecord::new(&uploader.user, now, length, purpose, said)
     };
     if concat == Some("partial") {
-        return Ok(record(length(headers)?, Purpose::Part));
+        return Ok(record(length(headers)?, UploadKind::Part));
     }
     let target = metadata.target(uri.query())?;
     uploader.caller.may_write(&target.path)?;
     check_target(app, &target).await?;
     app.check_writable(&target.path, &uploader.caller).await?;
     match concat {
-        None => Ok(record(length(headers)?, Purpose::File(target))),
+        None => Ok(record(length(headers)?, UploadKind::File(target))),
         Some(concat) => {
             let addresses = concat.strip_prefix("final;").ok_or_else(|| {
                 Problem::BadField(
@@ -45,7 +45,7 @@ pub(super) async fn parse_creation(
             })?;
             let parts = parts(app, uploader, addresses).await?;
             let length = parts.iter().map(|it| it.length).sum();
-            Ok(record(length, Purpose::Joined { target, parts }))
+            Ok(record(length, UploadKind::Joined { target, parts }))
         }
     }
 }
@@ -55,8 +55,8 @@ pub(super) async fn parts(
     app: &Arc<App>,
     uploader: &Uploader,
     addresses: &str,
-) -> Result<Vec<Part>, Problem> {
-    let mut parts: Vec<Part> = Vec::new();
+) -> Result<Vec<UploadPart>, Problem> {
+    let mut parts: Vec<UploadPart> = Vec::new();
     for address in addresses.split_whitespace() {
         let bad = |what: &str| Problem::BadPart(format!("`{address}` {what}."));
         let id = address.rsplit('/').next().unwrap_or_default();
@@ -64,7 +64,7 @@ pub(super) async fn parts(
             Err(Problem::NotFound) => return Err(bad("is not an upload that is known here")),
             result => result?,
         };
-        if part.record.purpose != Purpose::Part {
+        if part.record.purpose != UploadKind::Part {
             return Err(bad("was not begun with `Upload-Concat: partial`"));
         }
         if !part.is_complete() {
@@ -73,7 +73,7 @@ pub(super) async fn parts(
         if parts.iter().any(|it| it.id == part.id) {
             return Err(bad("is named twice"));
         }
-        parts.push(Part { id: part.id, length: part.record.length });
+        parts.push(UploadPart { id: part.id, length: part.record.length });
     }
     if parts.is_empty() {
         return Err(Problem::BadPart("There is no part to join.".to_owned()));
@@ -82,7 +82,7 @@ pub(super) async fn parts(
 }
 
 /// Says before the first byte what would go wrong after the last.
-pub(super) async fn check_target(app: &Arc<App>, target: &Target) -> Result<(), Problem> {
+pub(super) async fn check_target(app: &Arc<App>, target: &UploadTarget) -> Result<(), Problem> {
     match app.look(&target.path).await {
         Ok(Found::Folder(_)) => Err(Problem::IsFolder),
         Ok(Found::File(_)) if target.exists == Exists::Refuse => Err(Problem::Exists),

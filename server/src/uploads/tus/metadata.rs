@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use volume::uploads::{Exists, Target};
+use volume::uploads::{Exists, UploadTarget};
 use volume::{Refusal, RelPath};
 
 use crate::extract::query;
@@ -35,7 +35,7 @@ impl Metadata {
     }
 
     /// Where the upload goes. `into` and `exists` of the URL's query go before what the metadata say.
-    pub(crate) fn target(&self, query: Option<&str>) -> Result<Target, Problem> {
+    pub(crate) fn target(&self, query: Option<&str>) -> Result<UploadTarget, Problem> {
         let mut path = match query::value(query, "into") {
             None => RelPath::root(),
             Some(folder) => RelPath::normalize(&folder)?,
@@ -71,7 +71,7 @@ impl Metadata {
                 ));
             }
         };
-        Ok(Target { path, exists })
+        Ok(UploadTarget { path, exists })
     }
 
     /// A value that says something: a client in a browser may send the words that it prints for nothing.

@@ -18,7 +18,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use volume::uploads::{Purpose, Upload};
+use volume::uploads::{Upload, UploadKind};
 
 use crate::app::App;
 use crate::blocking::blocking;
@@ -98,7 +98,7 @@ pub(crate) async fn create(
     };
     let id = upload.id;
     let lock = app.upload_locks.take(id).await;
-    let is_joined = matches!(upload.record.purpose, Purpose::Joined { .. });
+    let is_joined = matches!(upload.record.purpose, UploadKind::Joined { .. });
     let brings_bytes = !is_joined && is_offset_stream(&headers);
     let work = async move {
         if is_joined {
@@ -141,8 +141,8 @@ pub(crate) async fn head(
     check_version(&headers)?;
     let first = find(&app, &uploader, &id).await?;
     let upload = match first.record.purpose {
-        Purpose::Joined { .. } => joined_so_far(&app, uploader, first).await?,
-        Purpose::File(_) | Purpose::Part => {
+        UploadKind::Joined { .. } => joined_so_far(&app, uploader, first).await?,
+        UploadKind::File(_) | UploadKind::Part => {
             let _held = app.upload_locks.take(first.id).await;
             let upload = find(&app, &uploader, &id).await?;
             // A client that reads that all has come believes that all is done: so it must be.
@@ -155,7 +155,7 @@ pub(crate) async fn head(
     let mut response = StatusCode::OK.into_response();
     let fields = response.headers_mut();
     let is_joining =
-        matches!(upload.record.purpose, Purpose::Joined { .. }) && !upload.is_published();
+        matches!(upload.record.purpose, UploadKind::Joined { .. }) && !upload.is_published();
     if !is_joining {
         set(fields, UPLOAD_OFFSET, &upload.offset().to_string());
     }
@@ -164,9 +164,9 @@ pub(crate) async fn head(
         set(fields, UPLOAD_METADATA, &upload.record.metadata);
     }
     match &upload.record.purpose {
-        Purpose::File(_) => {}
-        Purpose::Part => set(fields, UPLOAD_CONCAT, "partial"),
-        Purpose::Joined { parts, .. } => {
+        UploadKind::File(_) => {}
+        UploadKind::Part => set(fields, UPLOAD_CONCAT, "partial"),
+        UploadKind::Joined { parts, .. } => {
             let parts: Vec<String> = parts.iter().map(|it| format!("/uploads/{}", it.id)).collect();
             set(fields, UPLOAD_CONCAT, &format!("final;{}", parts.join(" ")));
         }
@@ -191,7 +191,7 @@ pub(crate) async fn patch(
     let offset = number(&headers, &UPLOAD_OFFSET)?
         .ok_or_else(|| Problem::BadField("`Upload-Offset` is missing.".to_owned()))?;
     let first = find(&app, &uploader, &id).await?;
-    if matches!(first.record.purpose, Purpose::Joined { .. }) {
+    if matches!(first.record.purpose, UploadKind::Joined { .. }) {
         return Err(Problem::FinalUpload);
     }
     drop(first);

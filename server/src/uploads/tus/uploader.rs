@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use volume::RelPath;
 use volume::staged_id::StagedId;
-use volume::uploads::{Record, Upload};
+use volume::uploads::{Upload, UploadRecord};
 
 use crate::app::App;
 use crate::auth::caller::{Access, Caller};
@@ -42,7 +42,7 @@ impl Uploader {
     }
 
     /// What it may do to an upload, for as long as the key is good.
-    pub(super) fn permit(&self, app: &Arc<App>, record: &Record) -> Authorization {
+    pub(super) fn permit(&self, app: &Arc<App>, record: &UploadRecord) -> Authorization {
         let somewhere = || self.caller.key().map_or_else(RelPath::root, |it| it.path.clone());
         let path = record.target().map_or_else(somewhere, |it| it.path.clone());
         let (keys, caller) = (Arc::clone(&app.key_ring), self.caller.clone());
@@ -50,7 +50,7 @@ impl Uploader {
     }
 
     /// A part belongs to the user who began it; all else to whoever may write its target.
-    pub(super) fn may_have(&self, record: &Record) -> Result<(), Problem> {
+    pub(super) fn may_have(&self, record: &UploadRecord) -> Result<(), Problem> {
         match record.target() {
             Some(target) => self.caller.may_write(&target.path),
             None if record.user == self.user => Ok(()),

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::json;
-use wormhole::{Absent, Code, Error, Offer};
+use wormhole::{Code, Error, IfNoPeer, Offer};
 
 use super::{Place, fresh_code};
 
@@ -14,7 +14,7 @@ fn send(place: &Place, code: &str, offer: Offer, bytes: Vec<u8>) -> Result<(), E
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
         let code = Code::parse(code).unwrap();
-        let invitation = wormhole::join(&settings, &code, Absent::Wait).await?;
+        let invitation = wormhole::join(&settings, &code, IfNoPeer::Wait).await?;
         let outgoing = invitation.peer().await?.offer(offer).await?;
         let Some(mut sending) = outgoing.accepted().await? else { return Ok(()) };
         sending.send(&bytes).await?;

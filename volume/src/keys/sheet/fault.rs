@@ -34,7 +34,7 @@ pub enum Fault {
 
 /// How a fault goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mend {
+pub enum Fix {
     /// [`KeySheet::mend`](super::KeySheet::mend) does it; no key that is good stops being good.
     Rewrite,
     /// The key has to be [rotated](super::KeySheet::rotate), which its owner has to learn of.
@@ -45,11 +45,11 @@ pub enum Mend {
 
 impl Fault {
     /// How it goes.
-    pub fn mend(self) -> Mend {
+    pub fn mend(self) -> Fix {
         match self {
-            Fault::Short => Mend::Rotate,
-            Fault::NoFolder => Mend::Edit,
-            _ => Mend::Rewrite,
+            Fault::Short => Fix::Rotate,
+            Fault::NoFolder => Fix::Edit,
+            _ => Fix::Rewrite,
         }
     }
 

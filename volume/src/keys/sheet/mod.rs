@@ -19,7 +19,7 @@ use crate::path::RelPath;
 pub mod change;
 mod fault;
 
-pub use fault::{Fault, Mend};
+pub use fault::{Fault, Fix};
 
 /// What stands in front of the first line where an editor of another system wrote the file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -42,11 +42,11 @@ pub struct SheetVersion([u8; 32]);
 
 /// A line of a sheet that is a key, was one or looks as if it should be one.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct KeyRow {
     /// The line's number, from 1.
     pub line: usize,
     /// Whether it is good.
-    pub state: State,
+    pub state: KeyState,
     /// Whether only the key's SHA-256 is written.
     pub is_sealed: bool,
     /// Whose key it is, as written.
@@ -67,7 +67,7 @@ pub struct Row {
 
 /// Whether a row's key is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum KeyState {
     /// It is.
     On,
     /// It was switched off: a comment to every reader.
@@ -228,7 +228,7 @@ impl KeySheet {
     }
 
     /// Every line that is a key, was one or should be one, in the order of the file.
-    pub fn rows(&self, now: Timestamp) -> Vec<Row> {
+    pub fn rows(&self, now: Timestamp) -> Vec<KeyRow> {
         let mut rows = Vec::new();
         let mut first = true;
         for (index, line) in self.lines.iter().enumerate() {
@@ -240,12 +240,12 @@ impl KeySheet {
             // In front of a comment it makes a key of that too, to the old reader.
             match rows.first_mut().filter(|it| it.line == 1) {
                 Some(row) => row.faults.push(Fault::ByteOrderMark),
-                None => rows.insert(0, Row::skipped(1, "", Fault::ByteOrderMark)),
+                None => rows.insert(0, KeyRow::skipped(1, "", Fault::ByteOrderMark)),
             }
         }
         // Of equal keys the last counts, for both readers.
         let mut later = HashMap::new();
-        for row in rows.iter_mut().rev().filter(|it| it.state == State::On) {
+        for row in rows.iter_mut().rev().filter(|it| it.state == KeyState::On) {
             let again = row.key.as_ref().and_then(|it| later.insert(it.hashed, row.line));
             row.faults.extend(again.map(|again| Fault::Duplicate { again }));
         }
@@ -254,8 +254,8 @@ impl KeySheet {
 
     /// How many keys are good.
     pub fn good(&self, now: Timestamp) -> usize {
-        let is_good = |row: &Row| {
-            row.state == State::On && row.key.as_ref().is_some_and(|it| !it.has_expired(now))
+        let is_good = |row: &KeyRow| {
+            row.state == KeyState::On && row.key.as_ref().is_some_and(|it| !it.has_expired(now))
         };
         self.rows(now).iter().filter(|it| is_good(it)).count()
     }
@@ -325,11 +325,12 @@ impl KeySheet {
         let text = check(column, text)?;
         let row = self.row_at(line)?;
         if column != Column::Note
-            && row.state == State::On
+            && row.state == KeyState::On
             && let Some(key) = &row.key
         {
             // Of equal keys the last line counts.
-            let later = self.lines_with(key.hashed, |it| it.state == State::On && it.line > line);
+            let later =
+                self.lines_with(key.hashed, |it| it.state == KeyState::On && it.line > line);
             no_copy(&later, "and that line counts")?;
         }
         self.write_column(line, column, &text)
@@ -350,7 +351,7 @@ impl KeySheet {
     /// Switches a key off: its row becomes a comment.
     pub fn switch_off(&mut self, line: usize) -> Result<(), SheetError> {
         let row = self.row_at(line)?;
-        if row.state == State::Off {
+        if row.state == KeyState::Off {
             return Err(SheetError::Already { state: "off" });
         }
         if row.key.is_none() && row.faults == [Fault::ByteOrderMark] {
@@ -358,7 +359,8 @@ impl KeySheet {
             return Ok(());
         }
         if let Some(key) = &row.key {
-            let others = self.lines_with(key.hashed, |it| it.state == State::On && it.line != line);
+            let others =
+                self.lines_with(key.hashed, |it| it.state == KeyState::On && it.line != line);
             no_copy(&others, "and would keep it good")?;
         }
         self.comment_out(line);
@@ -368,7 +370,7 @@ impl KeySheet {
     /// Switches a key on again.
     pub fn switch_on(&mut self, line: usize) -> Result<(), SheetError> {
         let (row, text) = self.row_text(line)?;
-        let Some(columns) = switched_off(text).filter(|_| row.state == State::Off) else {
+        let Some(columns) = switched_off(text).filter(|_| row.state == KeyState::Off) else {
             return Err(SheetError::Already { state: "on" });
         };
         let new = columns.as_bytes().to_vec();
@@ -398,9 +400,9 @@ impl KeySheet {
     fn end_early(&mut self, hashed: HashedKey, end: &str) -> Result<(), SheetError> {
         let refused = || SheetError::Expires { text: end.to_owned() };
         let wanted = end_of(end).ok_or_else(refused)?;
-        let lasts_longer = |row: &Row| {
+        let lasts_longer = |row: &KeyRow| {
             let own = row.key.as_ref().and_then(|it| it.expires);
-            row.state == State::On && own.is_none_or(|it| it > wanted)
+            row.state == KeyState::On && own.is_none_or(|it| it > wanted)
         };
         for line in self.lines_with(hashed, lasts_longer) {
             self.write_column(line, Column::Expires, end)?;
@@ -409,8 +411,8 @@ impl KeySheet {
     }
 
     /// The lines that have a key, of those that are meant.
-    fn lines_with(&self, hashed: HashedKey, is_meant: impl Fn(&Row) -> bool) -> Vec<usize> {
-        let has_it = |row: &Row| row.key.as_ref().is_some_and(|it| it.hashed == hashed);
+    fn lines_with(&self, hashed: HashedKey, is_meant: impl Fn(&KeyRow) -> bool) -> Vec<usize> {
+        let has_it = |row: &KeyRow| row.key.as_ref().is_some_and(|it| it.hashed == hashed);
         let rows = self.rows(Timestamp::now());
         rows.iter().filter(|it| has_it(it) && is_meant(it)).map(|it| it.line).collect()
     }
@@ -423,7 +425,7 @@ impl KeySheet {
         if row.is_sealed {
             return refused("the key is sealed already");
         }
-        let Some(key) = row.key.as_ref().filter(|_| row.state == State::On) else {
+        let Some(key) = row.key.as_ref().filter(|_| row.state == KeyState::On) else {
             return refused("only a key that is on can be sealed: switch it on or mend it first");
         };
         if row.faults.contains(&Fault::Short) {
@@ -497,13 +499,13 @@ impl KeySheet {
         same.map_or(Ok(()), |it| Err(SheetError::Taken { line: it.line }))
     }
 
-    fn row_at(&self, line: usize) -> Result<Row, SheetError> {
+    fn row_at(&self, line: usize) -> Result<KeyRow, SheetError> {
         let found = self.rows(Timestamp::now()).into_iter().find(|it| it.line == line);
         found.ok_or(SheetError::NoRow { line })
     }
 
     /// A row, and its text without the space around it.
-    fn row_text(&self, line: usize) -> Result<(Row, &str), SheetError> {
+    fn row_text(&self, line: usize) -> Result<(KeyRow, &str), SheetError> {
         let row = self.row_at(line)?;
         let bytes = self.lines.get(line - 1).map(Vec::as_slice).unwrap_or_default();
         let text = std::str::from_utf8(bytes).map_err(|_not_text| SheetError::NoRow { line })?;
@@ -560,7 +562,7 @@ impl fmt::Debug for KeySheet {
     }
 }
 
-impl Row {
+impl KeyRow {
     /// Eight hexadecimal digits that name the key, as the log does; none where there is no key.
     pub fn id(&self) -> Option<String> {
         self.key.as_ref().map(|it| it.hashed.id())
@@ -660,11 +662,11 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 /// What a line says to a person; none for a comment.
-fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Option<Row> {
+fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Option<KeyRow> {
     let Ok(text) = std::str::from_utf8(line) else {
         let is_comment = line.trim_ascii_start().starts_with(b"#");
         return (!is_comment)
-            .then(|| Row::skipped(number, "", Fault::Unclear("it is not UTF-8 text")));
+            .then(|| KeyRow::skipped(number, "", Fault::Unclear("it is not UTF-8 text")));
     };
     let text = text.trim();
     let off = switched_off(text);
@@ -677,7 +679,7 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
     let is_sealed = !prefix.is_empty();
     let written = Columns::of(columns);
     if may_be_header && off.is_none() && written.are_names() {
-        return Some(Row::skipped(number, written.user, Fault::Header));
+        return Some(KeyRow::skipped(number, written.user, Fault::Header));
     }
     let parsed = parse_line(text.as_bytes(), false);
     let (key, fault) = match parsed {
@@ -695,13 +697,13 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
         None => plain.mask(written.user),
     };
     let state = match (off, &key) {
-        (Some(_), _) => State::Off,
-        (None, Some(_)) => State::On,
-        (None, None) => State::Skipped,
+        (Some(_), _) => KeyState::Off,
+        (None, Some(_)) => KeyState::On,
+        (None, None) => KeyState::Skipped,
     };
     let mut faults: Vec<Fault> = fault.into_iter().collect();
     if let Some(key) = &key
-        && state == State::On
+        && state == KeyState::On
     {
         let mut as_written = columns.split(',');
         let has_spaces = [written.user, written.key].map(|it| as_written.next() != Some(it));
@@ -715,7 +717,7 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
         ];
         faults.extend(candidates.into_iter().filter(|it| it.0).map(|it| it.1));
     }
-    Some(Row {
+    Some(KeyRow {
         line: number,
         state,
         is_sealed,
@@ -729,11 +731,11 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
     })
 }
 
-impl Row {
-    fn skipped(line: usize, user: &str, fault: Fault) -> Row {
-        Row {
+impl KeyRow {
+    fn skipped(line: usize, user: &str, fault: Fault) -> KeyRow {
+        KeyRow {
             line,
-            state: State::Skipped,
+            state: KeyState::Skipped,
             is_sealed: false,
             user: user.to_owned(),
             masked: String::new(),

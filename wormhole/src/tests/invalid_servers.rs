@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use super::evil::kind;
+use super::hostile_peer::kind;
 use super::server::{settings, text};
-use crate::{Absent, Code, Error};
+use crate::{Code, Error, IfNoPeer};
 
 /// Does the same with each connection. Gives the port.
 async fn server<F: Future<Output = ()> + Send + 'static>(
@@ -136,11 +136,11 @@ async fn pings_are_answered_while_nobody_listens() {
     });
     let settings = settings(port.await);
     let code = Code::parse("7-a-b").unwrap();
-    let mut invitation = crate::join(&settings, &code, Absent::Wait).await.unwrap();
+    let mut invitation = crate::join(&settings, &code, IfNoPeer::Wait).await.unwrap();
     let pake = timeout(Duration::from_secs(5), invitation.mailbox_for_tests().hear());
     assert_eq!(pake.await.unwrap().unwrap().phase, "pake");
     // A half of a key exchange that is none is an error, and no wait.
-    let failed = timeout(Duration::from_secs(5), crate::join(&settings, &code, Absent::Wait));
+    let failed = timeout(Duration::from_secs(5), crate::join(&settings, &code, IfNoPeer::Wait));
     let failed = timeout(Duration::from_secs(5), failed.await.unwrap().unwrap().peer()).await;
     assert!(matches!(failed.unwrap().unwrap_err(), Error::BadMessage { .. }));
 }

@@ -1,6 +1,6 @@
 //! The client against servers and peers of our own, which do what no real one does.
 
-mod evil;
+mod hostile_peer;
 mod hostile_peers;
-mod odd_servers;
+mod invalid_servers;
 mod server;

@@ -9,15 +9,15 @@ use crate::code::Code;
 use crate::hints::{Hint, Hints};
 use crate::key::{Exchange, Key};
 use crate::peer_message::PeerMessage;
-use crate::records::{Opener, Sealer};
+use crate::records::{RecordReader, RecordWriter};
 use crate::server_message::{ClientMessage, Message, ServerMessage};
 use crate::transit::connection::Role;
-use crate::transit::handshake::Words;
-use crate::websocket::Line;
-use crate::{Absent, Error, Settings, Wormhole};
+use crate::transit::handshake::Handshake;
+use crate::websocket::WebSocket;
+use crate::{Error, IfNoPeer, Settings, Wormhole};
 
 pub(super) struct Evil {
-    line: Line,
+    line: WebSocket,
     pub(super) key: Key,
     next: u64,
     their_next: u64,
@@ -29,7 +29,7 @@ impl Evil {
     /// Meets one of ours.
     pub(super) async fn meet(settings: &Settings) -> (Wormhole, Evil) {
         let code = Code::parse("7-a-b").unwrap();
-        let ours = async { crate::join(settings, &code, Absent::Wait).await?.peer().await };
+        let ours = async { crate::join(settings, &code, IfNoPeer::Wait).await?.peer().await };
         let (ours, evil) = tokio::join!(ours, Evil::begin(settings, &code));
         (ours.unwrap(), evil)
     }
@@ -47,8 +47,8 @@ impl Evil {
         evil
     }
 
-    pub(super) async fn open(settings: &Settings, side: &str) -> Line {
-        let mut line = Line::open(&settings.mailbox).await.unwrap();
+    pub(super) async fn open(settings: &Settings, side: &str) -> WebSocket {
+        let mut line = WebSocket::open(&settings.mailbox).await.unwrap();
         line.say(&ClientMessage::Bind { app: "x", side }).await.unwrap();
         line.say(&ClientMessage::Open { mailbox: "box" }).await.unwrap();
         line
@@ -102,7 +102,7 @@ impl Evil {
 
     pub(super) async fn connect_to(&mut self, hint: &Hint, role: Role) -> Connection {
         let key = self.key.for_transit();
-        let words = Words::new(&key, role).unwrap();
+        let words = Handshake::new(&key, role).unwrap();
         let mut stream = TcpStream::connect((hint.host.as_str(), hint.port)).await.unwrap();
         stream.write_all(words.ours.as_bytes()).await.unwrap();
         let end = if role == Role::Receiver { "go\n" } else { "" };
@@ -116,14 +116,19 @@ impl Evil {
         let receivers = key.derive(b"transit_record_receiver_key");
         let (ours, theirs) =
             if role == Role::Sender { (senders, receivers) } else { (receivers, senders) };
-        Connection { stream, sealer: Sealer::new(&ours), opener: Opener::new(&theirs), key: ours }
+        Connection {
+            stream,
+            sealer: RecordWriter::new(&ours),
+            opener: RecordReader::new(&theirs),
+            key: ours,
+        }
     }
 }
 
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    pub(super) sealer: Sealer,
-    pub(super) opener: Opener,
+    pub(super) sealer: RecordWriter,
+    pub(super) opener: RecordReader,
     /// Of what it sends.
     pub(super) key: Key,
 }
@@ -146,7 +151,7 @@ impl Connection {
     }
 }
 
-async fn hear(line: &mut Line, phase: &str) -> Message {
+async fn hear(line: &mut WebSocket, phase: &str) -> Message {
     loop {
         match line.hear().await.unwrap() {
             ServerMessage::Message(message) if message.side != SIDE && message.phase == phase => {
