@@ -39,13 +39,7 @@ pub fn main() -> ExitCode {
     clippy::print_stderr,
     reason = "the log may be JSON; a person must be able to read why nothing started"
 )]
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprint!("sounding-server: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        eprint!(": {cause}");
-        source = cause.source();
-    }
-    eprintln!();
+fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("sounding-server: {}", volume::error_chain(error));
     ExitCode::FAILURE
 }

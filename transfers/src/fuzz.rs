@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use volume::uploads::Exists;
+use volume::OnConflict;
 use volume::{RelPath, Volume};
 
 use crate::preflight::StorePlan;
@@ -17,6 +17,6 @@ pub fn unpack(volume: &Arc<Volume>, name: &str, archive: &[u8]) -> Option<bool> 
     let (name, kind) = (name.to_owned(), OfferedKind::File);
     let offer = Offered { kind, name, size, unpacked: size, files: 1, is_archive: true };
     let to = RelPath::from_plain(b"out").ok()?;
-    let plan = StorePlan { offer, to, exists: Exists::Refuse, unpack: true };
+    let plan = StorePlan { offer, to, exists: OnConflict::Refuse, unpack: true };
     Some(unpacking::unpack(&staged, &plan).is_ok())
 }

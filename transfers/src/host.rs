@@ -394,7 +394,7 @@ fn check(request: &Request) -> Result<(), Refused> {
         Request::Receive(it) => it.parsed_code(),
         Request::Send(it) => it.code.as_deref().map(wormhole::Code::parse).transpose(),
     };
-    code.map(drop).map_err(|it| Refused::Wrong(crate::job::chain(&it)))
+    code.map(drop).map_err(|it| Refused::Wrong(volume::error_chain(&it)))
 }
 
 fn begin(number: u64, request: &Request, by: &str, host: volume::staged_id::StagedId) -> Transfer {

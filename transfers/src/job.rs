@@ -1,7 +1,6 @@
 //! A transfer that is under way: what is known of it, who wants it stopped, and how it gets on.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use volume::error_chain;
 use volume::transfers::TransferRecords;
 
 use crate::transfer::{Answer, Question, Transfer, TransferState, TransferStatus};
@@ -261,18 +261,6 @@ impl From<wormhole::Error> for Ended {
             wormhole::Error::Refused(_) => TransferState::Refused,
             _ => TransferState::Failed,
         };
-        Ended { state, cause: chain(&error) }
+        Ended { state, cause: error_chain(&error) }
     }
-}
-
-/// An error with all its causes.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -26,4 +26,3 @@ pub mod transfer;
 mod unpacking;
 
 pub use host::{Refused, Totals, Transfers};
-pub use job::chain;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use volume::uploads::Exists;
+use volume::OnConflict;
 use volume::{Blocking, FindError, Found, RelPath, Volume};
 use wormhole::Offer;
 
@@ -34,7 +34,7 @@ pub(crate) struct StorePlan {
     pub(crate) offer: Offered,
     /// Where it shall be.
     pub(crate) to: RelPath,
-    pub(crate) exists: Exists,
+    pub(crate) exists: OnConflict,
     /// Whether an archive is unpacked.
     pub(crate) unpack: bool,
 }
@@ -117,7 +117,7 @@ impl StorePlan {
         offer: Offered,
         into: &RelPath,
         name: &str,
-        exists: Exists,
+        exists: OnConflict,
         unpack: bool,
     ) -> Result<StorePlan, String> {
         let unpack = unpack && offer.is_archive;
@@ -171,12 +171,12 @@ impl StorePlan {
         let is_folder = self.offer.kind == OfferedKind::Directory || self.unpack;
         let shown = self.to.to_string();
         match (exists, self.exists) {
-            (Some(_), Exists::Refuse) => {
+            (Some(_), OnConflict::Refuse) => {
                 return Err(format!(
                     "`{shown}` is there already: keep both, replace it, or choose another folder"
                 ));
             }
-            (Some(there), Exists::Replace) if there.is_folder != is_folder => {
+            (Some(there), OnConflict::Replace) if there.is_folder != is_folder => {
                 let (old, new) = if is_folder { ("file", "folder") } else { ("folder", "file") };
                 return Err(format!(
                     "`{shown}` is a {old}, and a {new} can't take its place: keep both, or choose another folder"
@@ -235,7 +235,7 @@ fn existing(volume: &Volume, path: &RelPath) -> Result<Option<Existing>, String>
         Err(FindError::NotServed { .. }) => {
             Ok(Some(Existing { is_folder: false, items: None, size: None, modified: None }))
         }
-        Err(error) => Err(crate::job::chain(&error)),
+        Err(error) => Err(volume::error_chain(&error)),
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use volume::OnConflict;
 use volume::staged_folder::{PartFile, StagedFolder};
 use volume::staged_id::StagedId;
 use volume::staging::{Published, Replace, Staged};
-use volume::uploads::Exists;
 use volume::{RelPath, Volume};
 use zipstream::{Announced, Entry, Sink, UnzipError, ZipReader};
 
@@ -131,7 +131,7 @@ fn publish_file(staged: Staged, plan: &StorePlan) -> Result<Stored, StoreError> 
             Err(error) => {
                 notes.push(format!(
                     "could not be unpacked, so the archive itself was kept: {}",
-                    crate::job::chain(&error)
+                    volume::error_chain(&error)
                 ));
                 to = unpacking::beside(&plan.to, &plan.offer.name);
             }
@@ -140,9 +140,9 @@ fn publish_file(staged: Staged, plan: &StorePlan) -> Result<Stored, StoreError> 
     let replace = match plan.exists {
         // It was asked for in place of a folder, and is none now.
         _ if plan.unpack => Replace::KeepBoth,
-        Exists::Refuse => Replace::Refuse,
-        Exists::KeepBoth => Replace::KeepBoth,
-        Exists::Replace => Replace::ToTrash(WHO),
+        OnConflict::Refuse => Replace::Refuse,
+        OnConflict::KeepBoth => Replace::KeepBoth,
+        OnConflict::Replace => Replace::ToTrash(WHO),
     };
     let Published { path, .. } = staged.publish(&to, replace, &|_| true)?;
     Ok(Stored { path, notes })

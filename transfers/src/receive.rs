@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use volume::uploads::Exists;
+use volume::OnConflict;
+use volume::error_chain;
 use wormhole::{Arrival, IfNoPeer, Incoming, Offer, Receiving, Settings};
 
 use crate::context::{TransferContext, options};
-use crate::job::{Answered, Ended, Job, chain};
+use crate::job::{Answered, Ended, Job};
 use crate::preflight::{Reservation, StorePlan, offered};
 use crate::publish::Stored;
 use crate::storing::Storing;
@@ -47,8 +48,10 @@ pub(crate) async fn receive(
     let name = match incoming.offer().plain_name() {
         Ok(name) => name.to_owned(),
         Err(error) => {
-            let why =
-                format!("the name can't be used here: {}; rename it and send again", chain(&error));
+            let why = format!(
+                "the name can't be used here: {}; rename it and send again",
+                error_chain(&error)
+            );
             return refuse(incoming, Ended::failed(why)).await;
         }
     };
@@ -74,7 +77,7 @@ pub(crate) async fn receive(
 
     let storing = match Storing::begin(Arc::clone(&world.volume), plan.clone()).await {
         Ok(storing) => storing,
-        Err(error) => return refuse(incoming, Ended::failed(chain(&error))).await,
+        Err(error) => return refuse(incoming, Ended::failed(error_chain(&error))).await,
     };
     // The room of a single file was taken with its place in staging; to count it twice would cost somebody their trash.
     if plan.offer.kind == OfferedKind::File && !plan.unpack {
@@ -94,7 +97,7 @@ pub(crate) async fn receive(
 
 /// Meets the sender and hears what they have.
 async fn meet(job: &Job, settings: &Settings, wanted: &Receive) -> Result<Arrival, Ended> {
-    let invitation = match wanted.parsed_code().map_err(|it| Ended::failed(chain(&it)))? {
+    let invitation = match wanted.parsed_code().map_err(|it| Ended::failed(error_chain(&it)))? {
         Some(code) => {
             let absent = if wanted.wait { IfNoPeer::Wait } else { IfNoPeer::Fail };
             job.unless_stopped(wormhole::join(settings, &code, absent)).await?
@@ -124,7 +127,7 @@ fn plan(
 ) -> Result<StorePlan, String> {
     let into = accept.into.as_ref().unwrap_or(&wanted.into);
     let name = accept.name.as_deref().unwrap_or(name);
-    let exists = accept.on_conflict.or(wanted.on_conflict).unwrap_or(Exists::Refuse);
+    let exists = accept.on_conflict.or(wanted.on_conflict).unwrap_or(OnConflict::Refuse);
     StorePlan::new(offer.clone(), into, name, exists, accept.unpack || wanted.unpack)
 }
 
@@ -251,14 +254,14 @@ async fn take_in(
             if let Err(error) = receiving.finish().await {
                 let note = format!(
                     "it is all here, but the sender may believe it failed: {}",
-                    chain(&error)
+                    error_chain(&error)
                 );
                 job.set(|it| it.notes.push(note)).await;
             }
             Ok(())
         }
         Err(error) => {
-            let ended = Ended::failed(chain(&error));
+            let ended = Ended::failed(error_chain(&error));
             receiving.fail(&ended.cause).await;
             Err(ended)
         }

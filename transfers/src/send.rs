@@ -7,11 +7,12 @@
 //! 5. Wait until they say that they have it, and compare the checksum.
 
 use std::sync::Arc;
+use volume::error_chain;
 
 use wormhole::{Code, IfNoPeer, Offer, Sending, Settings};
 
 use crate::context::{TransferContext, options};
-use crate::job::{Ended, Job, chain};
+use crate::job::{Ended, Job};
 use crate::preflight::offered;
 use crate::reading::Payload;
 use crate::transfer::{Send, TransferState};
@@ -32,7 +33,7 @@ pub(crate) async fn send(job: &Job, world: &TransferContext, wanted: Send) -> Re
 
     let invitation = match &wanted.code {
         Some(code) => {
-            let code = Code::parse(code).map_err(|it| Ended::failed(chain(&it)))?;
+            let code = Code::parse(code).map_err(|it| Ended::failed(error_chain(&it)))?;
             job.unless_stopped(wormhole::join(&world.settings, &code, IfNoPeer::Wait)).await?
         }
         None => job.unless_stopped(wormhole::allocate(&world.settings, WORDS)).await?,
@@ -40,7 +41,7 @@ pub(crate) async fn send(job: &Job, world: &TransferContext, wanted: Send) -> Re
     let code = invitation.code().to_string();
     let command = command(&world.settings, &code);
     job.set(|it| {
-        (it.code, it.command, it.state) = (Some(code), Some(command), TransferState::Waiting)
+        (it.code, it.command, it.state) = (Some(code), Some(command), TransferState::Waiting);
     })
     .await;
     let wormhole = job.unless_stopped(invitation.peer()).await?;
@@ -64,7 +65,7 @@ async fn pack(world: &TransferContext, wanted: &Send) -> Result<Payload, Ended> 
     let (volume, paths) = (Arc::clone(&world.volume), wanted.paths.clone());
     let packed = tokio::task::spawn_blocking(move || Payload::pack(&volume, &paths)).await;
     let packed = packed.map_err(|it| Ended::failed(it.to_string()))?;
-    packed.map_err(|it| Ended::failed(chain(&it)))
+    packed.map_err(|it| Ended::failed(error_chain(&it)))
 }
 
 async fn give(
@@ -79,7 +80,7 @@ async fn give(
     let mut pieces = parcel.read(Arc::clone(&world.volume));
     while let Some(piece) = pieces.recv().await {
         let sent = match piece {
-            Err(error) => Err(Ended::failed(chain(&error))),
+            Err(error) => Err(Ended::failed(error_chain(&error))),
             Ok(bytes) => {
                 let sent = job.unless_stopped(sending.send(&bytes)).await;
                 sent.map(|()| bytes.len() as u64)

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use volume::OnConflict;
 use volume::RelPath;
 use volume::staged_id::StagedId;
-use volume::uploads::Exists;
 use wormhole::{Code, CodeError};
 
 /// The records' format.
@@ -32,7 +32,7 @@ pub struct Receive {
     /// The folder that it goes into.
     pub into: RelPath,
     /// What becomes of what has the name already; asked for where it is not said.
-    pub on_conflict: Option<Exists>,
+    pub on_conflict: Option<OnConflict>,
     /// Whether the offer is accepted without asking.
     pub yes: bool,
     /// Whether an archive that is sent as a file is unpacked.
@@ -97,7 +97,7 @@ pub struct Accept {
     /// Another name than the sender gives it.
     pub name: Option<String>,
     /// What becomes of what has the name already.
-    pub on_conflict: Option<Exists>,
+    pub on_conflict: Option<OnConflict>,
     /// Whether an archive that is sent as a file is unpacked.
     pub unpack: bool,
 }

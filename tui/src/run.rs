@@ -15,9 +15,9 @@ mod transfers;
 use clap::CommandFactory;
 use jiff::Timestamp;
 use serde::Serialize;
+use volume::OnConflict;
 use volume::RelPath;
 use volume::names::Kind;
-use volume::uploads::Exists;
 
 use crate::admin::{Admin, HEADINGS, Wanted};
 use crate::cli::transfers::TransfersCommand;
@@ -418,9 +418,9 @@ pub fn relocation(
     args: &TransferArgs,
 ) -> Result<Relocation, Failure> {
     let exists = match (args.keep_both, args.replace) {
-        (true, _) => Exists::KeepBoth,
-        (_, true) => Exists::Replace,
-        _ => Exists::Refuse,
+        (true, _) => OnConflict::KeepBoth,
+        (_, true) => OnConflict::Replace,
+        _ => OnConflict::Refuse,
     };
     let from = args.from.iter().map(|it| desk.path(it)).collect::<Result<_, _>>()?;
     let to = desk.destination(&args.to)?;

@@ -223,21 +223,6 @@ pub fn ordinal(number: usize) -> String {
     format!("{number}{ending}")
 }
 
-/// An error and what caused it, in one line, no cause twice.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 /// Nanoseconds since 1970, as a file's times are given, in whole milliseconds.
 pub fn timestamp(nanoseconds: i128) -> Timestamp {
     let milliseconds = i64::try_from(nanoseconds.div_euclid(1_000_000)).unwrap_or(i64::MAX);

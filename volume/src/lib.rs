@@ -15,9 +15,11 @@
 //! [`server_lock`] sees to it that one server serves it, [`file_system`] says where other machines may change it unseen; [`keys::usage`] remembers when each was last used, [`console_settings`] how the console is liked to look, and [`Volume::keep_awake`] until when
 //! an operator wants the service awake.
 
+mod atomic_file;
 pub mod clock;
 pub mod console_settings;
 pub mod copy_name;
+mod error_chain;
 pub mod file_system;
 #[doc(hidden)]
 pub mod fuzz;
@@ -28,6 +30,7 @@ pub mod layout;
 pub mod left_out;
 pub mod names;
 pub mod observer;
+mod on_conflict;
 pub mod owner;
 mod parent_dir;
 mod path;
@@ -50,7 +53,9 @@ pub mod tree;
 pub mod uploads;
 mod volume;
 
+pub use error_chain::error_chain;
 pub use keys::file::KeyFile;
+pub use on_conflict::{OnConflict, ParseOnConflictError};
 pub use path::{Refusal, RelPath, escape, unescape};
 pub use printable::printable;
 pub use size::size_text;

@@ -4,7 +4,7 @@
 //! however the service ended.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::layout::{NEW_SUFFIX, RECORD_SUFFIX};
+use crate::atomic_file::{self, Durable};
+use crate::layout::RECORD_SUFFIX;
 use crate::volume::{Volume, folder_to_read, private_folder};
 
 /// No record is larger.
@@ -84,21 +85,9 @@ impl Records {
     /// Writes a record, durably.
     pub(crate) fn write(&self, name: &str, record: &impl Serialize) -> io::Result<()> {
         self.may_change()?;
-        let name = file_name(name);
-        let new_name = format!("{name}{NEW_SUFFIX}");
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-        let owner_only = Mode::RUSR | Mode::WUSR;
-        let file = rustix::fs::openat(&self.folder, new_name.as_str(), flags, owner_only)?;
         let mut text = serde_json::to_vec_pretty(record)?;
         text.push(b'\n');
-        let mut file = File::from(file);
-        let written = file.write_all(&text).and_then(|()| file.sync_all());
-        if let Err(error) = written {
-            unlink(&self.folder, &new_name)?;
-            return Err(error);
-        }
-        rustix::fs::renameat(&self.folder, new_name.as_str(), &self.folder, name.as_str())?;
-        Ok(rustix::fs::fsync(&self.folder)?)
+        atomic_file::replace(&self.folder, &file_name(name), &text, Durable::Yes)
     }
 
     /// Forgets a record.

@@ -1,12 +1,13 @@
 //! Small files of the service's own that can be lost without harm: read whole, written by one rename.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::layout::{NEW_SUFFIX, SERVICE_FOLDER};
+use crate::atomic_file::{self, Durable};
+use crate::layout::SERVICE_FOLDER;
 use crate::volume::Volume;
 
 /// What stands in a file of the service's own folder, up to a length; none where there is none.
@@ -36,11 +37,5 @@ pub(crate) fn remove(volume: &Volume, name: &str) -> io::Result<()> {
 /// Puts a text in its place, for the owner alone.
 pub(crate) fn replace(volume: &Volume, name: &str, text: &[u8]) -> io::Result<()> {
     let folder = volume.service_folder()?;
-    let new_name = format!("{name}{NEW_SUFFIX}");
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let owner_only = Mode::RUSR | Mode::WUSR;
-    let mut file = File::from(rustix::fs::openat(&folder, new_name.as_str(), flags, owner_only)?);
-    file.write_all(text)?;
-    Ok(rustix::fs::renameat(&folder, new_name.as_str(), &folder, name)?)
+    atomic_file::replace(&folder, name, text, Durable::No)
 }

@@ -12,12 +12,12 @@ use rustix::fs::{FileType, Mode, OFlags, RenameFlags, openat};
 use rustix::io::Errno;
 
 use crate::copy_name;
+use crate::on_conflict::OnConflict;
 use crate::parent_dir::{CurrentEntry, DirEntryTarget};
 use crate::path::RelPath;
 use crate::staged_id::StagedId;
 use crate::staging::{LOOK_EVERY, PublishError, Published, StageError, Staged, hold};
 use crate::trash::{exchange, remove_all};
-use crate::uploads::Exists;
 use crate::volume::{Blocking, Found, Volume};
 
 /// How many names `name (2)`, `name (3)`, … are tried.
@@ -144,7 +144,7 @@ impl StagedFolder {
     pub fn publish(
         mut self,
         to: &RelPath,
-        exists: Exists,
+        exists: OnConflict,
         user: &str,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Published, PublishError> {
@@ -158,9 +158,9 @@ impl StagedFolder {
         // One for all of them: thousands of files would take thousands of waits.
         rustix::fs::syncfs(&root).map_err(|it| sync(it.into()))?;
         let published = match exists {
-            Exists::Refuse => self.rename_to_free(to, &place)?,
-            Exists::KeepBoth => self.rename_beside(to, &mut place)?,
-            Exists::Replace => self.rename_over(to, &place, user)?,
+            OnConflict::Refuse => self.rename_to_free(to, &place)?,
+            OnConflict::KeepBoth => self.rename_beside(to, &mut place)?,
+            OnConflict::Replace => self.rename_over(to, &place, user)?,
         };
         place.sync().map_err(sync)?;
         Ok(published)

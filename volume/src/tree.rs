@@ -15,13 +15,13 @@ use rustix::io::Errno;
 
 use crate::copy_name;
 use crate::names::{Kind, Names};
+use crate::on_conflict::OnConflict;
 use crate::parent_dir::{CurrentEntry, DirEntryTarget, TargetError};
 use crate::path::{Refusal, RelPath};
 use crate::staged_folder::{PartError, StagedFolder};
 use crate::staging::{PublishError, StageError, Staged};
 use crate::stat::FileId;
 use crate::trash::{DiscardError, DiscardTarget};
-use crate::uploads::Exists;
 use crate::volume::{Blocking, FindError, Found, FoundFile, FoundFolder, Volume};
 
 /// How many names `name (2)`, `name (3)`, … are tried.
@@ -160,7 +160,7 @@ impl Volume {
         &self,
         from: &RelPath,
         to: &RelPath,
-        exists: Exists,
+        exists: OnConflict,
         user: &str,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Moved, TreeError> {
@@ -177,13 +177,13 @@ impl Volume {
         if from == to {
             return Err(TreeError::Occupied { to: to.clone() });
         }
-        if exists == Exists::Replace && from.is_within(to) {
+        if exists == OnConflict::Replace && from.is_within(to) {
             return Err(TreeError::FromWithin { to: to.clone() });
         }
         let mut place = self.make_place(to, may_write)?;
         let replaced = match exists {
-            Exists::Replace => self.clear(to, &place, user, may_write)?,
-            Exists::Refuse | Exists::KeepBoth => None,
+            OnConflict::Replace => self.clear(to, &place, user, may_write)?,
+            OnConflict::Refuse | OnConflict::KeepBoth => None,
         };
         let name = rename_beside(&source, &mut place, to, is_folder, exists);
         let name = self.or_put_back(name, replaced.as_deref(), to)?;
@@ -252,7 +252,7 @@ impl Volume {
         self: &Arc<Volume>,
         from: &RelPath,
         to: &RelPath,
-        exists: Exists,
+        exists: OnConflict,
         user: &str,
         may_write: &dyn Fn(&RelPath) -> bool,
         tell: Progress<'_, Copying>,
@@ -262,11 +262,16 @@ impl Volume {
     }
 
     /// Whether a copy could be put there, as far as the names tell.
-    fn check_copy(&self, from: &RelPath, to: &RelPath, exists: Exists) -> Result<(), TreeError> {
-        if from == to && exists != Exists::KeepBoth {
+    fn check_copy(
+        &self,
+        from: &RelPath,
+        to: &RelPath,
+        exists: OnConflict,
+    ) -> Result<(), TreeError> {
+        if from == to && exists != OnConflict::KeepBoth {
             return Err(TreeError::Occupied { to: to.clone() });
         }
-        if exists == Exists::Replace && from.is_within(to) {
+        if exists == OnConflict::Replace && from.is_within(to) {
             return Err(TreeError::FromWithin { to: to.clone() });
         }
         let is_inside = to != from && to.is_within(from);
@@ -362,7 +367,7 @@ impl PreparedCopy {
     pub fn publish(
         self,
         to: &RelPath,
-        exists: Exists,
+        exists: OnConflict,
         user: &str,
         may_write: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Copied, TreeError> {
@@ -374,8 +379,8 @@ impl PreparedCopy {
         // Two folders change places in one step.
         let is_exchange = matches!(staged, StagedCopy::Folder(_)) && there == CurrentEntry::Folder;
         let (exists, replaced) = match exists {
-            Exists::Replace if !is_exchange => {
-                (Exists::Refuse, volume.clear(to, &place, user, may_write)?)
+            OnConflict::Replace if !is_exchange => {
+                (OnConflict::Refuse, volume.clear(to, &place, user, may_write)?)
             }
             exists => (exists, None),
         };
@@ -546,13 +551,13 @@ fn rename_beside(
     place: &mut DirEntryTarget,
     to: &RelPath,
     is_folder: bool,
-    exists: Exists,
+    exists: OnConflict,
 ) -> Result<Vec<u8>, TreeError> {
     let name = place.name.clone();
     for copy in 2..MOST_COPIES {
         match source.rename_to_free(place) {
             Ok(()) => return Ok(place.name.clone()),
-            Err(Errno::EXIST) if exists == Exists::KeepBoth => {
+            Err(Errno::EXIST) if exists == OnConflict::KeepBoth => {
                 place.name = copy_name::beside(&name, is_folder, copy);
             }
             Err(Errno::EXIST) => return Err(TreeError::Occupied { to: to.clone() }),

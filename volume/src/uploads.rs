@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::UPLOADS_FOLDER;
+use crate::on_conflict::OnConflict;
 use crate::path::RelPath;
 use crate::records::{Records, file_name, unlink};
 use crate::staged_id::StagedId;
@@ -80,19 +81,7 @@ pub struct UploadTarget {
     /// The file's path.
     pub path: RelPath,
     /// What becomes of a file that is there.
-    pub exists: Exists,
-}
-
-/// What becomes of a file that has the name already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Exists {
-    /// It stays, and the upload is refused.
-    Refuse,
-    /// It stays, and the upload gets a name beside it.
-    KeepBoth,
-    /// The upload takes its place.
-    Replace,
+    pub exists: OnConflict,
 }
 
 /// A part of a joined upload.
@@ -148,12 +137,12 @@ impl UploadRecord {
     }
 }
 
-impl From<Exists> for Replace {
-    fn from(exists: Exists) -> Replace {
+impl From<OnConflict> for Replace {
+    fn from(exists: OnConflict) -> Replace {
         match exists {
-            Exists::Refuse => Replace::Refuse,
-            Exists::KeepBoth => Replace::KeepBoth,
-            Exists::Replace => Replace::Always,
+            OnConflict::Refuse => Replace::Refuse,
+            OnConflict::KeepBoth => Replace::KeepBoth,
+            OnConflict::Replace => Replace::Always,
         }
     }
 }

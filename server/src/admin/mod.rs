@@ -61,6 +61,7 @@ fn is_ours(folder: &Path) -> bool {
 }
 
 /// Listens on the socket, which only its owner can open.
+#[expect(clippy::disallowed_methods, reason = "the socket is not on the volume")]
 pub(crate) async fn bind(path: &Path) -> Result<Listener, ListenError> {
     let listen = Listen::Unix(path.to_owned());
     let listener = Listener::bind(&listen).await?;

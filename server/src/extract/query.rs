@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode;
 
+use volume::OnConflict;
+
 use crate::problem::Problem;
 use crate::web::text::visible;
 
@@ -65,6 +67,19 @@ pub(crate) fn only(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
             }))
         }
     }
+}
+
+/// What `exists` says, if it is there.
+pub(crate) fn on_conflict(query: Option<&str>) -> Result<Option<OnConflict>, Problem> {
+    value(query, "exists").map(|it| parse_on_conflict(&it)).transpose()
+}
+
+/// The same of a value.
+pub(crate) fn parse_on_conflict(value: &[u8]) -> Result<OnConflict, Problem> {
+    let parsed = std::str::from_utf8(value).ok().and_then(|it| it.parse().ok());
+    parsed.ok_or_else(|| {
+        Problem::BadQuery("`exists` is `refuse`, `keep-both` or `replace`.".to_owned())
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Writing header fields.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// A value that is written here, and so can be one.
 pub(crate) fn value(text: String) -> HeaderValue {
@@ -15,4 +15,9 @@ pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
         }
         Err(error) => tracing::error!("the field `{name}` was left out: {error}"),
     }
+}
+
+/// How long a message's content is, as its `Content-Length` has it (RFC 9110 §8.6).
+pub(crate) fn content_length(fields: &HeaderMap) -> Option<u64> {
+    fields.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -185,6 +185,7 @@ impl fmt::Display for Listener {
 }
 
 /// Removes a socket's file, and nothing else that may stand there.
+#[expect(clippy::disallowed_methods, reason = "the socket is not on the volume")]
 fn remove_socket(path: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, FileType};
     let stat = match rustix::fs::lstat(path) {

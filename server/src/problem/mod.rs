@@ -8,7 +8,6 @@ pub(crate) mod convert;
 pub(crate) mod page;
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::sync::Arc;
 
@@ -395,7 +394,7 @@ impl Problem {
                     .to_owned(),
             ),
             Problem::Transfer(refused) => {
-                ("transfer", "Not possible with this transfer", transfers::chain(refused))
+                ("transfer", "Not possible with this transfer", volume::error_chain(refused))
             }
             Problem::NoFeed(_) => (
                 "no-feed",
@@ -553,12 +552,6 @@ fn folder(path: &RelPath) -> String {
 impl Cause {
     /// The whole chain, from what was attempted down to what the system said.
     pub(crate) fn chain(&self) -> String {
-        let mut chain = self.0.to_string();
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(chain, ": {cause}").unwrap_or_default();
-            source = cause.source();
-        }
-        chain
+        volume::error_chain(&*self.0)
     }
 }

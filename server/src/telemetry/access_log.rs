@@ -11,12 +11,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use jiff::Timestamp;
 
 use crate::auth::identify::Authorizations;
 use crate::auth::key_ring::KeyRing;
+use crate::http::fields::content_length;
 use crate::net::client_address::Peer;
 use crate::net::concurrency_limit::Permit;
 use crate::net::handler::Account;
@@ -48,7 +49,7 @@ pub(crate) fn begin(
         wake_log::came(activity, &open, request.headers());
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
-        open.expect(length(request.headers()), None);
+        open.expect(content_length(request.headers()), None);
         let (activity, open) = (Arc::clone(activity), Arc::clone(&open));
         request = request.map(|body| Body::new(ReceivedBody { body, activity, open }));
     }
@@ -136,7 +137,7 @@ impl AccessLogEntry {
         self.latency = Some(open.elapsed());
         if *open.method() == Method::GET {
             let range = headers.get(header::CONTENT_RANGE).and_then(|it| it.to_str().ok());
-            open.expect(length(headers), range);
+            open.expect(content_length(headers), range);
         }
         if let Some(cause) = response.extensions().get::<Cause>() {
             tracing::error!(method = %open.method(), path = %Escaped(open.path()), "{}", cause.chain());
@@ -209,10 +210,6 @@ pub(crate) fn passed(activity: &Activity, passed: &Immediate<'_>) {
 
 fn ended(is_complete: bool) -> &'static str {
     if is_complete { "complete" } else { "aborted" }
-}
-
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Counts what comes in.

@@ -15,6 +15,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, Uri, header};
 use tokio_util::sync::CancellationToken;
+use volume::OnConflict;
 use volume::staging::{PublishError, Published, Replace, Staged};
 use volume::{Blocking, FindError, Found, FoundFile, RelPath};
 
@@ -22,7 +23,7 @@ use crate::app::App;
 use crate::auth::caller::Access;
 use crate::auth::identify::Authorization;
 use crate::extract::path::AuthorizedPath;
-use crate::extract::query;
+use crate::extract::query::on_conflict;
 use crate::files::etag;
 use crate::files::preconditions;
 use crate::http::fields;
@@ -48,7 +49,7 @@ pub(crate) async fn answer(
     let there = what_is_there(&app, &target).await?;
     let replace = replacement(there.as_ref(), &headers, uri.query())?;
     app.check_writable(&target.path, &target.caller).await?;
-    let staged = app.stage(content_length(&headers)).await?;
+    let staged = app.stage(fields::content_length(&headers)).await?;
     let permit = Authorization {
         keys: Arc::clone(&app.key_ring),
         caller: target.caller.clone(),
@@ -98,10 +99,6 @@ fn refuse_parts_and_codings(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// The file that has the name now.
 async fn what_is_there(
     app: &Arc<App>,
@@ -128,14 +125,11 @@ fn replacement(
         }
         return Ok(there.map_or(Replace::Refuse, |it| Replace::IfStill(it.stat)));
     }
-    match query::value(query, "exists").as_deref() {
-        None | Some(b"replace") => Ok(Replace::Always),
-        Some(b"keep-both") => Ok(Replace::KeepBoth),
-        Some(b"refuse") if there.is_some() => Err(Problem::Exists),
-        Some(b"refuse") => Ok(Replace::Refuse),
-        Some(_) => {
-            Err(Problem::BadQuery("`exists` is `replace`, `keep-both` or `refuse`.".to_owned()))
-        }
+    match on_conflict(query)?.unwrap_or(OnConflict::Replace) {
+        OnConflict::Replace => Ok(Replace::Always),
+        OnConflict::KeepBoth => Ok(Replace::KeepBoth),
+        OnConflict::Refuse if there.is_some() => Err(Problem::Exists),
+        OnConflict::Refuse => Ok(Replace::Refuse),
     }
 }
 

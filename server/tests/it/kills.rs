@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use volume::uploads::Exists;
+use volume::OnConflict;
 use volume::{RelPath, Volume};
 
 use crate::crashes::{Random, ask, comes, content, is_whole};
@@ -382,10 +382,10 @@ fn moves_and_copies_until_it_is_killed() {
         } else {
             ("moved/b", "moved/a")
         };
-        volume.move_to(&rel(here), &rel(there), Exists::Refuse, "kmt", &anywhere).unwrap();
+        volume.move_to(&rel(here), &rel(there), OnConflict::Refuse, "kmt", &anywhere).unwrap();
         let go_on = &mut |_: &_| ControlFlow::Continue(());
         let (from, to) = (rel(there), rel("copied/it"));
-        volume.copy_to(&from, &to, Exists::Replace, "kmt", &anywhere, go_on).unwrap();
+        volume.copy_to(&from, &to, OnConflict::Replace, "kmt", &anywhere, go_on).unwrap();
         println!("copied");
     }
 }

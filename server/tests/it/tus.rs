@@ -410,7 +410,8 @@ fn an_unknown_upload_is_not_found() {
 #[test]
 fn what_was_complete_when_the_server_was_killed_is_published_at_the_next_start() {
     use jiff::Timestamp;
-    use volume::uploads::{Exists, Upload, UploadKind, UploadPart, UploadRecord, UploadTarget};
+    use volume::OnConflict;
+    use volume::uploads::{Upload, UploadKind, UploadPart, UploadRecord, UploadTarget};
     use volume::{RelPath, Volume};
 
     let folder = tempfile::tempdir().unwrap();
@@ -428,7 +429,7 @@ fn what_was_complete_when_the_server_was_killed_is_published_at_the_next_start()
     };
     let target = |path: &str| UploadTarget {
         path: RelPath::from_plain(path.as_bytes()).unwrap(),
-        exists: Exists::Refuse,
+        exists: OnConflict::Refuse,
     };
     // As if each had been killed behind its last byte; the last user may not write any more.
     write(&mut begin("kmt", 3, UploadKind::File(target("run/whole.csv"))), b"abc");

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand};
 use transfers::transfer::Servers;
-use volume::uploads::Exists;
+use volume::OnConflict;
 
 /// Which servers to go by.
 #[derive(Clone, Debug, Default, Args)]
@@ -42,7 +43,7 @@ pub struct ReceiveArgs {
     #[arg(short, long)]
     pub yes: bool,
     /// What becomes of what has the name already.
-    #[arg(long, value_enum, value_name = "WHAT")]
+    #[arg(long, value_parser = on_conflict(), value_name = "WHAT")]
     pub on_conflict: Option<OnConflict>,
     /// Unpack a .tar or .zip that comes as a file.
     #[arg(long)]
@@ -116,7 +117,7 @@ pub enum TransfersCommand {
         #[arg(long)]
         name: Option<String>,
         /// What becomes of what has the name already.
-        #[arg(long, value_enum, value_name = "WHAT")]
+        #[arg(long, value_parser = on_conflict(), value_name = "WHAT")]
         on_conflict: Option<OnConflict>,
         /// Unpack a .tar or .zip that comes as a file.
         #[arg(long)]
@@ -142,25 +143,21 @@ pub enum TransfersCommand {
     Clear,
 }
 
-/// What becomes of what has the name already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnConflict {
-    /// It stays, and nothing is received.
-    Refuse,
-    /// It stays, and what comes is called `name (2)`.
-    Keep,
-    /// It goes to the trash.
-    Replace,
-}
-
-impl From<OnConflict> for Exists {
-    fn from(it: OnConflict) -> Exists {
-        match it {
-            OnConflict::Refuse => Exists::Refuse,
-            OnConflict::Keep => Exists::KeepBoth,
-            OnConflict::Replace => Exists::Replace,
-        }
-    }
+/// The words of [`OnConflict`], with what each means.
+fn on_conflict() -> impl TypedValueParser<Value = OnConflict> {
+    let values = OnConflict::ALL.map(|it| {
+        let (aliases, help): (&[&str], _) = match it {
+            OnConflict::Refuse => (&[], "It stays, and nothing is received"),
+            // As it was called before.
+            OnConflict::KeepBoth => (&["keep"], "It stays, and what comes is called `name (2)`"),
+            OnConflict::Replace => (&[], "It goes to the trash"),
+        };
+        PossibleValue::new(it.as_str()).aliases(aliases).help(help)
+    });
+    PossibleValuesParser::new(values).try_map(|it| match it.as_str() {
+        "keep" => Ok(OnConflict::KeepBoth),
+        word => word.parse(),
+    })
 }
 
 impl From<&ServerArgs> for Servers {

@@ -84,7 +84,7 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
                 .is_some_and(|it| it.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe));
         let is_misuse =
             error.downcast_ref::<TtyError>().is_some_and(|it| !matches!(it, TtyError::Io(_)));
-        Failure { what: text::chain(error), is_broken_pipe, is_misuse }
+        Failure { what: volume::error_chain(error), is_broken_pipe, is_misuse }
     }
 }
 

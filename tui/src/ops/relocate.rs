@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use volume::OnConflict;
 use volume::tree::{Copying, PreparedCopy};
-use volume::uploads::Exists;
 use volume::{Blocking, Found, RelPath};
 
 use super::undo::Step;
@@ -46,7 +46,7 @@ pub struct Relocation {
     /// Where to.
     pub to: Destination,
     /// What to do where a name is taken.
-    pub exists: Exists,
+    pub exists: OnConflict,
     /// Whether the folder is made where it is missing.
     pub makes_folder: bool,
 }
@@ -164,7 +164,7 @@ impl Desk {
         for Going { from, to } in going {
             let is_there = self.volume.file_id(to).is_ok();
             self.volume.file_id(from)?;
-            if from == to && (what.how == Relocating::Move || what.exists != Exists::KeepBoth) {
+            if from == to && (what.how == Relocating::Move || what.exists != OnConflict::KeepBoth) {
                 return Err(Failure::new(format!("`{}` is there already", shown(to))));
             }
             if to != from && to.is_within(from) {
@@ -179,14 +179,14 @@ impl Desk {
                     "`{one}` goes with `{all}`: name one of the two"
                 )));
             }
-            if what.exists == Exists::Replace && from.is_within(to) {
+            if what.exists == OnConflict::Replace && from.is_within(to) {
                 let name = shown(to);
                 return Err(Failure::new(format!("`{name}` can't be replaced by something in it")));
             }
-            if !names.insert(to) && what.exists != Exists::KeepBoth {
+            if !names.insert(to) && what.exists != OnConflict::KeepBoth {
                 return Err(Failure::new(format!("two of them would become `{}`", shown(to))));
             }
-            if is_there && what.exists == Exists::Refuse {
+            if is_there && what.exists == OnConflict::Refuse {
                 taken.push(format!("`{}`", shown(to)));
             }
         }
@@ -257,7 +257,7 @@ impl Desk {
         &self,
         from: &RelPath,
         to: &RelPath,
-        exists: Exists,
+        exists: OnConflict,
         steps: &mut Vec<Step>,
     ) -> Result<RelPath, Failure> {
         let moved = self.volume.move_to(from, to, exists, WHO, &anywhere)?;

@@ -66,7 +66,7 @@ impl Desk {
             code: args.code.clone(),
             exact: args.exact,
             into: self.path(into.unwrap_or(OsStr::new("/")))?,
-            on_conflict: args.on_conflict.map(Into::into),
+            on_conflict: args.on_conflict,
             yes: args.yes,
             unpack: args.unpack,
             wait: args.wait,
@@ -79,12 +79,8 @@ impl Desk {
         match command {
             TransfersCommand::Accept { number, into, name, on_conflict, unpack } => {
                 let into = into.as_deref().map(|it| self.path(it)).transpose()?;
-                let accept = Accept {
-                    into,
-                    name: name.clone(),
-                    on_conflict: on_conflict.map(Into::into),
-                    unpack: *unpack,
-                };
+                let accept =
+                    Accept { into, name: name.clone(), on_conflict: *on_conflict, unpack: *unpack };
                 Ok(Some((*number, Answer::Accept(accept))))
             }
             TransfersCommand::Refuse { number, why } => {

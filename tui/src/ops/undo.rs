@@ -7,9 +7,9 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use volume::OnConflict;
 use volume::keys::sheet::change::SheetChange;
 use volume::trash::Trashed;
-use volume::uploads::Exists;
 use volume::{Blocking, FileId, Found, RelPath, Stat};
 
 use super::files::InFolder;
@@ -199,7 +199,7 @@ impl Desk {
                 if self.volume.file_id(to).ok() != *id {
                     return Err(not_the_same(to));
                 }
-                self.volume.move_to(to, from, Exists::Refuse, WHO, &anywhere)?;
+                self.volume.move_to(to, from, OnConflict::Refuse, WHO, &anywhere)?;
             }
             Step::Trashed { path, name, id } => {
                 let name = self.name_in_trash(&shown(path), name, *id)?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use transfers::transfer::{
     Accept, Answer, Direction, Question, Request, TransferState, TransferStatus,
 };
-use volume::uploads::Exists;
+use volume::OnConflict;
 
 use super::{Out, Outcome};
 use crate::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
@@ -214,8 +214,8 @@ impl Followed<'_> {
             io::stdin().lock().read_line(&mut line)?;
             let on_conflict = match (line.trim(), &question.existing) {
                 ("y" | "yes", None) => None,
-                ("k" | "keep", Some(_)) => Some(Exists::KeepBoth),
-                ("r" | "replace", Some(_)) => Some(Exists::Replace),
+                ("k" | "keep", Some(_)) => Some(OnConflict::KeepBoth),
+                ("r" | "replace", Some(_)) => Some(OnConflict::Replace),
                 ("n" | "no" | "", _) => {
                     let answer = Answer::Refuse { why: String::new() };
                     return self.carrier.answer(now.transfer.number, &answer);

@@ -1,10 +1,10 @@
 //! Answers to questions.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use volume::OnConflict;
 use volume::RelPath;
 use volume::keys::Scope;
 use volume::keys::sheet::{Column, NewKey, OldKey, SheetError};
-use volume::uploads::Exists;
 
 use super::{below, palette, transfers};
 use crate::effect::{Effect, Op, Wish};
@@ -228,10 +228,10 @@ fn relocate(how: Relocating, from: &[RelPath], form: &Form) -> Result<Op, Wrong>
     Ok(Op::Relocate(Relocation { how, from: from.to_vec(), to, exists, makes_folder: false }))
 }
 
-fn exists(form: &Form) -> Exists {
+fn exists(form: &Form) -> OnConflict {
     match form.chosen("If it exists") {
-        0 => Exists::Refuse,
-        1 => Exists::KeepBoth,
-        _ => Exists::Replace,
+        0 => OnConflict::Refuse,
+        1 => OnConflict::KeepBoth,
+        _ => OnConflict::Replace,
     }
 }

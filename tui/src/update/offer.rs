@@ -4,7 +4,9 @@ use ::transfers::transfer::Question;
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{show, transfers};
-use crate::cli::transfers::{OnConflict, TransfersCommand};
+use volume::OnConflict;
+
+use crate::cli::transfers::TransfersCommand;
 use crate::effect::{Effect, Wish};
 use crate::key::Act;
 use crate::model::{Conflict, Model, OfferField, OfferForm};
@@ -163,7 +165,7 @@ fn accept(
     form.path().map_err(refused(OfferField::Name))?;
     let on_conflict = match form.conflict {
         _ if !has_conflict => None,
-        Conflict::KeepBoth => Some(OnConflict::Keep),
+        Conflict::KeepBoth => Some(OnConflict::KeepBoth),
         Conflict::Replace => Some(OnConflict::Replace),
         Conflict::Elsewhere => {
             let why = "type another folder, or another name".to_owned();

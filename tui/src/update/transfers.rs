@@ -96,7 +96,7 @@ fn tell_endings(model: &mut Model, before: &Carried) {
         let line = format!("{}: {}", name(&now.transfer), ending(&now));
         match now.transfer.state {
             TransferState::Done | TransferState::Cancelled | TransferState::Refused => {
-                model.say(line)
+                model.say(line);
             }
             _ => model.complain(line),
         }

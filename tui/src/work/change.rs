@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use volume::OnConflict;
 use volume::RelPath;
 use volume::keys::sheet::change::SheetChange;
-use volume::uploads::Exists;
 
 use super::ticket::Ticket;
 use super::{TELL_EVERY, Work, command};
@@ -45,7 +45,7 @@ impl Work {
             }
             Op::Rename(from, to) => {
                 let mut steps = Vec::new();
-                let path = desk.move_one(&from, &to, Exists::Refuse, &mut steps)?;
+                let path = desk.move_one(&from, &to, OnConflict::Refuse, &mut steps)?;
                 let what = format!("renamed {} to {}", name(&from), name(&path));
                 Ok(Done { go_to: Some(path), ..undoable(what, steps) })
             }

@@ -737,7 +737,7 @@ fn with_read_only_whatever_the_screen_asks_for_changes_nothing() {
         how,
         from: vec![at.clone()],
         to: Destination { path: rel("new"), is_folder: true },
-        exists: volume::uploads::Exists::Replace,
+        exists: volume::OnConflict::Replace,
         makes_folder: true,
     };
     let new = NewKey {

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
-use sounding::cli::transfers::{OnConflict, ReceiveArgs, SendArgs, TransfersCommand};
+use sounding::cli::transfers::{ReceiveArgs, SendArgs, TransfersCommand};
 use sounding::effect::{Effect, Message, Wish};
 use sounding::model::{Popup, Redraw, Screen, Server};
 use sounding::ops::Failure;
@@ -298,8 +298,8 @@ fn what_is_there_already_has_three_ways() {
         Wish::Transfers(TransfersCommand::Accept { on_conflict, .. }) => *on_conflict,
         other => panic!("{other:?}"),
     };
-    assert_eq!(conflict(&accepted("\r").0), Some(OnConflict::Keep));
-    assert_eq!(conflict(&accepted(" \r").0), Some(OnConflict::Replace));
+    assert_eq!(conflict(&accepted("\r").0), Some(volume::OnConflict::KeepBoth));
+    assert_eq!(conflict(&accepted(" \r").0), Some(volume::OnConflict::Replace));
     // Elsewhere: the folder first.
     let (effects, mut told) = accepted("  ");
     assert!(effects.is_empty());

@@ -6,19 +6,19 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::atomic_file::{self, Durable};
 use crate::keys::sheet::change::SheetChange;
 use crate::keys::sheet::{KeySheet, NewKey, SheetError, SheetVersion};
 use crate::keys::{HashedKey, Keys, PlainKey, Scope, parse_line};
-use crate::layout::{KEYS_FILE, KEYS_PLACE, NEW_SUFFIX};
+use crate::layout::{KEYS_FILE, KEYS_PLACE};
 use crate::path::RelPath;
 use crate::stat::Stat;
 use crate::volume::Volume;
@@ -230,7 +230,8 @@ impl Volume {
         let result = edit(&mut sheet)?;
         if sheet.version() != before.version() {
             sheet.finish();
-            replace(&folder, &sheet.to_bytes()).map_err(EditKeysError::Write)?;
+            atomic_file::replace(&folder, KEYS_FILE, &sheet.to_bytes(), Durable::Yes)
+                .map_err(EditKeysError::Write)?;
         }
         Ok((result, SheetChange::between(&before, &sheet)))
     }
@@ -323,33 +324,4 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn as_keys(word: &[u8]) -> impl Iterator<Item = HashedKey> {
     let sealed = std::str::from_utf8(word).ok().and_then(HashedKey::from_hex);
     sealed.into_iter().chain([PlainKey::new(word).hash()])
-}
-
-/// Puts a text in the keys file's place, by one rename.
-pub(crate) fn replace(folder: &OwnedFd, text: &[u8]) -> io::Result<()> {
-    let new_name = format!("{KEYS_FILE}{NEW_SUFFIX}");
-    let written = write_beside(folder, &new_name, text);
-    if written.is_err() {
-        // No copy of the keys stays behind; there may be none.
-        rustix::fs::unlinkat(folder, new_name.as_str(), AtFlags::empty()).unwrap_or_default();
-    }
-    written?;
-    rustix::fs::fsync(folder)?;
-    Ok(())
-}
-
-fn write_beside(folder: &OwnedFd, new_name: &str, text: &[u8]) -> io::Result<()> {
-    let flags =
-        OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let owner_only = Mode::RUSR | Mode::WUSR;
-    let mut file = File::from(rustix::fs::openat(folder, new_name, flags, owner_only)?);
-    if rustix::process::geteuid().is_root() {
-        // Root edits for a service that may run as somebody else.
-        let stat = rustix::fs::fstat(folder)?;
-        let (user, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
-        rustix::fs::fchown(&file, Some(user), Some(group))?;
-    }
-    file.write_all(text)?;
-    file.sync_all()?;
-    Ok(rustix::fs::renameat(folder, new_name, folder, KEYS_FILE)?)
 }

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::atomic_file::{self, Durable};
 use crate::keys::Keys;
-use crate::keys::file::{read_all, replace};
+use crate::keys::file::read_all;
 use crate::layout::{JOURNAL_FILE, KEYS_FILE, KEYS_PLACE, OLD_KEYS_PLACE, SERVICE_FOLDER};
 use crate::volume::Volume;
 
@@ -100,7 +101,11 @@ impl Volume {
         let folder = self.service_folder()?;
         rustix::fs::flock(&folder, FlockOperation::LockExclusive)?;
         // A console that was quicker has written what its operator means.
-        if self.is_new()? { replace(&folder, text) } else { Ok(()) }
+        if self.is_new()? {
+            atomic_file::replace(&folder, KEYS_FILE, text, Durable::Yes)
+        } else {
+            Ok(())
+        }
     }
 }
 

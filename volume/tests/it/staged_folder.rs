@@ -3,9 +3,9 @@
 use std::fs;
 use std::sync::Arc;
 
+use volume::OnConflict;
 use volume::staged_folder::StagedFolder;
 use volume::staging::{PublishError, Replace};
-use volume::uploads::Exists;
 use volume::{RelPath, Volume};
 
 use crate::support::{Place, rel};
@@ -28,7 +28,7 @@ fn staged(volume: &Arc<Volume>, content: &str) -> StagedFolder {
     folder
 }
 
-fn publish(volume: &Arc<Volume>, to: &str, exists: Exists) -> Result<String, PublishError> {
+fn publish(volume: &Arc<Volume>, to: &str, exists: OnConflict) -> Result<String, PublishError> {
     let published = staged(volume, "new").publish(&rel(to), exists, "kmt", &anywhere)?;
     Ok(published.path.to_url())
 }
@@ -43,7 +43,7 @@ fn a_folder_appears_whole() {
     let volume = open(&place);
     let folder = staged(&volume, "new");
     assert!(!place.path("berlin").exists());
-    folder.publish(&rel("berlin/v6.4"), Exists::Refuse, "kmt", &anywhere).unwrap();
+    folder.publish(&rel("berlin/v6.4"), OnConflict::Refuse, "kmt", &anywhere).unwrap();
     assert_eq!(fs::read_to_string(place.path("berlin/v6.4/trips.csv")).unwrap(), "new");
     assert_eq!(fs::read_to_string(place.path("berlin/v6.4/ITERS/it.0/legs.csv")).unwrap(), "new");
     assert!(place.path("berlin/v6.4/empty").is_dir());
@@ -55,12 +55,13 @@ fn the_caller_chooses_what_becomes_of_a_folder_that_is_there() {
     let place = Place::new();
     let volume = open(&place);
     place.put("v6.4/old.csv", "old");
-    let refused = publish(&volume, "v6.4", Exists::Refuse);
+    let refused = publish(&volume, "v6.4", OnConflict::Refuse);
     assert!(matches!(refused, Err(PublishError::Occupied { .. })), "{refused:?}");
-    assert_eq!(publish(&volume, "v6.4", Exists::KeepBoth).unwrap(), "v6.4%20%282%29");
-    assert_eq!(publish(&volume, "v6.4", Exists::KeepBoth).unwrap(), "v6.4%20%283%29");
+    assert_eq!(publish(&volume, "v6.4", OnConflict::KeepBoth).unwrap(), "v6.4%20%282%29");
+    assert_eq!(publish(&volume, "v6.4", OnConflict::KeepBoth).unwrap(), "v6.4%20%283%29");
     assert!(place.path("v6.4/old.csv").exists() && place.path("v6.4 (3)/trips.csv").exists());
-    let published = staged(&volume, "new").publish(&rel("v6.4"), Exists::Replace, "kmt", &anywhere);
+    let published =
+        staged(&volume, "new").publish(&rel("v6.4"), OnConflict::Replace, "kmt", &anywhere);
     assert!(published.unwrap().has_replaced);
     assert!(!place.path("v6.4/old.csv").exists() && place.path("v6.4/trips.csv").exists());
     assert_eq!(
@@ -70,7 +71,7 @@ fn the_caller_chooses_what_becomes_of_a_folder_that_is_there() {
     let record = fs::read_to_string(place.path(".sounding/trash/info/v6.4.trashinfo")).unwrap();
     assert!(record.contains("Path=v6.4\n") && record.contains("X-Deleted-By=kmt\n"), "{record}");
     place.put("file", "content");
-    for exists in [Exists::Refuse, Exists::Replace] {
+    for exists in [OnConflict::Refuse, OnConflict::Replace] {
         let refused = publish(&volume, "file", exists);
         assert!(matches!(refused, Err(PublishError::Occupied { .. })), "{refused:?}");
     }
@@ -84,7 +85,7 @@ fn a_reader_in_the_old_folder_goes_on_reading_it() {
     let volume = open(&place);
     place.put("run/trips.csv", "old");
     let file = place.file("run/trips.csv");
-    publish(&volume, "run", Exists::Replace).unwrap();
+    publish(&volume, "run", OnConflict::Replace).unwrap();
     assert_eq!(std::io::read_to_string(file.open().unwrap()).unwrap(), "old");
 }
 
@@ -96,7 +97,7 @@ fn of_two_that_finish_at_once_one_wins() {
         let to = format!("run-{round}");
         let results: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..3)
-                .map(|_| scope.spawn(|| publish(&volume, &to, Exists::Refuse).is_ok()))
+                .map(|_| scope.spawn(|| publish(&volume, &to, OnConflict::Refuse).is_ok()))
                 .collect();
             threads.into_iter().map(|it| it.join().unwrap()).collect()
         });
@@ -112,7 +113,7 @@ fn what_is_not_published_is_gone_and_nothing_leaves_the_folder() {
     let folder = staged(&volume, "new");
     drop(folder);
     assert!(is_staging_empty(&place));
-    let refused = staged(&volume, "new").publish(&rel(""), Exists::Replace, "kmt", &anywhere);
+    let refused = staged(&volume, "new").publish(&rel(""), OnConflict::Replace, "kmt", &anywhere);
     assert!(matches!(refused, Err(PublishError::Target(_))), "{refused:?}");
     assert!(is_staging_empty(&place));
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use volume::OnConflict;
 use volume::staging::{PublishError, Replace, StageError, Staged, TargetError};
-use volume::uploads::{Exists, UploadKind, UploadRecord, UploadTarget};
+use volume::uploads::{UploadKind, UploadRecord, UploadTarget};
 use volume::{RelPath, Volume};
 
 use crate::support::{CANARY, Place, rel};
@@ -225,7 +226,7 @@ fn what_a_killed_process_left_is_swept_at_once_and_nothing_else() {
     let volume = open(&place);
     let file = staged(&volume, "new");
     let folder = volume.stage_folder().unwrap();
-    let target = UploadTarget { path: rel("up"), exists: Exists::Refuse };
+    let target = UploadTarget { path: rel("up"), exists: OnConflict::Refuse };
     let record = UploadRecord::new("kmt", Timestamp::now(), 3, UploadKind::File(target), "");
     let upload = volume.begin_upload(record).unwrap().id;
     // As they lie there when nobody holds them any more.
@@ -238,7 +239,7 @@ fn what_a_killed_process_left_is_swept_at_once_and_nothing_else() {
     assert_eq!(open(&place).sweep_staging().unwrap(), left);
     assert_eq!(left_in_staging(&place), 3);
     file.publish(&rel("a"), Replace::Refuse, &anywhere).unwrap();
-    folder.publish(&rel("b"), Exists::Refuse, "kmt", &anywhere).unwrap();
+    folder.publish(&rel("b"), OnConflict::Refuse, "kmt", &anywhere).unwrap();
     assert!(volume.upload(upload).unwrap().is_some());
     assert_eq!(open(&place).sweep_staging().unwrap().things, 0);
 }
@@ -260,7 +261,7 @@ fn sweeping_takes_nothing_from_those_who_begin_meanwhile() {
             let to = format!("run/{round}");
             staged(&volume, "new").publish(&rel(&to), Replace::Refuse, &anywhere).unwrap();
             let folder = volume.stage_folder().unwrap();
-            folder.publish(&rel(&format!("{to}.d")), Exists::Refuse, "kmt", &anywhere).unwrap();
+            folder.publish(&rel(&format!("{to}.d")), OnConflict::Refuse, "kmt", &anywhere).unwrap();
         }
         is_over.store(true, Ordering::SeqCst);
         sweeper.join().unwrap();

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use volume::OnConflict;
 use volume::scan::{SearchProgress, Usage};
 use volume::staging::StageError;
 use volume::trash::{DiscardTarget, RestoreError};
 use volume::tree::{Copied, Copying, TreeError};
-use volume::uploads::Exists;
 use volume::{FoundFolder, RelPath, Volume};
 
 use crate::support::{CANARY, Place, both_ways, rel};
@@ -19,7 +19,7 @@ fn anywhere(_: &RelPath) -> bool {
     true
 }
 
-fn move_to(place: &Place, from: &str, to: &str, exists: Exists) -> Result<String, TreeError> {
+fn move_to(place: &Place, from: &str, to: &str, exists: OnConflict) -> Result<String, TreeError> {
     let moved = place.volume.move_to(&rel(from), &rel(to), exists, "kmt", &anywhere);
     moved.map(|it| it.path.to_url())
 }
@@ -29,7 +29,7 @@ fn shared(place: &Place) -> Arc<Volume> {
     Arc::new(Volume::open(&place.path("")).unwrap())
 }
 
-fn copy_to(place: &Place, from: &str, to: &str, exists: Exists) -> Result<Copied, TreeError> {
+fn copy_to(place: &Place, from: &str, to: &str, exists: OnConflict) -> Result<Copied, TreeError> {
     let go_on = &mut |_: &Copying| ControlFlow::Continue(());
     shared(place).copy_to(&rel(from), &rel(to), exists, "kmt", &anywhere, go_on)
 }
@@ -56,19 +56,19 @@ fn a_move_takes_a_free_name_only() {
         place.put("a/one", "1");
         place.put("a/two", "2");
         assert_eq!(
-            move_to(&place, "a/one", "new/deep/uno", Exists::Refuse).unwrap(),
+            move_to(&place, "a/one", "new/deep/uno", OnConflict::Refuse).unwrap(),
             "new/deep/uno"
         );
         assert_eq!(text(&place, "new/deep/uno"), "1");
-        let refused = move_to(&place, "a/two", "new/deep/uno", Exists::Refuse);
+        let refused = move_to(&place, "a/two", "new/deep/uno", OnConflict::Refuse);
         assert!(matches!(refused, Err(TreeError::Occupied { .. })), "{refused:?}");
         assert_eq!((text(&place, "a/two"), text(&place, "new/deep/uno")), ("2".into(), "1".into()));
-        let beside = move_to(&place, "a/two", "new/deep/uno", Exists::KeepBoth).unwrap();
+        let beside = move_to(&place, "a/two", "new/deep/uno", OnConflict::KeepBoth).unwrap();
         assert_eq!(
             (beside.as_str(), text(&place, "new/deep/uno (2)").as_str()),
             ("new/deep/uno%20%282%29", "2")
         );
-        let missing = move_to(&place, "a/two", "b", Exists::Refuse);
+        let missing = move_to(&place, "a/two", "b", OnConflict::Refuse);
         assert!(matches!(missing, Err(TreeError::Missing { .. })), "{missing:?}");
     });
 }
@@ -78,7 +78,7 @@ fn what_a_move_replaces_lies_in_the_trash() {
     let place = Place::new();
     place.put("a", "new");
     place.put("b", "old");
-    move_to(&place, "a", "b", Exists::Replace).unwrap();
+    move_to(&place, "a", "b", OnConflict::Replace).unwrap();
     assert_eq!(text(&place, "b"), "new");
     assert_eq!(text(&place, ".sounding/trash/files/b"), "old");
 }
@@ -87,11 +87,11 @@ fn what_a_move_replaces_lies_in_the_trash() {
 fn a_folder_moves_whole_and_never_into_itself() {
     let place = Place::new();
     place.put("run/x/y", "1");
-    let refused = move_to(&place, "run", "run/x/run", Exists::Refuse);
+    let refused = move_to(&place, "run", "run/x/run", OnConflict::Refuse);
     assert!(matches!(refused, Err(TreeError::IntoItself { .. })), "{refused:?}");
     place.put("old/output-v6.4/a", "a");
     place.put("output-v6.4/b", "b");
-    let moved = move_to(&place, "old/output-v6.4", "output-v6.4", Exists::KeepBoth).unwrap();
+    let moved = move_to(&place, "old/output-v6.4", "output-v6.4", OnConflict::KeepBoth).unwrap();
     assert_eq!(text(&place, "output-v6.4 (2)/a"), "a", "{moved}");
 }
 
@@ -100,11 +100,11 @@ fn nothing_moves_out_of_the_volume() {
     both_ways(|place| {
         place.put("a", "1");
         place.link("../outside", "out");
-        assert!(move_to(&place, "a", "out/a", Exists::Refuse).is_err());
-        assert!(move_to(&place, "out/canary.txt", "b", Exists::Refuse).is_err());
+        assert!(move_to(&place, "a", "out/a", OnConflict::Refuse).is_err());
+        assert!(move_to(&place, "out/canary.txt", "b", OnConflict::Refuse).is_err());
         assert_eq!(fs::read_to_string(place.outside("canary.txt")).unwrap(), CANARY);
         // The link itself can be moved.
-        move_to(&place, "out", "elsewhere", Exists::Refuse).unwrap();
+        move_to(&place, "out", "elsewhere", OnConflict::Refuse).unwrap();
         assert!(fs::symlink_metadata(place.path("elsewhere")).unwrap().is_symlink());
     });
 }
@@ -128,7 +128,7 @@ fn a_copy_is_whole_and_says_what_it_left_out() {
     place.link("a/one", "run/to-one");
     place.link("a", "run/to-a");
     place.link("../../outside", "run/out");
-    let copied = copy_to(&place, "run", "copies/run", Exists::Refuse).unwrap();
+    let copied = copy_to(&place, "run", "copies/run", OnConflict::Refuse).unwrap();
     assert_eq!(copied.path, rel("copies/run"));
     assert_eq!((copied.size.files, copied.size.bytes, copied.links_left_out), (3, 4, 1));
     assert_eq!(text(&place, "copies/run/to-one"), "1");
@@ -136,11 +136,11 @@ fn a_copy_is_whole_and_says_what_it_left_out() {
     assert!(place.path("copies/run/empty").is_dir());
     assert!(!place.path("copies/run/out").exists() && !place.path("copies/run/.hidden").exists());
     assert!(is_tidy(&place));
-    let again = copy_to(&place, "run/a/one", "copies/run/b/two", Exists::Refuse);
+    let again = copy_to(&place, "run/a/one", "copies/run/b/two", OnConflict::Refuse);
     assert!(again.is_err() && text(&place, "copies/run/b/two") == "22");
-    let beside = copy_to(&place, "run/a/one", "run/a/one", Exists::KeepBoth).unwrap();
+    let beside = copy_to(&place, "run/a/one", "run/a/one", OnConflict::KeepBoth).unwrap();
     assert_eq!(beside.path, rel("run/a/one (2)"));
-    copy_to(&place, "run/a/one", "run/b/two", Exists::Replace).unwrap();
+    copy_to(&place, "run/a/one", "run/b/two", OnConflict::Replace).unwrap();
     assert_eq!(text(&place, ".sounding/trash/files/two"), "22");
 }
 
@@ -156,7 +156,7 @@ fn a_copy_that_is_stopped_leaves_no_trace() {
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let (from, to) = (rel("run"), rel("copy"));
-    let stopped = shared(&place).copy_to(&from, &to, Exists::Refuse, "kmt", &anywhere, tell);
+    let stopped = shared(&place).copy_to(&from, &to, OnConflict::Refuse, "kmt", &anywhere, tell);
     assert!(matches!(stopped, Err(TreeError::Stopped)), "{stopped:?}");
     assert!(!place.path("copy").exists() && is_tidy(&place));
 }
@@ -291,7 +291,7 @@ fn a_folder_that_does_not_fit_is_not_begun_and_costs_nobody_their_trash() {
     // Takes no room itself.
     let size = place.volume.space().unwrap().size;
     fs::File::create(place.path("run/z")).unwrap().set_len(size - 1).unwrap();
-    let refused = copy_to(&place, "run", "copy", Exists::Refuse);
+    let refused = copy_to(&place, "run", "copy", OnConflict::Refuse);
     assert!(matches!(refused, Err(TreeError::Stage(StageError::NoRoom(_)))), "{refused:?}");
     assert!(!place.path("copy").exists() && is_tidy(&place));
     assert_eq!(place.volume.trashed().unwrap().len(), 1);

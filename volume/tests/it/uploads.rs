@@ -4,9 +4,10 @@ use std::fs;
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
+use volume::OnConflict;
 use volume::staged_id::StagedId;
 use volume::staging::PublishError;
-use volume::uploads::{Exists, Upload, UploadKind, UploadPart, UploadRecord, UploadTarget};
+use volume::uploads::{Upload, UploadKind, UploadPart, UploadRecord, UploadTarget};
 use volume::{RelPath, Volume};
 
 use crate::support::{Place, rel};
@@ -23,7 +24,7 @@ fn record(length: usize, purpose: UploadKind) -> UploadRecord {
     UploadRecord::new("kmt", Timestamp::now(), length as u64, purpose, "filename eA==")
 }
 
-fn file(path: &str, exists: Exists) -> UploadKind {
+fn file(path: &str, exists: OnConflict) -> UploadKind {
     UploadKind::File(UploadTarget { path: rel(path), exists })
 }
 
@@ -46,7 +47,7 @@ fn names(place: &Place, folder: &str) -> Vec<String> {
 fn what_has_come_is_there_after_a_break() {
     let place = Place::new();
     let volume = open(&place);
-    let mut upload = volume.begin_upload(record(6, file("run/a.csv", Exists::Refuse))).unwrap();
+    let mut upload = volume.begin_upload(record(6, file("run/a.csv", OnConflict::Refuse))).unwrap();
     append(&mut upload, "abc");
     let id = upload.id;
     drop(upload);
@@ -69,7 +70,7 @@ fn what_has_come_is_there_after_a_break() {
 fn bytes_that_were_not_checked_have_not_come() {
     let place = Place::new();
     let volume = open(&place);
-    let mut upload = volume.begin_upload(record(9, file("run/a.csv", Exists::Refuse))).unwrap();
+    let mut upload = volume.begin_upload(record(9, file("run/a.csv", OnConflict::Refuse))).unwrap();
     append(&mut upload, "abc");
     for verdict in [Some(false), None] {
         upload.begin_check().unwrap();
@@ -91,7 +92,7 @@ fn bytes_that_were_not_checked_have_not_come() {
 fn a_name_that_was_taken_meanwhile_is_left_and_the_upload_kept() {
     let place = Place::new();
     let volume = open(&place);
-    let mut upload = volume.begin_upload(record(3, file("run/a.csv", Exists::Refuse))).unwrap();
+    let mut upload = volume.begin_upload(record(3, file("run/a.csv", OnConflict::Refuse))).unwrap();
     append(&mut upload, "new");
     place.put("run/a.csv", "old");
     let refused = upload.finish(&anywhere);
@@ -117,7 +118,7 @@ fn parts_are_joined_however_often_that_is_interrupted() {
             UploadPart { id: part.id, length: content.len() as u64 }
         })
         .collect();
-    let target = UploadTarget { path: rel("run/whole.csv"), exists: Exists::Refuse };
+    let target = UploadTarget { path: rel("run/whole.csv"), exists: OnConflict::Refuse };
     let whole = record(contents.concat().len(), UploadKind::Joined { target, parts });
     let id = volume.begin_upload(whole).unwrap().id;
     let mut rounds = 0;
@@ -141,8 +142,8 @@ fn parts_are_joined_however_often_that_is_interrupted() {
 fn what_nobody_goes_on_with_is_swept_after_a_week() {
     let place = Place::new();
     let volume = open(&place);
-    let begun = volume.begin_upload(record(3, file("run/a.csv", Exists::Refuse))).unwrap().id;
-    let mut done = volume.begin_upload(record(0, file("run/b.csv", Exists::Refuse))).unwrap();
+    let begun = volume.begin_upload(record(3, file("run/a.csv", OnConflict::Refuse))).unwrap().id;
+    let mut done = volume.begin_upload(record(0, file("run/b.csv", OnConflict::Refuse))).unwrap();
     done.finish(&anywhere).unwrap();
     let sweep = |hours: i64| volume.sweep_uploads(Timestamp::now() + hours.hours()).unwrap();
     let left = || volume.uploads().unwrap();
@@ -157,7 +158,7 @@ fn what_nobody_goes_on_with_is_swept_after_a_week() {
 fn a_record_can_be_read_by_a_person_and_a_strange_one_is_reported() {
     let place = Place::new();
     let volume = open(&place);
-    let upload = volume.begin_upload(record(3, file("run/ä.csv", Exists::KeepBoth))).unwrap();
+    let upload = volume.begin_upload(record(3, file("run/ä.csv", OnConflict::KeepBoth))).unwrap();
     let path = format!(".sounding/uploads/{}.json", upload.id);
     let text = fs::read_to_string(place.path(&path)).unwrap();
     for line in ["\"version\": 1", "\"user\": \"kmt\"", "\"path\": \"run/%C3%A4.csv\"", "keep-both"]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
 use jiff::Timestamp;
-use volume::uploads::{Exists, UploadKind, UploadPart, UploadRecord, UploadTarget};
+use volume::OnConflict;
+use volume::uploads::{UploadKind, UploadPart, UploadRecord, UploadTarget};
 use volume::{FindError, Found};
 
 use super::fields::length;
@@ -85,7 +86,7 @@ pub(super) async fn parts(
 pub(super) async fn check_target(app: &Arc<App>, target: &UploadTarget) -> Result<(), Problem> {
     match app.look(&target.path).await {
         Ok(Found::Folder(_)) => Err(Problem::IsFolder),
-        Ok(Found::File(_)) if target.exists == Exists::Refuse => Err(Problem::Exists),
+        Ok(Found::File(_)) if target.exists == OnConflict::Refuse => Err(Problem::Exists),
         Ok(Found::File(_)) | Err(FindError::Missing { .. } | FindError::NotServed { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }

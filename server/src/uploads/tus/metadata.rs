@@ -6,7 +6,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use volume::uploads::{Exists, UploadTarget};
+use volume::OnConflict;
+use volume::uploads::UploadTarget;
 use volume::{Refusal, RelPath};
 
 use crate::extract::query;
@@ -60,16 +61,10 @@ impl Metadata {
                 ));
             }
         }
-        let exists = query::value(query, "exists");
-        let exists = match exists.as_deref().or_else(|| self.value("exists")) {
-            None | Some(b"refuse") => Exists::Refuse,
-            Some(b"keep-both") => Exists::KeepBoth,
-            Some(b"replace") => Exists::Replace,
-            Some(_) => {
-                return Err(Problem::BadQuery(
-                    "`exists` is `refuse`, `keep-both` or `replace`.".to_owned(),
-                ));
-            }
+        let exists = match (query::on_conflict(query)?, self.value("exists")) {
+            (Some(exists), _) => exists,
+            (None, Some(value)) => query::parse_on_conflict(value)?,
+            (None, None) => OnConflict::Refuse,
         };
         Ok(UploadTarget { path, exists })
     }
@@ -85,7 +80,7 @@ impl Metadata {
 mod tests {
     use super::*;
 
-    fn target(pairs: &[(&str, &str)], query: &str) -> Result<(String, Exists), Problem> {
+    fn target(pairs: &[(&str, &str)], query: &str) -> Result<(String, OnConflict), Problem> {
         let pairs: Vec<String> =
             pairs.iter().map(|(key, value)| format!("{key} {}", STANDARD.encode(value))).collect();
         let headers = HeaderMap::from_iter([(UPLOAD_METADATA, pairs.join(",").parse().unwrap())]);
@@ -141,12 +136,12 @@ mod tests {
     #[test]
     fn what_is_there_stays_unless_the_client_says_otherwise() {
         let exists = |pairs: &[(&str, &str)], query: &str| target(pairs, query).unwrap().1;
-        assert_eq!(exists(&[("filename", "a")], ""), Exists::Refuse);
-        assert_eq!(exists(&[("filename", "a"), ("exists", "replace")], ""), Exists::Replace);
-        assert_eq!(exists(&[("filename", "a"), ("exists", "null")], ""), Exists::Refuse);
+        assert_eq!(exists(&[("filename", "a")], ""), OnConflict::Refuse);
+        assert_eq!(exists(&[("filename", "a"), ("exists", "replace")], ""), OnConflict::Replace);
+        assert_eq!(exists(&[("filename", "a"), ("exists", "null")], ""), OnConflict::Refuse);
         assert_eq!(
             exists(&[("filename", "a"), ("exists", "replace")], "exists=keep-both"),
-            Exists::KeepBoth
+            OnConflict::KeepBoth
         );
     }
 }
