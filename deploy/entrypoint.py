@@ -155,7 +155,7 @@ def folder(path, user, mode):
             os.fchmod(it, mode)
             os.fchown(it, user.uid, user.gid)
             if before != 0:
-                print(f"{path} was user {before}'s: `sounding doctor --mend-owners` gives the service what is in it", file=sys.stderr)
+                print(f"{path} was user {before}'s: `sounding doctor --fix-owners` gives the service what is in it", file=sys.stderr)
     except OSError as error:
         sys.exit(f"{path} can't be given to user {user.uid}: {error.strerror} (the capabilities CHOWN and FOWNER are needed)")
     finally:

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use transfers::settings::{mailbox_url, relay};
 use transfers::transfer::Servers;
 use volume::keys::Keys;
@@ -12,15 +12,21 @@ use wormhole::{HintPolicy, RelayHint, Settings};
 
 use crate::idle::Rules;
 use crate::net::concurrency_limit::ConnectionLimits;
+use crate::net::listener::Listen;
+use crate::net::timeouts::Timeouts;
 use crate::telemetry::log::LogFormat;
 
 /// Connections at a time, where nobody says how many.
 pub(crate) const CONNECTIONS: usize = 10_000;
-use crate::net::listener::Listen;
-use crate::net::timeouts::Timeouts;
 
 /// The variable that brings keys besides those in the volume's file. No flag: everyone can see a flag's value.
 const API_KEYS: &str = "API_KEYS";
+
+/// Variables as they were called before, each with its argument: read where the new one is not set.
+const OLD_VARIABLES: [(&str, &str); 2] = [
+    ("import_keys", "SOUNDING_TAKE_KEYS"),
+    ("connections_per_client", "SOUNDING_CONNECTIONS_OF_ONE"),
+];
 
 /// As the command line and the environment have it.
 #[derive(Debug, Parser)]
@@ -43,10 +49,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "ADDR", env = "SOUNDING_METRICS")]
     metrics: Option<Listen>,
 
-    /// The keys of a server that was here before: an auth-keys.csv in its format. Taken over once, at the first start on a
+    /// The keys of a server that was here before: an auth-keys.csv in its format. Imported once, at the first start on a
     /// volume, and so is one that lies at the volume's root or in its .admin.
-    #[arg(long, value_name = "FILE", env = "SOUNDING_TAKE_KEYS")]
-    take_keys: Option<PathBuf>,
+    #[arg(long, alias = "take-keys", value_name = "FILE", env = "SOUNDING_IMPORT_KEYS")]
+    import_keys: Option<PathBuf>,
 
     /// The mailbox server at which wormhole transfers meet, if not the public one: ws://HOST:PORT/v1
     #[arg(long, value_name = "URL", env = "SOUNDING_MAILBOX", value_parser = mailbox_url)]
@@ -69,18 +75,19 @@ pub(crate) struct Flags {
     #[arg(long, env = "SOUNDING_BEHIND_PROXY")]
     behind_proxy: bool,
 
-    /// Connections at a time. Whoever comes when there are as many is told to come again (503).
+    /// Maximum concurrent connections; more get 503.
     #[arg(long, value_name = "NUMBER", env = "SOUNDING_CONNECTIONS", default_value_t = CONNECTIONS)]
     connections: usize,
 
-    /// Of these, from one address; also requests under way for one, where a proxy on this machine says whose they are.
+    /// Of these, from one address; also requests in flight for one client, where a proxy on this machine says whose they are.
     #[arg(
         long,
+        alias = "connections-of-one",
         value_name = "NUMBER",
-        env = "SOUNDING_CONNECTIONS_OF_ONE",
+        env = "SOUNDING_CONNECTIONS_PER_CLIENT",
         default_value_t = 1_000
     )]
-    connections_of_one: usize,
+    connections_per_client: usize,
 
     /// End with status 0 after so long without need of the service: no download, upload, wormhole transfer, console or ssh
     /// session in use, and no request with a good key or for something public. Off by default.
@@ -139,7 +146,7 @@ pub(crate) struct Config {
     /// Where Prometheus scrapes, if it does.
     pub metrics: Option<Listen>,
     /// Where the keys of a server that was here before are, if that was said.
-    pub take_keys: Option<PathBuf>,
+    pub import_keys: Option<PathBuf>,
     /// How wormhole transfers are made.
     pub wormhole: Settings,
     /// Which servers they go by, where that was said.
@@ -155,14 +162,23 @@ pub(crate) struct Config {
 impl Config {
     /// From this process's arguments and environment. Ends it with a message if they can't be understood.
     pub(crate) fn of_process() -> Config {
-        Config::new(Flags::parse(), std::env::var_os(API_KEYS))
+        let mut command = Flags::command();
+        for (argument, variable) in OLD_VARIABLES {
+            if let Some(value) = std::env::var_os(variable) {
+                command = command.mut_arg(argument, |it| it.default_value(value));
+            }
+        }
+        let flags = Flags::from_arg_matches(&command.get_matches()).unwrap_or_else(|it| it.exit());
+        Config::new(flags, std::env::var_os(API_KEYS))
     }
 
     fn new(flags: Flags, api_keys: Option<OsString>) -> Config {
-        let Flags { volume, listen, admin, metrics, take_keys, mailbox, relay, .. } = flags;
+        let Flags { volume, listen, admin, metrics, import_keys, mailbox, relay, .. } = flags;
         let Flags { local_peers, grace, idle_exit, idle_minute, log, .. } = flags;
-        let limits =
-            ConnectionLimits { total: flags.connections, per_address: flags.connections_of_one };
+        let limits = ConnectionLimits {
+            total: flags.connections,
+            per_address: flags.connections_per_client,
+        };
         let timeouts =
             Timeouts { shutdown_grace: Duration::from_secs(grace.into()), ..Timeouts::default() };
         let extra_keys = Keys::parse_list(&api_keys.unwrap_or_default().to_string_lossy());
@@ -180,7 +196,7 @@ impl Config {
             limits,
             is_behind_proxy: flags.behind_proxy,
             metrics,
-            take_keys,
+            import_keys,
             wormhole,
             servers,
             idle,
@@ -203,8 +219,20 @@ mod tests {
     }
 
     #[test]
+    fn old_words_are_still_understood() {
+        let old = ["sounding-server", "--take-keys", "k.csv", "--connections-of-one", "7"];
+        let config = Config::new(Flags::try_parse_from(old).unwrap(), None);
+        assert_eq!(config.import_keys, Some(PathBuf::from("k.csv")));
+        assert_eq!(config.limits.per_address, 7);
+        let help = Flags::command().render_long_help().to_string();
+        assert!(!help.contains("take-keys") && !help.contains("of-one"));
+        let arguments: Vec<_> =
+            Flags::command().get_arguments().map(|it| it.get_id().to_string()).collect();
+        assert!(OLD_VARIABLES.iter().all(|it| arguments.iter().any(|name| name == it.0)));
+    }
+
+    #[test]
     fn help_shows_no_key() {
-        use clap::CommandFactory;
         let help = Flags::command().render_long_help().to_string();
         assert!(help.contains("--volume") && help.contains("API_KEYS"));
         assert!(!help.contains("[env: API_KEYS"));

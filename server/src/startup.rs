@@ -75,7 +75,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     let stop = Stop::listen().map_err(StartError::Signals)?;
     let volume = Arc::new(Volume::open(&config.volume)?);
     let _lock = lock(&volume)?;
-    take_over_keys(&volume, config.take_keys.as_deref())?;
+    import_keys(&volume, config.import_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let connections = ConcurrencyLimit::new(within_descriptors(config.limits));
     let app = App::new(volume, config.extra_keys, transfers, config.timeouts.write);
@@ -209,8 +209,8 @@ fn lock(volume: &Volume) -> Result<Option<ServerLock>, StartError> {
 }
 
 /// Before anything else is made of the volume: only at a first start are keys taken over.
-fn take_over_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysError> {
-    match (volume.take_over_keys(named)?, named) {
+fn import_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysError> {
+    match (volume.import_keys(named)?, named) {
         (KeyImport::TakenFrom(from), _) => tracing::info!(
             from = %from.display(),
             "the keys of the server that was here before are taken over; their old file stays and is not read again"

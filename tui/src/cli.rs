@@ -270,15 +270,15 @@ pub enum Command {
     /// Check the volume, the keys, the space, watches, the server and the clock, and say what to do. Status 3 where
     /// something is to be done.
     #[command(
-        after_help = "Examples:\n  sounding doctor\n  sounding doctor --json\n  sounding doctor --mend-owners"
+        after_help = "Examples:\n  sounding doctor\n  sounding doctor --json\n  sounding doctor --fix-owners"
     )]
     Doctor {
         /// Give the service whatever belongs to somebody else on the volume, as what root put there does. Asks before it
         /// does; needs root.
-        #[arg(long)]
-        mend_owners: bool,
+        #[arg(long, alias = "mend-owners")]
+        fix_owners: bool,
         /// Yes, without asking.
-        #[arg(long, requires = "mend_owners")]
+        #[arg(long, requires = "fix_owners")]
         yes: bool,
         /// As JSON.
         #[arg(long)]
@@ -320,7 +320,7 @@ impl Command {
             | Command::Share { .. }
             | Command::Receive(_)
             | Command::Send(_) => true,
-            Command::Doctor { mend_owners, .. } => *mend_owners,
+            Command::Doctor { fix_owners, .. } => *fix_owners,
             Command::Activity { keep_awake, .. } => keep_awake.is_some(),
             Command::Transfers { command, .. } => {
                 command.as_ref().is_some_and(TransfersCommand::changes_something)
@@ -335,13 +335,13 @@ impl Command {
             },
             Command::Keys { command, .. } => match command {
                 None | Some(KeysCommand::List) => false,
-                Some(KeysCommand::Check { mend }) => *mend,
+                Some(KeysCommand::Check { fix }) => *fix,
                 Some(
                     KeysCommand::Add { .. }
                     | KeysCommand::Rotate { .. }
                     | KeysCommand::Revoke { .. }
-                    | KeysCommand::Off { .. }
-                    | KeysCommand::On { .. }
+                    | KeysCommand::Disable { .. }
+                    | KeysCommand::Enable { .. }
                     | KeysCommand::Note { .. }
                     | KeysCommand::Set { .. }
                     | KeysCommand::Seal { .. },
@@ -468,15 +468,15 @@ pub enum KeysCommand {
         #[arg(long)]
         last: bool,
     },
-    /// Switch a key off; its line stays as a comment.
-    #[command(after_help = "Example:\n  sounding keys off kmt")]
-    Off {
+    /// Disable a key; its line stays as a comment.
+    #[command(alias = "off", after_help = "Example:\n  sounding keys disable kmt")]
+    Disable {
         /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
     },
-    /// Switch a key on again.
-    #[command(after_help = "Example:\n  sounding keys on kmt")]
-    On {
+    /// Enable a key again.
+    #[command(alias = "on", after_help = "Example:\n  sounding keys enable kmt")]
+    Enable {
         /// Which: its user, where that has one key only, its id in the list, or `line:N`.
         key: String,
     },
@@ -509,11 +509,11 @@ pub enum KeysCommand {
         note: Option<String>,
     },
     /// Say what is wrong with the keys file. Status 3 where something is.
-    #[command(after_help = "Examples:\n  sounding keys check\n  sounding keys check --mend")]
+    #[command(after_help = "Examples:\n  sounding keys check\n  sounding keys check --fix")]
     Check {
-        /// Mend what can be mended without a new key.
-        #[arg(long)]
-        mend: bool,
+        /// Fix what can be fixed without a new key.
+        #[arg(long, alias = "mend")]
+        fix: bool,
     },
     /// Keep only the hash of a key. The old Python server does not know it any more then.
     #[command(after_help = "Example:\n  sounding keys seal kmt")]

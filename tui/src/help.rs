@@ -54,7 +54,7 @@ pub const TOPICS: &[Topic] = &[
             "a makes one: it is shown this one time.",
             "o makes a new one for an old one, which goes on being good for a while.",
             "p switches one off and on. d revokes one; u takes that back, as long as this console runs.",
-            "w mends what is wrong: a header line, spaces around a key, a key twice.",
+            "w fixes what is wrong: a header line, spaces around a key, a key twice.",
             "z keeps the key's hash only: the old Python server does not know it then.",
             "",
             "The old Python server reads the file at its start: restart it to learn of a change.",

@@ -353,15 +353,15 @@ pub const BINDINGS: &[Binding] = &[
         Keys,
         "off/on",
         "switch a key off, or on again",
-        Command("keys off kmt"),
+        Command("keys disable kmt"),
     ),
     row(
         Act::MendKey,
         &["w"],
         Keys,
         "warnings",
-        "mend what is wrong with a key",
-        Command("keys check --mend"),
+        "fix what is wrong with a key",
+        Command("keys check --fix"),
     ),
     row(Act::SealKey, &["z"], Keys, "", "keep the key's hash only", Command("keys seal kmt")),
     row(

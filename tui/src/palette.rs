@@ -312,12 +312,12 @@ mod tests {
         check("ls berlin", false);
         check("keys", false);
         check("keys check", false);
-        check("keys check --mend", true);
+        check("keys check --fix", true);
         check("trash list", false);
         check("trash empty --yes", true);
         check("rm a", true);
         check("put a --text x", true);
         check("doctor", false);
-        check("doctor --mend-owners", true);
+        check("doctor --fix-owners", true);
     }
 }

@@ -155,8 +155,8 @@ pub fn run(desk: &Desk, command: Command, out: &mut Out<'_>) -> Result<Outcome, 
             let wanted = Wanted { text: filter, user, errors_only: errors };
             activity(desk, &wanted, json, out)?;
         }
-        Command::Doctor { mend_owners: true, yes, json } => {
-            return owners::mend(desk, yes, json, out);
+        Command::Doctor { fix_owners: true, yes, json } => {
+            return owners::fix(desk, yes, json, out);
         }
         Command::Doctor { json, .. } => return doctor(desk, json, out),
         Command::Completions { shell } => completions(shell, out),

@@ -32,7 +32,7 @@ pub fn become_it(cli: &Cli) -> Result<(), Failure> {
     };
     Err(Failure::new(format!(
         "could not become the service's user ({}), so what this makes may not be the service's own; \
-         `sounding doctor --mend-owners` mends that: {error}",
+         `sounding doctor --fix-owners` fixes that: {error}",
         service.user
     )))
 }
@@ -42,7 +42,7 @@ fn is_roots(command: Option<&cli::Command>) -> bool {
     matches!(
         command,
         Some(
-            cli::Command::Doctor { mend_owners: true, .. }
+            cli::Command::Doctor { fix_owners: true, .. }
                 | cli::Command::Completions { .. }
                 | cli::Command::Man
         )

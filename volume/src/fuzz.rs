@@ -75,13 +75,13 @@ pub fn keys(bytes: &[u8]) {
 fn mend_all(sheet: &mut KeySheet, now: Timestamp) {
     // A line can have several faults, each of which goes once.
     let mut left = 8 * (sheet.rows(now).len() + 1);
-    let is_mended = |fault: &Fault| fault.mend() == Fix::Rewrite;
+    let is_mended = |fault: &Fault| fault.fix() == Fix::Rewrite;
     while let Some((line, fault)) = sheet
         .rows(now)
         .iter()
         .find_map(|row| Some((row.line, *row.faults.iter().find(|it| is_mended(it))?)))
     {
-        assert!(sheet.mend(line, fault).is_ok());
+        assert!(sheet.fix(line, fault).is_ok());
         left -= 1;
         assert!(left > 0, "a mend brings its fault back");
     }

@@ -38,7 +38,7 @@ const KNOWN: &[(&str, &[&str])] = &[
             "SOUNDING_LOG",
             "SOUNDING_MAILBOX",
             "SOUNDING_RELAY",
-            "SOUNDING_TAKE_KEYS",
+            "SOUNDING_IMPORT_KEYS",
         ],
     ),
     (

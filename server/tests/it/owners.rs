@@ -165,6 +165,6 @@ fn keys_are_taken_from_a_file_that_is_named_and_one_that_is_closed_ends_the_star
     assert!(said.contains("old keys") && said.contains("auth-keys.csv"), "{said}");
     set_mode(&named, 0o644);
     place.put("run/a.txt", 0o644);
-    let program = place.start(&["--take-keys", named.to_str().unwrap()]);
+    let program = place.start(&["--import-keys", named.to_str().unwrap()]);
     assert_eq!(ask(&program, "GET", "/files/run/a.txt").text(), "hello");
 }

@@ -138,7 +138,7 @@ impl Desk {
             text::count(owners.foreign),
             text::count(owners.failed),
         );
-        Some(Finding::ill("owners", found, "as root: sounding doctor --mend-owners"))
+        Some(Finding::ill("owners", found, "as root: sounding doctor --fix-owners"))
     }
 
     fn space(&self) -> Finding {

@@ -211,7 +211,7 @@ fn apply(
         KeyEdit::Revoke => sheet.revoke(line),
         KeyEdit::Seal => sheet.seal(line),
         KeyEdit::Set(column, text) => sheet.set(line, *column, text),
-        KeyEdit::Fix(fault) => sheet.mend(line, *fault),
+        KeyEdit::Fix(fault) => sheet.fix(line, *fault),
     }
 }
 
@@ -363,9 +363,9 @@ pub fn parse_overlap(given: &str, now: Timestamp) -> Result<OldKey, Failure> {
 
 /// What one mend does, and whether it needs a new key, in a few words.
 pub fn remedy(fault: Fault) -> String {
-    match fault.mend() {
+    match fault.fix() {
         Fix::Rotate | Fix::Edit => fault.remedy().to_owned(),
-        Fix::Rewrite => format!("{} (`sounding keys check --mend`)", fault.remedy()),
+        Fix::Rewrite => format!("{} (`sounding keys check --fix`)", fault.remedy()),
     }
 }
 

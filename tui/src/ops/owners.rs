@@ -22,7 +22,7 @@ impl Desk {
     }
 
     /// Gives all of it to the service.
-    pub fn mend_owners(&self, service: Owner) -> Result<Owners, Failure> {
+    pub fn fix_owners(&self, service: Owner) -> Result<Owners, Failure> {
         self.owners(service, Foreign::Mend, &mut |_| ControlFlow::Continue(()))
     }
 

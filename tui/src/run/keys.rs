@@ -68,13 +68,13 @@ pub(super) fn keys(
             }
             edit(&key, KeyEdit::Revoke, out)?;
         }
-        KeysCommand::Off { key } => {
+        KeysCommand::Disable { key } => {
             edit(&key, KeyEdit::Off, out)?;
             if keys.good == 1 && desk.keys()?.good == 0 {
                 writeln!(out.errors, "sounding: {LAST}")?;
             }
         }
-        KeysCommand::On { key } => edit(&key, KeyEdit::On, out)?,
+        KeysCommand::Enable { key } => edit(&key, KeyEdit::On, out)?,
         KeysCommand::Note { key, text } => edit(&key, KeyEdit::Set(Column::Note, text), out)?,
         KeysCommand::Seal { key } => edit(&key, KeyEdit::Seal, out)?,
         KeysCommand::Set { key, scope, path, expires, note } => {
@@ -100,7 +100,7 @@ pub(super) fn keys(
                 keys_json(desk, out)?;
             }
         }
-        KeysCommand::Check { mend } => return check(desk, mend, json, out),
+        KeysCommand::Check { fix } => return check(desk, fix, json, out),
     }
     Ok(Outcome::Done)
 }
@@ -166,15 +166,15 @@ fn key_from_stdin() -> Result<PlainKey, Failure> {
     Ok(PlainKey::new(key.as_bytes()))
 }
 
-fn check(desk: &Desk, mend: bool, json: bool, out: &mut Out<'_>) -> Result<Outcome, Failure> {
-    if mend {
-        // Each mend moves nothing but its own line; the file is looked at again after each.
+fn check(desk: &Desk, fix: bool, json: bool, out: &mut Out<'_>) -> Result<Outcome, Failure> {
+    if fix {
+        // Each fix moves nothing but its own line; the file is looked at again after each.
         loop {
             let keys = desk.keys()?;
-            let next = keys.faults().find(|(_, fault)| fault.mend() == Fix::Rewrite);
+            let next = keys.faults().find(|(_, fault)| fault.fix() == Fix::Rewrite);
             let Some((row, fault)) = next else { break };
             desk.edit_key(Some(keys.version), row.line, &[KeyEdit::Fix(fault)])?;
-            writeln!(out.errors, "{}: {fault}: mended: {}", on_line(row), fault.remedy())?;
+            writeln!(out.errors, "{}: {fault}: fixed: {}", on_line(row), fault.remedy())?;
         }
     }
     let keys = desk.keys()?;

@@ -1,4 +1,4 @@
-//! `sounding doctor --mend-owners`: gives the service what root and others put onto the volume.
+//! `sounding doctor --fix-owners`: gives the service what root and others put onto the volume.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ struct Report {
     first_failure: Option<String>,
 }
 
-pub(super) fn mend(
+pub(super) fn fix(
     desk: &Desk,
     yes: bool,
     json: bool,
@@ -56,7 +56,7 @@ pub(super) fn mend(
             return Err(Failure::new("nothing was changed"));
         }
     }
-    let owners = desk.mend_owners(service)?;
+    let owners = desk.fix_owners(service)?;
     let failure = owners.first_failure.as_ref();
     let first_failure = failure
         .map(|(path, why)| format!("{}: {why}", text::escape(path.as_os_str().as_encoded_bytes())));

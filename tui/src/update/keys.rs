@@ -71,7 +71,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
         return Vec::new();
     }
     if act == Act::MendKey {
-        return mend(model);
+        return fix(model);
     }
     let Some((row, version)) =
         model.keys.row().cloned().zip(model.keys.keys.as_ref().map(|it| it.version))
@@ -109,7 +109,7 @@ pub(super) fn act(model: &mut Model, act: Act) -> Vec<Effect> {
             .line("u undoes it as long as this console runs; after that nobody can.");
             open(model, form);
         }
-        _ => model.complain("this line has no key: w mends it, p switches it off"),
+        _ => model.complain("this line has no key: w fixes it, p switches it off"),
     }
     Vec::new()
 }
@@ -247,7 +247,7 @@ fn last_use(known: &KeyUse, user: &str, now: Timestamp) -> String {
 }
 
 /// Mends the row under the cursor, or goes to the next one that something is wrong with.
-fn mend(model: &mut Model) -> Vec<Effect> {
+fn fix(model: &mut Model) -> Vec<Effect> {
     let Some(keys) = &model.keys.keys else { return Vec::new() };
     let here = keys.rows.get(model.keys.cursor).filter(|it| !it.faults.is_empty());
     let Some(row) = here.cloned() else {
@@ -259,7 +259,7 @@ fn mend(model: &mut Model) -> Vec<Effect> {
     };
     let version = keys.version;
     let Some(fault) = row.faults.first().copied() else { return Vec::new() };
-    match fault.mend() {
+    match fault.fix() {
         Fix::Rewrite => {}
         Fix::Rotate => {
             rotate(model, row);

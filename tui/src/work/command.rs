@@ -75,8 +75,8 @@ pub(super) fn command(desk: &Desk, line: &str) -> Result<Done, Failure> {
             ));
         }
         // It asks, and the screen is not root's.
-        Ok(Word::Command(Command::Doctor { mend_owners: true, .. })) => {
-            return Err(Failure::new("in a shell, as root: sounding doctor --mend-owners"));
+        Ok(Word::Command(Command::Doctor { fix_owners: true, .. })) => {
+            return Err(Failure::new("in a shell, as root: sounding doctor --fix-owners"));
         }
         // The screen does these itself: here they would wait for somebody.
         Ok(Word::Command(Command::Receive(_) | Command::Send(_) | Command::Transfers { .. })) => {

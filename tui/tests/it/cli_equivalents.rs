@@ -135,12 +135,12 @@ const CHANGES: &[Change] = &[
     Change {
         act: Act::ToggleKey,
         keys: &[("4", "imove"), ("p", "switched off")],
-        command: &["keys", "off", "imove"],
+        command: &["keys", "disable", "imove"],
     },
     Change {
         act: Act::MendKey,
         keys: &[("4", "imove"), ("w", "header"), ("w", "made a comment")],
-        command: &["keys", "check", "--mend"],
+        command: &["keys", "check", "--fix"],
     },
     Change {
         act: Act::SealKey,
@@ -310,7 +310,7 @@ fn command_beside(place: &Place, socket: &Path, args: &[&str]) -> String {
         .output()
         .unwrap();
     assert!(
-        output.stderr.is_empty() || !output.status.success() || args.contains(&"--mend"),
+        output.stderr.is_empty() || !output.status.success() || args.contains(&"--fix"),
         "{args:?}: {output:?}"
     );
     String::from_utf8([output.stdout, output.stderr].concat()).unwrap()

@@ -220,10 +220,10 @@ fn a_key_goes_through_its_life() {
     assert_eq!(kmt["apikey"], format!("kmt-..{}", &key[32..]));
     let id = kmt["id"].as_str().unwrap().to_owned();
 
-    place.run(&["keys", "off", "kmt"]);
+    place.run(&["keys", "disable", "kmt"]);
     assert!(!place.old_reader().contains_key(key));
     assert_eq!(place.json(&["keys", "--json"])[1]["state"], "off");
-    place.run(&["keys", "on", &id]);
+    place.run(&["keys", "enable", &id]);
     place.run(&["keys", "note", "kmt", "for a, b"]);
     place.run(&["keys", "set", "kmt", "--scope", "read", "--expires", "never"]);
     let kmt = &place.json(&["keys", "--json"])[1];
@@ -290,8 +290,33 @@ fn a_key_that_is_brought_along_is_good_or_refused() {
 fn whoever_switches_the_last_key_off_is_told() {
     let place = Place::new();
     place.run(&["keys", "add", "kmt"]);
-    let off = place.try_run(&["keys", "off", "kmt"]);
+    let off = place.try_run(&["keys", "disable", "kmt"]);
     assert!(off.status.success() && String::from_utf8(off.stderr).unwrap().contains("last key"));
+}
+
+#[test]
+fn old_words_are_still_understood() {
+    let place = Place::new();
+    place.put(".sounding/auth-keys.csv", "kmt,kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n");
+    place.run(&["keys", "off", "kmt"]);
+    assert!(place.old_reader().is_empty());
+    place.run(&["keys", "on", "kmt"]);
+    assert_eq!(place.old_reader().len(), 1);
+    place.put(".sounding/auth-keys.csv", "kmt, kmt-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n");
+    place.run(&["keys", "check", "--mend"]);
+    assert_eq!(place.run(&["keys", "check"]), "");
+    place.run(&["doctor", "--mend-owners", "--yes"]);
+    // Nobody answers there: it is understood, and fails.
+    let refused = place.try_run(&[
+        "receive",
+        "1-a-b",
+        "--exact",
+        "--mailbox",
+        "ws://127.0.0.1:1/v1",
+        "--on-conflict",
+        "keep",
+    ]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
 }
 
 #[test]
@@ -307,7 +332,7 @@ fn check_finds_mends_and_tells_by_its_status() {
     for what in ["byte order mark", "header", "spaces", "short", "empty"] {
         assert!(said.contains(what), "{what}: {said}");
     }
-    let mended = place.try_run(&["keys", "check", "--mend"]);
+    let mended = place.try_run(&["keys", "check", "--fix"]);
     assert_eq!(mended.status.code(), Some(3), "the short key needs a new one");
     let users: Vec<String> = place.old_reader().into_values().collect();
     assert!(

@@ -95,7 +95,7 @@ fn root_that_cannot_become_another_user_says_so_and_goes_on() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && output.stdout.starts_with(b"it.2/"), "{output:?}");
-    assert!(said.contains("could not become") && said.contains("--mend-owners"), "{said}");
+    assert!(said.contains("could not become") && said.contains("--fix-owners"), "{said}");
 }
 
 #[test]
@@ -115,15 +115,15 @@ fn the_doctor_finds_what_is_others_and_root_gives_it_to_the_service() {
     let found = owners();
     assert_eq!(found[0]["ok"], Value::Bool(false));
     assert!(found[0]["found"].as_str().unwrap().contains(", 3 of others"), "{found:?}");
-    assert!(found[0]["to_do"].as_str().unwrap().contains("--mend-owners"), "{found:?}");
-    let output = sounding(&place, &["doctor", "--mend-owners"]);
+    assert!(found[0]["to_do"].as_str().unwrap().contains("--fix-owners"), "{found:?}");
+    let output = sounding(&place, &["doctor", "--fix-owners"]);
     assert!(!output.status.success() && of_others(&place).len() == 3, "{output:?}");
 
     // Asked on a terminal.
     let command = || {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_sounding"));
         command.env("SOUNDING_VOLUME", place.0.path());
-        command.args(["doctor", "--mend-owners"]);
+        command.args(["doctor", "--fix-owners"]);
         command
     };
     let mut console = Console::run(command(), (80, 24));
@@ -139,7 +139,7 @@ fn the_doctor_finds_what_is_others_and_root_gives_it_to_the_service() {
     assert_eq!(of_others(&place), [""; 0]);
 
     lchown(place.path("berlin"), Some(0), Some(0)).unwrap();
-    let output = sounding(&place, &["doctor", "--mend-owners", "--yes", "--json"]);
+    let output = sounding(&place, &["doctor", "--fix-owners", "--yes", "--json"]);
     let mended: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&mended["mended"], &mended["failed"]), (&1.into(), &0.into()), "{mended}");
     assert_eq!((&mended["user"], of_others(&place).len()), (&USER.into(), 0));

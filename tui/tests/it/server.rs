@@ -311,9 +311,9 @@ fn a_share_link_works_where_the_server_listens_and_ends_with_its_key() {
     let path = link["url"].as_str().unwrap().strip_prefix(&base).unwrap();
     assert_eq!(server.status(&format!("{path}a.csv"), ""), "200");
     assert_eq!(server.status(&path.replace("it.2", "it.10"), ""), "403");
-    run(&["keys", "off", "share"]);
+    run(&["keys", "disable", "share"]);
     assert_eq!(server.status(&format!("{path}a.csv"), ""), "401");
-    run(&["keys", "on", "share"]);
+    run(&["keys", "enable", "share"]);
     assert_eq!(server.status(&format!("{path}a.csv"), ""), "200");
     run(&["keys", "revoke", "share"]);
     assert_eq!(server.status(&format!("{path}a.csv"), ""), "401");

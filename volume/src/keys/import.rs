@@ -54,7 +54,7 @@ pub enum TakeKeysError {
 impl Volume {
     /// Takes over the keys of the server that was here before, where this one never was: from a file that is named, or
     /// from the old places on the volume.
-    pub fn take_over_keys(&self, named: Option<&Path>) -> Result<KeyImport, TakeKeysError> {
+    pub fn import_keys(&self, named: Option<&Path>) -> Result<KeyImport, TakeKeysError> {
         if !self.is_new().map_err(TakeKeysError::Write)? {
             return Ok(KeyImport::NotAsked);
         }

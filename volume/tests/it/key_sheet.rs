@@ -170,7 +170,7 @@ fn each_fault_is_found_and_its_mend_ends_it() {
         let row = sheet.rows(now()).into_iter().find(|it| it.line == 2).unwrap();
         assert_eq!(row.faults, [wanted], "{line:?}");
         if wanted != Fault::Short {
-            sheet.mend(2, wanted).unwrap();
+            sheet.fix(2, wanted).unwrap();
         }
         let left =
             sheet.rows(now()).into_iter().filter(|it| it.line == 2 && wanted != Fault::Short);
@@ -194,7 +194,7 @@ fn each_fault_is_found_and_its_mend_ends_it() {
 fn a_byte_order_mark_is_mended_alone() {
     let mut sheet = KeySheet::parse(format!("\u{feff}zoe,{OTHER}\n").as_bytes());
     assert_eq!(sheet.rows(now())[0].faults, [Fault::ByteOrderMark]);
-    sheet.mend(1, Fault::ByteOrderMark).unwrap();
+    sheet.fix(1, Fault::ByteOrderMark).unwrap();
     assert_eq!(text(&sheet), format!("zoe,{OTHER}\n"));
 }
 
@@ -204,7 +204,7 @@ fn a_byte_order_mark_is_found_in_front_of_a_comment_too() {
     assert_eq!(old_reader(&sheet.to_bytes()).len(), 1);
     let row = &sheet.rows(now())[0];
     assert_eq!((row.line, row.faults.as_slice()), (1, &[Fault::ByteOrderMark][..]));
-    sheet.mend(1, Fault::ByteOrderMark).unwrap();
+    sheet.fix(1, Fault::ByteOrderMark).unwrap();
     assert!(old_reader(&sheet.to_bytes()).is_empty() && sheet.rows(now()).is_empty());
 }
 
@@ -214,19 +214,19 @@ fn of_equal_keys_the_line_that_does_not_count_is_the_faulty_one() {
     let rows = sheet.rows(now());
     assert_eq!(rows[0].faults, [Fault::Duplicate { again: 2 }]);
     assert!(rows[1].faults.is_empty());
-    sheet.mend(1, rows[0].faults[0]).unwrap();
+    sheet.fix(1, rows[0].faults[0]).unwrap();
     assert_eq!(old_reader(&sheet.to_bytes())[LONG], "b");
 }
 
 #[test]
 fn a_line_of_other_bytes_than_text_is_switched_off_like_any_other() {
-    for mend in [
-        |sheet: &mut KeySheet| sheet.mend(1, Fault::Unclear("it is not UTF-8 text")),
+    for fix in [
+        |sheet: &mut KeySheet| sheet.fix(1, Fault::Unclear("it is not UTF-8 text")),
         |sheet: &mut KeySheet| sheet.switch_off(1),
     ] {
         let mut sheet = KeySheet::parse(&[b"caf\xe9,", LONG.as_bytes(), b"\r\n"].concat());
         assert_eq!(sheet.rows(now())[0].faults, [Fault::Unclear("it is not UTF-8 text")]);
-        mend(&mut sheet).unwrap();
+        fix(&mut sheet).unwrap();
         assert_eq!(sheet.to_bytes(), [b"# caf\xe9,", LONG.as_bytes(), b"\r\n"].concat());
         assert!(sheet.rows(now()).is_empty());
     }
@@ -353,7 +353,7 @@ proptest! {
             4 => sheet.seal(row.line),
             5 => sheet.revoke(row.line),
             6 => sheet.rotate(row.line, &key(OTHER), &OldKey::EndsNow, None, now()),
-            _ => row.faults.first().map_or(Ok(()), |it| sheet.mend(row.line, *it)),
+            _ => row.faults.first().map_or(Ok(()), |it| sheet.fix(row.line, *it)),
         };
         if result.is_err() {
             prop_assert_eq!(sheet.to_bytes(), before);
@@ -382,7 +382,7 @@ proptest! {
 fn spaces_around_a_user_s_name_go_when_the_line_is_mended_or_rotated() {
     let text = format!("kmt ,{LONG},write\n# a ,{OTHER}\n");
     let mut sheet = KeySheet::parse(text.as_bytes());
-    sheet.mend(1, Fault::Spaces).unwrap();
+    sheet.fix(1, Fault::Spaces).unwrap();
     assert_eq!(sheet.to_bytes(), format!("kmt,{LONG},write\n# a ,{OTHER}\n").into_bytes());
     let fresh = PlainKey::generate("a").unwrap();
     sheet.rotate(2, &fresh, &OldKey::EndsNow, None, now()).unwrap();
@@ -521,7 +521,7 @@ fn a_garbled_line_that_nobody_can_read_is_switched_off_and_its_mend_ends() {
         let mut sheet = KeySheet::parse(format!("{line}\n").as_bytes());
         let fault = sheet.rows(Timestamp::UNIX_EPOCH)[0].faults[0];
         assert!(matches!(fault, Fault::Garbled(_)), "{line}: {fault:?}");
-        sheet.mend(1, fault).unwrap();
+        sheet.fix(1, fault).unwrap();
         assert_eq!(String::from_utf8(sheet.to_bytes()).unwrap(), format!("{mended}\n"));
         let is_garbled = |it: &KeyRow| it.faults.iter().any(|it| matches!(it, Fault::Garbled(_)));
         assert!(!sheet.rows(Timestamp::UNIX_EPOCH).iter().any(is_garbled), "{line}");
@@ -540,7 +540,7 @@ fn a_byte_order_mark_goes_alone_and_takes_no_comment_with_it() {
         let edits: [fn(&mut KeySheet); 3] = [
             |it| it.revoke(1).unwrap(),
             |it| it.switch_off(1).unwrap(),
-            |it| it.mend(1, Fault::ByteOrderMark).unwrap(),
+            |it| it.fix(1, Fault::ByteOrderMark).unwrap(),
         ];
         for edit in edits {
             let mut sheet = KeySheet::parse(marked.as_bytes());
@@ -574,7 +574,7 @@ fn what_another_program_has_garbled_is_mended_as_it_was_meant() {
             sheet.rows(now()).iter().find_map(|it| Some((it.line, *it.faults.first()?)))
         {
             assert!(matches!(fault, Fault::Garbled(_)), "{number}: {fault:?}");
-            sheet.mend(line, fault).unwrap();
+            sheet.fix(line, fault).unwrap();
             mends += 1;
         }
         // A comment is one in whatever form.

@@ -33,7 +33,7 @@ impl Place {
     }
 
     fn take(&self, named: Option<&Path>) -> KeyImport {
-        self.volume.take_over_keys(named).unwrap()
+        self.volume.import_keys(named).unwrap()
     }
 }
 
@@ -106,7 +106,7 @@ fn whoever_changed_the_new_file_has_the_last_word() {
 fn old_keys_that_cannot_be_read_are_no_reason_to_go_on_without_them() {
     let place = Place::new();
     fs::create_dir(place.folder.path().join("auth-keys.csv")).unwrap();
-    let TakeKeysError::Read { from, .. } = place.volume.take_over_keys(None).unwrap_err() else {
+    let TakeKeysError::Read { from, .. } = place.volume.import_keys(None).unwrap_err() else {
         panic!("it is the old file that can't be read");
     };
     assert_eq!(from, Path::new("auth-keys.csv"));
@@ -114,7 +114,7 @@ fn old_keys_that_cannot_be_read_are_no_reason_to_go_on_without_them() {
     // Nobody leads a start to another file by a link.
     let place = Place::new();
     std::os::unix::fs::symlink("/etc/passwd", place.folder.path().join("auth-keys.csv")).unwrap();
-    assert!(place.volume.take_over_keys(None).is_err());
+    assert!(place.volume.import_keys(None).is_err());
 }
 
 #[test]

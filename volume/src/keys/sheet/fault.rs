@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is wrong with a row. Each has one [mend](super::KeySheet::mend).
+/// What is wrong with a row. Each has one [fix](super::KeySheet::mend).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The names of the columns, which the old reader takes for a key.
@@ -35,7 +35,7 @@ pub enum Fault {
 /// How a fault goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fix {
-    /// [`KeySheet::mend`](super::KeySheet::mend) does it; no key that is good stops being good.
+    /// [`KeySheet::fix`](super::KeySheet::fix) does it; no key that is good stops being good.
     Rewrite,
     /// The key has to be [rotated](super::KeySheet::rotate), which its owner has to learn of.
     Rotate,
@@ -45,7 +45,7 @@ pub enum Fix {
 
 impl Fault {
     /// How it goes.
-    pub fn mend(self) -> Fix {
+    pub fn fix(self) -> Fix {
         match self {
             Fault::Short => Fix::Rotate,
             Fault::NoFolder => Fix::Edit,

@@ -443,7 +443,7 @@ impl KeySheet {
     }
 
     /// Mends what is wrong with a row.
-    pub fn mend(&mut self, line: usize, fault: Fault) -> Result<(), SheetError> {
+    pub fn fix(&mut self, line: usize, fault: Fault) -> Result<(), SheetError> {
         if fault == Fault::ByteOrderMark {
             self.has_byte_order_mark = false;
             return Ok(());
