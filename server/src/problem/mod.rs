@@ -134,9 +134,13 @@ pub enum Problem {
 #[derive(Clone, Debug, Serialize)]
 struct ProblemBody {
     r#type: String,
+    /// The status's reason phrase (RFC 9110 §15).
     title: &'static str,
     status: u16,
     detail: String,
+    /// What heads the page.
+    #[serde(skip)]
+    heading: &'static str,
     /// The detail for people who look at a page, where a browser can ask them for a key.
     #[serde(skip)]
     for_people: Option<&'static str>,
@@ -240,7 +244,7 @@ impl Problem {
     }
 
     fn body(&self) -> ProblemBody {
-        let (kind, title, detail) = match self {
+        let (kind, heading, detail) = match self {
             Problem::BadPath(Refusal::Hidden) | Problem::NotFound => {
                 ("not-found", "Not found", "There is nothing here by this name.".to_owned())
             }
@@ -413,7 +417,7 @@ impl Problem {
             ),
             Problem::BadPart(what) => ("bad-part", "Invalid part", what.clone()),
             Problem::BrokenOff(what) => {
-                ("broken-off", "The upload broke off", format!("Nothing was changed ({what})."))
+                ("broken-off", "The upload broke off", format!("The upload broke off, and nothing was changed ({what})."))
             }
             Problem::PreconditionFailed => (
                 "precondition-failed",
@@ -426,7 +430,7 @@ impl Problem {
                 format!("The file has {len} bytes; the requested range lies outside."),
             ),
             Problem::UriTooLong => {
-                ("uri-too-long", "The address is too long", "No file has so long a path.".to_owned())
+                ("uri-too-long", "The address is too long", "The address is too long: no file has such a long path.".to_owned())
             }
             Problem::HeadersTooLarge => (
                 "headers-too-large",
@@ -453,9 +457,10 @@ impl Problem {
         };
         ProblemBody {
             r#type: format!("{TYPE_PREFIX}{kind}"),
-            title,
+            title: reason(self.status()),
             status: self.status().as_u16(),
             detail,
+            heading,
             for_people: self.for_people(),
             leads_to: match self {
                 Problem::NotCovered(path) => path.clone(),
@@ -542,6 +547,11 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// A status's reason phrase; tus has one of its own, 460.
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Checksum Mismatch")
 }
 
 /// A folder for people, from the root.

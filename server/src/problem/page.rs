@@ -43,9 +43,9 @@ impl ErrorPage {
             // The address's key counts below /share/KEY/, whatever a browser asks for.
             Some(detail) if self.shared.is_none() => {
                 let again = (String::new(), "Enter a key".to_owned());
-                page::of_problem(told.status, told.title, detail, Some(again))
+                page::of_problem(told.status, told.heading, detail, Some(again))
             }
-            _ => page::of_problem(told.status, told.title, &told.detail, link),
+            _ => page::of_problem(told.status, told.heading, &told.detail, link),
         };
         let length = html.len();
         *response.body_mut() = if self.is_head { Body::empty() } else { Body::from(html) };

@@ -517,8 +517,8 @@ async function good(answer) {
  * @param {Response} answer
  */
 async function refusal(answer) {
-  const { title, detail, type } = await answer.json().catch(() => ({})) ?? {};
-  const message = title ? `${title}. ${detail}` : `The server answered with status ${answer.status}.`;
+  const { detail, type } = await answer.json().catch(() => ({})) ?? {};
+  const message = detail ?? `The server answered with status ${answer.status}.`;
   const more = { status: answer.status, type: String(type ?? "").replace(/^.*:/, "") };
   if ([401, 403].includes(answer.status)) return new AccessError(message, more);
   if (answer.status === 404) return new NotFoundError(message, more);

@@ -950,7 +950,7 @@ async function troubles(context) {
   fs.writeFileSync(huge, '');
   fs.truncateSync(huge, 8 * 2 ** 40);
   await chosen(page).setInputFiles([huge, ...Array.from({ length: 9 }, (_, it) => join(many, `${it}.csv`))]);
-  await page.getByText('stopped: The volume is full').first().waitFor();
+  await page.getByText('stopped: There is no room').first().waitFor();
   await eventually(async () => /; \d+ failed; stopped/.test(await summary(page).textContent()), true, 'the rest is not tried');
   step(`a full disk: ${await summary(page).textContent()}`);
 
@@ -963,7 +963,7 @@ async function troubles(context) {
   });
   fs.rmSync(join(folder, 'run/sub/many'), { recursive: true });
   await page.locator('#upload input[webkitdirectory]').setInputFiles(many);
-  await page.getByText('stopped: Unknown key').first().waitFor();
+  await page.getByText('stopped: This key is not known').first().waitFor();
   await eventually(() => page.locator('#upload').getAttribute('aria-busy'), 'false', 'nothing is tried for ever');
   const said = await summary(page).textContent();
   fs.writeFileSync(keys, before);

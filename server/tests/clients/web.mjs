@@ -220,7 +220,7 @@ async function calls(context) {
   const refused = (page, path) => page.evaluate((path) => server.fetch(path).then(() => null, (error) => [error.name, error.status, error.type, error.message, error instanceof sounding.SoundingError]), path);
   const [name, status, type, message, isOurs] = await refused(stranger, 'run/noise.bin');
   assert.deepEqual([name, status, type, isOurs], ['AccessError', 401, 'key-needed', true]);
-  assert.match(message, /^A key is needed\. Send your key/);
+  assert.match(message, /^Send your key/);
   const wrong = await open(context, edge.base, 'w\u00f6rng \u20ac');
   assert.deepEqual((await refused(wrong, 'run/noise.bin')).slice(0, 3), ['AccessError', 401, 'unknown-key']);
   assert.deepEqual((await refused(page, 'run/nothing')).slice(0, 3), ['NotFoundError', 404, 'not-found']);
@@ -552,7 +552,7 @@ async function example(context) {
     await title('monday');
     await page.locator('input[name=key]').fill('wrong');
     await page.getByRole('button', { name: 'Connect' }).click();
-    await page.getByText('Unknown key').waitFor();
+    await page.getByText('This key is not known').waitFor();
     assert.deepEqual(complaints.filter((it) => !/status of 401/.test(it)), []);
     step('an older run can be chosen, and a wrong key is told');
   } finally {

@@ -92,8 +92,8 @@
 
   const told = (request) => {
     try {
-      const { type, title, detail } = JSON.parse(request.responseText);
-      return { type: type.split(":").pop(), text: `${title}. ${detail}`.replaceAll("`", "") };
+      const { type, detail } = JSON.parse(request.responseText);
+      return { type: type.split(":").pop(), text: detail.replaceAll("`", "") };
     } catch {
       return { type: "", text: `The server answered ${request.status}` };
     }
