@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests with real clients need (server/tests/it/clients.rs, resume.rs, wormhole/tests/it, tui/tests/it), and those of
+# Installs what the tests with real clients need (server/tests/it/clients/mod.rs, resume.rs, wormhole/tests/it, tui/tests/it), and those of
 # the container (chain.rs, image.rs): programs of the system by apt, in target/clients Python environments and Node packages, and in
 # target/image the base of the image. Quick when all is there. Where something can't be had, it says what, and ends with 42 if that is
 # Chromium alone, else with 1.

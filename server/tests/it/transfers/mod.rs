@@ -1,6 +1,6 @@
 //! Wormhole transfers of the running program, with the real Python clients, mailbox server and relay.
 
-#[path = "../../../wormhole/tests/it/servers.rs"]
+#[path = "../../../../wormhole/tests/it/servers.rs"]
 #[allow(dead_code, reason = "the protocol's own tests use all of it")]
 pub mod servers;
 
