@@ -4,6 +4,7 @@ use http::header::RANGE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::range::{Selection, select};
+use crate::http::request_fields::RequestFields;
 use crate::net::fast_path::request_head::{MOST_FIELDS, Parsed, RequestHead};
 use crate::uploads::tus::metadata::Metadata;
 
@@ -27,7 +28,7 @@ pub fn range(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(value) else { return };
     // A file is no longer than the system's signed numbers.
     let len = u64::from_le_bytes(*len) >> 1;
-    let slices = match select(&HeaderMap::from_iter([(RANGE, value)]), len) {
+    let slices = match select(RequestFields::new(&HeaderMap::from_iter([(RANGE, value)])), len) {
         Selection::Whole | Selection::Unsatisfiable => return,
         Selection::Slice(slice) => vec![slice],
         Selection::Several(slices) => slices,

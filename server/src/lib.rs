@@ -36,6 +36,7 @@ pub use app::App;
 pub use auth::key_guesses::DELAY as WRONG_KEY_DELAY;
 pub use http::content_coding::Coding;
 pub use http::range;
+pub use http::request_fields::{Field, RequestFields};
 pub use http::validators::Validators;
 pub use net::accept_loop::{ServeOutcome, serve};
 pub use net::concurrency_limit::{ConcurrencyLimit, ConnectionLimits};

@@ -23,6 +23,7 @@ use crate::files::get;
 use crate::files::open_file_cache::OpenFileCache;
 use crate::http::cors;
 use crate::http::host;
+use crate::http::request_fields::RequestFields;
 use crate::http::route_path;
 use crate::net::client_address::Peer;
 use crate::net::concurrency_limit::{LimitReached, Permit};
@@ -146,11 +147,12 @@ impl Handler for PublicService {
             return None;
         }
         let fields = head.request_fields();
-        let client = connection.peer.client(&fields);
+        let fields = RequestFields::new(&fields);
+        let client = connection.peer.client(fields);
         let permit = self.permit(client, connection).ok()?;
         let context = RequestContext {
             client,
-            fields: &fields,
+            fields,
             sendfile_queue: &connection.sendfile_queue,
             permit,
             began,

@@ -2,12 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, header};
 use volume::keys::PlainKey;
 
+use crate::http::request_fields::{Field, RequestFields};
+
 /// The key in a request's header: `Authorization: KEY`, `Bearer KEY` (RFC 6750) or the password of `Basic` (RFC 7617).
-pub(crate) fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes().trim_ascii();
+pub(crate) fn key_in(fields: RequestFields<'_>) -> Option<PlainKey> {
+    let value = fields.get(Field::Authorization)?.as_bytes().trim_ascii();
     let credentials = |scheme: &str| {
         let (name, rest) = value.split_at_checked(scheme.len())?;
         let matches = name.eq_ignore_ascii_case(scheme.as_bytes()) && rest.starts_with(b" ");
@@ -27,13 +28,16 @@ pub(crate) fn key_in(headers: &HeaderMap) -> Option<PlainKey> {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, header};
+
     use super::*;
 
     #[test]
     fn keys_come_in_three_forms() {
         let check = |value: &'static str, expected: Option<&str>| {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
-            let key = key_in(&headers).map(|it| String::from_utf8_lossy(it.reveal()).into_owned());
+            let key = key_in(RequestFields::new(&headers))
+                .map(|it| String::from_utf8_lossy(it.reveal()).into_owned());
             assert_eq!(key.as_deref(), expected, "{value}");
         };
         check("kmt-1", Some("kmt-1"));
@@ -44,6 +48,6 @@ mod tests {
         check("Basic OmttdDpr", Some("kmt:k"));
         check("Bearerkmt", Some("Bearerkmt"));
         check("", None);
-        assert_eq!(key_in(&HeaderMap::new()), None);
+        assert_eq!(key_in(RequestFields::new(&HeaderMap::new())), None);
     }
 }

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::auth::caller::{Access, Caller};
 use crate::auth::credentials::key_in;
 use crate::auth::identify::identify;
+use crate::http::request_fields::RequestFields;
 use crate::net::client_address::Peer;
 use crate::problem::Problem;
 use crate::telemetry::activity::InFlight;
@@ -63,7 +64,7 @@ impl AuthorizedPath {
         let parsed = target.parse()?;
         let key_in_address =
             target.key.map(|it| PlainKey::new(&percent_decode_str(it).collect::<Vec<u8>>()));
-        let key = key_in_address.clone().or_else(|| key_in(&parts.headers));
+        let key = key_in_address.clone().or_else(|| key_in(RequestFields::new(&parts.headers)));
         let ParsedPath { path, names_folder, last_names, is_plain } = parsed;
         let caller = caller(parts, app, key, Access::of(&parts.method), &path).await?;
         Ok(AuthorizedPath { path, names_folder, last_names, is_plain, caller, key_in_address })
@@ -106,7 +107,8 @@ pub(crate) async fn caller(
 ) -> Result<Caller, Problem> {
     let open = parts.extensions.get::<Arc<InFlight>>();
     let unknown = Peer { address: None };
-    let client = open.map_or_else(|| unknown.client(&parts.headers), |it| it.client());
+    let client =
+        open.map_or_else(|| unknown.client(RequestFields::new(&parts.headers)), |it| it.client());
     let caller = identify(&app.key_ring, &app.guess_limiter, client, key, access, path).await?;
     if let Some(open) = open {
         open.is_from(&caller);

@@ -14,6 +14,7 @@ use crate::auth::caller::{Access, Caller};
 use crate::auth::credentials::key_in;
 use crate::extract::path;
 use crate::extract::query;
+use crate::http::request_fields::RequestFields;
 use crate::problem::Problem;
 
 /// Changes read from the journal at a time.
@@ -56,7 +57,7 @@ impl FromRequestParts<Arc<App>> for FeedReader {
         };
         let since = query::value(query, "since");
         let cursor = since.as_deref().filter(|it| !it.is_empty()).map(parse_cursor).transpose()?;
-        let key = key_in(&parts.headers);
+        let key = key_in(RequestFields::new(&parts.headers));
         let caller = path::caller(parts, app, key, Access::Read, &folder).await?;
         caller.may_follow(&folder)?;
         Ok(FeedReader { app: Arc::clone(app), caller, folder, is_folded, cursor })

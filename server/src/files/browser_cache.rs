@@ -4,11 +4,9 @@
 //! the cache holds only parts, the cache writes the `Range` itself, and Chromium reckons it on its copy even where that
 //! does not fit the file. It would pass the wrong part on; all of the file is always a right answer (RFC 9110 §14.2).
 
-use http::{HeaderMap, header};
-
 use crate::http::content_coding::Coding;
-use crate::http::encoders::Encoders;
 use crate::http::range::Selection;
+use crate::http::request_fields::{Field, RequestFields};
 use crate::http::validators::entity_tags;
 
 /// What is selected, or all of the file if the range was reckoned on another copy.
@@ -18,21 +16,24 @@ use crate::http::validators::entity_tags;
 ///   asks for up to there. A range that ends elsewhere is the page's own.
 /// - Its copy is stale, the page wants the whole file, and it asks for as much as the copy had: of a file that has grown,
 ///   the beginning. A page's own `Range` goes out with `Accept-Encoding: identity` (Fetch §4.6), which tells the two apart.
-pub(crate) fn fitting(selection: Selection, headers: &HeaderMap, encoders: &Encoders) -> Selection {
+pub(crate) fn fitting(
+    selection: Selection,
+    fields: RequestFields<'_>,
+    coded_length: impl Fn(&str) -> Option<u64>,
+) -> Selection {
     let slices = match &selection {
         Selection::Whole | Selection::Unsatisfiable => return selection,
         Selection::Slice(slice) => std::slice::from_ref(slice),
         Selection::Several(slices) => slices.as_slice(),
     };
-    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
+    let tags = fields.get_all(Field::IfNoneMatch).filter_map(|it| it.to_str().ok());
     let fits_copy = |etag: &str| {
-        encoders.length_of(etag).is_some_and(|it| slices.iter().all(|slice| slice.last() + 1 != it))
+        coded_length(etag).is_some_and(|it| slices.iter().all(|slice| slice.last() + 1 != it))
     };
     let fits = tags.flat_map(entity_tags).filter(|it| Coding::made(it)).all(fits_copy);
-    let had_copy = headers.contains_key(header::IF_NONE_MATCH)
-        || headers.contains_key(header::IF_MODIFIED_SINCE);
+    let had_copy = fields.contains(Field::IfNoneMatch) || fields.contains(Field::IfModifiedSince);
     let is_for_whole = had_copy
-        && headers.contains_key("sec-fetch-mode")
-        && Coding::preferred(headers) != Coding::Identity;
+        && fields.contains(Field::SecFetchMode)
+        && Coding::preferred(fields) != Coding::Identity;
     if fits && !is_for_whole { selection } else { Selection::Whole }
 }

@@ -21,10 +21,11 @@ use crate::auth::credentials::key_in;
 use crate::auth::identify::{Authorizations, try_identify};
 use crate::files::file_body::{FileBody, Piece};
 use crate::files::open_file_cache::{self, CachedFile, Content};
+use crate::files::plan::ResponsePlan;
 use crate::http::content_coding::Coding;
 use crate::http::cors;
-use crate::http::range::{Selection, Slice, content_range};
-use crate::http::validators::PreconditionResult;
+use crate::http::range::{Slice, content_range};
+use crate::http::request_fields::RequestFields;
 use crate::net::concurrency_limit::Permit;
 use crate::net::fast_path::request_head::RequestHead;
 use crate::net::fast_path::response_head::{self, ResponseHead};
@@ -33,6 +34,7 @@ use crate::net::sendfile::SendfileQueue;
 use crate::routes::HEALTH;
 use crate::telemetry::access_log::{self, AccessLogEntry, LoggedBody};
 use crate::telemetry::activity::Immediate;
+use crate::telemetry::counters::range_kind;
 
 /// An answer on its way out. If that is over at once, it is accounted for in one go.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ pub(crate) struct RequestContext<'a> {
     /// Where the request comes from.
     pub client: IpAddr,
     /// The fields of the request that an answer can depend on.
-    pub fields: &'a HeaderMap,
+    pub fields: RequestFields<'a>,
     /// Through which a file can leave.
     pub sendfile_queue: &'a SendfileQueue,
     /// Taken while the answer lasts.
@@ -128,7 +130,7 @@ pub(crate) fn respond<'a>(
         status,
         began,
         length: sent.map_or(0, |it| it.len),
-        kind: kind(&head.method, status),
+        kind: range_kind(&head.method, status, true, true),
         range: range.filter(|_| body.is_some()),
         permit,
     };
@@ -220,34 +222,24 @@ impl CachedResponse<'_> {
     }
 }
 
-/// The status of an answer, and which bytes of the file are its body, or would be one's of `GET`.
+/// The status of a response, and which bytes of the file are its content, or would be that of `GET`'s.
 fn decide(
     known: &CachedFile,
     app: &App,
-    fields: &HeaderMap,
+    fields: RequestFields<'_>,
 ) -> Option<(StatusCode, Option<Slice>)> {
     let representation = &known.representation;
     if representation.is_negotiated && Coding::wanted(fields) != Coding::Identity {
         return None;
     }
     let len = known.stat.len;
-    match representation.validators.evaluate(fields) {
-        PreconditionResult::Failed => None,
-        PreconditionResult::NotModified => Some((StatusCode::NOT_MODIFIED, None)),
-        PreconditionResult::Proceed => match representation.select(fields, len, &app.encoders) {
-            Selection::Whole => Some((StatusCode::OK, Some(Slice::whole(len)))),
-            Selection::Slice(slice) => Some((StatusCode::PARTIAL_CONTENT, Some(slice))),
-            Selection::Several(_) | Selection::Unsatisfiable => None,
-        },
-    }
-}
-
-fn kind(method: &Method, status: StatusCode) -> Option<&'static str> {
-    match status {
-        _ if *method != Method::GET => None,
-        StatusCode::OK => Some("whole"),
-        StatusCode::PARTIAL_CONTENT => Some("single"),
-        _ => None,
+    match representation.plan(fields, len, &app.encoders) {
+        ResponsePlan::Whole => Some((StatusCode::OK, Some(Slice::whole(len)))),
+        ResponsePlan::Slice(slice) => Some((StatusCode::PARTIAL_CONTENT, Some(slice))),
+        ResponsePlan::NotModified => Some((StatusCode::NOT_MODIFIED, None)),
+        ResponsePlan::Several(_)
+        | ResponsePlan::PreconditionFailed
+        | ResponsePlan::Unsatisfiable => None,
     }
 }
 

@@ -5,10 +5,9 @@
 //! 3. a link's real place needs the caller's right too;
 //! 4. a folder is listed, or redirected to its slash ([`listing`]);
 //! 5. the representation is chosen: the file as it is, or coded on the fly ([`Representation`]);
-//! 6. the request's conditions are weighed ([`Validators`](crate::http::validators::Validators));
-//! 7. the range is selected ([`range`](crate::http::range));
-//! 8. the file is opened and its bytes set out ([`FileBody`]);
-//! 9. what is sent ends early where the key is taken away meanwhile ([`Authorizations`]).
+//! 6. it is decided what the request gets of it, by its conditions and its range ([`ResponsePlan`]);
+//! 7. the file is opened and its bytes set out ([`FileBody`]);
+//! 8. what is sent ends early where the key is taken away meanwhile ([`Authorizations`]).
 //!
 //! What a request found out is [kept](crate::files::open_file_cache), for those of the next moment to be answered [at once](crate::files::cached_response).
 
@@ -31,11 +30,11 @@ use crate::extract::query;
 use crate::files::file_body::FileBody;
 use crate::files::listing::{self, way};
 use crate::files::open_file_cache::{CachedFile, Epoch, OpenFileCache};
+use crate::files::plan::ResponsePlan;
 use crate::files::representation::Representation;
 use crate::http::cors::Embedding;
 use crate::http::fields;
-use crate::http::range::Selection;
-use crate::http::validators::PreconditionResult;
+use crate::http::request_fields::RequestFields;
 use crate::net::sendfile::{self, SendfileQueue};
 use crate::problem::Problem;
 use crate::problem::convert::ReadError;
@@ -85,23 +84,33 @@ struct FileRequest<'a> {
 impl FileRequest<'_> {
     /// A file that was found.
     async fn file(&self, mut file: FoundFile, moment: Epoch) -> Result<Response, Problem> {
-        let Parts { method, headers, .. } = self.parts;
+        let method = &self.parts.method;
+        let fields = RequestFields::new(&self.parts.headers);
         let name = self.target.path.file_name().unwrap_or_default();
         let AuthorizedPath { path, key_in_address, .. } = self.target;
         let embedding = Embedding::of(key_in_address.is_some(), path, file.real_path.as_ref());
-        let representation = Representation::choose(name, &mut file, headers, embedding).await;
+        let representation = Representation::choose(name, &mut file, fields, embedding).await;
         let representation = representation.map_err(|it| self.unreadable(it))?;
         let (stat, is_kept) = (file.stat, self.is_kept(&file));
-        if let Some(response) = self.without_body(&representation)? {
-            // What can't be opened is for those to say who want to read it.
-            if is_kept && let Ok(file) = file.open() {
-                self.keep(CachedFile::new(self.path(), stat, representation, file.into(), moment));
+        let plan = representation.plan(fields, stat.len, &self.app.encoders);
+        match plan {
+            ResponsePlan::PreconditionFailed => return Err(Problem::PreconditionFailed),
+            ResponsePlan::Unsatisfiable => {
+                return Err(Problem::RangeNotSatisfiable { len: stat.len });
             }
-            return Ok(response);
+            ResponsePlan::NotModified => {
+                let response = representation.not_modified();
+                // What can't be opened is for those to say who want to read it.
+                if is_kept && let Ok(file) = file.open() {
+                    let (path, file) = (self.path(), file.into());
+                    self.keep(CachedFile::new(path, stat, representation, file, moment));
+                }
+                return Ok(response);
+            }
+            ResponsePlan::Whole | ResponsePlan::Slice(_) | ResponsePlan::Several(_) => {}
         }
         let is_wanted_coded = representation.is_coded();
         let (representation, encoder) = representation.with_encoder(&self.app.encoders);
-        let selection = self.select(&representation, stat.len)?;
         // Opened for HEAD as well: what GET could not read, HEAD must not promise.
         let file = Arc::new(file.open().map_err(|it| self.unreadable(it))?);
         if let Some(encoder) = encoder {
@@ -113,7 +122,7 @@ impl FileRequest<'_> {
             return Ok(self.finish(representation.coded(encoder, body)));
         }
         let response =
-            self.respond(&representation, selection, &stat, Arc::clone(&file), is_wanted_coded);
+            self.respond(&representation, plan, &stat, Arc::clone(&file), is_wanted_coded);
         if is_kept {
             self.keep(CachedFile::new(self.path(), stat, representation, file, moment));
         }
@@ -138,32 +147,16 @@ impl FileRequest<'_> {
         (self.target.path.clone(), open.map_or_else(String::new, |it| it.path().to_owned()))
     }
 
-    /// The answer that the conditions ask for, if it is one without a body.
-    fn without_body(&self, representation: &Representation) -> Result<Option<Response>, Problem> {
-        match representation.validators.evaluate(&self.parts.headers) {
-            PreconditionResult::Failed => Err(Problem::PreconditionFailed),
-            PreconditionResult::NotModified => Ok(Some(representation.not_modified())),
-            PreconditionResult::Proceed => Ok(None),
-        }
-    }
-
-    fn select(&self, representation: &Representation, len: u64) -> Result<Selection, Problem> {
-        match representation.select(&self.parts.headers, len, &self.app.encoders) {
-            Selection::Unsatisfiable => Err(Problem::RangeNotSatisfiable { len }),
-            selection => Ok(selection),
-        }
-    }
-
     /// The file as it is, or parts of it. Where it was wanted coded it takes turns with those that are.
     fn respond(
         &self,
         representation: &Representation,
-        selection: Selection,
+        plan: ResponsePlan,
         stat: &Stat,
         file: Arc<File>,
         is_wanted_coded: bool,
     ) -> Response {
-        let (mut response, pieces) = representation.response(selection, stat.len);
+        let (mut response, pieces) = representation.response(plan, stat.len);
         if self.parts.method == Method::GET {
             let sendfile_queue = self.parts.extensions.get::<SendfileQueue>();
             let sendfile_queue =

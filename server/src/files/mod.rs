@@ -8,5 +8,6 @@ pub(crate) mod file_body;
 pub(crate) mod get;
 pub(crate) mod listing;
 pub(crate) mod open_file_cache;
+pub(crate) mod plan;
 pub(crate) mod preconditions;
 pub(crate) mod representation;

@@ -8,6 +8,7 @@ use volume::FoundFile;
 
 use crate::files::etag;
 use crate::http::content_coding::Coding;
+use crate::http::request_fields::RequestFields;
 use crate::http::validators::{PreconditionResult, Validators};
 
 /// Whether there are any.
@@ -29,7 +30,8 @@ pub(crate) fn allow_change(there: Option<&FoundFile>, headers: &HeaderMap) -> bo
         .iter()
         .map(|coding| {
             let last_modified = file.stat.modified_seconds();
-            Validators { etag: coding.etag(&plain), last_modified }.evaluate(headers)
+            Validators { etag: coding.etag(&plain), last_modified }
+                .evaluate(RequestFields::new(headers))
         })
         .collect();
     // `If-None-Match` must match none of them; `If-Match` one.

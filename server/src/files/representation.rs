@@ -8,15 +8,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use volume::FoundFile;
 
-use crate::files::browser_cache;
 use crate::files::etag;
 use crate::files::file_body::Piece;
+use crate::files::plan::ResponsePlan;
 use crate::http::content_coding::{self, Coding};
 use crate::http::cors::Embedding;
 use crate::http::encoders::{Encoder, Encoders};
 use crate::http::fields;
 use crate::http::media_type::MediaType;
-use crate::http::range::{self, Selection, Slice};
+use crate::http::range::{self, Slice};
+use crate::http::request_fields::RequestFields;
 use crate::http::validators::{Validators, http_date};
 
 /// A file that a visitor uploaded may not run scripts, nor load anything from elsewhere. It keeps its origin, which is of no use without
@@ -47,14 +48,14 @@ impl Representation {
     pub async fn choose(
         name: &[u8],
         file: &mut FoundFile,
-        headers: &HeaderMap,
+        fields: RequestFields<'_>,
         embedding: Embedding,
     ) -> std::io::Result<Representation> {
         let plain_etag = etag::settled(file).await?;
         let media_type = MediaType::of_name(name);
         let is_negotiated =
             media_type.is_compressible() && file.stat.len >= content_coding::SMALLEST;
-        let coding = if is_negotiated { Coding::wanted(headers) } else { Coding::Identity };
+        let coding = if is_negotiated { Coding::wanted(fields) } else { Coding::Identity };
         let last_modified = last_modified(file);
         let validators = Validators { etag: coding.etag(&plain_etag), last_modified };
         let content_type = fields::value(media_type.content_type());
@@ -114,14 +115,15 @@ impl Representation {
         &self.content_type
     }
 
-    /// What a request's range selects, if it applies to this version.
-    pub fn select(&self, headers: &HeaderMap, len: u64, encoders: &Encoders) -> Selection {
-        if !headers.contains_key(header::RANGE)
-            || !self.validators.range_applies(headers, SystemTime::now())
-        {
-            return Selection::Whole;
-        }
-        browser_cache::fitting(range::select(headers, len), headers, encoders)
+    /// What a request gets of it.
+    pub(crate) fn plan(
+        &self,
+        fields: RequestFields<'_>,
+        len: u64,
+        encoders: &Encoders,
+    ) -> ResponsePlan {
+        let coded_length = |etag: &str| encoders.length_of(etag);
+        ResponsePlan::new(fields, &self.validators, len, SystemTime::now, coded_length)
     }
 
     /// 304.
@@ -133,27 +135,28 @@ impl Representation {
     }
 
     /// The file as it is, or what is selected of it: 200 or 206 without its body, and the body's pieces.
-    pub fn response(&self, selection: Selection, len: u64) -> (Response, Vec<Piece>) {
+    pub(crate) fn response(&self, plan: ResponsePlan, len: u64) -> (Response, Vec<Piece>) {
         let mut response = Response::new(Body::empty());
-        let is_part = matches!(selection, Selection::Slice(_) | Selection::Several(_));
+        let is_part = matches!(plan, ResponsePlan::Slice(_) | ResponsePlan::Several(_));
         if is_part {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
         let headers = response.headers_mut();
         headers.clone_from(&self.shared);
         headers.insert(header::CONTENT_TYPE, self.content_type.clone());
-        let pieces = match selection {
-            Selection::Whole | Selection::Unsatisfiable => Representation::whole(len),
-            Selection::Slice(slice) => {
+        let pieces = match plan {
+            ResponsePlan::Slice(slice) => {
                 fields::set(headers, header::CONTENT_RANGE, &range::content_range(slice, len));
                 vec![Piece::File(slice)]
             }
-            Selection::Several(slices) => {
+            ResponsePlan::Several(slices) => {
                 let boundary = boundary();
                 let multipart = format!("multipart/byteranges; boundary={boundary}");
                 fields::set(headers, header::CONTENT_TYPE, &multipart);
                 parts(&slices, len, &self.media_type.content_type(), &boundary)
             }
+            // The others have no content.
+            _ => Representation::whole(len),
         };
         let length: u64 = pieces.iter().map(Piece::length).sum();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -2,7 +2,7 @@
 //!
 //! Pure: takes fields and the names of what can be offered. Names have no case.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// How much a client likes something, in thousandths; 0 is not at all.
 pub(crate) type Quality = u32;
@@ -32,7 +32,7 @@ enum Closeness {
 /// How much a client likes a media type. Of ranges that it lies in, the closest counts (§12.5.1); what else a range says of a type's
 /// parameters does not, since nothing here is offered in two forms of one type.
 pub(crate) fn liking(fields: &HeaderMap, media_type: &str) -> Liking {
-    let ranges = items(fields, &header::ACCEPT);
+    let ranges = items(fields.get_all(header::ACCEPT));
     let closest =
         ranges.filter_map(|(it, quality)| Some((closeness(it, media_type)?, quality))).max();
     match closest {
@@ -54,16 +54,18 @@ fn closeness(range: &str, media_type: &str) -> Option<Closeness> {
 }
 
 /// How much a client likes what it names in a field; none where it does not.
-pub(crate) fn named(fields: &HeaderMap, field: &HeaderName, name: &str) -> Option<Quality> {
-    items(fields, field).find_map(|(it, quality)| it.eq_ignore_ascii_case(name).then_some(quality))
+pub(crate) fn named<'a>(
+    values: impl IntoIterator<Item = &'a HeaderValue>,
+    name: &str,
+) -> Option<Quality> {
+    items(values).find_map(|(it, quality)| it.eq_ignore_ascii_case(name).then_some(quality))
 }
 
 /// What a field names, and how much of each a client likes.
 fn items<'a>(
-    fields: &'a HeaderMap,
-    field: &HeaderName,
+    values: impl IntoIterator<Item = &'a HeaderValue>,
 ) -> impl Iterator<Item = (&'a str, Quality)> {
-    let values = fields.get_all(field).into_iter().filter_map(|it| it.to_str().ok());
+    let values = values.into_iter().filter_map(|it| it.to_str().ok());
     values.flat_map(|it| it.split(',')).map(|item| {
         let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
         (name.trim(), quality(parameters))
@@ -150,7 +152,7 @@ mod tests {
     #[test]
     fn what_is_named_is_found_whatever_its_case() {
         let fields = fields(&["gzip;q=0.5, BR", "zstd;q=0"]);
-        let named = |name| named(&fields, &header::ACCEPT, name);
+        let named = |name| named(fields.get_all(header::ACCEPT), name);
         assert_eq!([named("gzip"), named("br"), named("zstd")], [Some(500), Some(1000), Some(0)]);
         assert_eq!(named("*"), None);
     }

@@ -3,9 +3,8 @@
 //! Which one a client prefers. A coded representation has an entity tag of its own and no known length. What makes it is
 //! [`encoders`](crate::http::encoders).
 
-use http::{HeaderMap, header};
-
 use crate::http::accept;
+use crate::http::request_fields::{Field, RequestFields};
 
 /// Below this many bytes the coding costs more than it saves: with a head, they are one packet anyway.
 pub(crate) const SMALLEST: u64 = 1400;
@@ -30,25 +29,21 @@ impl Coding {
     const ON_THE_FLY: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
     /// What a request is best answered in, if that is a file that shrinks. Parts are parts of the file as it is.
-    pub fn wanted(headers: &HeaderMap) -> Coding {
-        if headers.contains_key(header::RANGE) {
-            Coding::Identity
-        } else {
-            Coding::preferred(headers)
-        }
+    pub fn wanted(fields: RequestFields<'_>) -> Coding {
+        if fields.contains(Field::Range) { Coding::Identity } else { Coding::preferred(fields) }
     }
 
     /// What a client likes best; of what it likes equally, what serves it best.
-    pub fn preferred(headers: &HeaderMap) -> Coding {
+    pub fn preferred(fields: RequestFields<'_>) -> Coding {
         let mut best = (Coding::Identity, 0);
         for offer in Coding::ON_THE_FLY {
-            let weight = weight(headers, offer.token());
+            let weight = weight(fields, offer.token());
             if weight > best.1 {
                 best = (offer, weight);
             }
         }
         // Whoever says outright that it prefers the plain file gets it.
-        let plain = explicit_weight(headers, Coding::Identity.token()).unwrap_or(0);
+        let plain = explicit_weight(fields, Coding::Identity.token()).unwrap_or(0);
         if plain > best.1 { Coding::Identity } else { best.0 }
     }
 
@@ -80,18 +75,20 @@ impl Coding {
 }
 
 /// How much a client likes a coding, in thousandths; 0 is not at all.
-fn weight(headers: &HeaderMap, token: &str) -> u32 {
-    explicit_weight(headers, token).or_else(|| explicit_weight(headers, "*")).unwrap_or(0)
+fn weight(fields: RequestFields<'_>, token: &str) -> u32 {
+    explicit_weight(fields, token).or_else(|| explicit_weight(fields, "*")).unwrap_or(0)
 }
 
-fn explicit_weight(headers: &HeaderMap, token: &str) -> Option<u32> {
-    let named = |name| accept::named(headers, &header::ACCEPT_ENCODING, name);
+fn explicit_weight(fields: RequestFields<'_>, token: &str) -> Option<u32> {
+    let named = |name| accept::named(fields.get_all(Field::AcceptEncoding), name);
     // RFC 9110 §8.4.1.3: `x-gzip` is `gzip`.
     named(token).or_else(|| (token == Coding::Gzip.token()).then(|| named("x-gzip")).flatten())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, header};
+
     use super::*;
 
     #[test]
@@ -99,9 +96,9 @@ mod tests {
         let check = |accept: &'static str, expected: Coding| {
             let headers =
                 HeaderMap::from_iter([(header::ACCEPT_ENCODING, accept.parse().unwrap())]);
-            assert_eq!(Coding::preferred(&headers), expected, "{accept}");
+            assert_eq!(Coding::preferred(RequestFields::new(&headers)), expected, "{accept}");
         };
-        assert_eq!(Coding::preferred(&HeaderMap::new()), Coding::Identity);
+        assert_eq!(Coding::preferred(RequestFields::new(&HeaderMap::new())), Coding::Identity);
         check("", Coding::Identity);
         check("gzip", Coding::Gzip);
         check("x-gzip", Coding::Gzip);

@@ -8,6 +8,7 @@ pub(crate) mod fields;
 pub(crate) mod host;
 pub(crate) mod media_type;
 pub mod range;
+pub(crate) mod request_fields;
 pub(crate) mod route_path;
 pub(crate) mod turns;
 pub(crate) mod tus_headers;

@@ -4,7 +4,7 @@
 //! whose unit is not `bytes`, is ignored, as §14.2 allows; a range outside the file is `Unsatisfiable`. Lengths
 //! come from the opened file, never from its path: the file may be replaced between two look-ups.
 
-use http::{HeaderMap, header};
+use crate::http::request_fields::{Field, RequestFields};
 
 /// More ranges than this in one request are answered with the whole file. A reader of tiles or row groups asks for
 /// a few dozen at a time.
@@ -70,8 +70,8 @@ enum Spec {
 }
 
 /// What a request's `Range` selects of a file of `len` bytes.
-pub fn select(headers: &HeaderMap, len: u64) -> Selection {
-    let mut values = headers.get_all(header::RANGE).iter();
+pub fn select(fields: RequestFields<'_>, len: u64) -> Selection {
+    let mut values = fields.get_all(Field::Range);
     // RFC 9110 §5.3: a field that is no list may stand there once; of two, neither can be trusted.
     let (Some(value), None) = (values.next(), values.next()) else {
         return Selection::Whole;
@@ -150,7 +150,7 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue, header};
     use proptest::prelude::*;
 
     use super::*;
@@ -158,7 +158,7 @@ mod tests {
     fn select_text(range: &str, len: u64) -> Selection {
         let mut headers = HeaderMap::new();
         headers.insert(header::RANGE, HeaderValue::from_str(range).unwrap());
-        select(&headers, len)
+        select(RequestFields::new(&headers), len)
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(header::RANGE, HeaderValue::from_static("bytes=0-1"));
         headers.append(header::RANGE, HeaderValue::from_static("bytes=2-3"));
-        assert_eq!(select(&headers, 10), Selection::Whole);
+        assert_eq!(select(RequestFields::new(&headers), 10), Selection::Whole);
     }
 
     fn slices(selection: Selection) -> Vec<Slice> {
@@ -287,7 +287,7 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
                 let mut headers = HeaderMap::new();
                 headers.insert(header::RANGE, value);
-                let _selection = select(&headers, len);
+                let _selection = select(RequestFields::new(&headers), len);
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, header};
+use crate::http::request_fields::{Field, RequestFields};
 
 /// What tells one version of a representation from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,23 +29,19 @@ pub enum PreconditionResult {
 
 impl Validators {
     /// The verdict on a `GET` or `HEAD` of a representation that exists.
-    pub fn evaluate(&self, headers: &HeaderMap) -> PreconditionResult {
-        if headers.contains_key(header::IF_MATCH) {
-            if !self.is_listed(headers, header::IF_MATCH, Comparison::Strong) {
+    pub fn evaluate(&self, fields: RequestFields<'_>) -> PreconditionResult {
+        if fields.contains(Field::IfMatch) {
+            if !self.is_listed(fields, Field::IfMatch, Comparison::Strong) {
                 return PreconditionResult::Failed;
             }
-        } else if date(headers, header::IF_UNMODIFIED_SINCE)
-            .is_some_and(|it| self.last_modified > it)
-        {
+        } else if date(fields, Field::IfUnmodifiedSince).is_some_and(|it| self.last_modified > it) {
             return PreconditionResult::Failed;
         }
-        if headers.contains_key(header::IF_NONE_MATCH) {
-            if self.is_listed(headers, header::IF_NONE_MATCH, Comparison::Weak) {
+        if fields.contains(Field::IfNoneMatch) {
+            if self.is_listed(fields, Field::IfNoneMatch, Comparison::Weak) {
                 return PreconditionResult::NotModified;
             }
-        } else if date(headers, header::IF_MODIFIED_SINCE)
-            .is_some_and(|it| self.last_modified <= it)
-        {
+        } else if date(fields, Field::IfModifiedSince).is_some_and(|it| self.last_modified <= it) {
             return PreconditionResult::NotModified;
         }
         PreconditionResult::Proceed
@@ -55,8 +51,8 @@ impl Validators {
     ///
     /// A date counts when it is this version's to the second and that second is over (§8.8.2.2). A client may only
     /// send one that it received at least a second later, so that nothing changed between the two.
-    pub fn range_applies(&self, headers: &HeaderMap, now: SystemTime) -> bool {
-        let mut values = headers.get_all(header::IF_RANGE).iter();
+    pub fn range_applies(&self, fields: RequestFields<'_>, now: SystemTime) -> bool {
+        let mut values = fields.get_all(Field::IfRange);
         let value = match (values.next(), values.next()) {
             (None, _) => return true,
             (Some(value), None) => value,
@@ -69,8 +65,8 @@ impl Validators {
         parse_date(text).is_some_and(|it| it == self.last_modified && it < seconds(now))
     }
 
-    fn is_listed(&self, headers: &HeaderMap, name: HeaderName, comparison: Comparison) -> bool {
-        let values = headers.get_all(name).iter().filter_map(|it| it.to_str().ok());
+    fn is_listed(&self, fields: RequestFields<'_>, field: Field, comparison: Comparison) -> bool {
+        let values = fields.get_all(field).filter_map(|it| it.to_str().ok());
         values.flat_map(entity_tags).any(|tag| match tag.strip_prefix("W/") {
             _ if tag == "*" => true,
             None => tag == self.etag,
@@ -106,8 +102,8 @@ pub(crate) fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The date in a field that stands there once.
-fn date(headers: &HeaderMap, name: HeaderName) -> Option<i64> {
-    let mut values = headers.get_all(name).iter();
+fn date(fields: RequestFields<'_>, field: Field) -> Option<i64> {
+    let mut values = fields.get_all(field);
     match (values.next(), values.next()) {
         (Some(value), None) => parse_date(value.to_str().ok()?),
         _ => None,
@@ -132,6 +128,8 @@ pub(crate) fn http_date(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     const OLD: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
@@ -153,7 +151,11 @@ mod tests {
     fn conditions_are_taken_in_the_order_of_rfc_9110() {
         use PreconditionResult::{Failed, NotModified, Proceed};
         let check = |fields: &[(&'static str, &'static str)], expected: PreconditionResult| {
-            assert_eq!(validators().evaluate(&headers(fields)), expected, "{fields:?}");
+            assert_eq!(
+                validators().evaluate(RequestFields::new(&headers(fields))),
+                expected,
+                "{fields:?}"
+            );
         };
         check(&[], Proceed);
         check(&[("if-match", "\"a,b\"")], Proceed);
@@ -185,10 +187,11 @@ mod tests {
     fn a_range_applies_to_the_named_version_only() {
         let later = UNIX_EPOCH + Duration::from_secs(784_111_778);
         let check = |if_range: &'static str, now: SystemTime, expected: bool| {
-            let actual = validators().range_applies(&headers(&[("if-range", if_range)]), now);
+            let actual = validators()
+                .range_applies(RequestFields::new(&headers(&[("if-range", if_range)])), now);
             assert_eq!(actual, expected, "{if_range}");
         };
-        assert!(validators().range_applies(&HeaderMap::new(), later));
+        assert!(validators().range_applies(RequestFields::new(&HeaderMap::new()), later));
         check("\"a,b\"", later, true);
         check("\"x\"", later, false);
         check("W/\"a,b\"", later, false);

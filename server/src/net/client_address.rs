@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use http::HeaderMap;
+use crate::http::request_fields::{Field, RequestFields};
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
@@ -14,14 +14,14 @@ pub struct Peer {
 impl Peer {
     /// The client's address. What a proxy says of it counts only when it comes from this very machine, over loopback
     /// or a Unix socket, or from one that the operator vouches for: `Fly-Client-IP`, or what the nearest proxy added to `X-Forwarded-For`.
-    pub fn client(self, headers: &HeaderMap) -> IpAddr {
+    pub fn client(self, fields: RequestFields<'_>) -> IpAddr {
         let address = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
         if !address.is_loopback() {
             return address;
         }
-        let field = |name| headers.get_all(name).iter().next_back()?.to_str().ok();
-        let told = field("fly-client-ip")
-            .or_else(|| field("x-forwarded-for").and_then(|it| it.rsplit(',').next()))
+        let field = |field| fields.get_all(field).next_back()?.to_str().ok();
+        let told = field(Field::FlyClientIp)
+            .or_else(|| field(Field::XForwardedFor).and_then(|it| it.rsplit(',').next()))
             .and_then(|it| it.trim().parse::<IpAddr>().ok());
         told.map_or(address, |it| it.to_canonical())
     }
@@ -46,6 +46,8 @@ pub(crate) fn prefix(address: IpAddr, bits_of_v4: u32, bits_of_v6: u32) -> IpAdd
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     #[test]
@@ -57,7 +59,11 @@ mod tests {
                     .map(|(name, value)| ((*name).parse().unwrap(), (*value).parse().unwrap()))
                     .collect();
                 let peer = Peer { address: peer.map(|it| it.parse().unwrap()) };
-                assert_eq!(peer.client(&headers).to_string(), expected, "{fields:?}");
+                assert_eq!(
+                    peer.client(RequestFields::new(&headers)).to_string(),
+                    expected,
+                    "{fields:?}"
+                );
             };
         let fly = ("fly-client-ip", "198.51.100.7");
         let forwarded = ("x-forwarded-for", "203.0.113.1, 198.51.100.9");

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use crate::auth::identify::Authorizations;
 use crate::auth::key_ring::KeyRing;
 use crate::http::fields::content_length;
+use crate::http::request_fields::RequestFields;
 use crate::net::client_address::Peer;
 use crate::net::concurrency_limit::Permit;
 use crate::net::handler::Account;
@@ -41,7 +42,7 @@ pub(crate) fn begin(
     mut request: Request,
     peer: Peer,
 ) -> (Request, AccessLogEntry) {
-    let client = peer.client(request.headers());
+    let client = peer.client(RequestFields::new(request.headers()));
     let path = redact::path(request.uri().path(), &keys.this_turn(Instant::now()));
     let open = activity.begin(request.method(), path, client);
     // What never sleeps is not woken either.
@@ -151,7 +152,12 @@ impl AccessLogEntry {
             self.activity.kept_out();
         }
         let status = response.status();
-        let kind = range_kind(open.method(), status, headers);
+        let kind = range_kind(
+            open.method(),
+            status,
+            headers.contains_key(header::ACCEPT_RANGES),
+            headers.contains_key(header::CONTENT_RANGE),
+        );
         self.activity.answered(open, status.as_u16(), kind);
         self.status = Some(status);
         let permits = response.extensions_mut().remove();

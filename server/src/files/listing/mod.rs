@@ -31,6 +31,7 @@ use crate::extract::query;
 use crate::http::content_coding::Coding;
 use crate::http::cors::Embedding;
 use crate::http::fields;
+use crate::http::request_fields::RequestFields;
 use crate::problem::Problem;
 use crate::web::page;
 
@@ -56,7 +57,7 @@ pub(crate) async fn answer(
     if options.needs_slash(&target) {
         return redirect(&target, uri.query());
     }
-    let coding = Coding::preferred(headers);
+    let coding = Coding::preferred(RequestFields::new(headers));
     let service = Arc::clone(&app);
     let answered = Arc::new(());
     let reader = Liveness::of(&answered);

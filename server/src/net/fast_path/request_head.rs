@@ -10,25 +10,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use httparse::Status;
 
 use crate::http::host;
+use crate::http::request_fields::Field;
 use crate::routes::HEALTH;
 
 /// Fields of a plain read; browsers send some fifteen.
 pub const MOST_FIELDS: usize = 48;
-
-/// The fields that the answer to a read can depend on, in lower case.
-const THAT_MATTER: [&str; 11] = [
-    "accept-encoding",
-    "authorization",
-    "fly-client-ip",
-    "if-match",
-    "if-modified-since",
-    "if-none-match",
-    "if-range",
-    "if-unmodified-since",
-    "range",
-    "sec-fetch-mode",
-    "x-forwarded-for",
-];
 
 /// Room for a head's fields, which nobody needs to clear.
 pub(crate) type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MOST_FIELDS];
@@ -119,8 +105,9 @@ impl<'room, 'a> RequestHead<'room, 'a> {
     /// The fields that the answer can depend on.
     pub fn request_fields(&self) -> HeaderMap {
         let known = self.fields.iter().filter_map(|field| {
-            let name = THAT_MATTER.into_iter().find(|it| it.eq_ignore_ascii_case(field.name))?;
-            Some((HeaderName::from_static(name), HeaderValue::from_bytes(field.value).ok()?))
+            let mut all = Field::ALL.into_iter();
+            let name = all.find(|it| it.as_str().eq_ignore_ascii_case(field.name))?.name();
+            Some((name, HeaderValue::from_bytes(field.value).ok()?))
         });
         let mut fields = HeaderMap::new();
         for (name, value) in known {
@@ -286,7 +273,11 @@ mod tests {
     /// Those of the request that the answer can depend on.
     fn mattering(request: &Request<Body>) -> HeaderMap {
         let mut fields = request.headers().clone();
-        for name in request.headers().keys().filter(|it| !THAT_MATTER.contains(&it.as_str())) {
+        for name in request
+            .headers()
+            .keys()
+            .filter(|it| Field::ALL.iter().all(|field| field.as_str() != it.as_str()))
+        {
             fields.remove(name);
         }
         fields

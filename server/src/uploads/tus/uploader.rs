@@ -14,6 +14,7 @@ use crate::auth::credentials::key_in;
 use crate::auth::identify::Authorization;
 use crate::blocking::blocking;
 use crate::extract::path;
+use crate::http::request_fields::RequestFields;
 use crate::problem::Problem;
 
 /// Whoever holds a key that may write somewhere.
@@ -27,7 +28,7 @@ impl FromRequestParts<Arc<App>> for Uploader {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Uploader, Problem> {
-        let key = key_in(&parts.headers);
+        let key = key_in(RequestFields::new(&parts.headers));
         let caller = path::caller(parts, app, key, Access::Write, &RelPath::root()).await?;
         caller.may_write_somewhere()?;
         let user = caller.user().unwrap_or_default().to_owned();
