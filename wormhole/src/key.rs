@@ -1,4 +1,4 @@
-//! Keys: from a code to a shared key, and from that to one for each purpose. Pure, but for random nonces.
+//! Keys: from a code to a shared key, and from that to one for each purpose. Pure, except for random nonces.
 //!
 //! After client-protocol.md ("The `pake` message", "Key derivation"): SPAKE2 in its symmetric form over Ed25519, with the
 //! application's name as identity; HKDF-SHA256 without salt; a secretbox with the nonce in front. The mathematics is that of

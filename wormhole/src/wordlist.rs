@@ -1,6 +1,6 @@
 //! The words of codes: the PGP word list, 256 words for odd places and 256 for even ones.
 //!
-//! Pure, but for the random words. A code may have other words, if who sends has chosen them; so a word that is in no
+//! Pure, except for the random words. A code may have other words, if who sends has chosen them; so a word that is in no
 //! list is worth a question before the code is used up, and no error.
 
 use std::io;

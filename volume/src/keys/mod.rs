@@ -1,8 +1,8 @@
 //! Who may read and write what.
 //!
-//! Pure: text in, keys out; [`KeyFile`](crate::KeyFile) reads and writes it. A plain key exists only in a request,
-//! on the screen that created it and in the file's text; here it is kept as its SHA-256, and neither form shows
-//! itself in `Debug`.
+//! Pure, except for the random letters of new keys: text in, keys out; [`KeyFile`](crate::KeyFile) reads and writes it.
+//! A plain key exists only in a request, on the screen that created it and in the file's text; here it is kept as its
+//! SHA-256, and neither form shows itself in `Debug`.
 //!
 //! The text stays readable by the reader it replaces: a line split on `,`, the user in column 1, the key in
 //! column 2, `#` begins a comment. The columns behind are ours: `scope,path,expires,created,note`.

@@ -1,7 +1,7 @@
 //! The keys file as it stands, line by line: for people who look at it and change it.
 //!
-//! Pure, and lossless: a line that is not changed keeps its bytes, with its spaces, its line end and the columns
-//! nobody here knows. [`Keys`](crate::keys::Keys) says what the text is worth to a request; this says what it looks
+//! Pure, except for the time that tells which keys have ended; and lossless: a line that is not changed keeps its bytes,
+//! with its spaces, its line end and the columns nobody here knows. [`Keys`](crate::keys::Keys) says what the text is worth to a request; this says what it looks
 //! like to a person, what is wrong with it, and how that is mended.
 
 use std::collections::HashMap;
