@@ -1,6 +1,6 @@
 //! The layers of each crate: a file imports from its own row, its own folder, or a lower row, and no files form a circle.
 //!
-//! ARCHITECTURE.md shows the same rows. Tests and comments don't count, and `lib.rs` is free.
+//! A crate stands on crates of lower rows. ARCHITECTURE.md shows the same rows. Tests and comments don't count, and `lib.rs` is free.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,10 +9,13 @@ use std::path::Path;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
+/// The crates in rows, the highest first.
+pub(crate) const CRATE_ROWS: &[&str] = &["server tui", "transfers", "volume wormhole zipstream"];
+
 /// A crate's rows, the highest first; names of one row stand side by side. A name is a file or a folder, without `.rs`.
-struct Layers {
-    folder: &'static str,
-    rows: &'static [&'static str],
+pub(crate) struct Layers {
+    pub(crate) folder: &'static str,
+    pub(crate) rows: &'static [&'static str],
     /// Imports that go upwards all the same: from, to, why.
     exceptions: &'static [(&'static str, &'static str, &'static str)],
 }
@@ -20,7 +23,7 @@ struct Layers {
 /// Handlers get what they share from `App`.
 const HOLDS: &str = "App holds it for the handlers of that folder";
 
-const CRATES: &[Layers] = &[
+pub(crate) const CRATES: &[Layers] = &[
     Layers {
         folder: "server",
         rows: &[
@@ -113,6 +116,27 @@ const CRATES: &[Layers] = &[
 
 /// Which files a file imports, and the paths by which it does.
 type Imports = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+#[test]
+fn a_crate_stands_on_lower_rows_only() {
+    let row = |name: &str| CRATE_ROWS.iter().position(|it| it.split(' ').any(|it| it == name));
+    for name in CRATE_ROWS.iter().flat_map(|it| it.split(' ')) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+        for line in dependencies.lines().take_while(|it| !it.starts_with('[')) {
+            let dependency = line.split(['.', ' ', '=']).next().unwrap();
+            // The programs' packages have other names than their folders; crates of others stand in no row.
+            let dependency = match dependency {
+                "sounding" => "tui",
+                "sounding-server" => "server",
+                it => it,
+            };
+            let is_lower = row(dependency).is_none_or(|it| Some(it) > row(name));
+            assert!(is_lower, "{name} depends on {dependency}");
+        }
+    }
+}
 
 #[test]
 fn a_file_imports_from_its_own_row_its_own_folder_or_a_lower_row() {
