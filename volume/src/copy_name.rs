@@ -1,4 +1,4 @@
-//! What tells a file's type in its name, and the name beside one that is taken. Pure.
+//! What tells a file's type in its name, and the name beside one that is taken.
 
 /// How a packed file's name ends, behind what tells what was packed.
 const CODINGS: [&[u8]; 6] = [b".gz", b".zst", b".bz2", b".xz", b".br", b".lz4"];

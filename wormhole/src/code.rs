@@ -1,7 +1,7 @@
 //! The code that two people share: `7-crossover-clockwork`.
 //!
 //! Its number is the nameplate, under which the mailbox server lets the two find each other; the whole text is the
-//! password of the key exchange (client-protocol.md, "Wormhole Codes"). So a code is a secret until it is used. Pure.
+//! password of the key exchange (client-protocol.md, "Wormhole Codes"). So a code is a secret until it is used.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,6 +1,6 @@
 //! Content codings made on the fly (RFC 9110 §8.4 and §12.5.3).
 //!
-//! Pure: which one a client prefers. A coded representation has an entity tag of its own and no known length. What makes it is
+//! Which one a client prefers. A coded representation has an entity tag of its own and no known length. What makes it is
 //! [`encoders`](crate::http::encoders).
 
 use crate::http::accept;

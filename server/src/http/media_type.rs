@@ -1,7 +1,7 @@
 //! What kind of content a file's name announces.
 //!
 //! What simulations write is listed here, under its registered name where there is one; for the rest a library's
-//! table is asked. Pure: only the name counts, a file is never opened to guess.
+//! table is asked. Only the name counts: a file is never opened to guess.
 
 /// Types by the last extension.
 const TYPES: [(&str, &str); 45] = [
