@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Takes the README's pictures of the console: runs the real program in a terminal, and writes what it shows as SVG.
+"""Takes the documents' pictures of the real programs on the example volume: the web page in Chromium as PNG, the console in a terminal as SVG.
 
     .ci/setup.sh; cargo build --release -p sounding -p sounding-server; target/clients/venv/bin/python docs/pictures.py
+
+`--page` takes the web page only, and needs no more than Chromium and Python. `--programs target/debug` takes other programs.
 """
 
+import argparse
 import fcntl
 import os
 import pty
@@ -17,8 +20,6 @@ import time
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-import pyte
-
 TOP = Path(__file__).resolve().parent.parent
 PEERS = TOP / "target/clients/wormhole-venv/bin/python"
 COLUMNS, ROWS = 100, 26
@@ -28,6 +29,10 @@ COLOURS = {
     "brightblack": "#7b8496", "brightred": "#ff7b86", "brightblue": "#7cc0ff", "8": "#7b8496",
 }
 GROUND = "#1e2229"
+# Points of the page, and pixels to a point.
+PAGE, SCALE = (760, 560), 1.5
+# Two keys of the pictures: one that may read, and one that may upload too.
+READER, WRITER = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd", "kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41"
 
 
 def colour(name):
@@ -40,6 +45,8 @@ class Terminal:
     def __init__(self, *command, env):
         self.master, slave = pty.openpty()
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        import pyte
+
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self.stream = pyte.ByteStream(self.screen)
 
@@ -94,32 +101,54 @@ class Terminal:
         self.process.wait()
 
 
+def start(command):
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return server, server.stdout.readline().split("listening on ")[1].strip()
+
+
+def web_page(address, path):
+    """What a person sees who has opened a folder with a key that may upload."""
+    with tempfile.TemporaryDirectory() as profile:
+        subprocess.run(
+            ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--hide-scrollbars", f"--user-data-dir={profile}"]
+            + [f"--window-size={PAGE[0]},{PAGE[1]}", f"--force-device-scale-factor={SCALE}", f"--screenshot={path}"]
+            + [f"http://kmt:{WRITER}@{address.removeprefix('http://')}/files/riverton-1pct/"],
+            check=True, timeout=60, stderr=subprocess.DEVNULL,
+        )
+
+
 def main():
+    parser = argparse.ArgumentParser(description="Takes the documents' pictures.")
+    parser.add_argument("--programs", type=Path, default=TOP / "target/release", help="the folder of sounding and sounding-server")
+    parser.add_argument("--page", action="store_true", help="the web page only")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         volume = Path(folder) / "data"
         shutil.copytree(TOP / "examples/volume", volume)
         shutil.copytree(volume / "riverton-1pct", volume / "riverton-10pct")
         (volume / ".sounding").mkdir(mode=0o700)
-        key = "imove-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUmx9Qd"
         (volume / ".sounding/auth-keys.csv").write_text(
-            f"imove,{key},read,,,2024-03-11,dashboards\n"
-            "kmt,kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUmTz41,write,riverton-1pct,2027-01-31,2026-01-20,uploads from the cluster\n"
+            f"imove,{READER},read,,,2024-03-11,dashboards\n"
+            f"kmt,{WRITER},write,riverton-1pct,2027-01-31,2026-01-20,uploads from the cluster\n"
             "mrieser,mrieser23\n# wrashid,wrashid-0Jq0vT7sYb2NcXw8ZpL5eRk3HdUmab12,,,,2024-03-11,left the group\n"
         )
         admin = Path(folder) / "admin.sock"
+        command = [arguments.programs / "sounding-server", "--volume", volume, "--listen", "127.0.0.1:0", "--admin", admin]
+        if arguments.page:
+            server, address = start(command)
+            web_page(address, TOP / "docs/web-page.png")
+            server.terminate()
+            server.wait()
+            return
         peers = subprocess.Popen([PEERS, TOP / "wormhole/tests/clients/servers.py", "mailbox", "relay"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         ports = dict(peers.stdout.readline().split() for _ in range(2))
         mailbox, relay = f"ws://127.0.0.1:{ports['mailbox']}/v1", f"tcp:127.0.0.1:{ports['relay']}"
-        server = subprocess.Popen(
-            [TOP / "target/release/sounding-server", "--volume", volume, "--listen", "127.0.0.1:0", "--admin", admin]
-            + ["--mailbox", mailbox, "--relay", relay, "--local-peers"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )
-        address = server.stdout.readline().split("listening on ")[1].strip()
+        server, address = start(command + ["--mailbox", mailbox, "--relay", relay, "--local-peers"])
+        web_page(address, TOP / "docs/web-page.png")
         for path in ["output_trips.csv.gz", "dashboard-1.yaml", "modestats.csv", "missing.csv", "link_volumes.parquet"] * 8:
-            subprocess.run(["curl", "-s", "-o", os.devnull, "-H", f"Authorization: {key}", f"{address}/files/riverton-1pct/{path}"], check=True)
+            subprocess.run(["curl", "-s", "-o", os.devnull, "-H", f"Authorization: {READER}", f"{address}/files/riverton-1pct/{path}"], check=True)
         env = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "SOUNDING_URL": "https://sounding.fly.dev"}
-        terminal = Terminal(TOP / "target/release/sounding", "--volume", str(volume), "--admin", str(admin), env=env)
+        terminal = Terminal(arguments.programs / "sounding", "--volume", str(volume), "--admin", str(admin), env=env)
         terminal.look()
         terminal.press("j\r")
         terminal.press("jj jj ", 0.5)
