@@ -1,4 +1,4 @@
-//! What README.md and ARCHITECTURE.md say, compared with the code, where that can be done.
+//! Compares docs/reference.md and ARCHITECTURE.md with the code, where that can be done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -265,10 +265,10 @@ fn help() -> String {
 }
 
 #[test]
-fn the_readme_has_each_option_of_the_server_with_its_variable_and_default() {
+fn the_reference_has_each_option_of_the_server_with_its_variable_and_default() {
     let help = help();
-    let readme = document("README.md");
-    let (_, options) = readme.split_once("\n## Options\n").unwrap();
+    let reference = document("docs/reference.md");
+    let (_, options) = reference.split_once("\n## Options\n").unwrap();
     let rows: Vec<Vec<&str>> = options
         .lines()
         .skip_while(|it| !it.starts_with('|'))
@@ -282,7 +282,7 @@ fn the_readme_has_each_option_of_the_server_with_its_variable_and_default() {
         let within = |begin: &str| option.split_once(begin)?.1.split(['=', ']']).next();
         let Some(variable) = within("[env: ") else { continue };
         let row = rows.iter().find(|it| it[1] == flag);
-        let row = row.unwrap_or_else(|| panic!("README.md does not say {flag}"));
+        let row = row.unwrap_or_else(|| panic!("docs/reference.md does not say {flag}"));
         assert_eq!(row[2], format!("`{variable}`"), "{flag}");
         if let Some(default) = within("[default: ") {
             assert_eq!(row[3], format!("`{default}`"), "{flag}");
@@ -290,5 +290,5 @@ fn the_readme_has_each_option_of_the_server_with_its_variable_and_default() {
         found += 1;
     }
     let flags = rows.iter().filter(|it| it[1].starts_with("`--")).count();
-    assert_eq!(found, flags, "options in the help, and in README.md");
+    assert_eq!(found, flags, "options in the help, and in docs/reference.md");
 }
