@@ -93,14 +93,20 @@ def remarks(works, kinds, found):
 
 README_BEGIN, README_END = "<!-- bench/streaming.py --write: from here -->", "<!-- to here -->"
 
-HOW = """nginx's figures are absolute, those of others are divided by nginx's of the same round: median (least–most). Where an aim has a unit, all are
-absolute. CPU is that of all threads; the client, which drops what it gets, takes its share of the same processors. Only sounding-server checks a key, writes a log, and
-knows each version of a file by a tag of its own. nginx with `open_file_cache` answers for as long as two seconds with what a file was before. Memory of a slow reader is
-what is the process's own (`RssAnon`), as at rest; the kernel's is what `/proc/net/sockstat` says of TCP on the whole machine, so that of both ends of a connection, of which
-the client's is about a quarter; others than nginx and sounding-server had one round of it only, since buffers grow for many seconds; likewise the slower ones one of the 4 GiB.
-Memory at rest is all that is resident, at nginx of three processes, in each of which what they share counts. "Through nginx" is nginx with the container's `nginx.conf` before
-sounding-server, both together, beside nginx that serves the file itself. `/health` stands beside a fixed answer of nginx's (`return 200`). All of the 4 GiB are read
-into memory before each measurement of the whole, and before the ranges."""
+HOW = """## How it was measured
+
+- **Ratios.** nginx's figures are absolute. Those of the others are divided by nginx's figure of the same round: median (least–most). If an aim has a unit, all figures of
+  the row are absolute.
+- **CPU** is that of all threads of the server. The client, which drops what it gets, uses the same processors.
+- **What differs.** Only sounding-server checks a key, writes a log, and knows each version of a file by a tag of its own. nginx with `open_file_cache` may answer for two
+  seconds with what a file was before.
+- **Memory of a slow reader** is the process's own (`RssAnon`), as at rest. The kernel's is what `/proc/net/sockstat` reports for TCP on the whole machine: it counts both ends of
+  a connection, and the client's end is about a quarter. Servers other than nginx and sounding-server had one round of it only, since buffers grow for many seconds. The
+  slower ones also had only one round of the 4 GiB.
+- **Memory at rest** is all that is resident. For nginx that is three processes, and what they share counts in each.
+- **"Through nginx"** is nginx with the container's `nginx.conf` in front of sounding-server, both together, beside an nginx that serves the file itself.
+- **`/health`** is compared with a fixed answer of nginx (`return 200`).
+- **Cache.** All of the 4 GiB are read into memory before each measurement of the whole file and of the ranges."""
 
 
 def write(top, works, kinds, found, packets, control):
@@ -114,7 +120,7 @@ def write(top, works, kinds, found, packets, control):
         f"# Streaming, side by side\n\nMeasured on {when} with `bench/streaming.py --write`, {rounds} rounds, on {where}, {network}.\n\n"
         f"{programs}.\n\n![How this server compares with others](streaming.svg)\n\n"
         f"{table(works, kinds, found)}\n\n{remarks(works, kinds, found)}\n\n"
-        f"[streaming-profile.md](streaming-profile.md) has where the time goes, and what it would take to reach the rest.\n\n{HOW}\n"
+        f"[streaming-profile.md](streaming-profile.md) says where the time goes, and what it would take to reach the rest.\n\n{HOW}\n"
     )
     (top / "docs/streaming.svg").write_text(plot(works, kinds, found))
     readme = (top / "README.md").read_text()
