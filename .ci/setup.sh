@@ -55,13 +55,24 @@ install_missing() {
         *) found+=("$package") ;;
         esac
     done
-    # nginx and supervisord are for the tests alone: nothing that is installed here shall start by itself.
-    local policy=/usr/sbin/policy-rc.d
-    if [ ! -e $policy ]; then
-        trap 'as_root rm /usr/sbin/policy-rc.d' EXIT
-        printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin $policy
-    fi
-    [ ${#found[@]} -eq 0 ] || as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${found[@]}"
+    [ ${#found[@]} -gt 0 ] || return 0
+    # nginx and supervisord are for the tests alone, so no service starts now. Packages start theirs by these two commands, which do nothing
+    # while apt-get runs. Nothing is written outside this folder: a `policy-rc.d` would stop other packages' services too.
+    local idle
+    idle=$(realpath "$have")/no-services
+    mkdir -p "$idle"
+    ln -sf /bin/true "$idle/invoke-rc.d"
+    ln -sf /bin/true "$idle/deb-systemd-invoke"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        -o "DPkg::Path=$idle:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "${found[@]}"
+    # Debian's packages are enabled when they are installed, so the next boot would start them.
+    case "${CI-} ${found[*]}" in
+    true\ *) ;;
+    *nginx* | *supervisor*)
+        [ ! -d /run/systemd/system ] ||
+            echo "nginx or supervisor is new here and will start at the next boot; to prevent that: sudo systemctl disable nginx supervisor" >&2
+        ;;
+    esac
 }
 if [ ${#missing[@]} -gt 0 ]; then
     if ! command -v apt-get >/dev/null || { [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; }; then
