@@ -247,6 +247,61 @@ fn a_module_that_says_it_is_pure_opens_nothing_and_waits_for_nothing() {
     assert!(pure > 15, "{pure} say so");
 }
 
+fn parsed(name: &str) -> serde_json::Value {
+    toml::from_str(&document(name)).unwrap()
+}
+
+/// For Cargo a key that names no package is a warning at most: a package under a new name would be built with the profile's own settings.
+#[test]
+fn each_package_that_a_profile_names_is_in_the_lock_file() {
+    let (manifest, lock) = (parsed("Cargo.toml"), parsed("Cargo.lock"));
+    let locked = lock["package"].as_array().unwrap().iter();
+    let locked: BTreeSet<&str> = locked.map(|it| it["name"].as_str().unwrap()).collect();
+    let mut named = 0;
+    for (profile, settings) in manifest["profile"].as_object().unwrap() {
+        let Some(packages) = settings.get("package") else { continue };
+        for package in packages.as_object().unwrap().keys() {
+            assert!(
+                locked.contains(package.as_str()),
+                "[profile.{profile}.package] names {package}, which Cargo.lock does not have"
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 20, "profiles name {named} packages");
+}
+
+/// `-D warnings` means something else with each version of the compiler. There is no `rust-toolchain.toml`; CONTRIBUTING.md says why.
+#[test]
+fn the_image_and_the_checks_name_the_compiler_of_the_manifest() {
+    let manifest = parsed("Cargo.toml");
+    let version = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
+    for (name, image) in [
+        ("Dockerfile", format!("rust:{version}-slim-bookworm ")),
+        (".github/workflows/check.yml", format!("rust:{version}-bookworm\n")),
+    ] {
+        assert!(document(name).contains(&image), "{name} does not name {image}");
+    }
+}
+
+/// A name that is gone would leave out nothing, without a word.
+#[test]
+fn what_the_check_leaves_out_is_a_module_or_a_test() {
+    let script = document(".ci/check.sh");
+    let lists = script.split("=(").skip(1).filter_map(|it| it.split(')').next());
+    let is_name = |it: &&str| !it.contains(['$', '"']);
+    let names: Vec<&str> = lists.flat_map(str::split_whitespace).filter(is_name).collect();
+    let folders = CRATES.iter().map(|it| project().join(it).join("tests/it"));
+    let files = folders.filter(|it| it.exists()).flat_map(|it| sources(&it));
+    let tests: String = files.map(|it| fs::read_to_string(it).unwrap()).collect();
+    for name in &names {
+        let module = name.strip_suffix("::").map(|it| format!("mod {it};"));
+        let begin = module.unwrap_or_else(|| format!("fn {name}"));
+        assert!(tests.contains(&begin), "no `{begin}` in tests/it");
+    }
+    assert!(names.len() > 15, "{names:?}");
+}
+
 /// All of a folder's source files, and of those below.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
