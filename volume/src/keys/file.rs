@@ -1,8 +1,8 @@
-//! The keys file on the volume: read again whenever it has changed, written by one rename.
+//! The keys file on the volume: read again after each change, replaced by one rename.
 //!
-//! An edit counts from the next request on, because each request asks [`KeyFile::current`], which looks at the
-//! file's stamp (one system call) and reads it only when that has changed. A file that can't be read, or looks
-//! as if somebody is in the middle of writing it, takes no key away: the last good ones go on being good.
+//! An edit counts from the next request on. Each request calls [`KeyFile::current`], which checks the file's stamp (one system call) and
+//! reads the file only if the stamp changed. A file that can't be read, or that looks half-written, revokes no key: the last valid keys
+//! stay in force.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -23,45 +23,45 @@ use crate::path::RelPath;
 use crate::stat::Stat;
 use crate::volume::Volume;
 
-/// How long a file that looks half-written is given to be finished. After that it is taken as it stands.
+/// How long a file that looks half-written may take to be finished. After that it is taken as it stands.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A file that could not be read is tried again after so long, if it shows no change before.
+/// The wait before a file that could not be read is tried again, if its stamp does not change earlier.
 const RETRY: Duration = Duration::from_secs(1);
-/// A keys file is a few kilobytes; what is larger than this, some ten thousand keys, is something else.
+/// The largest file that is read, in bytes. A keys file has a few kilobytes; 1 MiB would hold some ten thousand keys.
 const LARGEST: u64 = 1 << 20;
 
-/// The keys file of a volume, and the keys that are good besides those in it.
+/// A volume's keys file, and the extra keys that are valid besides it.
 #[derive(Debug)]
 pub struct KeyFile {
     volume: Arc<Volume>,
-    /// Keys from elsewhere (`API_KEYS`), good whatever the file says.
+    /// Keys from elsewhere (`API_KEYS`), valid whatever the file says.
     extra: Keys,
-    /// Every request takes this lock for one look at the stamp, and for a read of the file if that has changed.
+    /// Each request takes this lock to compare the stamp, and to read the file if the stamp changed.
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The file as it was when last read; none where it must be read again at the next look.
+    /// The file's stamp when it was last read; `None` if the next call must read it again.
     stamp: Option<Stamp>,
-    /// When it is to be read again though it shows no change; none where there is no need.
+    /// When the file is read again even without a change; `None` where that is not needed.
     again_at: Option<Instant>,
-    /// The last good keys of the file alone.
+    /// The last valid keys of the file alone.
     of_file: Keys,
-    /// What is handed out: these, and the extra ones.
+    /// The keys that callers get: those of the file and the extra ones.
     current: Arc<Keys>,
-    /// Which text of the file is in force; none before the first.
+    /// The version of the text in force; `None` before the first one.
     version: Option<SheetVersion>,
-    /// Why the file as it stands is not in force.
+    /// Why the file's present text is not in force.
     trouble: Option<Trouble>,
 }
 
-/// Why the last good keys are still in force instead of the file as it stands.
+/// Why the last valid keys are in force instead of the file's present text.
 #[derive(Clone, Debug)]
 pub struct Trouble {
-    /// In plain words.
+    /// The reason, in plain words.
     pub what: String,
-    /// Since when.
+    /// When the trouble began.
     since: Instant,
 }
 
@@ -71,12 +71,12 @@ enum Stamp {
     Settled(Stat),
 }
 
-/// What a look at the file brought, to be said once in the log.
+/// The result of reading the file, for one line in the log.
 #[derive(Debug)]
 pub enum KeyFileEvent {
     /// The file was read.
     Loaded(Arc<Keys>),
-    /// The file is in trouble; the last good keys stay.
+    /// The file is in trouble; the last valid keys stay in force.
     Kept(Trouble),
 }
 
@@ -94,10 +94,10 @@ pub enum AddKeyError {
 /// Why the keys file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditKeysError {
-    /// It is not what was shown any more.
+    /// The file has changed since it was shown.
     #[error("the keys file was changed by somebody else meanwhile: look at it again")]
     Changed,
-    /// What was asked for can't be written.
+    /// The edit asked for something that can't be written.
     #[error(transparent)]
     Sheet(#[from] SheetError),
     /// The file could not be read or written.
@@ -106,7 +106,7 @@ pub enum EditKeysError {
 }
 
 impl KeyFile {
-    /// The keys file of a volume. Reads it at the first look.
+    /// The keys file of a volume. It is read at the first call of [`KeyFile::current`].
     pub fn new(volume: Arc<Volume>, extra: Keys) -> KeyFile {
         let current = Arc::new(extra.clone());
         let of_file = Keys::default();
@@ -115,9 +115,9 @@ impl KeyFile {
         KeyFile { volume, extra, state: Mutex::new(state) }
     }
 
-    /// The keys that are good now, and what is new since the last call.
+    /// The keys that are valid now, and the event since the last call, if there was one.
     pub fn current(&self) -> (Arc<Keys>, Option<KeyFileEvent>) {
-        // Asked for before anybody is kept waiting.
+        // Before the lock, so that no request waits for this system call.
         let stamp = self.stamp();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = state.again_at.is_some_and(|it| it <= Instant::now());
@@ -129,12 +129,12 @@ impl KeyFile {
         (Arc::clone(&state.current), news)
     }
 
-    /// Why the file as it stands is not in force, if it isn't.
+    /// Why the file's present text is not in force; `None` if it is.
     pub fn trouble(&self) -> Option<Trouble> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble.clone()
     }
 
-    /// Which text of the file is in force, after the last look.
+    /// The version of the text in force, as of the last call of [`KeyFile::current`].
     pub fn version(&self) -> Option<SheetVersion> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).version
     }
@@ -168,14 +168,14 @@ impl KeyFile {
                     return Some(KeyFileEvent::Loaded(Arc::clone(&state.current)));
                 };
                 let patience_ends = since + PATIENCE;
-                // Who removes all of `.sounding` did not mean to take everybody's key away.
+                // An operator who removes all of `.sounding` did not mean to revoke everybody's key.
                 let passes = doubt.passes && !self.volume.has_lost_service_folder();
                 if passes && Instant::now() >= patience_ends {
                     state.accept(keys, &self.extra, &text);
                     return Some(KeyFileEvent::Loaded(Arc::clone(&state.current)));
                 }
                 state.again_at = doubt.passes.then_some(patience_ends);
-                // What is new in it is good at once; nothing that was good is lost.
+                // New keys are valid at once; keys that were valid stay so.
                 let mut both = state.of_file.clone();
                 both.extend(&keys);
                 state.hand_out(both, &self.extra);
@@ -188,7 +188,7 @@ impl KeyFile {
         is_news.then_some(KeyFileEvent::Kept(trouble))
     }
 
-    /// Makes a new key, adds it to the file, and hands it out this one time.
+    /// Generates a key, adds it to the file and returns it. It is shown this one time only.
     pub fn add(
         &self,
         user: &str,
@@ -204,16 +204,16 @@ impl KeyFile {
 }
 
 impl Volume {
-    /// The keys file as it stands, for people; empty where there is none.
+    /// The lines of the keys file, for the console; empty where there is no file.
     pub fn key_sheet(&self) -> io::Result<KeySheet> {
         Ok(KeySheet::parse(&self.read_keys()?))
     }
 
-    /// Changes the keys file, if it still is the version that was shown to whoever changes it. Says what became of its
-    /// lines too, so that it can be taken back.
+    /// Changes the keys file, if it still has the version that was shown to the caller. Also returns the changed lines, so that the edit
+    /// can be undone.
     ///
-    /// One at a time, whichever process. The whole file is written beside the old one, made durable and renamed over
-    /// it: a reader sees the old or the new file. What is not changed stays, byte for byte.
+    /// One edit at a time, across all processes. The whole file is written beside the old one, synced and renamed over it: a reader sees
+    /// the old or the new file. Lines that are not changed stay the same, byte for byte.
     pub fn edit_keys<T>(
         &self,
         shown: Option<SheetVersion>,
@@ -238,7 +238,7 @@ impl Volume {
 
     /// The file's text; empty where there is no file.
     fn read_keys(&self) -> io::Result<Vec<u8>> {
-        // A FIFO under this name must not hold the service up.
+        // A FIFO with this name must not block the service.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         match rustix::fs::openat(self.root(), KEYS_PLACE, flags, Mode::empty()) {
             Ok(file) => read_all(File::from(file)),
@@ -248,7 +248,7 @@ impl Volume {
     }
 }
 
-/// The text of a keys file, wherever that lies.
+/// The text of a keys file at any path; an error if it is larger than 1 MiB.
 pub(crate) fn read_all(file: File) -> io::Result<Vec<u8>> {
     let too_large = || io::Error::other("it is larger than 1 MiB");
     if file.metadata()?.len() > LARGEST {
@@ -272,10 +272,10 @@ impl State {
     }
 }
 
-/// Why a text that was read may not be what its writer means.
+/// Why a text may not be what its writer means.
 struct SuspectContent {
     what: &'static str,
-    /// Whether it may be meant after all, if it stays so.
+    /// Whether the text is accepted if it stays like this for [`PATIENCE`].
     passes: bool,
 }
 
@@ -304,8 +304,8 @@ fn doubt(text: &[u8], keys: &Keys, last_good: &Keys) -> Option<SuspectContent> {
     })
 }
 
-/// Whether more of the keys that were good stand on lines that can't be understood than are left: a program that writes quotes or
-/// other separators has saved the file.
+/// Whether more of the keys that were valid stand on lines that can't be parsed than are left: then a program that writes quotes or other
+/// separators has saved the file.
 fn is_garbled(text: &[u8], keys: &Keys, last_good: &Keys) -> bool {
     let is_lost = |it: &HashedKey| last_good.find(*it).is_some() && keys.find(*it).is_none();
     let is_unclear = |line: &&[u8]| parse_line(line, false).is_err();
@@ -314,13 +314,13 @@ fn is_garbled(text: &[u8], keys: &Keys, last_good: &Keys) -> bool {
     lost.len() > last_good.iter().filter(|it| keys.find(it.hashed).is_some()).count()
 }
 
-/// What stands between whatever a program may separate columns by.
+/// The words of a line, split at every separator that a program may write.
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let is_between = |byte: &u8| byte.is_ascii_whitespace() || b"\"',;|".contains(byte);
     line.split(is_between).filter(|it| !it.is_empty())
 }
 
-/// The keys that a word may be: itself, or the sealed one whose hash it is.
+/// The keys that a word may stand for: itself, or the sealed key whose hash it is.
 fn as_keys(word: &[u8]) -> impl Iterator<Item = HashedKey> {
     let sealed = std::str::from_utf8(word).ok().and_then(HashedKey::from_hex);
     sealed.into_iter().chain([PlainKey::new(word).hash()])

@@ -1,8 +1,8 @@
-//! The keys of the server that this one replaces: taken over once, at the first start on a volume.
+//! Imports the keys of the server that this one replaces, once, at the first start on a volume.
 //!
-//! It kept them in its image, at the volume's root, or in `.admin`. A copy is put in place by one rename; the old file
-//! stays where it is for a way back, and is neither read again nor served. Whoever edits, empties or even removes the
-//! new file has the last word: no restart brings a revoked key back.
+//! That server kept them in its image, at the volume's root, or in `.admin`. A copy is put in place by one rename. The old file stays for a
+//! way back; it is never read again and never served. After that only the new file counts, even if it is edited, emptied or removed: no
+//! restart brings a revoked key back.
 
 use std::fs::File;
 use std::io;
@@ -18,41 +18,41 @@ use crate::keys::file::read_all;
 use crate::layout::{JOURNAL_FILE, KEYS_FILE, KEYS_PLACE, OLD_KEYS_PLACE, SERVICE_FOLDER};
 use crate::volume::Volume;
 
-/// Where old keys may lie on a volume. The first that has a key counts.
+/// Where old keys may lie on a volume. The first file that has a key is taken.
 const ON_THE_VOLUME: [&str; 2] = [OLD_KEYS_PLACE, KEYS_FILE];
 
-/// What a first start found of old keys.
+/// The result of looking for old keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyImport {
-    /// It is no first start.
+    /// This is not a first start.
     NotAsked,
-    /// There are none.
+    /// There are no old keys.
     None,
-    /// They are the volume's keys now.
+    /// The keys of this file are now the volume's keys.
     TakenFrom(PathBuf),
 }
 
-/// Why old keys could not be taken over.
+/// Why old keys could not be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeKeysError {
-    /// They can't be read. To go on without them would lock out everyone who has one.
+    /// A file can't be read. To start without its keys would lock out everyone who has one.
     #[error(
         "could not read the old keys in `{}`: make that file readable for the service's user, or remove it",
         from.display()
     )]
     Read {
-        /// Where they are.
+        /// The file's path.
         from: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// They can't be put in place.
+    /// The keys can't be put in place.
     #[error("could not write `.sounding/auth-keys.csv` on the volume")]
     Write(#[source] io::Error),
 }
 
 impl Volume {
-    /// Takes over the keys of the server that was here before, where this one never was: from a file that is named, or
+    /// Imports the keys of the server that ran here before, if this service never ran here: from the file that the caller names, or else
     /// from the old places on the volume.
     pub fn import_keys(&self, named: Option<&Path>) -> Result<KeyImport, TakeKeysError> {
         if !self.is_new().map_err(TakeKeysError::Write)? {
@@ -77,14 +77,14 @@ impl Volume {
         Ok(KeyImport::None)
     }
 
-    /// The old keys files that still lie on the volume, as paths from its root.
+    /// The old keys files that still lie on the volume, as paths relative to its root.
     pub fn old_key_files(&self) -> Vec<&'static str> {
         let is_there =
             |it: &&str| rustix::fs::statat(self.root(), *it, AtFlags::SYMLINK_NOFOLLOW).is_ok();
         ON_THE_VOLUME.into_iter().filter(is_there).collect()
     }
 
-    /// Whether the service never was here: what each start leaves is not there, and nobody has given it keys.
+    /// Whether the service never ran here: there is no journal, which each start leaves, and no keys file.
     fn is_new(&self) -> io::Result<bool> {
         let journal = format!("{SERVICE_FOLDER}/{JOURNAL_FILE}");
         for place in [KEYS_PLACE, journal.as_str()] {
@@ -110,7 +110,7 @@ impl Volume {
 }
 
 fn open(folder: impl AsFd, path: &Path, flags: OFlags) -> Result<File, Errno> {
-    // A FIFO under this name must not hold the start up.
+    // A FIFO with this name must not block the start.
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     Ok(File::from(rustix::fs::openat(folder, path, flags, Mode::empty())?))
 }

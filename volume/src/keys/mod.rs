@@ -1,11 +1,10 @@
-//! Who may read and write what.
+//! API keys: who may read and write what.
 //!
-//! Pure, except for the random letters of new keys: text in, keys out; [`KeyFile`](crate::KeyFile) reads and writes it.
-//! A plain key exists only in a request, on the screen that created it and in the file's text; here it is kept as its
-//! SHA-256, and neither form shows itself in `Debug`.
+//! Pure: parses text into keys; [`KeyFile`](crate::KeyFile) reads and writes the file. A plain key exists only in a request, on the screen
+//! that created it and in the file's text. Here a key is kept as its SHA-256, and neither form is shown by `Debug`.
 //!
-//! The text stays readable by the reader it replaces: a line split on `,`, the user in column 1, the key in
-//! column 2, `#` begins a comment. The columns behind are ours: `scope,path,expires,created,note`.
+//! The text stays readable for the server that this one replaces ("the old reader"): a line is split at `,`, column 1 is the user, column 2
+//! the key, `#` begins a comment. The further columns are ours: `scope,path,expires,created,note`.
 
 pub mod file;
 pub mod import;
@@ -25,34 +24,34 @@ use subtle::ConstantTimeEq;
 
 use crate::path::RelPath;
 
-/// What begins a line whose key is given by its SHA-256: a comment to the old reader.
+/// The prefix of a line that holds the SHA-256 of its key ("sealed"). To the old reader the line is a comment.
 pub const SEALED_MARK: &str = "#!sha256,";
-/// Its first word, by which a line is known that another program has written with other separators.
+/// The first word of that prefix. It marks a sealed line even if another program has changed the separators.
 pub(crate) const SEALED_WORD: &str = "#!sha256";
-/// The columns in their order; only the first two must be there.
+/// The columns in their order. Only the first two are required.
 pub const COLUMNS: &str = "username,apikey,scope,path,expires,created,note";
-/// Letters and digits: no comma, space or `#`, so a key stands anywhere a key is written.
+/// Letters and digits. Without comma, space and `#`, a key fits into every format that holds one.
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 32 of 62 letters are 190 bits.
+/// 32 of 62 letters give 190 bits.
 const RANDOM_LETTERS: usize = 32;
 /// A key of fewer bytes could be guessed.
 const SHORT: usize = 20;
-/// The name of the user of a key that gives none.
+/// The user of a key that names none.
 const NAMELESS: &str = "user";
-/// As many lines are complained of; a file with more is no keys file.
+/// The most notices that are kept; a file with more faults is not a keys file.
 const MOST_NOTICES: usize = 100;
-/// What an unset variable makes of a line that a script writes: `kmt-$RANDOM_PART`.
+/// An unset variable in a script leaves such a line: `kmt-$RANDOM_PART`.
 const NOTHING_BEHIND: &str = "its key has nothing behind the user's name";
 
 /// A key as its owner knows it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PlainKey(Vec<u8>);
 
-/// A key as it is kept and compared: its SHA-256.
+/// A key as it is stored and compared: its SHA-256.
 #[derive(Clone, Copy, Eq)]
 pub struct HashedKey([u8; 32]);
 
-/// Takes the same time however much of the two is the same.
+/// Compares in constant time.
 impl PartialEq for HashedKey {
     fn eq(&self, other: &HashedKey) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -68,35 +67,35 @@ impl Hash for HashedKey {
 /// What a key allows below its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Read.
+    /// The key may read.
     Read,
-    /// Read and upload.
+    /// The key may read and upload.
     Write,
 }
 
-/// A key and what it is good for.
+/// A key and what it allows.
 #[derive(Clone, Debug)]
 pub struct Key {
-    /// Whose key it is, as the log names its owner.
+    /// The key's owner, as the log names it.
     pub user: String,
-    /// What is compared with a request's key.
+    /// The hash that a request's key is compared with.
     pub hashed: HashedKey,
-    /// What may be shown of it.
+    /// The part of the key that may be shown.
     pub masked: String,
     /// What it allows.
     pub scope: Scope,
     /// The folder it covers; the root is the whole volume.
     pub path: RelPath,
-    /// The moment from which it is not good any more.
+    /// The time at which the key stops being valid; `None` for never.
     pub expires: Option<Timestamp>,
 }
 
-/// A line of the keys file that was not taken as it stands. Never holds a key.
+/// A line of the keys file that was skipped or read with a change. Never holds a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// The line's number, from 1.
     pub line: usize,
-    /// What is the matter, and what was done about it.
+    /// What is wrong, and what was done about it.
     pub what: String,
 }
 
@@ -104,26 +103,26 @@ pub struct Notice {
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     all: Vec<Arc<Key>>,
-    /// Where each is; of several equal ones the last.
+    /// The index in `all` of each key; of several equal keys the last.
     places: HashMap<HashedKey, usize>,
-    /// What was remarkable when they were read.
+    /// What was noticed while they were read.
     pub notices: Vec<Notice>,
 }
 
 impl PlainKey {
-    /// As a request carries it.
+    /// A key as a request carries it.
     pub fn new(key: &[u8]) -> PlainKey {
         PlainKey(key.to_vec())
     }
 
-    /// A new key for a user: `USER-` and 32 random letters and digits. Fails where the system has no randomness.
+    /// A new random key for a user: `USER-` and 32 random letters and digits. Fails where the system has no randomness.
     pub fn generate(user: &str) -> Result<PlainKey, getrandom::Error> {
         let mut key = format!("{}-", prefix(user)).into_bytes();
         let end = key.len() + RANDOM_LETTERS;
         while key.len() < end {
             let mut random = [0; RANDOM_LETTERS];
             getrandom::fill(&mut random)?;
-            // 248 is four times 62: beyond it the first letters would come up more often than the others.
+            // 248 is four times 62. Bytes beyond it would make the first letters more likely than the others.
             let letters = random.iter().filter(|it| **it < 248);
             key.extend(
                 letters.filter_map(|it| ALPHABET.get(usize::from(it % 62))).take(end - key.len()),
@@ -137,7 +136,7 @@ impl PlainKey {
         &self.0
     }
 
-    /// What may be shown of it: `kmt-..p0Aa` for a key of the service's own making, `(9 chars)..23` for another.
+    /// The part of it that may be shown: `kmt-..p0Aa` for a key that this service made, `(9 chars)..23` for another.
     pub fn mask(&self, user: &str) -> String {
         let text = String::from_utf8_lossy(&self.0);
         let count = text.chars().count();
@@ -152,18 +151,18 @@ impl PlainKey {
         }
     }
 
-    /// Whether it could be guessed.
+    /// Whether it is short enough to be guessed.
     pub fn is_short(&self) -> bool {
         self.0.len() < SHORT
     }
 
-    /// As it is kept and compared.
+    /// The form that is stored and compared.
     pub fn hash(&self) -> HashedKey {
         HashedKey(Sha256::digest(&self.0).into())
     }
 }
 
-/// A user's name as a key begins with it: what a header can carry and `API_KEYS` can hold.
+/// A user's name in the form that begins a key: only characters that a header and `API_KEYS` can hold.
 fn prefix(user: &str) -> String {
     let plain = |it: char| {
         if it.is_ascii_alphanumeric() || matches!(it, '.' | '_') { it } else { '_' }
@@ -172,7 +171,7 @@ fn prefix(user: &str) -> String {
 }
 
 impl HashedKey {
-    /// From 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     pub(crate) fn from_hex(text: &str) -> Option<HashedKey> {
         let mut hash = [0; 32];
         if text.len() != 64 || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
@@ -184,7 +183,7 @@ impl HashedKey {
         Some(HashedKey(hash))
     }
 
-    /// Whether it is the hash of nothing, or of nothing that is seen: `printf '' | sha256sum` or `echo | sha256sum`.
+    /// Whether it is the hash of an empty or blank text, as `printf '' | sha256sum` or `echo | sha256sum` prints it.
     fn is_of_nothing(self) -> bool {
         static OF_NOTHING: LazyLock<HashSet<HashedKey>> = LazyLock::new(|| {
             let mut texts = vec![String::new()];
@@ -201,13 +200,13 @@ impl HashedKey {
         OF_NOTHING.contains(&self)
     }
 
-    /// As 64 hexadecimal digits.
+    /// 64 hexadecimal digits.
     pub(crate) fn to_hex(self) -> String {
         let digits = self.0.iter().flat_map(|it| [it >> 4, it & 15]);
         digits.filter_map(|it| char::from_digit(it.into(), 16)).collect()
     }
 
-    /// Eight hexadecimal digits that name the key without giving it away.
+    /// Eight hexadecimal digits that identify the key and do not reveal it.
     pub fn id(&self) -> String {
         let [a, b, c, d, ..] = self.0;
         format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
@@ -227,19 +226,19 @@ impl fmt::Debug for HashedKey {
 }
 
 impl Key {
-    /// Whether a path lies where this key is good for.
+    /// Whether a path lies in the key's folder.
     pub fn covers(&self, path: &RelPath) -> bool {
         path.is_within(&self.path)
     }
 
-    /// Whether its end has come.
+    /// Whether the key's expiry has passed.
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|it| it <= now)
     }
 }
 
 impl Keys {
-    /// Reads the text of a keys file. What can't be understood costs its own line only.
+    /// Parses the text of a keys file. A line that can't be parsed is skipped, with a notice.
     pub fn parse(text: &[u8]) -> Keys {
         let mut keys = Keys::default();
         let mut first = true;
@@ -267,7 +266,8 @@ impl Keys {
         keys
     }
 
-    /// Reads `key1,key2` as the variable `API_KEYS` holds them: the user is the part before the first `-`.
+    /// Parses `key1,key2`, the form of the variable `API_KEYS`. The user is the part before the first `-`; the scope is read, the path the
+    /// whole volume.
     pub fn parse_list(text: &str) -> Keys {
         let mut keys = Keys::default();
         for (index, key) in text.split(',').map(str::trim).enumerate() {
@@ -294,40 +294,40 @@ impl Keys {
         keys
     }
 
-    /// The key that was presented, if it is one of these; of several equal ones the last, as the old reader has it.
+    /// The key that was presented, if it is one of these. Of several equal keys the last counts, as in the old reader.
     ///
-    /// However many there are, one is looked at. Where that lies follows from a hash of the presented key's hash that nobody outside
-    /// can reckon, and the two are compared in constant time: how long it takes tells nothing about the others.
+    /// One key is compared, however many there are. Its slot follows from a randomly seeded hash of the presented key's SHA-256, and the
+    /// comparison takes constant time. So the duration reveals nothing about the other keys.
     pub fn verify(&self, presented: &PlainKey) -> Option<&Arc<Key>> {
         self.find(presented.hash())
     }
 
-    /// The one with this hash; of several the last.
+    /// The key with this hash; of several the last.
     pub fn find(&self, hashed: HashedKey) -> Option<&Arc<Key>> {
         self.all.get(*self.places.get(&hashed)?)
     }
 
-    /// Those of one user.
+    /// The keys of one user.
     pub fn of_user<'a>(&'a self, user: &'a str) -> impl Iterator<Item = &'a Key> {
         self.all.iter().map(Arc::as_ref).filter(move |it| it.user == user)
     }
 
-    /// All of them.
+    /// All keys, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         self.all.iter().map(Arc::as_ref)
     }
 
-    /// How many there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// Adds other keys behind these.
+    /// Adds the other keys after these.
     pub fn extend(&mut self, others: &Keys) {
         for key in &others.all {
             self.push(Arc::clone(key));
@@ -354,21 +354,21 @@ impl Keys {
     }
 }
 
-/// What an unset variable makes of a user's key, with what a script puts behind it.
+/// A key whose random part is missing: the user's name, `-`, and the line end that a script may have hashed with it.
 fn cut_off(user: &str, end: &str) -> PlainKey {
     PlainKey(format!("{user}-{end}").into_bytes())
 }
 
-/// What a line of the keys file says.
+/// What a line of the keys file holds.
 pub(crate) enum Line {
     Blank,
     Header,
     Key(Key),
 }
 
-/// `first`: whether it may be a header.
+/// Parses one line. `first` is whether the line may be the header.
 pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str> {
-    // A comment may hold anything, also bytes that are no text.
+    // A comment may hold any bytes, also those that are not text.
     let is_comment = line.trim_ascii_start().starts_with(b"#");
     let Ok(line) = std::str::from_utf8(line) else {
         return if is_comment { Ok(Line::Blank) } else { Err("it is not UTF-8 text") };
@@ -415,7 +415,7 @@ pub(crate) fn parse_line(line: &[u8], first: bool) -> Result<Line, &'static str>
     columns.into_key(plain.hash(), plain.mask(columns.user))
 }
 
-/// A line's columns as they are written, without the space around them.
+/// The columns of a line, trimmed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Columns<'a> {
     pub(crate) user: &'a str,
@@ -424,11 +424,11 @@ pub(crate) struct Columns<'a> {
     pub(crate) path: &'a str,
     pub(crate) expires: &'a str,
     pub(crate) created: &'a str,
-    /// All that is left, commas and all.
+    /// The rest of the line, with its commas.
     pub(crate) note: &'a str,
 }
 
-/// How many columns there are.
+/// The number of columns.
 pub(crate) const COLUMN_COUNT: usize = 7;
 
 impl<'a> Columns<'a> {
@@ -446,12 +446,12 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Why these are not the columns that were meant; none where they may be.
+    /// Why these can't be the intended columns; `None` where they can.
     pub(crate) fn garbled(&self) -> Option<&'static str> {
         if self.user.starts_with('#') && !self.user.starts_with(SEALED_WORD) {
             return None;
         }
-        // Some programs write `"kmt","kmt-1"`: no key is ever sent with its quotes.
+        // Some programs write `"kmt","kmt-1"`. No client sends a key with its quotes.
         if self.user.contains('"') || self.key.contains('"') {
             return Some("a quote stands in its user or key, and would be a part of it");
         }
@@ -470,7 +470,7 @@ impl<'a> Columns<'a> {
             "write" => Scope::Write,
             _ => return Err("its scope is neither `read` nor `write`"),
         };
-        // People write `/berlin/`; what is meant is beyond doubt.
+        // People write `/berlin/`; the meaning is clear.
         let path = self.path.strip_prefix('/').unwrap_or(self.path);
         let path = path.strip_suffix('/').unwrap_or(path);
         let path = RelPath::from_plain(path.as_bytes())
@@ -487,7 +487,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// An RFC 3339 date-time, or a full date, which lasts until the end of that day in UTC.
+/// The time at which an expiry ends: an RFC 3339 date-time, or a full date, which lasts until the end of that day in UTC.
 pub fn end_of(text: &str) -> Option<Timestamp> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Some(timestamp);

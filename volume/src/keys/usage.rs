@@ -1,7 +1,7 @@
-//! When each key was last used: the service's own memory, for whoever looks after the keys.
+//! When each key was last used, for those who look after the keys.
 //!
-//! It changes with every request, so it stands beside the keys file and not in it. Keys are named by their
-//! [ids](crate::keys::HashedKey::id). Losing it loses nothing but memory.
+//! Changes with every request, so it has a file of its own beside the keys file. Keys are named by their [ids](crate::keys::HashedKey::id).
+//! If the file is lost, only this history is lost.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,32 +15,32 @@ use crate::layout::KEY_USE_FILE;
 use crate::small_file;
 use crate::volume::Volume;
 
-/// A few kilobytes as a rule; what is larger than this is something else.
+/// The largest file that is read, in bytes. Usually it has a few kilobytes.
 const LARGEST: u64 = 16 << 20;
 
 /// The last use of one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyUse {
-    /// When.
+    /// The time of the last request.
     pub last: Timestamp,
-    /// The request: method and path.
+    /// The method and path of the last request.
     pub what: String,
     /// The client's address.
     pub from: String,
     /// The day that `today` counts, in UTC.
     pub day: Date,
-    /// Requests of that day.
+    /// The number of requests on that day.
     pub today: u64,
-    /// Requests of the six days before it, the nearest first.
+    /// The number of requests on each of the six days before it, the nearest day first.
     #[serde(default)]
     pub before: [u64; 6],
 }
 
-/// The last use of all keys, by their ids.
+/// The last use of each key, by the key's id.
 pub type KeyUses = BTreeMap<String, KeyUse>;
 
 impl KeyUse {
-    /// So many requests more, of one day, behind those that are known; what is told is told of the last.
+    /// Adds a number of requests of one day to what is known. `last`, `what` and `from` describe the last of them.
     pub fn after(
         known: Option<&KeyUse>,
         requests: u64,
@@ -54,21 +54,21 @@ impl KeyUse {
         KeyUse { last, what, from, day, today: today + requests, before }
     }
 
-    /// Requests of a day.
+    /// The number of requests on a day.
     pub fn of_day(&self, day: Date) -> u64 {
         let [today, ..] = self.counts(day);
         today
     }
 
-    /// Requests of a day and the six before it.
+    /// The number of requests on a day and the six days before it.
     pub fn of_week(&self, day: Date) -> u64 {
         self.counts(day).iter().sum()
     }
 
-    /// Requests of a day and of the six before it, the nearest first.
+    /// The number of requests on a day and each of the six days before it, the nearest day first.
     fn counts(&self, day: Date) -> [u64; 7] {
         let mut counts = [0; 7];
-        // A clock that was set back counts on in the day it had.
+        // After a clock was set back, requests count for the later day that is already recorded.
         let later = usize::try_from((day - self.day).get_days().max(0)).unwrap_or(usize::MAX);
         let known = std::iter::once(&self.today).chain(&self.before);
         for (count, known) in counts.iter_mut().skip(later).zip(known) {
@@ -79,13 +79,13 @@ impl KeyUse {
 }
 
 impl Volume {
-    /// What is remembered; nothing where there is nothing that can be read.
+    /// The recorded uses; empty where there is no file or its text can't be parsed.
     pub fn key_uses(&self) -> io::Result<KeyUses> {
         let text = small_file::read(self, KEY_USE_FILE, LARGEST)?.unwrap_or_default();
         Ok(serde_json::from_slice(&text).unwrap_or_default())
     }
 
-    /// Writes it down, by one rename.
+    /// Replaces the file, by one rename.
     pub fn write_key_uses(&self, uses: &KeyUses) -> io::Result<()> {
         small_file::replace(self, KEY_USE_FILE, &serde_json::to_vec(uses)?)
     }

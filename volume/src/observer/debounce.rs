@@ -1,7 +1,7 @@
-//! Paths that may have changed, and when to look at each.
+//! Debounces file events: which paths may have changed, and when to check each of them.
 //!
-//! Pure: knows times and paths, no disk. A file that is being written is looked at when it has been still for a
-//! while; one that its writer has closed, as soon as what usually follows (times, modes) is over.
+//! Pure: knows times and paths, no disk. A file that is still being written is checked once nobody has written to it for [`STILL`]. A file
+//! that its writer has closed is checked after [`SETTLING`], so that the changes of times and mode that often follow are in.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -9,28 +9,28 @@ use std::time::{Duration, Instant};
 
 use crate::path::RelPath;
 
-/// After a file was closed or renamed into place.
+/// The wait after a file was closed or renamed into place.
 const SETTLING: Duration = Duration::from_millis(50);
-/// After a file was written, where nobody has closed it.
+/// The wait after a write to a file that nobody has closed.
 pub(crate) const STILL: Duration = Duration::from_secs(3);
-/// After a name was gone: what was moved is found at its new name first.
+/// The wait after a name was removed. In this time a move is found at its new name, so it is not reported as a removal.
 const MOVING: Duration = Duration::from_millis(200);
 
-/// What is believed of a path.
+/// What the hints so far say about a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pending {
-    /// It is complete.
+    /// The file is complete.
     Arrived,
-    /// Somebody may still be writing it.
+    /// A client may still be writing it.
     Written,
-    /// It is gone.
+    /// The name was removed.
     Gone,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Debouncer {
     by_path: HashMap<RelPath, Scheduled>,
-    /// At least one entry a path, none later than it is due.
+    /// At least one entry for each path, none later than its due time.
     queue: BinaryHeap<Reverse<(Instant, RelPath)>>,
 }
 
@@ -43,7 +43,7 @@ struct Scheduled {
 }
 
 impl Debouncer {
-    /// Somebody closed it, wrote to it or removed it.
+    /// Schedules a check after a file was closed, written or removed.
     pub(crate) fn note(&mut self, path: RelPath, suspicion: Pending, now: Instant) {
         let wait = match suspicion {
             Pending::Arrived => SETTLING,
@@ -53,7 +53,8 @@ impl Debouncer {
         self.set(path, suspicion, now + wait);
     }
 
-    /// Its properties changed: that ends no writing, but a closed file has more to come.
+    /// Schedules a check after a change of properties. A file that is being written keeps waiting; a closed one waits again, since more
+    /// changes may follow.
     pub(crate) fn touch(&mut self, path: RelPath, now: Instant) {
         match self.by_path.get(&path).map(|it| it.suspicion) {
             Some(Pending::Written) => {}
@@ -63,19 +64,19 @@ impl Debouncer {
         }
     }
 
-    /// A walk found it, and it was changed not long ago. Whoever watched it closely knows better.
+    /// Schedules a check for a recently changed file that a walk found. A path that has hints of its own is left as it is: hints know more.
     pub(crate) fn find(&mut self, path: RelPath, still_at: Instant) {
         if !self.by_path.contains_key(&path) {
             self.set(path, Pending::Written, still_at);
         }
     }
 
-    /// When there is something to look at.
+    /// The next time a path is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.queue.peek().map(|Reverse((due, _))| *due)
     }
 
-    /// Something to look at now.
+    /// Removes and returns a path that is due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(RelPath, Pending)> {
         while self.next_due().is_some_and(|it| it <= now) {
             let Reverse((queued, path)) = self.queue.pop()?;
@@ -130,7 +131,7 @@ mod tests {
             self.start + Duration::from_millis(milliseconds)
         }
 
-        /// What is due, in order.
+        /// The paths that are due, in order.
         fn due(&mut self, milliseconds: u64) -> Vec<(String, Pending)> {
             let now = self.at(milliseconds);
             std::iter::from_fn(|| self.suspects.take_due(now))

@@ -1,4 +1,4 @@
-//! What an observer hears and tells.
+//! The values that go into the observer and the events that it reports.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 use crate::journal::JournalError;
 use crate::observer::watches::Hint;
 
-/// What an observer tells.
+/// An event that an observer reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObserverEvent {
-    /// There are changes in the journal, up to this place.
+    /// The journal has new changes, up to this sequence number.
     Changed(u64),
-    /// The walk at the start is over: all that changed while nobody observed is in the journal.
+    /// The walk at the start has finished: every change made while nobody observed is in the journal.
     Walked {
-        /// Folders that were looked at.
+        /// Number of folders that were read.
         folders: u64,
-        /// How long it took.
+        /// Duration of the walk.
         took: Duration,
     },
-    /// Something has left its place, perhaps: told at once, before anybody looks.
+    /// A name may have been removed. Sent at once, before the disk is checked.
     Gone,
-    /// Hints were lost: all is walked again.
+    /// Hints were lost, so the whole volume is walked again.
     HintsLost,
-    /// The journal was damaged or is gone: a new one is begun, and all is walked again. Why.
+    /// The journal was damaged or removed. A new one was started and the whole volume is walked again. Holds the reason.
     BegunAnew(String),
-    /// Something is amiss, in words for the operator.
+    /// Something is wrong; the text is for the operator.
     Warning(Warning),
-    /// Nothing is amiss any more.
+    /// The last warning no longer applies.
     AllIsWell,
 }
 
@@ -35,28 +35,28 @@ pub(super) enum Message {
     Stop,
 }
 
-/// Why observing broke off.
+/// Why observing ended.
 pub(super) enum ObserverExit {
     Stopped,
     Failed(JournalError),
 }
 
-/// What is amiss with noticing changes.
+/// A problem with noticing changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// In words that anyone may read: they tell nothing of what is on the volume.
+    /// Text for anyone: it reveals nothing of what is on the volume.
     pub public: String,
-    /// The whole of it, with the paths and words of the system, for the operator.
+    /// Text for the operator, with paths and the system's error message.
     pub whole: String,
 }
 
 impl Warning {
-    /// One that has nothing to hide.
+    /// A warning without private details.
     pub(super) fn open(what: String) -> Warning {
         Warning { public: what.clone(), whole: what }
     }
 
-    /// One that the system gave a reason for.
+    /// A warning whose system error is kept for the operator.
     pub(super) fn of_system(what: &str, why: &str) -> Warning {
         Warning { public: format!("{what}: the log says why"), whole: format!("{what}: {why}") }
     }
@@ -64,19 +64,19 @@ impl Warning {
 
 pub(super) struct Report {
     pub(super) warning: Arc<Mutex<Option<Warning>>>,
-    /// Since when there is something that was not looked at, if there is.
+    /// Since when a known change waits for its check; `None` when nothing waits.
     pub(super) behind: Arc<Mutex<Option<Instant>>>,
     pub(super) tell: Box<dyn Fn(ObserverEvent) + Send>,
 }
 
 impl Report {
-    /// Says whether there is something that was not looked at.
+    /// Records whether a known change waits for its check.
     pub(super) fn is_behind(&self, is_so: bool) {
         let mut behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         *behind = is_so.then(|| behind.unwrap_or_else(Instant::now));
     }
 
-    /// Says what is amiss, or that nothing is; the same only once.
+    /// Reports a warning, or that there is none any more. The same state is reported only once.
     pub(super) fn warn(&self, what: Option<Warning>) {
         let mut warning = self.warning.lock().unwrap_or_else(PoisonError::into_inner);
         if *warning == what {
@@ -88,7 +88,7 @@ impl Report {
     }
 }
 
-/// An error with its cause.
+/// The error and its cause as one text.
 pub(super) fn told(error: &JournalError) -> String {
     let cause = std::error::Error::source(error).map_or(String::new(), |it| format!(": {it}"));
     format!("{error}{cause}")

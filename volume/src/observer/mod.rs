@@ -1,11 +1,10 @@
-//! Notices whatever changes the volume, and writes it into the [journal](crate::journal).
+//! Notices every change on the volume and records it in the [journal](crate::journal).
 //!
-//! One rule makes it right: a hint only causes a look, and a change is what a look finds to differ from the catalogue.
-//! So a hint that is late, doubled or lost makes nothing wrong, only later: the walk at each start, and after hints
-//! were lost, finds the same. A file counts as arrived when its writer has closed it or renamed it into place, or when
-//! it has been still for some seconds.
+//! A hint is never trusted: it only schedules a check. A change is a difference between the disk and the journal's catalogue. So a late,
+//! doubled or lost hint makes nothing wrong, only later: the walk at each start and after lost hints finds the same change. A file counts
+//! as arrived when its writer has closed it or renamed it into place, or when it was not written for some seconds.
 //!
-//! Runs on a thread of its own, which is the only one to write the journal.
+//! Runs on its own thread, the only writer of the journal.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +23,7 @@ use event::{Message, ObserverExit, Report, told};
 pub use event::{ObserverEvent, Warning};
 use reconcile::Reconciler;
 
-/// After a failure, and after failures that go on.
+/// The first wait after a failure. It doubles with each further failure, up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -38,7 +37,7 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Begins to observe. `tell` is called on the observer's thread.
+    /// Starts to observe. `tell` is called on the observer's thread.
     pub fn start(volume: Arc<Volume>, tell: impl Fn(ObserverEvent) + Send + 'static) -> Observer {
         let (inbox, messages) = channel();
         let (warning, behind) = (Arc::new(Mutex::new(None)), Arc::new(Mutex::new(None)));
@@ -51,7 +50,7 @@ impl Observer {
         let thread = std::thread::Builder::new()
             .name("observer".to_owned())
             .spawn(move || observe(&volume, &hints, &messages, &report));
-        // Without a thread nothing is observed, which is a warning like any other.
+        // Without a thread no change is noticed; that is reported as a warning, like other failures.
         let thread = thread
             .map_err(|it| {
                 let what = Warning::of_system("changes are not noticed", &it.to_string());
@@ -61,13 +60,13 @@ impl Observer {
         Observer { inbox, warning, behind, thread }
     }
 
-    /// For how long the journal has been behind what is known to have changed; zero where it is not.
+    /// How long the oldest known change has waited for the journal; zero when nothing waits.
     pub fn lag(&self) -> Duration {
         let behind = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         behind.map_or(Duration::ZERO, |it| it.elapsed())
     }
 
-    /// What is amiss, if anything is.
+    /// The current warning, if there is one.
     pub fn warning(&self) -> Option<Warning> {
         self.warning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -77,13 +76,13 @@ impl Drop for Observer {
     fn drop(&mut self) {
         self.inbox.send(Message::Stop).unwrap_or_default();
         if let Some(thread) = self.thread.take() {
-            // One that panicked has said so itself.
+            // A panic in the thread has already been reported.
             thread.join().unwrap_or_default();
         }
     }
 }
 
-/// Begins anew after each failure, for as long as it takes.
+/// Starts again after each failure, until told to stop.
 fn observe(
     volume: &Arc<Volume>,
     hints: &Sender<Message>,
@@ -99,7 +98,7 @@ fn observe(
             Err(error) => ObserverExit::Failed(error),
         };
         let ObserverExit::Failed(error) = end else { return };
-        // Once, and again after a while: a disk that damages one after the other is not to be worn out.
+        // At once, but at most once in [`LONGEST_PAUSE`]: a disk that damages every new journal must not be worn out.
         let is_anew = error.is_damage() || matches!(error, JournalError::Replaced);
         if is_anew && begun_anew.is_none_or(|it| it.elapsed() > LONGEST_PAUSE) {
             begun_anew = Some(Instant::now());
@@ -112,7 +111,7 @@ fn observe(
         report.is_behind(true);
         let what = "changes are not noticed for now";
         report.warn(Some(Warning::of_system(what, &told(&error))));
-        // What hints say meanwhile, the walk will find.
+        // Hints that arrive in this time are dropped: the next walk finds their changes.
         let until = Instant::now() + pause;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             if matches!(messages.recv_timeout(left), Ok(Message::Stop)) {

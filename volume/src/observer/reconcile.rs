@@ -1,4 +1,7 @@
-//! What the observer does with its time: hears hints, looks, and writes down what differs.
+//! Reconciles the journal's catalogue with the disk.
+//!
+//! The loop of the observer's thread: receives hints, checks the paths that are due, and records each difference. [`Debouncer`] decides
+//! when a path is due.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::fd::AsFd;
@@ -17,47 +20,48 @@ use crate::path::RelPath;
 use crate::stat::Stat;
 use crate::volume::{Blocking, FindError, Found, FoundFolder, Volume};
 
-/// How long one turn goes on before it is written down and hints are heard again.
+/// How long one turn runs before its changes are committed and new hints are received.
 const TURN: Duration = Duration::from_millis(20);
-/// Without hints the observer still looks whether it shall stop.
+/// The longest wait for a message when nothing is due.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
-/// When a path that could not be looked at is looked at again.
+/// The wait before a path that could not be checked is checked again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// Where folders can't be watched: how often they are looked at, at most,
+/// The shortest pause between two polls of the folders that have no watch.
 const POLL: Duration = Duration::from_secs(10);
-/// and which part of the time that may take.
+/// The pause is also at least this many times as long as the last poll took.
 const POLL_SHARE: u32 = 20;
-/// The catalogue's root folder has no parent.
+/// The parent id of the catalogue's root folder.
 const NO_PARENT: i64 = 0;
 
-/// A volume that is looked at.
+/// Reconciles one volume.
 pub(super) struct Reconciler<'a> {
     volume: &'a Arc<Volume>,
     report: &'a Report,
     journal: Journal,
-    /// None where the system has none to give.
+    /// `None` where the system has no inotify to give.
     watches: Option<Watches>,
-    /// Folders, by their number in the catalogue.
+    /// Catalogue ids of the folders that have a watch.
     watched: HashSet<i64>,
     unwatched: HashSet<i64>,
     suspects: Debouncer,
-    /// Folders to be looked at.
+    /// Folders to read.
     folders: VecDeque<(RelPath, Depth)>,
     walk: Option<Walk>,
-    /// When the folders without a watch are looked at again.
+    /// When the folders without a watch are read again.
     poll_at: Option<Instant>,
     polling_since: Option<Instant>,
-    /// When the journal began, where all that was there before is still to be catalogued.
+    /// The journal's birth, in nanoseconds, until its first walk has finished. Files and folders older than this go into the catalogue
+    /// without a change.
     silent_before: Option<i128>,
-    /// Whether there are changes since the last turn.
+    /// Whether this turn has recorded changes.
     has_logged: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Depth {
-    /// The folder itself, and those in it that are new.
+    /// The folder itself, and folders in it that are new.
     Folder,
-    /// All below it.
+    /// The folder and everything below it.
     Tree,
 }
 
@@ -83,7 +87,7 @@ impl<'a> Reconciler<'a> {
         };
         let hints = hints.clone();
         let watches = Watches::new(volume, move |hint| {
-            // Nobody listens any more: then nobody needs it.
+            // The receiver is gone: nobody needs the hint.
             hints.send(Message::Hint(hint)).unwrap_or_default();
         });
         let mut looks = Reconciler {
@@ -142,7 +146,7 @@ impl<'a> Reconciler<'a> {
         }
     }
 
-    /// Whether there is something to be looked at that nobody still writes to.
+    /// Whether a check is due or a folder waits to be read. Files that are still being written do not count.
     fn is_behind(&self) -> bool {
         !self.folders.is_empty() || self.suspects.next_due().is_some_and(|it| it <= Instant::now())
     }
@@ -166,7 +170,7 @@ impl<'a> Reconciler<'a> {
                 (self.report.tell)(ObserverEvent::Gone);
                 self.suspects.note(path, Pending::Gone, now);
             }
-            // At once: what is made in it before its watch stands is told by nobody.
+            // At once: nothing reports what is made in the folder before its watch is set.
             Hint::NewFolder(path) => self.folders.push_front((path, Depth::Folder)),
             Hint::Lost => {
                 (self.report.tell)(ObserverEvent::HintsLost);
@@ -181,7 +185,7 @@ impl<'a> Reconciler<'a> {
         self.folders.push_back((RelPath::root(), Depth::Tree));
     }
 
-    /// Looks for a while, and writes down what it found: all of it or nothing.
+    /// Works for one [`TURN`] and commits what it found in one transaction.
     fn turn(&mut self) -> rusqlite::Result<()> {
         let now = Instant::now();
         if self.poll_at.is_some_and(|it| it <= now) {
@@ -195,7 +199,7 @@ impl<'a> Reconciler<'a> {
         while Instant::now() < end {
             if let Some((path, suspicion)) = self.suspects.take_due(now) {
                 if suspicion == Pending::Gone && !self.folders.is_empty() {
-                    // What was moved may lie in a folder that is not looked at yet.
+                    // The new name of a moved file may lie in a folder that was not read yet.
                     self.suspects.note(path, suspicion, now);
                 } else {
                     self.look(&path, suspicion)?;
@@ -237,7 +241,7 @@ impl<'a> Reconciler<'a> {
         }
     }
 
-    /// Looks at all folders that have no watch.
+    /// Schedules all folders that have no watch.
     fn poll(&mut self) -> rusqlite::Result<()> {
         self.poll_at = None;
         self.polling_since = Some(Instant::now());
@@ -249,10 +253,10 @@ impl<'a> Reconciler<'a> {
         Ok(())
     }
 
-    /// Looks at one path.
+    /// Checks one path.
     fn look(&mut self, path: &RelPath, suspicion: Pending) -> rusqlite::Result<()> {
         match self.volume.find(path, Blocking::MayBlock) {
-            // Nothing that a link leads to is where the link is.
+            // A path through a link is not catalogued: the file is recorded where it lies.
             Ok(found) if found.real_path().is_some() => self.saw_nothing(path),
             Ok(Found::Folder(_)) => {
                 self.folders.push_front((path.clone(), Depth::Folder));
@@ -269,7 +273,7 @@ impl<'a> Reconciler<'a> {
                 }
             },
             Err(FindError::Missing { .. } | FindError::NotServed { .. }) => self.saw_nothing(path),
-            // Not to be had now; that says nothing of what is there.
+            // Can't be read now; that says nothing about what is there.
             Err(FindError::Io { .. } | FindError::WouldBlock { .. }) => {
                 self.suspects.find(path.clone(), Instant::now() + TRY_AGAIN);
                 Ok(())
@@ -277,7 +281,7 @@ impl<'a> Reconciler<'a> {
         }
     }
 
-    /// Looks at a folder and all names in it. Its watch stands before it is read.
+    /// Reads a folder and checks all names in it. Its watch is set first, so no change falls between the two.
     fn look_into(&mut self, path: &RelPath, depth: Depth) -> rusqlite::Result<()> {
         let folder = match self.volume.find(path, Blocking::MayBlock) {
             Ok(Found::Folder(folder)) if folder.real_path.is_none() => folder,
@@ -333,14 +337,14 @@ impl<'a> Reconciler<'a> {
         Ok(())
     }
 
-    /// A walk found a file that differs from the catalogue: is it complete?
+    /// Records a file that differs from the catalogue, or schedules it if it may still be written.
     fn found(&mut self, folder: i64, path: RelPath, stat: &Stat) -> rusqlite::Result<()> {
         if self.silent_before.is_some_and(|it| stat.changed < it) {
             let name = path.file_name().unwrap_or_default();
             return self.journal.put_file(folder, name, &FileRow::of(stat));
         }
         let row = FileRow::of(stat);
-        // What was complete under another name is so under this one.
+        // If the same content was complete under another name, it is complete under this one.
         let mut known = self.journal.files_by_inode(row.inode)?.into_iter();
         match still_at(stat) {
             Some(at) if !known.any(|it| it.row.is_same_content(&row)) => {
@@ -368,7 +372,7 @@ impl<'a> Reconciler<'a> {
         self.log(kind, path.as_bytes(), from.as_deref(), Kind::File, Some(&row))
     }
 
-    /// Where a file was before, if it has only another name now; forgets it there.
+    /// The old path of a file that was renamed. Removes that path from the catalogue.
     fn moved_from(&mut self, to: &RelPath, row: &FileRow) -> rusqlite::Result<Option<Vec<u8>>> {
         for known in self.journal.files_by_inode(row.inode)? {
             let folder = RelPath::from_plain(&known.folder_path).ok();
@@ -376,7 +380,7 @@ impl<'a> Reconciler<'a> {
             if from == *to || !known.row.is_same_content(row) {
                 continue;
             }
-            // A second name for the same file is no move.
+            // A second name for the same file (a hard link) is not a move.
             let is_still_there = match self.volume.find(&from, Blocking::MayBlock) {
                 Ok(Found::File(file)) => {
                     file.real_path.is_none() && FileRow::of(&file.stat).inode == row.inode
@@ -391,12 +395,12 @@ impl<'a> Reconciler<'a> {
         Ok(None)
     }
 
-    /// The catalogue's number of a folder that is there, which may be new.
+    /// The catalogue id of a folder that exists; adds it if it is new.
     fn saw_folder(&mut self, path: &RelPath, folder: &FoundFolder) -> rusqlite::Result<i64> {
         let (inode, born) = identity(folder);
         if let Some(known) = self.journal.folder(path.as_bytes())? {
             if (known.inode, known.born) != (inode, born) {
-                // Another folder under the same name: its watch is another too.
+                // Another folder under the same name needs its own watch.
                 self.unwatch(known.id, path);
                 self.journal.set_folder(known.id, inode, born)?;
             }
@@ -420,8 +424,8 @@ impl<'a> Reconciler<'a> {
         Ok(id)
     }
 
-    /// Where a folder was before. What was in it is found at its new place, a name at a time; its watches go, because
-    /// they would tell of the old place.
+    /// The old path of a folder that was moved. Its files are recorded at their new paths one by one. The watches below the old path are
+    /// removed, since they would report old paths.
     fn folder_moved_from(
         &mut self,
         to: &RelPath,
@@ -447,14 +451,14 @@ impl<'a> Reconciler<'a> {
                     self.unwatch(below.id, &path);
                 }
             }
-            // The name is told as moved, so it is not told as removed; what is left below it goes when it is missed.
+            // The move covers this folder, so it gets no removal. What is left below it is removed once it is missed.
             self.journal.set_folder(known.id, 0, 0)?;
             return Ok(Some(known.path));
         }
         Ok(None)
     }
 
-    /// The catalogue's number of the folder that a path is in. One that is not known yet is seen first.
+    /// The catalogue id of the folder that holds a path; adds the folder if it is not known yet.
     fn folder_of(&mut self, path: &RelPath) -> rusqlite::Result<i64> {
         let parent = path.parent().unwrap_or_default();
         if let Some(known) = self.journal.folder(parent.as_bytes())? {
@@ -464,7 +468,7 @@ impl<'a> Reconciler<'a> {
             self.folders.push_back((parent.clone(), Depth::Folder));
             return self.saw_folder(&parent, &folder);
         }
-        // Gone again; what was seen in it will be missed.
+        // The folder is gone again; what was seen in it will be missed.
         let above = if parent.is_root() { NO_PARENT } else { self.folder_of(&parent)? };
         self.journal.add_folder(above, parent.as_bytes(), 0, 0)
     }
@@ -483,7 +487,7 @@ impl<'a> Reconciler<'a> {
         self.log(ChangeKind::Removed, path.as_bytes(), None, Kind::File, None)
     }
 
-    /// Forgets a folder and all below it, what lies deepest first.
+    /// Removes a folder and everything below it from the catalogue, deepest first.
     fn remove_tree(&mut self, folder: &FolderRow) -> rusqlite::Result<()> {
         for folder in self.journal.folders_below(&folder.path)?.into_iter().rev() {
             let Ok(path) = RelPath::from_plain(&folder.path) else { continue };
@@ -494,7 +498,7 @@ impl<'a> Reconciler<'a> {
             }
             self.unwatch(folder.id, &path);
             self.journal.remove_folder(folder.id)?;
-            // One that was moved has been told of.
+            // Inode 0 marks a folder whose move was recorded.
             if folder.inode != 0 {
                 self.log(ChangeKind::Removed, path.as_bytes(), None, Kind::Folder, None)?;
             }
@@ -527,7 +531,7 @@ impl<'a> Reconciler<'a> {
                 self.watched.insert(id);
                 self.unwatched.remove(&id);
             }
-            // Its own folder's watch tells.
+            // The watch on its parent reports that it is gone.
             Err(WatchError::Gone) => {}
             Err(error) => {
                 self.unwatched.insert(id);
@@ -567,7 +571,7 @@ enum Seen {
     Folder,
 }
 
-/// Calls `see` for each visible file and folder. Links are neither.
+/// Calls `see` for each visible file and folder. Symbolic links are skipped.
 fn read(folder: &FoundFolder, mut see: impl FnMut(&[u8], Seen)) -> std::io::Result<()> {
     for entry in rustix::fs::Dir::new(folder.open()?)? {
         let entry = entry?;
@@ -585,7 +589,7 @@ fn read(folder: &FoundFolder, mut see: impl FnMut(&[u8], Seen)) -> std::io::Resu
             continue;
         }
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        // Gone since the folder was read: a hint will tell.
+        // Removed since the folder was read: a hint will follow.
         let Ok(stat) = rustix::fs::statat(&folder.handle, name, flags) else { continue };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => see(name.to_bytes(), Seen::File(Stat::of(&stat))),
@@ -596,7 +600,7 @@ fn read(folder: &FoundFolder, mut see: impl FnMut(&[u8], Seen)) -> std::io::Resu
     Ok(())
 }
 
-/// Inode, and when it was made: zero where the file system does not know.
+/// The inode and the birth time in nanoseconds. The birth time is zero where the file system has none.
 fn identity(folder: &FoundFolder) -> (i64, i64) {
     let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
     let wanted = StatxFlags::INO | StatxFlags::BTIME;
@@ -609,12 +613,12 @@ fn identity(folder: &FoundFolder) -> (i64, i64) {
     }
 }
 
-/// When a file will have been still for long enough, if it is not yet.
+/// When the file will have rested for [`STILL`]; `None` if it already has.
 fn still_at(stat: &Stat) -> Option<Instant> {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     let now = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
     let age = now - stat.changed;
-    // A clock that was set back must not make a file wait for ever.
+    // After a clock was set back the age is negative; the file must not wait for ever.
     let age = u64::try_from(age).map_or(Duration::ZERO, Duration::from_nanos);
     STILL.checked_sub(age).filter(|it| !it.is_zero()).map(|it| Instant::now() + it)
 }

@@ -1,7 +1,7 @@
-//! Watches on folders, by inotify: hints that something may have changed.
+//! Watches folders with inotify and turns its events into hints.
 //!
-//! One watch a folder, set by the observer as it walks: nothing is watched that was not looked at after its watch
-//! stood. A hint may be late, doubled or lost; whoever gets one looks at the disk.
+//! One watch for each folder, set by the observer before it reads that folder, so no change falls between the two. A hint may be late,
+//! doubled or lost; the receiver must check the disk.
 
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
@@ -17,44 +17,44 @@ use crate::path::RelPath;
 use crate::resolve::proc_path;
 use crate::volume::Volume;
 
-/// What a hint is about.
+/// A hint that something may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// A writer has closed it, it was renamed into place, or its properties changed.
+    /// A writer has closed the file, or it was renamed into place.
     Arrived(RelPath),
-    /// A folder was made.
+    /// A folder was created.
     NewFolder(RelPath),
-    /// It is being written.
+    /// The file is being written.
     Written(RelPath),
-    /// Its properties changed, which a writer may do before or after it closes.
+    /// The file's properties changed. A writer may do that before or after it closes the file.
     Touched(RelPath),
-    /// It is not there any more.
+    /// The name was removed or moved away.
     Gone(RelPath),
-    /// Hints were lost.
+    /// Hints were lost; anything may have changed.
     Lost,
 }
 
-/// A folder could not be watched.
+/// Why a folder could not be watched.
 #[derive(Debug)]
 pub(crate) enum WatchError {
     /// The user has no watches left (`fs.inotify.max_user_watches`).
     NoneLeft,
-    /// The folder is gone.
+    /// The folder no longer exists.
     Gone,
-    /// There is no inotify, or it failed.
+    /// inotify is missing or failed.
     Other(String),
 }
 
-/// All watches. Ends them when dropped.
+/// All watches; dropping it removes them.
 pub(crate) struct Watches {
     watcher: RecommendedWatcher,
     root: PathBuf,
-    /// The root's path leads through it.
+    /// Keeps the root's descriptor open: `root` is a path through it.
     _volume: Arc<Volume>,
 }
 
 impl Watches {
-    /// `tell` is called on a thread of its own.
+    /// `tell` is called on the watcher's own thread.
     pub(crate) fn new(
         volume: &Arc<Volume>,
         mut tell: impl FnMut(Hint) + Send + 'static,
@@ -68,7 +68,7 @@ impl Watches {
                     tell(hint);
                 }
             }
-            // What was missed is not known.
+            // An unknown number of events was missed.
             Err(_) => tell(Hint::Lost),
         };
         let watcher =
@@ -81,7 +81,7 @@ impl Watches {
         self.watcher.watch(&path, RecursiveMode::NonRecursive).map_err(|it| WatchError::of(&it))
     }
 
-    /// One that is not there is none to remove.
+    /// Removes a folder's watch. A missing watch is not an error.
     pub(crate) fn remove(&mut self, folder: &RelPath) {
         let path = self.path(folder);
         self.watcher.unwatch(&path).unwrap_or_default();
@@ -102,7 +102,7 @@ impl WatchError {
     }
 }
 
-/// Who reads a file makes no news: the kernel is not to wake us for each answer.
+/// Reads are not changes: the kernel must not wake the process for each response.
 fn config() -> Config {
     let news = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
     Config::default().with_follow_symlinks(false).with_event_kinds(news)
@@ -116,7 +116,7 @@ fn hint(root: &Path, event: &Event) -> Option<Hint> {
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => Hint::Written,
         EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)) => Hint::Touched,
         EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Hint::Gone,
-        // Reading, and what is told twice.
+        // Reads, and events that arrive under another kind too.
         _ => return None,
     };
     let path = event.paths.first()?.strip_prefix(root).ok()?;

@@ -1,15 +1,15 @@
-//! What an edit did to the lines of a sheet, so that it can be taken back, also when others have edited it since.
+//! The effect of an edit on the lines of a sheet, kept so that the edit can be undone even after other edits.
 
 use std::fmt;
 
 use super::{KeySheet, SheetError};
 
-/// The lines that an edit changed, as they were and as it left them.
+/// The lines that an edit changed, before and after.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct SheetChange {
-    /// Where the first of them stands, from 0.
+    /// The index of the first changed line, from 0.
     at: usize,
-    /// The line above them.
+    /// The line above the changed ones.
     above: Option<Vec<u8>>,
     before: Vec<Vec<u8>>,
     after: Vec<Vec<u8>>,
@@ -17,7 +17,7 @@ pub struct SheetChange {
     has_mark: (bool, bool),
 }
 
-/// Shows no line: there are keys in them.
+/// Shows no lines, since they hold keys.
 impl fmt::Debug for SheetChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SheetChange({} lines at {})", self.before.len(), self.at)
@@ -25,7 +25,7 @@ impl fmt::Debug for SheetChange {
 }
 
 impl SheetChange {
-    /// From one sheet to another.
+    /// The difference between two sheets.
     pub fn between(before: &KeySheet, after: &KeySheet) -> SheetChange {
         let (old, new) = (before.lines.as_slice(), after.lines.as_slice());
         let at = old.iter().zip(new).take_while(|it| it.0 == it.1).count();
@@ -43,8 +43,8 @@ impl SheetChange {
 }
 
 impl KeySheet {
-    /// Takes a change back. Lines that others have changed meanwhile stay; where those are the changed ones themselves, nothing is
-    /// done.
+    /// Undoes a change. Lines that others have changed since stay. If the changed lines themselves were changed again, it fails and changes
+    /// nothing.
     pub fn take_back(&mut self, change: &SheetChange) -> Result<(), SheetError> {
         let at = self.place_of(change).ok_or(SheetError::ChangedSince)?;
         self.lines.splice(at..at + change.after.len(), change.before.iter().cloned());
@@ -54,7 +54,7 @@ impl KeySheet {
         Ok(())
     }
 
-    /// Where the lines stand that a change left, or would stand where it left none.
+    /// The index of the lines that a change left, or where they would be if it left none.
     fn place_of(&self, change: &SheetChange) -> Option<usize> {
         let count = change.after.len();
         if count == 0 {
@@ -78,7 +78,7 @@ mod tests {
         KeySheet::parse(text.as_bytes())
     }
 
-    /// What is left of `now` when the change from `before` to `after` is taken back in it.
+    /// The text that results when the change from `before` to `after` is undone in `now`.
     fn taken_back(before: &str, after: &str, now: &str) -> Result<String, SheetError> {
         let change = SheetChange::between(&sheet(before), &sheet(after));
         let mut now = sheet(now);

@@ -1,50 +1,51 @@
-//! What can be wrong with a row of the keys file, and how it goes.
+//! What can be wrong with a row of the keys file, and how it is fixed.
 
 use std::fmt;
 
-/// What is wrong with a row. Each has one [fix](super::KeySheet::mend).
+/// A fault of a row. Each has one [fix](super::KeySheet::fix). "The old reader" is the server that this one replaces; it may still read
+/// the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The names of the columns, which the old reader takes for a key.
     Header,
-    /// A byte order mark stands in front, which the old reader takes for a part of the user's name.
+    /// A byte order mark in front, which the old reader takes for a part of the user's name.
     ByteOrderMark,
-    /// Spaces stand around the user's name or the key, which the old reader takes for a part of it.
+    /// Spaces around the user's name or the key, which the old reader takes for a part of it.
     Spaces,
-    /// The key is empty: the old reader lets in whoever sends an empty one.
+    /// The key is empty. The old reader accepts a client that sends an empty key.
     Empty,
     /// There is no second column.
     NoKey,
-    /// The key could be guessed.
+    /// The key is short enough to be guessed.
     Short,
-    /// The same key stands further down, and that line counts.
+    /// The same key stands on a later line, and that line counts.
     Duplicate {
-        /// Where, from 1.
+        /// The number of that line, from 1.
         again: usize,
     },
-    /// Its end has come; the old reader does not know of ends.
+    /// The key has expired; the old reader knows no expiry and still accepts it.
     Expired,
-    /// What it covers is not there. Only who knows the volume finds this.
+    /// The key's folder does not exist. Only a caller that knows the volume can find this.
     NoFolder,
-    /// Another program has written it, with quotes or other separators.
+    /// Another program has written the row, with quotes or other separators.
     Garbled(&'static str),
-    /// It can't be understood.
+    /// The row can't be parsed.
     Unclear(&'static str),
 }
 
-/// How a fault goes.
+/// How a fault is fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fix {
-    /// [`KeySheet::fix`](super::KeySheet::fix) does it; no key that is good stops being good.
+    /// By [`KeySheet::fix`](super::KeySheet::fix); every valid key stays valid.
     Rewrite,
-    /// The key has to be [rotated](super::KeySheet::rotate), which its owner has to learn of.
+    /// By [rotating](super::KeySheet::rotate) the key, which its owner has to be told.
     Rotate,
-    /// Somebody has to say what is meant: [`KeySheet::set`](super::KeySheet::set).
+    /// By a person who knows what is meant: [`KeySheet::set`](super::KeySheet::set).
     Edit,
 }
 
 impl Fault {
-    /// How it goes.
+    /// The kind of fix that it needs.
     pub fn fix(self) -> Fix {
         match self {
             Fault::Short => Fix::Rotate,
@@ -53,7 +54,7 @@ impl Fault {
         }
     }
 
-    /// What its mend does, in a few words.
+    /// What its fix does, in a few words.
     pub fn remedy(self) -> &'static str {
         match self {
             Fault::Short => "rotate it: a new key is long and random",

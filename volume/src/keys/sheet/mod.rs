@@ -1,8 +1,8 @@
-//! The keys file as it stands, line by line: for people who look at it and change it.
+//! The keys file line by line, for people who read and edit it.
 //!
-//! Pure, except for the time that tells which keys have ended; and lossless: a line that is not changed keeps its bytes,
-//! with its spaces, its line end and the columns nobody here knows. [`Keys`](crate::keys::Keys) says what the text is worth to a request; this says what it looks
-//! like to a person, what is wrong with it, and how that is mended.
+//! Pure and lossless: a line that is not changed keeps its bytes, with its spaces, its line end and its unknown columns.
+//! [`Keys`](crate::keys::Keys) says what the text means for a request. This module says what it shows to a person, what is wrong with it,
+//! and how that is fixed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,14 +21,14 @@ mod fault;
 
 pub use fault::{Fault, Fix};
 
-/// What stands in front of the first line where an editor of another system wrote the file.
+/// Some editors put this in front of the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// What is put in front of a row that is switched off.
+/// The prefix of a row that is switched off.
 const OFF_MARK: &str = "# ";
-/// A day, in UTC.
+/// The format of a day, in UTC.
 const DATE: &str = "%Y-%m-%d";
 
-/// The text of a keys file.
+/// The text of a keys file, as lines.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeySheet {
     has_byte_order_mark: bool,
@@ -36,43 +36,43 @@ pub struct KeySheet {
     lines: Vec<Vec<u8>>,
 }
 
-/// Which text a sheet is: two that differ in a byte differ in this.
+/// Identifies the text of a sheet by its SHA-256: texts that differ in a byte have different versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SheetVersion([u8; 32]);
 
-/// A line of a sheet that is a key, was one or looks as if it should be one.
+/// A line of a sheet that holds a key, held one or looks as if it should.
 #[derive(Clone, Debug)]
 pub struct KeyRow {
     /// The line's number, from 1.
     pub line: usize,
-    /// Whether it is good.
+    /// Whether the row's key is in use.
     pub state: KeyState,
-    /// Whether only the key's SHA-256 is written.
+    /// Whether the row holds only the key's SHA-256.
     pub is_sealed: bool,
-    /// Whose key it is, as written.
+    /// The key's owner, as written.
     pub user: String,
-    /// What may be shown of the key.
+    /// The part of the key that may be shown.
     pub masked: String,
-    /// When it was made, as written.
+    /// The day the key was made, as written.
     pub created: String,
-    /// Its end, as written.
+    /// The expiry, as written.
     pub expires: String,
-    /// What somebody noted.
+    /// The note, as written.
     pub note: String,
-    /// The key, where the line can be understood.
+    /// The key, where the line can be parsed.
     pub key: Option<Key>,
-    /// What is wrong with it.
+    /// The faults of the row.
     pub faults: Vec<Fault>,
 }
 
-/// Whether a row's key is good.
+/// Whether a row's key is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// It is.
+    /// The row is in force.
     On,
-    /// It was switched off: a comment to every reader.
+    /// The row was switched off: a comment to every reader.
     Off,
-    /// It can't be understood, or is no key: skipped.
+    /// The row can't be parsed or holds no key; readers skip it.
     Skipped,
 }
 
@@ -81,9 +81,9 @@ pub enum KeyState {
 pub enum Column {
     /// `read` or `write`.
     Scope,
-    /// The folder it covers.
+    /// The folder that the key covers.
     Path,
-    /// A date or a moment.
+    /// A date or a date-time.
     Expires,
     /// Any text.
     Note,
@@ -92,69 +92,69 @@ pub enum Column {
 /// A key to be added.
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// Whose.
+    /// The key's owner.
     pub user: String,
     /// What it allows.
     pub scope: Scope,
     /// The folder it covers.
     pub path: RelPath,
-    /// Its end, as [`Column::Expires`] has it; empty for none.
+    /// The expiry, as in [`Column::Expires`]; empty for none.
     pub expires: String,
     /// Any text.
     pub note: String,
 }
 
-/// What becomes of the old key when there is a new one.
+/// What happens to the old key when there is a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OldKey {
-    /// The new key takes its place.
+    /// The new key replaces it.
     EndsNow,
-    /// It ends on a date or at a moment.
+    /// It expires on this date or at this time.
     EndsAt(String),
-    /// It stays until somebody revokes it.
+    /// It stays until an operator revokes it.
     Stays,
 }
 
 /// Why a sheet was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SheetError {
-    /// There is no key on that line.
+    /// That line does not exist or holds no row.
     #[error("there is no key on line {line}")]
     NoRow {
         /// The line's number, from 1.
         line: usize,
     },
-    /// The line has no key to change anything of.
+    /// The row has no key that could be changed.
     #[error("line {line} has no key: switch it off, or write one")]
     NoKey {
         /// The line's number, from 1.
         line: usize,
     },
-    /// A user's name can't be written.
+    /// The user's name can't be written.
     #[error("a user's name is made of letters, digits, `.` and `_`")]
     User,
-    /// A key could be guessed.
+    /// The key is short enough to be guessed.
     #[error("the key is too short: one of fewer than 20 characters could be guessed")]
     Short,
-    /// A key can't be written as it is.
+    /// The key has characters that can't be written.
     #[error("a key has no comma, space, `#`, quote or control character in it")]
     Key,
-    /// A key is there already.
+    /// The key is in the file already.
     #[error("the same key stands on line {line} already")]
     Taken {
         /// The line's number, from 1.
         line: usize,
     },
-    /// A text can't be written.
+    /// The text has a control character.
     #[error("a {column} can have no line break or other control character in it")]
     Control {
-        /// Where.
+        /// The name of the column.
         column: &'static str,
     },
-    /// A scope is none.
+    /// The scope is neither `read` nor `write`.
     #[error("invalid scope: write `read` or `write`")]
     Scope,
-    /// A path names no folder that is served.
+    /// The path names no folder that is served.
     #[error(
         "invalid path `{text}`: it names no folder that is served, or has a comma in it, which the file can't hold"
     )]
@@ -162,51 +162,51 @@ pub enum SheetError {
         /// As given.
         text: String,
     },
-    /// An end is no date.
+    /// The expiry is not a date.
     #[error("invalid expiry `{text}`: write a date like 2026-11-27 or 2026-11-27T12:00:00Z")]
     Expires {
         /// As given.
         text: String,
     },
-    /// A key would be made that does not work.
+    /// The new key would have expired already.
     #[error("`{text}` has passed: a key with this end would not work")]
     Ended {
         /// As given.
         text: String,
     },
-    /// Nobody said when the new key ends, and the old one's end may be no guide.
+    /// The caller gave no expiry for the new key, and the old key has one, which may be the end of an earlier rotation.
     #[error("the old key has an end, {text}: say when the new one ends")]
     EndUnsaid {
-        /// The old one's, as written.
+        /// The old key's expiry, as written.
         text: String,
     },
-    /// Another line has the same key: what is written on this one changes less than it seems to.
+    /// Another line has the same key, so a change of this line has less effect than it seems.
     #[error("line {line} has the same key, {effect}: mend that first, or revoke both")]
     Copy {
         /// That line's number, from 1.
         line: usize,
-        /// What that means.
+        /// The effect of that line.
         effect: &'static str,
     },
-    /// A key can't be sealed.
+    /// The key can't be sealed.
     #[error("{why}")]
     Seal {
-        /// In plain words, with what to do.
+        /// The reason, and what to do.
         why: &'static str,
     },
-    /// The key is on already, or off.
+    /// The key is on already, or off already.
     #[error("the key is {state} already")]
     Already {
         /// `on` or `off`.
         state: &'static str,
     },
-    /// A change can't be taken back.
+    /// A change can't be undone, because its lines were changed since.
     #[error("somebody has changed that line of the keys file since: it stays as it is now")]
     ChangedSince,
 }
 
 impl KeySheet {
-    /// Reads a text. Any text is a sheet.
+    /// Parses a text. Every text is a sheet.
     pub fn parse(text: &[u8]) -> KeySheet {
         let without_mark = text.strip_prefix(BYTE_ORDER_MARK);
         let lines = without_mark.unwrap_or(text).split_inclusive(|it| *it == b'\n');
@@ -216,18 +216,18 @@ impl KeySheet {
         }
     }
 
-    /// The text.
+    /// The text of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mark = if self.has_byte_order_mark { BYTE_ORDER_MARK } else { b"" };
         [mark, &self.lines.concat()].concat()
     }
 
-    /// Which text this is.
+    /// The version of the text.
     pub fn version(&self) -> SheetVersion {
         SheetVersion::of(&self.to_bytes())
     }
 
-    /// Every line that is a key, was one or should be one, in the order of the file.
+    /// Every line that holds a key, held one or should hold one, in the order of the file.
     pub fn rows(&self, now: Timestamp) -> Vec<KeyRow> {
         let mut rows = Vec::new();
         let mut first = true;
@@ -237,7 +237,7 @@ impl KeySheet {
             rows.extend(row(index + 1, line, may_be_header, now));
         }
         if self.has_byte_order_mark {
-            // In front of a comment it makes a key of that too, to the old reader.
+            // In front of a comment, the mark turns the comment into a key for the old reader.
             match rows.first_mut().filter(|it| it.line == 1) {
                 Some(row) => row.faults.push(Fault::ByteOrderMark),
                 None => rows.insert(0, KeyRow::skipped(1, "", Fault::ByteOrderMark)),
@@ -252,7 +252,7 @@ impl KeySheet {
         rows
     }
 
-    /// How many keys are good.
+    /// The number of rows whose key is valid.
     pub fn good(&self, now: Timestamp) -> usize {
         let is_good = |row: &KeyRow| {
             row.state == KeyState::On && row.key.as_ref().is_some_and(|it| !it.has_expired(now))
@@ -260,7 +260,7 @@ impl KeySheet {
         self.rows(now).iter().filter(|it| is_good(it)).count()
     }
 
-    /// Writes a key behind all others.
+    /// Adds a key as the last line.
     pub fn add(
         &mut self,
         new: &NewKey,
@@ -287,12 +287,11 @@ impl KeySheet {
         Ok(())
     }
 
-    /// Writes a new key for one that is there; it gets the same scope, path and note.
+    /// Adds a new key for an existing one, with the same scope, path and note.
     ///
-    /// The new key is on and works: its end is `expires`, which may not have passed. Where none is said it gets no end, and
-    /// that only from an old key that has none: an end may be what an earlier rotation left, and is not handed on unasked.
-    /// The old key never gets a later end than it has, and one that is off stays as it is. Where the old one was sealed,
-    /// the new one is too.
+    /// The new key is on and valid: its end is `expires`, which must not have passed. `None` gives it no end, and is allowed only if the
+    /// old key has none: that end may be what an earlier rotation left, and is not copied silently. The old key never gets a later end than
+    /// it has, and one that is off stays off. If the old key was sealed, the new one is sealed too.
     pub fn rotate(
         &mut self,
         line: usize,
@@ -340,7 +339,7 @@ impl KeySheet {
         let (_, old) = self.row_text(line)?;
         let (prefix, columns) = split_prefix(old);
         if Columns::of(columns).key.is_empty() {
-            // One more comma would make an empty key of it, to the old reader.
+            // One more comma would give the old reader an empty key.
             return Err(SheetError::NoKey { line });
         }
         let new = format!("{prefix}{}", with_column(columns, column.index(), text));
@@ -378,7 +377,7 @@ impl KeySheet {
         Ok(())
     }
 
-    /// Removes a row, and every other line that has the same key: on, off or sealed, it would bring the key back.
+    /// Removes a row and every other line with the same key: each of them, also one that is off or sealed, could bring the key back.
     pub fn revoke(&mut self, line: usize) -> Result<(), SheetError> {
         let row = self.row_at(line)?;
         match row.key {
@@ -389,14 +388,14 @@ impl KeySheet {
         Ok(())
     }
 
-    /// Removes every line that has a key.
+    /// Removes every line that holds a key.
     fn remove_copies(&mut self, hashed: HashedKey) {
         for line in self.lines_with(hashed, |_| true).into_iter().rev() {
             self.lines.remove(line - 1);
         }
     }
 
-    /// Gives a key that is on an end, wherever it stands and unless it ends earlier.
+    /// Gives this end to a key on every line where it is on and does not end earlier.
     fn end_early(&mut self, hashed: HashedKey, end: &str) -> Result<(), SheetError> {
         let refused = || SheetError::Expires { text: end.to_owned() };
         let wanted = end_of(end).ok_or_else(refused)?;
@@ -410,15 +409,14 @@ impl KeySheet {
         Ok(())
     }
 
-    /// The lines that have a key, of those that are meant.
+    /// The numbers of the lines that hold a key and match a condition.
     fn lines_with(&self, hashed: HashedKey, is_meant: impl Fn(&KeyRow) -> bool) -> Vec<usize> {
         let has_it = |row: &KeyRow| row.key.as_ref().is_some_and(|it| it.hashed == hashed);
         let rows = self.rows(Timestamp::now());
         rows.iter().filter(|it| has_it(it) && is_meant(it)).map(|it| it.line).collect()
     }
 
-    /// Writes a key's SHA-256 in its place: whoever reads the file does not learn it, and the old reader does not
-    /// accept it any more.
+    /// Replaces a key by its SHA-256. A person who reads the file then does not learn the key, and the old reader no longer accepts it.
     pub fn seal(&mut self, line: usize) -> Result<(), SheetError> {
         let row = self.row_at(line)?;
         let refused = |why| Err(SheetError::Seal { why });
@@ -432,7 +430,7 @@ impl KeySheet {
             return refused("a short key can be guessed from its hash as well: rotate it first");
         }
         let hashed = key.hashed;
-        // A copy would go on showing it, also one that is off.
+        // A copy on another line would still show it, even one that is off.
         for line in self.lines_with(hashed, |it| !it.is_sealed) {
             let (_, text) = self.row_text(line)?;
             let (off, columns) = split_prefix(text);
@@ -442,7 +440,7 @@ impl KeySheet {
         Ok(())
     }
 
-    /// Mends what is wrong with a row.
+    /// Fixes a fault of a row.
     pub fn fix(&mut self, line: usize, fault: Fault) -> Result<(), SheetError> {
         if fault == Fault::ByteOrderMark {
             self.has_byte_order_mark = false;
@@ -452,7 +450,7 @@ impl KeySheet {
             let (_, text) = self.row_text(line)?;
             let new = ungarbled(text);
             if new == text {
-                // Nobody can say what was meant.
+                // What was meant is unknown.
                 self.comment_out(line);
             } else {
                 self.replace(line, new.into_bytes());
@@ -464,7 +462,7 @@ impl KeySheet {
             self.comment_out(line);
             return Ok(());
         }
-        // Without spaces it is to the old reader what it is to us already.
+        // Without the spaces the row means the same to both readers.
         let (_, text) = self.row_text(line)?;
         let (prefix, columns) = split_prefix(text);
         let Columns { user, key, .. } = Columns::of(columns);
@@ -474,7 +472,7 @@ impl KeySheet {
         Ok(())
     }
 
-    /// Ends the last line, and leaves no text empty: whoever reads the file would take it for half-written.
+    /// Ends the last line and leaves no empty text: a reader would take either for half-written.
     pub(crate) fn finish(&mut self) {
         if self.lines.is_empty() {
             self.lines.push(format!("# {COLUMNS}\n").into_bytes());
@@ -504,7 +502,7 @@ impl KeySheet {
         found.ok_or(SheetError::NoRow { line })
     }
 
-    /// A row, and its text without the space around it.
+    /// A row and its trimmed text.
     fn row_text(&self, line: usize) -> Result<(KeyRow, &str), SheetError> {
         let row = self.row_at(line)?;
         let bytes = self.lines.get(line - 1).map(Vec::as_slice).unwrap_or_default();
@@ -512,13 +510,13 @@ impl KeySheet {
         Ok((row, text.trim()))
     }
 
-    /// A comment to both readers, whatever bytes it is made of.
+    /// Makes a row a comment for both readers, whatever bytes it holds.
     fn comment_out(&mut self, line: usize) {
         let text = self.lines.get(line - 1).map(|it| it.trim_ascii()).unwrap_or_default();
         self.replace(line, [OFF_MARK.as_bytes(), text].concat());
     }
 
-    /// A line keeps its own line end.
+    /// Replaces a line and keeps its line end.
     fn replace(&mut self, line: usize, mut new: Vec<u8>) {
         if let Some(old) = self.lines.get_mut(line - 1) {
             let end =
@@ -528,7 +526,7 @@ impl KeySheet {
         }
     }
 
-    /// A new line ends like the others.
+    /// Inserts a line that ends like the others.
     fn insert(&mut self, at: usize, mut line: Vec<u8>) {
         let is_crlf = self.lines.first().is_some_and(|it| it.ends_with(b"\r\n"));
         let end: &[u8] = if is_crlf { b"\r\n" } else { b"\n" };
@@ -543,13 +541,13 @@ impl KeySheet {
 }
 
 impl SheetVersion {
-    /// Of a text.
+    /// The version of a text.
     pub(crate) fn of(text: &[u8]) -> SheetVersion {
         SheetVersion(Sha256::digest(text).into())
     }
 }
 
-/// As 16 hexadecimal digits, which two texts are not likely to share.
+/// 16 hexadecimal digits, unlikely to be the same for two texts.
 impl fmt::Display for SheetVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().take(8).try_for_each(|it| write!(f, "{it:02x}"))
@@ -563,7 +561,7 @@ impl fmt::Debug for KeySheet {
 }
 
 impl KeyRow {
-    /// Eight hexadecimal digits that name the key, as the log does; none where there is no key.
+    /// Eight hexadecimal digits that identify the key, as in the log; `None` where there is no key.
     pub fn id(&self) -> Option<String> {
         self.key.as_ref().map(|it| it.hashed.id())
     }
@@ -581,7 +579,7 @@ impl Column {
 }
 
 impl Scope {
-    /// As the keys file has it.
+    /// The scope's word in the keys file.
     pub fn text(self) -> &'static str {
         scope_text(self)
     }
@@ -599,7 +597,7 @@ fn check_user(user: &str) -> Result<(), SheetError> {
     if user.is_empty() || !user.chars().all(is_plain) { Err(SheetError::User) } else { Ok(()) }
 }
 
-/// What is written for a text; an error where it would be read as something else.
+/// The text to write for a value; an error where it would be read as something else.
 fn check(column: Column, text: &str) -> Result<String, SheetError> {
     let text = text.trim();
     match column {
@@ -626,14 +624,14 @@ fn check(column: Column, text: &str) -> Result<String, SheetError> {
     Ok(text.to_owned())
 }
 
-/// The end of a key that is being made.
+/// The expiry of a new key; an error if it has passed.
 fn check_ahead(text: &str, now: Timestamp) -> Result<String, SheetError> {
     let text = check(Column::Expires, text)?;
     let has_passed = end_of(&text).is_some_and(|it| it <= now);
     if has_passed { Err(SheetError::Ended { text }) } else { Ok(text) }
 }
 
-/// An error where there are other lines with the same key.
+/// An error if other lines hold the same key.
 fn no_copy(lines: &[usize], effect: &'static str) -> Result<(), SheetError> {
     lines.first().map_or(Ok(()), |line| Err(SheetError::Copy { line: *line, effect }))
 }
@@ -647,7 +645,7 @@ fn successor(row: &str, key: &PlainKey, expires: &str, created: Timestamp) -> Ve
     } else {
         String::from_utf8_lossy(key.reveal()).into_owned()
     };
-    // Spaces around the user's name were a part of it to the old reader.
+    // To the old reader, spaces around the user's name were a part of it.
     let fresh = with_column(columns, 0, Columns::of(columns).user);
     let fresh = with_column(&fresh, 1, &written);
     let fresh = with_column(&fresh, 4, expires);
@@ -655,13 +653,13 @@ fn successor(row: &str, key: &PlainKey, expires: &str, created: Timestamp) -> Ve
     format!("{}{fresh}", if is_sealed { SEALED_MARK } else { "" }).into_bytes()
 }
 
-/// Whether a header may still follow.
+/// Whether a line is blank or a comment, so that a header may still follow.
 fn is_blank(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     line.is_empty() || (line.starts_with(b"#") && !line.starts_with(SEALED_MARK.as_bytes()))
 }
 
-/// What a line says to a person; none for a comment.
+/// The row that a line holds; `None` for a blank line or a comment.
 fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Option<KeyRow> {
     let Ok(text) = std::str::from_utf8(line) else {
         let is_comment = line.trim_ascii_start().starts_with(b"#");
@@ -708,9 +706,9 @@ fn row(number: usize, line: &[u8], may_be_header: bool, now: Timestamp) -> Optio
         let mut as_written = columns.split(',');
         let has_spaces = [written.user, written.key].map(|it| as_written.next() != Some(it));
         let candidates = [
-            // Anywhere else it is a key, to both readers.
+            // On a later line the header is a key, to both readers.
             (written.are_names(), Fault::Header),
-            // The old reader cuts the space at the end of the line, and only that.
+            // The old reader strips only the space at the end of a line.
             (!is_sealed && has_spaces.contains(&true), Fault::Spaces),
             (!is_sealed && !written.are_names() && plain.is_short(), Fault::Short),
             (key.has_expired(now), Fault::Expired),
@@ -748,7 +746,7 @@ impl KeyRow {
     }
 }
 
-/// The row that a comment was before it was switched off; none for a comment that was always one.
+/// The row that a comment was before it was switched off; `None` for any other comment.
 fn switched_off(text: &str) -> Option<&str> {
     let rest = text.strip_prefix('#').filter(|_| !text.starts_with(SEALED_WORD))?;
     let rest = rest.strip_prefix(' ').unwrap_or(rest).trim();
@@ -760,7 +758,7 @@ fn switched_off(text: &str) -> Option<&str> {
     (looks_like_key && is_key && !Columns::of(columns).are_names()).then_some(rest)
 }
 
-/// The mark of a sealed key or of one that is off, and the columns behind.
+/// Splits a row into its marks (switched off, sealed) and its columns.
 fn split_prefix(text: &str) -> (&str, &str) {
     let off = switched_off_mark(text);
     let (mark, rest) = text.split_at_checked(off).unwrap_or(("", text));
@@ -768,7 +766,7 @@ fn split_prefix(text: &str) -> (&str, &str) {
     text.split_at_checked(mark.len() + sealed).unwrap_or(("", text))
 }
 
-/// Bytes of what makes a comment of a row.
+/// The number of bytes of the mark that makes a row a comment.
 fn switched_off_mark(text: &str) -> usize {
     if text.starts_with(SEALED_MARK) || !text.starts_with('#') {
         return 0;
@@ -776,13 +774,13 @@ fn switched_off_mark(text: &str) -> usize {
     if text.starts_with(OFF_MARK) { OFF_MARK.len() } else { 1 }
 }
 
-/// A row as it was before another program wrote it with quotes or other separators.
+/// The row as it was before another program wrote it with quotes or other separators.
 fn ungarbled(text: &str) -> String {
     let separator = |it: &char| matches!(it, ',' | ';' | '\t');
     let separator = text.chars().find(separator).unwrap_or(',');
     let sealed = usize::from(text.trim_start_matches('"').starts_with(SEALED_WORD));
     let plain = |(index, column): (usize, &str)| {
-        // A user's name and a key have no quote in them.
+        // A user's name and a key hold no quotes.
         let is_word = index <= 1 + sealed;
         if is_word { column.replace('"', "") } else { column.trim_matches('"').to_owned() }
     };
@@ -790,7 +788,7 @@ fn ungarbled(text: &str) -> String {
     columns.collect::<Vec<_>>().join(",")
 }
 
-/// A row's columns with one of them changed.
+/// The columns of a row with one of them replaced.
 fn with_column(columns: &str, index: usize, text: &str) -> String {
     let mut all: Vec<&str> = columns.splitn(COLUMN_COUNT, ',').collect();
     while all.len() <= index {
@@ -800,7 +798,7 @@ fn with_column(columns: &str, index: usize, text: &str) -> String {
         *column = text;
     }
     let joined = all.join(",");
-    // Columns that are empty at the end were never meant.
+    // Empty columns at the end have no meaning.
     if index == COLUMN_COUNT - 1 && text.is_empty() {
         return joined.trim_end_matches(',').to_owned();
     }
