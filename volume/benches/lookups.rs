@@ -1,4 +1,4 @@
-//! What a look-up costs before the disk is asked: a path is parsed, a key found.
+//! The cost of a look-up before the disk is read: parsing a path and finding a key.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -37,7 +37,7 @@ fn keys(criterion: &mut Criterion) {
         let keys = Keys::parse(text.as_bytes());
         let right = PlainKey::new(b"user0-0123456789abcdefghijklmnopqrst");
         let wrong = PlainKey::new(b"user0-0123456789abcdefghijklmnopqrsT");
-        // The same for all keys, right or wrong: how long it takes gives nothing away.
+        // The same time for all keys, valid or not: the duration reveals nothing.
         group.bench_function(format!("right, of {count}"), |it| {
             it.iter(|| keys.verify(black_box(&right)).is_some());
         });

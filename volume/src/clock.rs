@@ -1,9 +1,9 @@
-//! Whether this machine's clock can be believed, as far as a volume can tell.
+//! Whether this machine's clock can be trusted, as far as a volume can tell.
 //!
-//! A clock may be years off, mostly after a start and until it is set; then everything seems to be old enough to be
-//! removed. Nobody here knows the right time. But each tidying writes down when it was, and the next one sees whether
-//! the clock has jumped since: backwards, or ahead by more than days. A machine that slept for weeks looks the same. In
-//! either case nothing is removed for its age until the clock has gone on for a day without a jump.
+//! A clock may be years off, mostly from a start until it is set. Then everything seems old enough to be removed. Nothing here knows the
+//! right time. But each clean-up records its time, and the next one checks whether the clock has jumped since: backwards, or ahead by more
+//! than days. A machine that slept for weeks looks the same. After a jump nothing is removed for its age until the clock has run for a day
+//! without another.
 
 use std::io;
 
@@ -14,11 +14,11 @@ use crate::layout::TIDIED_FILE;
 use crate::small_file;
 use crate::volume::Volume;
 
-/// Two tidyings are an hour apart where the service runs; where it sleeps for longer than this, it might be a jump.
+/// The longest step that is not a jump. A running service cleans up every hour; a service that slept longer than this looks like a jump.
 const LONGEST_STEP_HOURS: i64 = 3 * 24;
-/// For so long there must have been no jump.
+/// How long the clock must run without a jump.
 const STEADY_HOURS: i64 = 24;
-/// The file is two lines.
+/// The largest file that is read, in bytes. It has two lines.
 const LARGEST: u64 = 4 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,19 +30,19 @@ struct Tidied {
 /// Whether things may be removed for their age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// They may: the clock has gone on for a day.
+    /// They may: the clock has run without a jump for a day.
     Steady,
-    /// Not yet: it is known for less than that.
+    /// Not yet: the clock has been observed for less than a day.
     New,
-    /// Not for now: it has just jumped.
+    /// Not now: the clock has just jumped.
     Jumped,
 }
 
 impl Volume {
-    /// Says what is known of the clock, and notes that it was asked now.
+    /// Checks the clock against the last recorded time, and records `now`.
     pub fn clock(&self, now: Timestamp) -> io::Result<Clock> {
         let text = small_file::read(self, TIDIED_FILE, LARGEST)?.unwrap_or_default();
-        // One that can't be read is as good as none.
+        // A file that can't be parsed counts as none.
         let before = serde_json::from_slice(&text).ok();
         let tidied = Tidied::next(before, now);
         small_file::replace(self, TIDIED_FILE, &serde_json::to_vec_pretty(&tidied)?)?;
@@ -73,7 +73,7 @@ impl Tidied {
 mod tests {
     use super::*;
 
-    /// Whether things may go by age after tidyings at these hours.
+    /// Whether things may be removed for their age after clean-ups at these hours.
     fn check(hours: &[i64], expected: bool) {
         let start: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
         let tidied =
@@ -87,15 +87,15 @@ mod tests {
         check(&[0], false);
         check(&[0, 23], false);
         check(&[0, 12, 24], true);
-        // It sleeps from Friday to Monday.
+        // The service sleeps from Friday to Monday.
         check(&[0, 24, 24 + 70], true);
         check(&[0, 24, YEAR], false);
         check(&[0, 24, YEAR, YEAR + 1], false);
-        // It is set right.
+        // The clock is set to the right time.
         check(&[0, 24, YEAR, 25], false);
         check(&[0, 24, YEAR, 25, 26], false);
         check(&[0, 24, YEAR, 25, 26, 49], true);
-        // It goes backwards.
+        // The clock runs backwards.
         check(&[0, 24, 23], false);
         check(&[0, 24, -YEAR], false);
     }

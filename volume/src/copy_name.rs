@@ -1,9 +1,9 @@
-//! What tells a file's type in its name, and the name beside one that is taken.
+//! The part of a name that shows a file's type, and the name for a copy beside one that is taken.
 
-/// How a packed file's name ends, behind what tells what was packed.
+/// The endings of compressed files. They follow the ending of what was compressed.
 const CODINGS: [&[u8]; 6] = [b".gz", b".zst", b".bz2", b".xz", b".br", b".lz4"];
 
-/// What tells a file's type, with its dot: `.csv.gz` of `trips.csv.gz`. Empty where nothing does.
+/// The part of a name that shows a file's type, with its dot: `.csv.gz` for `trips.csv.gz`. Empty where there is none.
 pub fn ending(name: &[u8]) -> &[u8] {
     let last_dot = |text: &[u8]| text.iter().rposition(|it| *it == b'.').filter(|it| *it > 0);
     let Some(last) = last_dot(name) else { return b"" };
@@ -12,9 +12,8 @@ pub fn ending(name: &[u8]) -> &[u8] {
     name.get(before.unwrap_or(last)..).unwrap_or_default()
 }
 
-/// The name that is tried where one is taken, for the second thing, the third, and so on: `trips.csv.gz` becomes
-/// `trips (2).csv.gz`, what tells the type stays at the end. A folder's is numbered at its end: the dot in `output-v6.4`
-/// begins no type.
+/// The name to try for the second thing, the third, and so on, where a name is taken: `trips.csv.gz` becomes `trips (2).csv.gz`, so the
+/// type stays at the end. A folder's number goes at its end: the dot in `output-v6.4` begins no type.
 pub fn beside(name: &[u8], is_folder: bool, copy: u32) -> Vec<u8> {
     let end = if is_folder { &[][..] } else { ending(name) };
     let stem = name.strip_suffix(end).unwrap_or(name);

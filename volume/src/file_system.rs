@@ -1,10 +1,10 @@
-//! Which file system a volume lies on, where that makes a difference.
+//! The kind of file system a volume lies on, where that makes a difference.
 
 use std::io;
 
 use crate::volume::Volume;
 
-/// The numbers by which `statfs(2)` names the file systems of more than one machine.
+/// File systems that several machines share, by their number in `statfs(2)`.
 const SHARED: [(u64, &str); 14] = [
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -23,12 +23,12 @@ const SHARED: [(u64, &str); 14] = [
     (0x786f_4256, "VirtualBox's shared folders"),
 ];
 
-/// What such a file system does, in words for its operator: they stand behind its name.
+/// What such a file system fails to do, as text for the operator that follows its name.
 pub const UNTOLD: &str = "which does not tell of what other machines change there";
 
 impl Volume {
-    /// The name of the volume's file system, if it is one that other machines may change without this one being told: inotify(7) sees
-    /// only what is done through this machine's kernel.
+    /// The name of the volume's file system, if other machines may change files on it without a notice to this one: inotify(7) reports only
+    /// what is done through this machine's kernel.
     pub fn shared_file_system(&self) -> io::Result<Option<&'static str>> {
         let kind = rustix::fs::fstatfs(self.root())?.f_type;
         #[expect(clippy::cast_sign_loss, reason = "the numbers are of 32 bits")]

@@ -1,4 +1,4 @@
-//! The readers of what strangers, operators and other programs write, for fuzz targets. Not part of the interface.
+//! Entry points for fuzz targets: the parsers of what clients, operators and other programs write. Not part of the interface.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use crate::journal::{Cursor, change};
 use crate::keys::sheet::{Column, Fault, Fix, KeySheet, NewKey, OldKey};
 use crate::keys::{Keys, PlainKey, Scope};
 
-/// A path as a URL has it, and as a program on this machine does.
+/// Parses a path as a URL holds it, and as a program on this machine writes it.
 pub fn path(bytes: &[u8]) {
     let check = |path: &RelPath| {
         let plain = path.to_plain();
@@ -30,7 +30,7 @@ pub fn path(bytes: &[u8]) {
     }
 }
 
-/// A keys file: each edit changes what it says it does, and every mend ends.
+/// Parses a keys file and edits it: each edit must do what its doc says, and fixing must come to an end.
 pub fn keys(bytes: &[u8]) {
     let Some((edit, text)) = bytes.split_first() else { return };
     let now = Timestamp::UNIX_EPOCH;
@@ -73,7 +73,7 @@ pub fn keys(bytes: &[u8]) {
 }
 
 fn mend_all(sheet: &mut KeySheet, now: Timestamp) {
-    // A line can have several faults, each of which goes once.
+    // A line can have several faults, and each is fixed once.
     let mut left = 8 * (sheet.rows(now).len() + 1);
     let is_mended = |fault: &Fault| fault.fix() == Fix::Rewrite;
     while let Some((line, fault)) = sheet
@@ -87,7 +87,7 @@ fn mend_all(sheet: &mut KeySheet, now: Timestamp) {
     }
 }
 
-/// A row of the journal that somebody has meddled with: each of its ten columns is any value of the database.
+/// Reads a row of the journal that a person may have changed: each of its ten columns holds any value of the database.
 pub fn journal_row(bytes: &[u8]) {
     thread_local! {
         static DB: Option<Connection> = Connection::open_in_memory().ok();
@@ -103,7 +103,7 @@ pub fn journal_row(bytes: &[u8]) {
         else {
             return;
         };
-        // A value of another type is an error; what is none is a change that can be told.
+        // A value of another type is an error. Any other row is skipped or gives a change that can be written out.
         if let Ok(Some(change)) = row.query_row(params_from_iter(values), change) {
             let told = (change.cursor().to_string(), change.path.to_url(), change.time.to_string());
             assert!(!told.0.is_empty());
@@ -111,7 +111,7 @@ pub fn journal_row(bytes: &[u8]) {
     });
 }
 
-/// The next value: a byte says its type, for numbers eight more follow, for texts and blobs one with their length.
+/// Reads the next value: one byte for its type; then eight bytes for a number, or one byte of length and the bytes for a text or blob.
 fn value(rest: &mut &[u8]) -> Value {
     let mut take = |count: usize| {
         let (taken, left) = rest.split_at(count.min(rest.len()));

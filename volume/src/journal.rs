@@ -1,14 +1,13 @@
-//! What changed on the volume, in order, and what was there last.
+//! The journal: a catalogue of the volume, and the changes that led to it, in order.
 //!
-//! `.sounding/journal.sqlite` holds two things that only make sense together: the catalogue, which is the volume as it
-//! was last seen, and the changes that led there. Both are written in one transaction, so that a change is neither
-//! lost nor told twice, however the service ends. The number of changes kept is bounded; a [`Cursor`] that is older,
-//! or from another journal, is not served but said to be so.
+//! `.sounding/journal.sqlite` holds both, since each only makes sense with the other: the catalogue is the volume as it was last seen. Both
+//! are written in one transaction, so no change is lost or recorded twice, however the service ends. The number of changes is bounded. A
+//! [`Cursor`] that is older than all of them, or from another journal, gets a page marked [fresh](Page::is_fresh).
 //!
-//! A damaged one is put aside wherever the damage shows, and a new one begun. Whoever has the old one open sees that it
-//! [is not in force any more](Journal::is_in_force), and opens the new one.
+//! A damaged journal is put aside as soon as the damage shows, and a new one is started. A reader that has the old one open sees that it is
+//! [not in force any more](Journal::is_in_force), and opens the new one.
 //!
-//! Writing is [`crate::observer`]'s alone. Any number of readers may read meanwhile.
+//! Only [`crate::observer`] writes. Any number of readers may read at the same time.
 
 use std::fmt;
 use std::io;
@@ -32,13 +31,13 @@ use crate::resolve::proc_path;
 use crate::stat::Stat;
 use crate::volume::{Volume, folder_to_read};
 
-/// So many changes are kept at least,
+/// At least this many changes are kept,
 const KEPT: i64 = 300_000;
-/// and so many more before the oldest are let go.
+/// and this many more before the oldest are deleted.
 const SLACK: i64 = 30_000;
-/// The format of the file.
+/// The version of the file's format.
 const VERSION: i64 = 1;
-/// Others write for much less than this.
+/// How long a statement waits for another writer. Each writes for much less than this.
 const BUSY: Duration = Duration::from_secs(10);
 
 const SCHEMA: &str = "
@@ -61,86 +60,86 @@ CREATE TABLE IF NOT EXISTS state (
 );
 ";
 
-/// True of changes in the folder that everybody may read. An index has those alone, so that a reader without a key costs no look at others;
-/// the database takes it where these words stand in a query.
+/// The SQL condition for changes in the folder that everybody may read. The index `change_of_public` holds those alone, so a reader without
+/// a key pays nothing for the others. The database uses it only where a query has exactly these words.
 const OF_PUBLIC: &str = "(path = CAST('public' AS BLOB) OR (path > CAST('public/' AS BLOB) AND path < CAST('public0' AS BLOB)) \
      OR origin = CAST('public' AS BLOB) OR (origin > CAST('public/' AS BLOB) AND origin < CAST('public0' AS BLOB)))";
 
-/// A place in the order of changes. Good across restarts; one of another journal is recognised.
+/// A position in the order of changes. Valid across restarts; a cursor of another journal is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The last change before it.
+    /// The number of the last change before it.
     pub seq: u64,
-    /// When that was, in milliseconds since 1970: two journals hardly agree in both.
+    /// The time of that change, in milliseconds since 1970. Two journals are unlikely to agree in both.
     time: i64,
 }
 
-/// A text is no cursor.
+/// The text is not a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid cursor")]
 pub struct NoCursor;
 
-/// What happened to a file or folder.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// It arrived.
     Added,
-    /// It has another content or other properties.
+    /// It has other content or other properties.
     Modified,
     /// It has another path.
     Moved,
-    /// It is gone.
+    /// It was removed.
     Removed,
 }
 
-/// One change.
+/// One change of a file or folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its place in the order.
+    /// The change's number. Numbers grow.
     pub seq: u64,
-    /// When it was noticed.
+    /// When the change was noticed.
     pub time: Timestamp,
-    /// What happened.
+    /// The kind of the change.
     pub kind: ChangeKind,
-    /// To what.
+    /// The path that changed.
     pub path: RelPath,
-    /// Where it was before, if it was moved.
+    /// The old path, if it was moved.
     pub from: Option<RelPath>,
-    /// Whether it is, or was, a folder.
+    /// Whether it is, or was, a file or a folder.
     pub entry: Kind,
-    /// The file as it was then; none for folders and for what is gone.
+    /// The file as it was then; `None` for folders and for what was removed.
     pub stat: Option<Stat>,
 }
 
-/// Changes behind a cursor.
+/// Changes after a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Whether the cursor could not be served: the reader must look at everything anew.
+    /// Whether the cursor is unknown, so the reader must read everything again.
     pub is_fresh: bool,
     /// In order.
     pub changes: Vec<Change>,
-    /// Behind the last of them, and at the end behind all that is not asked for, too.
+    /// The position after the last of them; with `is_end`, the position after all changes, also those that were not asked for.
     pub cursor: Cursor,
-    /// Whether there are no more for now.
+    /// Whether there are no more changes for now.
     pub is_end: bool,
 }
 
-/// The journal can't be had.
+/// Why the journal can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The database failed.
     #[error("`.sounding/{JOURNAL_FILE}` failed")]
     Database(#[from] rusqlite::Error),
-    /// The folder failed.
+    /// The folder could not be opened or locked.
     #[error("could not open `.sounding`")]
     Io(#[from] io::Error),
-    /// It was written by a newer service.
+    /// A newer version of the service has written it.
     #[error("`.sounding/{JOURNAL_FILE}` is of a newer version of the service")]
     Newer,
     /// A folder, a pipe or a device has its name.
     #[error("`.sounding/{JOURNAL_FILE}` is not a regular file")]
     NotAFile,
-    /// Somebody put it aside or removed it.
+    /// It was put aside or removed while it was open.
     #[error("`.sounding/{JOURNAL_FILE}` is another one now")]
     Replaced,
 }
@@ -149,24 +148,24 @@ pub enum JournalError {
 #[derive(Debug)]
 pub struct Journal {
     db: Connection,
-    /// The database's path leads through it.
+    /// Keeps the folder's descriptor open: the database's path goes through it.
     folder: OwnedFd,
-    /// Which file it is: device and inode.
+    /// The device and inode of the open file.
     file: (u64, u64),
-    /// What was wrong with the one before, if that was put aside when this was opened.
+    /// The damage of the journal before, if opening this one put it aside.
     before: Option<JournalError>,
 }
 
-/// In which state the journal is: for whoever looks after the volume.
+/// The state of the journal, for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalHealth {
-    /// What is wrong with the one in force, in the database's words.
+    /// The damage of the journal in force, as the database reports it.
     pub damage: Option<String>,
-    /// When one that was damaged was last written, if it was put aside.
+    /// When the damaged journal that was put aside was last written, if there is one.
     pub put_aside: Option<Timestamp>,
 }
 
-/// A file as the catalogue has it.
+/// A file in the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileRow {
     size: i64,
@@ -175,7 +174,7 @@ pub(crate) struct FileRow {
     pub(crate) inode: i64,
 }
 
-/// A file as the catalogue has it, with its place.
+/// A file in the catalogue, with its folder and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownFile {
     pub(crate) folder: i64,
@@ -184,18 +183,18 @@ pub(crate) struct KnownFile {
     pub(crate) row: FileRow,
 }
 
-/// A folder as the catalogue has it.
+/// A folder in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FolderRow {
     pub(crate) id: i64,
     pub(crate) path: Vec<u8>,
     pub(crate) inode: i64,
-    /// When the file system made it: an inode's number is used again, this with it hardly.
+    /// The folder's birth time. An inode's number is used again, but hardly with the same birth time.
     pub(crate) born: i64,
 }
 
 impl Journal {
-    /// Opens the journal of a volume; begins one where there is none. One that is broken is put aside.
+    /// Opens the journal of a volume, or starts one where there is none. A damaged one is put aside.
     pub fn open(volume: &Volume) -> Result<Journal, JournalError> {
         let folder = volume.service_folder()?;
         let _alone = alone(volume)?;
@@ -210,17 +209,17 @@ impl Journal {
         Ok(Journal { db, folder, file, before })
     }
 
-    /// What was wrong with the one before, if opening this put that aside. Said once.
+    /// Takes the damage of the journal before, if opening this one put it aside. `None` from the second call on.
     pub fn take_damage(&mut self) -> Option<JournalError> {
         self.before.take()
     }
 
-    /// Whether it is the one that a newcomer would open.
+    /// Whether this is still the file that a new reader would open.
     pub fn is_in_force(&self) -> bool {
         identity(&self.folder).is_ok_and(|it| it == Some(self.file))
     }
 
-    /// Puts it aside if an error says that it is damaged, and nobody has done so before. Says whether it is damaged.
+    /// Puts the journal aside if an error shows damage and nobody has put it aside before. Returns whether it is damaged.
     pub fn put_aside_if_damaged(
         &self,
         volume: &Volume,
@@ -236,7 +235,7 @@ impl Journal {
         Ok(true)
     }
 
-    /// Looks through the whole of it for damage; changes nothing. None where there is no journal, nor was one.
+    /// Checks the whole journal for damage and changes nothing. Both fields are `None` where there never was a journal.
     pub fn examine(volume: &Volume) -> Result<JournalHealth, JournalError> {
         let Some(folder) = folder_to_read(volume, ".")? else {
             return Ok(JournalHealth { damage: None, put_aside: None });
@@ -261,7 +260,7 @@ impl Journal {
         check_kind(folder)?;
         let db = Connection::open(format!("{}/{JOURNAL_FILE}", proc_path(folder.as_fd())))?;
         db.busy_timeout(BUSY)?;
-        // A crash of the machine may lose the last changes, which are found anew; nothing else.
+        // After a crash of the machine the last changes may be missing and are found again. Nothing else is lost.
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "NORMAL")?;
         let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -279,14 +278,14 @@ impl Journal {
             db.pragma_update(None, "user_version", VERSION)?;
             db.execute_batch("COMMIT")?;
         }
-        // Those of an older service have no such index; it knows of none, and is not troubled by it.
+        // A journal of an older service has no such index, and an older service is not disturbed by it.
         db.execute_batch(&format!(
             "CREATE INDEX IF NOT EXISTS change_of_public ON change (seq, path, origin) WHERE {OF_PUBLIC}"
         ))?;
         Ok(db)
     }
 
-    /// Where the order of changes ends now.
+    /// The position after the last change.
     pub fn now(&self) -> Result<Cursor, JournalError> {
         let last = self
             .db
@@ -296,14 +295,14 @@ impl Journal {
         Ok(last.map_or_else(|| self.base(), Ok)?)
     }
 
-    /// At most `limit` changes behind a cursor, of what is or was within one of some folders.
+    /// At most `limit` changes after a cursor whose path or old path lies within one of the folders.
     pub fn since(
         &self,
         cursor: Cursor,
         limit: usize,
         within: &[RelPath],
     ) -> Result<Page, JournalError> {
-        // What is read is of one moment: nothing comes between the last change that is asked for and the end.
+        // All reads see one snapshot: nothing is recorded between the last change of the page and the end.
         let _moment = self.db.unchecked_transaction()?;
         if !self.knows(cursor)? {
             let (cursor, changes) = (self.now()?, Vec::new());
@@ -343,7 +342,7 @@ impl Journal {
         Ok(changes)
     }
 
-    /// Whether a cursor is of this journal, and nothing behind it was let go.
+    /// Whether a cursor is of this journal and all changes after it are still kept.
     fn knows(&self, cursor: Cursor) -> rusqlite::Result<bool> {
         if self.base()? == cursor {
             return Ok(true);
@@ -362,7 +361,7 @@ impl Journal {
             .query_row([], |row| Ok(Cursor { seq: unsigned(row.get(0)?), time: row.get(1)? }))
     }
 
-    /// When it began, in milliseconds since 1970, and whether all that was there then is in the catalogue.
+    /// When the journal was started, in milliseconds since 1970, and whether all that was there then is in the catalogue.
     pub(crate) fn beginning(&self) -> rusqlite::Result<(i64, bool)> {
         self.db.query_row("SELECT born, is_scanned FROM state", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
@@ -379,13 +378,13 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes what was written since `begin` count, all of it or nothing.
+    /// Commits everything since `begin`, or nothing.
     pub(crate) fn commit(&self) -> rusqlite::Result<()> {
         self.db.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
 
-    /// Writes a change down.
+    /// Records a change.
     pub(crate) fn log(
         &self,
         kind: ChangeKind,
@@ -414,7 +413,7 @@ impl Journal {
         if seq % 1000 == 0 { self.let_go(seq) } else { Ok(()) }
     }
 
-    /// Forgets the oldest changes where there are too many.
+    /// Deletes the oldest changes where there are too many.
     fn let_go(&self, last: i64) -> rusqlite::Result<()> {
         let base = self.base()?;
         if last - signed(base.seq) < KEPT + SLACK {
@@ -450,7 +449,7 @@ impl Journal {
             .collect()
     }
 
-    /// A folder and all below it, the deepest last.
+    /// A folder and all folders below it, the deepest last.
     pub(crate) fn folders_below(&self, path: &[u8]) -> rusqlite::Result<Vec<FolderRow>> {
         let (from, to) = ([path, b"/"].concat(), [path, b"0"].concat());
         self.db
@@ -512,7 +511,7 @@ impl Journal {
             .collect()
     }
 
-    /// Every file with an inode: a second name for the same file is another one.
+    /// Every file with an inode. A hard link gives a second entry.
     pub(crate) fn files_by_inode(&self, inode: i64) -> rusqlite::Result<Vec<KnownFile>> {
         self.db
             .prepare_cached(
@@ -559,7 +558,7 @@ impl FileRow {
         }
     }
 
-    /// Whether it may be the same file under another name: renaming changes only the change time.
+    /// Whether it may be the same file under another name: a rename changes only the change time.
     pub(crate) fn is_same_content(&self, other: &FileRow) -> bool {
         (self.size, self.mtime, self.inode) == (other.size, other.mtime, other.inode)
     }
@@ -575,14 +574,14 @@ impl FileRow {
 }
 
 impl Change {
-    /// The place behind it.
+    /// The position after this change.
     pub fn cursor(&self) -> Cursor {
         Cursor { seq: self.seq, time: self.time.as_millisecond() }
     }
 }
 
 impl ChangeKind {
-    /// As the journal and the feed spell it.
+    /// The word in the journal and the feed.
     pub fn as_str(self) -> &'static str {
         match self {
             ChangeKind::Added => "added",
@@ -605,13 +604,14 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Cursor, NoCursor> {
         let (seq, time) = text.split_once('-').ok_or(NoCursor)?;
         let seq = seq.parse().ok().filter(|it| i64::try_from(*it).is_ok());
-        // As it is written, also where a clock stood before 1970.
+        // Read as it is written, also where the clock was before 1970.
         let time = u64::from_str_radix(time, 16).map_err(|_not_hex| NoCursor)?;
         Ok(Cursor { seq: seq.ok_or(NoCursor)?, time: time.cast_signed() })
     }
 }
 
-/// The query for changes within some folders: behind the cursor and the limit, it takes three values for each, if none is the root.
+/// The query for changes within some folders. Its parameters are the cursor, the limit and then three values for each folder; none of these
+/// if one folder is the root.
 fn query_within(folders: &[RelPath]) -> String {
     let one_of = |all: Vec<String>| format!("({})", all.join(" OR "));
     let folder = |number: usize| {
@@ -640,7 +640,7 @@ fn query_within(folders: &[RelPath]) -> String {
     )
 }
 
-/// None for a row that a person has meddled with.
+/// The change in a row; `None` for a row that a person has changed.
 pub(crate) fn change(row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
     let path = |bytes: Vec<u8>| RelPath::from_plain(&bytes).ok();
     let kind = match row.get::<_, String>(2)?.as_str() {
@@ -675,7 +675,7 @@ fn folder_row(row: &Row<'_>) -> rusqlite::Result<FolderRow> {
     Ok(FolderRow { id: row.get(0)?, path: row.get(1)?, inode: row.get(2)?, born: row.get(3)? })
 }
 
-/// As the feed spells it.
+/// The word in the feed.
 fn type_name(entry: Kind) -> &'static str {
     match entry {
         Kind::File => "file",
@@ -684,7 +684,7 @@ fn type_name(entry: Kind) -> &'static str {
 }
 
 impl JournalError {
-    /// Whether what is in the file is wrong, and not what surrounds it.
+    /// Whether the file's content is damaged, in contrast to a failure around it.
     pub fn is_damage(&self) -> bool {
         match self {
             JournalError::Database(error) => is_damage(error),
@@ -694,8 +694,8 @@ impl JournalError {
     }
 }
 
-/// Whether what is in the file is wrong. Every statement here is a fixed one, so that one which the database does not
-/// understand, or a value of another type, is damage too.
+/// Whether the file's content is damaged. All statements are fixed, so a statement that the database does not understand, or a value of
+/// another type, is damage too.
 fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(it, _) => {
@@ -711,8 +711,8 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Held while one is begun or put aside. Of two that begin one at the same time, `SQLite` would refuse one rather than
-/// let it wait.
+/// The lock that is held while a journal is started or put aside. If two start one at the same time, `SQLite` would refuse one of them
+/// rather than let it wait.
 fn alone(volume: &Volume) -> Result<OwnedFd, JournalError> {
     let folder = volume.service_folder()?;
     rustix::fs::flock(&folder, FlockOperation::LockExclusive).map_err(io::Error::from)?;
@@ -721,7 +721,7 @@ fn alone(volume: &Volume) -> Result<OwnedFd, JournalError> {
 
 fn put_aside(folder: &OwnedFd) -> Result<(), JournalError> {
     match rustix::fs::renameat(folder, JOURNAL_FILE, folder, BROKEN_JOURNAL_FILE) {
-        // A folder takes no file's place, nor a file a folder's.
+        // A rename does not replace a folder by a file, nor a file by a folder.
         Err(Errno::ISDIR | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => {
             let free = (2..100).map(|it| beside(BROKEN_JOURNAL_FILE.as_bytes(), false, it));
             let flags = RenameFlags::NOREPLACE;
@@ -739,7 +739,7 @@ fn put_aside(folder: &OwnedFd) -> Result<(), JournalError> {
     Ok(())
 }
 
-/// Which file the journal is now; none where there is none.
+/// The device and inode of the file that is the journal now; `None` where there is none.
 fn identity(folder: &OwnedFd) -> io::Result<Option<(u64, u64)>> {
     match rustix::fs::statat(folder, JOURNAL_FILE, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
@@ -748,7 +748,7 @@ fn identity(folder: &OwnedFd) -> io::Result<Option<(u64, u64)>> {
     }
 }
 
-/// Refuses what is no file, before it is opened: opening a pipe waits for whoever writes to it.
+/// Refuses anything but a regular file before it is opened: opening a pipe would wait for a writer.
 fn check_kind(folder: &OwnedFd) -> Result<(), JournalError> {
     match rustix::fs::statat(folder, JOURNAL_FILE, AtFlags::empty()) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
@@ -767,7 +767,7 @@ fn quick_check(folder: &OwnedFd) -> Result<String, JournalError> {
     Ok(db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?)
 }
 
-/// The database knows signed numbers only; none of ours is that large.
+/// The database has signed numbers only. No number here is too large for them.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -813,7 +813,7 @@ mod tests {
     fn a_reader_of_some_folders_gets_what_concerns_them_and_what_does_not_costs_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let volume = Volume::open(folder.path()).unwrap();
-        // As one of an older service is.
+        // Made like the journal of an older service.
         let older = Journal::open(&volume).unwrap();
         older.db.execute("DROP INDEX change_of_public", []).unwrap();
         drop(older);

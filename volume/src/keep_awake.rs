@@ -1,6 +1,6 @@
-//! Until when an operator wants the service awake, kept on the volume: a restart does not end it.
+//! The time until which an operator wants the service awake. It is kept on the volume, so a restart does not end it.
 //!
-//! Losing it loses nothing but the wish.
+//! If the file is lost, the service sleeps as usual.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::layout::KEEP_AWAKE_FILE;
 use crate::small_file;
 use crate::volume::Volume;
 
-/// What is larger than this is something else.
+/// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 10;
 
 #[derive(Serialize, Deserialize)]
@@ -20,13 +20,13 @@ struct KeepAwake {
 }
 
 impl Volume {
-    /// Until when it is wanted awake; none where nothing is said that can be read.
+    /// Until when the service shall stay awake; `None` where nothing is set or the file can't be parsed.
     pub fn keep_awake(&self) -> io::Result<Option<Timestamp>> {
         let text = small_file::read(self, KEEP_AWAKE_FILE, LARGEST)?.unwrap_or_default();
         Ok(serde_json::from_slice(&text).ok().map(|it: KeepAwake| it.until))
     }
 
-    /// Says until when, or takes it back.
+    /// Sets the time until which the service shall stay awake; `None` removes it.
     pub fn set_keep_awake(&self, until: Option<Timestamp>) -> io::Result<()> {
         match until {
             Some(until) => small_file::replace(

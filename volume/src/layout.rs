@@ -1,91 +1,91 @@
-//! The names of the well-known places on a volume. Nothing else spells them.
+//! The names of the well-known files and folders on a volume. No other module spells them.
 //!
-//! `volume-layout.md` at the project's top level is the user's page on them; a test holds the two together.
+//! `volume-layout.md` at the project's top level explains them to users; a test keeps the two equal.
 
-/// Files under this folder of the root can be read by anyone, without a key.
+/// Anyone may read the files under this folder of the root, without a key.
 pub const PUBLIC_FOLDER: &str = "public";
 
 /// The service's own folder in the root: mode 0700, never served, never listed.
 pub const SERVICE_FOLDER: &str = ".sounding";
 
-/// The keys, in the service's folder.
+/// The keys file, in the service's folder.
 pub const KEYS_FILE: &str = "auth-keys.csv";
 
-/// The keys' place from the root, in one look-up.
+/// The keys file's path from the root.
 pub(crate) const KEYS_PLACE: &str = ".sounding/auth-keys.csv";
 
-/// What the name of a file that is written anew ends in until the rename that puts it in place.
+/// The suffix of a file that is being replaced: its new text has this suffix until the rename.
 pub const NEW_SUFFIX: &str = ".new";
 
 /// When each key was last used, in the service's folder.
 pub const KEY_USE_FILE: &str = "key-use.json";
 
-/// How the console is liked to look, in the service's folder.
+/// The console's appearance, in the service's folder.
 pub const CONSOLE_FILE: &str = "console.json";
 
 /// Until when an operator wants the service awake, in the service's folder.
 pub const KEEP_AWAKE_FILE: &str = "keep-awake.json";
 
-/// When the service last removed what had had its time, in the service's folder: by it a wrong clock is noticed.
+/// When the service last removed expired things, in the service's folder. A jump of the clock shows by it.
 pub const TIDIED_FILE: &str = "tidied.json";
 
-/// Locked by the server that serves the volume, in the service's folder.
+/// The file that the server locks while it serves the volume, in the service's folder.
 pub const SERVER_LOCK_FILE: &str = "server.lock";
 
-/// What is on its way in, in the service's folder, until one rename makes it visible.
+/// Incoming files, in the service's folder, until one rename makes each visible.
 pub const STAGING_FOLDER: &str = "staging";
 
-/// What is known of uploads that may go on after a break, in the service's folder, a file each.
+/// The records of resumable uploads, in the service's folder, one file each.
 pub const UPLOADS_FOLDER: &str = "uploads";
 
-/// What is known of transfers by wormhole, in the service's folder, a file each.
+/// The records of wormhole transfers, in the service's folder, one file each.
 pub const TRANSFERS_FOLDER: &str = "transfers";
 
-/// What the name of such a file ends in.
+/// The suffix of a record's file.
 pub const RECORD_SUFFIX: &str = ".json";
 
-/// What the name of a file ends in that a program holds a lock on while it runs transfers.
+/// The suffix of a file that a program locks while it runs transfers.
 pub const HOST_SUFFIX: &str = ".host";
 
-/// Which servers transfers go by, in the service's folder, if not the public ones.
+/// The servers for transfers, in the service's folder, if not the public ones.
 pub const WORMHOLE_FILE: &str = "wormhole.conf";
 
-/// What changed on the volume, and what was there last, in the service's folder: a database of `SQLite`.
+/// The journal, in the service's folder: an `SQLite` database.
 pub const JOURNAL_FILE: &str = "journal.sqlite";
 
-/// What a journal that can't be read any more is renamed to.
+/// The name that a damaged journal is renamed to.
 pub const BROKEN_JOURNAL_FILE: &str = "journal.broken.sqlite";
 
-/// What was deleted, in the service's folder, until it is emptied: a `FreeDesktop` trash, with the two folders below.
+/// Deleted files and folders, in the service's folder, until the trash is emptied: a `FreeDesktop` trash, with the two folders below.
 pub const TRASH_FOLDER: &str = "trash";
 
-/// What was deleted itself, in the trash.
+/// The deleted things themselves, in the trash.
 pub const TRASHED_FILES: &str = "files";
 
-/// Where each thing in the trash came from and when, a file each.
+/// Where each thing in the trash came from and when, in one file each.
 pub const TRASH_INFO: &str = "info";
 
-/// What is being removed from the trash for good, in the trash's folder.
+/// Things that are being removed permanently, in the trash's folder.
 pub const EXPUNGED: &str = "expunged";
 
-/// What the name of a file that says so ends in.
+/// The suffix of a file in [`TRASH_INFO`].
 pub const TRASH_INFO_SUFFIX: &str = ".trashinfo";
 
 /// Where the server that this one replaces kept its keys on a volume, besides [`KEYS_FILE`] at the root.
 pub const OLD_KEYS_PLACE: &str = ".admin/auth-keys.csv";
 
-/// Where some file systems put what a repair has found: nobody's, and at most in the root.
+/// Where some file systems put what a repair has found. It belongs to the file system, and lies in the root only.
 pub const LOST_AND_FOUND: &str = "lost+found";
 
-/// Hidden wherever they lie. A copy of the keys, once it were served, would give every key to each of their holders.
+/// Names that are hidden wherever they lie. A served copy of the keys would give all keys to each holder of one.
 pub const HIDDEN_NAMES: [&str; 2] = [KEYS_FILE, LOST_AND_FOUND];
 
-/// Names that begin with a dot are hidden, but for these: `SimWrapper`'s project settings, well-known URIs
-/// (RFC 8615) and the metadata of Zarr arrays.
+/// The names that are served although they begin with a dot: `SimWrapper`'s project settings, well-known URIs (RFC 8615) and the metadata
+/// of Zarr arrays.
 pub const SERVED_DOT_NAMES: [&str; 6] =
     [".simwrapper", ".well-known", ".zarray", ".zgroup", ".zattrs", ".zmetadata"];
 
-/// Whether a name is kept from visitors.
+/// Whether a name is hidden from clients.
 pub fn is_hidden(name: &[u8]) -> bool {
     let is_one_of = |names: &[&str]| names.iter().any(|it| it.as_bytes() == name);
     if name.starts_with(b".") { !is_one_of(&SERVED_DOT_NAMES) } else { is_one_of(&HIDDEN_NAMES) }

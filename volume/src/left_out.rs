@@ -1,8 +1,7 @@
-//! What a folder holds and no list shows.
+//! The names in a folder that no list shows.
 //!
-//! [`Names`](crate::names::Names) leaves out hidden names, links that can't be followed, and what is neither file nor
-//! folder. It takes room all the same, so whoever works on the volume itself sees it here and can move it to the trash.
-//! The service's own folder is not among it.
+//! [`Names`](crate::names::Names) leaves out hidden names, links that can't be followed, and anything but files and folders. These still
+//! take space, so an operator on the volume sees them here and can move them to the trash. The service's own folder is not among them.
 
 use std::fmt;
 use std::io;
@@ -18,41 +17,41 @@ use crate::stat::Stat;
 use crate::trash::RestoreError;
 use crate::volume::{FoundFolder, Volume};
 
-/// Something that no list shows.
+/// A name that no list shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Its name.
+    /// The name.
     pub name: Vec<u8>,
-    /// Why.
+    /// Why it is left out.
     pub why: Why,
-    /// A link counts as a file, like all that is no folder.
+    /// A link counts as a file, like everything but a folder.
     pub kind: Kind,
-    /// What the system says of it, not of what it leads to; none if it is gone meanwhile.
+    /// The size and times of the link itself, not of its target; `None` if it was removed meanwhile.
     pub stat: Option<Stat>,
 }
 
-/// Why something is not shown.
+/// Why a name is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Nobody is served such a name.
+    /// Names like this are never served.
     Hidden,
-    /// A link to what is not there.
+    /// A link whose target does not exist.
     LeadsNowhere,
     /// A link that leads back to itself.
     Loop,
     /// A link out of the volume.
     LeadsOut,
-    /// A link to what is left out itself.
+    /// A link to something that is left out itself.
     LeadsToLeftOut,
     /// A link that the system does not follow.
     NotFollowed,
-    /// Data is handed through it, not kept.
+    /// A FIFO: data passes through it and is not kept.
     Fifo,
-    /// Programs meet at it.
+    /// A socket, where programs connect.
     Socket,
     /// A device.
     Device,
-    /// Its path is too long.
+    /// The path is too long.
     TooLong,
 }
 
@@ -73,19 +72,19 @@ impl fmt::Display for Why {
     }
 }
 
-/// How many names a folder has.
+/// The number of names in a folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Those that lists show.
+    /// The names that lists show.
     pub shown: usize,
-    /// Those that they leave out.
+    /// The names that lists leave out.
     pub left_out: usize,
 }
 
 /// Why something with a hidden name could not be moved to the trash.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscardHiddenError {
-    /// It is the service's own, or the file system's.
+    /// The name belongs to the service or to the file system.
     #[error("`{}` is not yours to delete", String::from_utf8_lossy(name))]
     Own {
         /// The name.
@@ -97,7 +96,7 @@ pub enum DiscardHiddenError {
         /// The name.
         name: Vec<u8>,
     },
-    /// Its folder can't be had.
+    /// Its folder can't be opened or changed.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The system failed.
@@ -105,13 +104,13 @@ pub enum DiscardHiddenError {
     Io {
         /// The name.
         name: Vec<u8>,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Volume {
-    /// How many names a folder has that was found at `path`.
+    /// The number of names in a folder that was found at `path`.
     pub fn count(&self, folder: &FoundFolder, path: &RelPath) -> io::Result<Count> {
         let mut count = Count::default();
         for_each(folder, |entry| {
@@ -124,7 +123,7 @@ impl Volume {
         Ok(count)
     }
 
-    /// What lists leave out of a folder that was found at `path`, in the order of the names.
+    /// The names that lists leave out of a folder that was found at `path`, in natural order.
     pub fn left_out(&self, folder: &FoundFolder, path: &RelPath) -> io::Result<Vec<LeftOut>> {
         let mut all = Vec::new();
         for_each(folder, |entry| {
@@ -159,7 +158,7 @@ impl Volume {
         LeftOut { name: name.to_vec(), why, kind, stat: stat.as_ref().map(Stat::of) }
     }
 
-    /// Moves something with a hidden name to the trash, where no [`RelPath`] leads. Returns the name it has there.
+    /// Moves something with a hidden name to the trash. No [`RelPath`] can name it. Returns its name in the trash.
     pub fn discard_hidden(
         &self,
         folder: &RelPath,
@@ -190,7 +189,7 @@ impl Volume {
         Ok(recorded)
     }
 
-    /// Puts something back from the trash to where it had a hidden name.
+    /// Moves something from the trash back to a hidden name.
     pub fn restore_hidden(
         &self,
         in_trash: &[u8],
@@ -219,7 +218,7 @@ impl Volume {
     }
 }
 
-/// What the folder's entries are, one after the other.
+/// Calls `look` for each entry of the folder.
 fn for_each(folder: &FoundFolder, mut look: impl FnMut(&RawDirEntry<'_>)) -> io::Result<()> {
     let mut step = Vec::with_capacity(STEP);
     let mut dir = RawDir::new(folder.open()?, step.spare_capacity_mut());

@@ -1,19 +1,29 @@
-//! What a data volume is.
+//! Everything that touches a data volume: paths, files, keys, the journal, uploads, the trash.
 //!
-//! A volume is a folder tree that is served as it stands, and one folder of the service's own, `.sounding`.
-//! This crate is the only one that names or opens anything on it. It knows no HTTP, no screen and no async
-//! runtime: calls block, and the caller chooses the thread.
+//! A volume is a folder tree that is served as it stands, with one folder of the service's own, `.sounding`. Only this crate names or opens
+//! anything on it. It knows no HTTP, no screen and no async runtime: calls block, and the caller chooses the thread.
 //!
-//! In reading order: [`layout`] spells the well-known names; [`RelPath`] is the one way from outside text to a
-//! path; [`Volume`] finds files and folders beneath the root and nowhere else; [`Stat`] says which version of a
-//! file was found; [`names`] lists a folder, and [`left_out`] what it leaves out; [`staging`] brings files in and makes each visible by one rename,
-//! [`staged_folder`] whole folders;
-//! [`uploads`] lets them go on after a break; [`transfers`] keeps what is known of those by wormhole; [`trash`] takes them out, for a while; [`tree`] moves and copies them; [`scan`] looks through all of it; [`space`] keeps some of the disk free;
-//! [`clock`] says whether things may go by their age; [`observer`] notices what changes, and [`journal`] remembers it; [`keys`] says who may read and
-//! write what, [`KeyFile`] keeps that on disk, and [`keys::sheet`] is how people see and change it;
-//! [`keys::import`] come from the server that this one replaces, and [`owner`] is whom all of it belongs to;
-//! [`server_lock`] sees to it that one server serves it, [`file_system`] says where other machines may change it unseen; [`keys::usage`] remembers when each was last used, [`console_settings`] how the console is liked to look, and [`Volume::keep_awake`] until when
-//! an operator wants the service awake.
+//! Paths and files:
+//! - [`layout`] spells the well-known names. [`RelPath`] is the one way from outside text to a path.
+//! - [`Volume`] finds files and folders beneath the root and nowhere else. [`Stat`] tells which version of a file was found.
+//! - [`names`] lists a folder, [`left_out`] what the list leaves out. [`scan`] searches the whole tree.
+//!
+//! Changing the tree:
+//! - [`staging`] brings files in and makes each visible by one rename; [`staged_folder`] does so for whole folders.
+//! - [`uploads`] keeps uploads resumable, [`transfers`] keeps the records of wormhole transfers.
+//! - [`tree`] moves and copies, [`trash`] deletes so that it can be undone.
+//! - [`space`] keeps some of the disk free. [`clock`] decides whether things may be removed for their age.
+//!
+//! Changes and keys:
+//! - [`observer`] notices changes, [`journal`] records them.
+//! - [`keys`] says who may read and write what. [`KeyFile`] reads them from the disk, [`keys::sheet`] lets people view and edit them,
+//!   [`keys::import`] takes them over from the server that this one replaces, [`keys::usage`] remembers when each was last used.
+//!
+//! Around the service:
+//! - [`server_lock`] allows one server for each volume. [`owner`] finds files that belong to another user, [`permissions`] reports the
+//!   modes of the service's own files.
+//! - [`file_system`] tells where other machines may change files unseen.
+//! - [`console_settings`] keeps the console's appearance, [`Volume::keep_awake`] until when an operator wants the service awake.
 
 mod atomic_file;
 pub mod clock;

@@ -1,7 +1,7 @@
-//! The names in a folder, in the order people expect, and what is known of each.
+//! The names in a folder, in natural order, with the kind of each.
 //!
-//! Reading a folder takes its visible names and their kinds, no more: sixteen bytes a name beside the name itself, in
-//! two allocations. Sizes and times are asked for where they are shown, a page at a time.
+//! Reading a folder collects its visible names and their kinds, no more: sixteen bytes for each name besides the name itself, in two
+//! allocations. Sizes and times are read when they are shown, one page at a time.
 
 use std::cmp::Ordering;
 use std::io;
@@ -14,10 +14,10 @@ use crate::path::RelPath;
 use crate::stat::Stat;
 use crate::volume::{Blocking, Found, FoundFile, FoundFolder, Volume};
 
-/// What the kernel hands over of a folder at once. Larger steps are no faster.
+/// Bytes that the kernel returns from a folder at once. A larger buffer is not faster.
 pub(crate) const STEP: usize = 64 * 1024;
 
-/// Whether a name is a folder's or a file's. Folders come first.
+/// Whether a name is a folder or a file. Folders sort first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A folder.
@@ -29,9 +29,9 @@ pub enum Kind {
 /// A name and its kind, borrowed from [`Names`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name<'a> {
-    /// As it is on the disk: any bytes but `/` and NUL.
+    /// The name as it is on the disk: any bytes except `/` and NUL.
     pub bytes: &'a [u8],
-    /// What it is, or what the link leads to.
+    /// The kind; for a link, the kind of its target.
     pub kind: Kind,
     /// Whether it is a symbolic link.
     pub is_link: bool,
@@ -48,10 +48,10 @@ pub struct Names {
     left_out: usize,
 }
 
-/// Four of them fill a cache line, and a million names are sorted in place.
+/// Four entries fill a cache line, and a million names are sorted in place.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// The part of its [`SortKey`] that is compared just now.
+    /// The part of its [`SortKey`] that is being compared.
     key: u64,
     start: u32,
     len: u8,
@@ -62,8 +62,7 @@ struct Entry {
 impl Names {
     /// Reads a folder that was found at `path`.
     ///
-    /// Left out are hidden names, what is neither file nor folder, and links that lead out of the volume or to a
-    /// place that `may_read` refuses.
+    /// Leaves out hidden names, anything but files and folders, and links that lead out of the volume or to a path that `may_read` refuses.
     pub fn read(
         volume: &Volume,
         folder: impl Into<Arc<FoundFolder>>,
@@ -73,7 +72,7 @@ impl Names {
         Names::read_while(|| true, volume, folder, path, may_read)
     }
 
-    /// The same, for somebody who may lose interest: asks before each name, and fails when nobody wants it any more.
+    /// The same, for a caller that may go away: calls `is_wanted` before each name, and fails once it returns `false`.
     pub fn read_while(
         is_wanted: impl Fn() -> bool,
         volume: &Volume,
@@ -103,52 +102,52 @@ impl Names {
             entries.push(Entry { key: 0, start, len, kind, is_link });
             text.extend_from_slice(name);
         }
-        // They may be kept for as long as a client takes to read them.
+        // A list may be kept for as long as a client takes to read it.
         text.shrink_to_fit();
         entries.shrink_to_fit();
         sort(&mut entries, &text, 0);
         Ok(Names { folder, path: path.clone(), text, entries, left_out })
     }
 
-    /// How many there are.
+    /// The number of names.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// How many names the folder has besides, which are [left out](crate::left_out).
+    /// The number of other names in the folder, which are [left out](crate::left_out).
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// Whether there is none.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Bytes of memory that they take.
+    /// Bytes of memory that the list takes.
     pub fn memory(&self) -> usize {
         size_of::<Names>() + self.text.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// Whether any of them is a symbolic link, whose kind and right to be shown depend on what is elsewhere.
+    /// Whether any name is a symbolic link: its kind, and whether it may be shown, depend on another folder.
     pub fn has_links(&self) -> bool {
         self.entries.iter().any(|it| it.is_link)
     }
 
-    /// The name at a position.
+    /// The name at an index.
     pub fn get(&self, index: usize) -> Option<Name<'_>> {
         let entry = self.entries.get(index)?;
         Some(Name { bytes: bytes_of(&self.text, entry), kind: entry.kind, is_link: entry.is_link })
     }
 
-    /// The position behind a name, whether or not that name is (still) there.
+    /// The index after a name, whether or not that name is (still) there.
     pub fn position_after(&self, kind: Kind, name: &[u8]) -> usize {
         self.entries.partition_point(|it| {
             order((it.kind, bytes_of(&self.text, it)), (kind, name)) != Ordering::Greater
         })
     }
 
-    /// Size and times of a name, asked of the disk now; none if it is gone meanwhile.
+    /// Size and times of a name, read from the disk now; `None` if it was removed meanwhile.
     pub fn stat(&self, volume: &Volume, name: Name<'_>) -> Option<Stat> {
         if !name.is_link {
             return self.folder.stat(name.bytes);
@@ -167,7 +166,7 @@ impl Found {
         }
     }
 
-    /// What the system says of it; none of a folder that is gone.
+    /// Size and times; `None` for a folder that was removed.
     pub fn stat(&self) -> Option<Stat> {
         match self {
             Found::File(file) => Some(file.stat),
@@ -175,7 +174,7 @@ impl Found {
         }
     }
 
-    /// Where it really lies, if a symbolic link led there.
+    /// The path of the link's target, if a symbolic link led there.
     pub fn real_path(&self) -> Option<&RelPath> {
         match self {
             Found::File(file) => file.real_path.as_ref(),
@@ -189,8 +188,8 @@ fn bytes_of<'a>(text: &'a [u8], entry: &Entry) -> &'a [u8] {
     text.get(start..start + usize::from(entry.len)).unwrap_or_default()
 }
 
-/// Sorts entries whose keys are alike before `depth`, eight bytes of the keys at a time, as whole numbers. Names lie all over
-/// the memory: so they are not looked at in each of the twenty comparisons, but once, and again where eight bytes are alike.
+/// Sorts entries whose keys are equal before `depth`. Compares eight bytes of the keys at a time, as one number. The names lie all over the
+/// memory, so they are not read in each of the twenty comparisons, but once, and again where eight bytes are equal.
 fn sort(entries: &mut [Entry], text: &[u8], depth: usize) {
     for entry in &mut *entries {
         entry.key = SortKey::part(entry.kind, bytes_of(text, entry), depth);
@@ -199,7 +198,7 @@ fn sort(entries: &mut [Entry], text: &[u8], depth: usize) {
     for alike in entries.chunk_by_mut(|a, b| a.key == b.key) {
         match alike {
             [] | [_] => {}
-            // Their keys have ended.
+            // The keys have ended.
             [Entry { key: 0, .. }, ..] => {
                 alike.sort_unstable_by(|a, b| bytes_of(text, a).cmp(bytes_of(text, b)));
             }
@@ -208,21 +207,21 @@ fn sort(entries: &mut [Entry], text: &[u8], depth: usize) {
     }
 }
 
-/// Eight bytes of what a name is sorted by: bytes that are in [natural] order where the names are, folders' before files'. A byte
-/// for the kind, letters made small, and before each number a digit and the number's length.
+/// Eight bytes of a name's sort key. The keys' bytes are in [natural] order where the names are, folders before files: a byte for the kind,
+/// letters in lower case, and before each number a digit and the number's length.
 struct SortKey {
-    /// Which of the key's bytes the part begins with.
+    /// The index of the part's first byte in the key.
     start: usize,
-    /// How many bytes of the key have been seen.
+    /// The number of key bytes produced so far.
     seen: usize,
     part: [u8; SortKey::PART],
 }
 
 impl SortKey {
-    /// So many bytes are compared at once.
+    /// The number of bytes that are compared at once.
     const PART: usize = size_of::<u64>();
 
-    /// The key's bytes from `start` on, with zeros behind its end. Of its own bytes only a number's length can be zero.
+    /// The key's bytes from `start` on, padded with zeros. Of the key's own bytes only a number's length can be zero.
     fn part(kind: Kind, name: &[u8], start: usize) -> u64 {
         let mut key = SortKey { start, seen: 0, part: [0; SortKey::PART] };
         key.push(if kind == Kind::Folder { 1 } else { 2 });
@@ -260,8 +259,8 @@ fn order(a: (Kind, &[u8]), b: (Kind, &[u8])) -> Ordering {
     a.0.cmp(&b.0).then_with(|| natural(a.1, b.1))
 }
 
-/// Natural order: `it.2` before `it.10`, `a` next to `A`; names that look alike then by their bytes, so that no
-/// two are equal.
+/// Natural order: `it.2` before `it.10`, `a` next to `A`. Names that are equal in this sense are ordered by their bytes, so no two are
+/// equal.
 pub fn natural(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
     while let (Some(x), Some(y)) = (left.first(), right.first()) {
@@ -281,7 +280,7 @@ pub fn natural(a: &[u8], b: &[u8]) -> Ordering {
     left.len().cmp(&right.len()).then_with(|| a.cmp(b))
 }
 
-/// The digits in front, without leading zeros, and what follows.
+/// The digits in front, without leading zeros, and the text after them.
 fn number(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|it| !it.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
@@ -289,8 +288,7 @@ fn number(text: &[u8]) -> (&[u8], &[u8]) {
     (digits.get(zeros..).unwrap_or_default(), rest)
 }
 
-/// What of a folder's entry a list shows: whether it is a file or a folder, and whether a link leads there. None where it is
-/// left out.
+/// The kind of a folder's entry and whether it is a link; `None` if lists leave it out.
 pub(crate) fn shown(
     volume: &Volume,
     path: &RelPath,
@@ -302,7 +300,7 @@ pub(crate) fn shown(
     match entry.file_type() {
         FileType::RegularFile => Some((Kind::File, false)),
         FileType::Directory => Some((Kind::Folder, false)),
-        // Some file systems do not tell in the folder; and a link's kind is its target's.
+        // Some file systems give no type in the folder, and a link has the kind of its target.
         file_type @ (FileType::Symlink | FileType::Unknown) => {
             let found = volume.find(&path.join(name).ok()?, Blocking::MayBlock).ok()?;
             let kind = match &found {
@@ -316,13 +314,13 @@ pub(crate) fn shown(
     }
 }
 
-/// Whether a name is the folder itself, the one above, or the service's or the file system's own.
+/// Whether a name is the folder itself, its parent, or belongs to the service or the file system.
 pub(crate) fn is_own(path: &RelPath, name: &[u8]) -> bool {
     let own = [layout::SERVICE_FOLDER, layout::LOST_AND_FOUND];
     matches!(name, b"." | b"..") || path.is_root() && own.iter().any(|it| it.as_bytes() == name)
 }
 
-/// Where a folder really lies that was found at a path.
+/// The real path of a folder that was found at a path.
 pub(crate) fn real<'a>(folder: &'a FoundFolder, path: &'a RelPath) -> &'a RelPath {
     folder.real_path.as_ref().unwrap_or(path)
 }

@@ -1,7 +1,7 @@
-//! To whom things on a volume belong, and how they come to belong to the service.
+//! Finds files on a volume that belong to another user, and gives them to the service.
 //!
-//! The service runs as a user of its own. What root puts onto the volume by `sftp`, rsync or a wormhole of their own
-//! belongs to root: it is served where everyone may read it, but can't be changed, moved or deleted.
+//! The service runs as its own user. Files that root brings onto the volume by `sftp`, rsync or its own wormhole belong to root: the
+//! service serves them where everyone may read them, but can't change, move or delete them.
 
 use std::ffi::CString;
 use std::io;
@@ -19,55 +19,55 @@ use crate::volume::Volume;
 /// A user and a group, by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
-    /// The user.
+    /// The user's number.
     pub user: u32,
-    /// The group.
+    /// The group's number.
     pub group: u32,
 }
 
-/// Whom the service runs as on a volume: the owner of its folder there, or of the volume itself. None where that is
-/// root, and where there is nothing yet. Makes nothing.
+/// The user that the service runs as on a volume: the owner of its folder there, or of the volume itself. `None` where that is root, or
+/// where nothing is there yet. Creates nothing.
 pub fn of_service(volume: &Path) -> Option<Owner> {
     let owner = |stat: Result<Stat, Errno>| {
         let stat = stat.ok()?;
         (stat.st_uid != 0).then_some(Owner { user: stat.st_uid, group: stat.st_gid })
     };
-    // A link in the folder's place leads root to nobody else.
+    // `lstat`: a link in the folder's place must not give root another user.
     owner(rustix::fs::lstat(volume.join(SERVICE_FOLDER)))
         .or_else(|| owner(rustix::fs::stat(volume)))
 }
 
-/// What shall be done with what belongs to somebody else.
+/// What to do with files of another user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    /// It is counted.
+    /// Count them.
     Count,
-    /// It is given to the service.
+    /// Give them to the service.
     Mend,
 }
 
-/// How far a look at all owners is.
+/// The progress of a scan of all owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owners {
-    /// Files and folders that were looked at.
+    /// Files and folders checked so far.
     pub seen: u64,
-    /// How many of them belong to somebody else, or did.
+    /// How many of them belong to another user, or did.
     pub foreign: u64,
-    /// How many of those are the service's now.
+    /// How many of those belong to the service now.
     pub mended: u64,
-    /// How many could not be looked at or mended.
+    /// How many could not be checked or fixed.
     pub failed: u64,
-    /// The first of those, from the root, and why.
+    /// The path of the first failure, from the root, and its reason.
     pub first_failure: Option<(PathBuf, String)>,
-    /// Whether this is all.
+    /// Whether the scan has finished.
     pub is_done: bool,
 }
 
 impl Volume {
-    /// Looks at the owner of everything on the volume, the service's own folder included.
+    /// Checks the owner of everything on the volume, the service's own folder included.
     ///
-    /// Goes by handles: no link is followed, and whatever is moved meanwhile, nothing outside is given away. What is mounted
-    /// in the volume is skipped.
+    /// Works on open handles and follows no link: nothing outside the volume is given away, whatever is moved meanwhile. File systems that
+    /// are mounted inside the volume are skipped.
     pub fn owners(
         &self,
         service: Owner,
@@ -94,11 +94,11 @@ impl Volume {
     }
 }
 
-/// Which group a thing in a folder is given.
+/// The group that a thing in a folder is given.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Group {
     OfService,
-    /// The folder hands its own group on, which the thing has.
+    /// The folder has the set-group-ID bit, so its entries have its group already.
     AsItIs,
 }
 
@@ -111,7 +111,7 @@ struct OwnerScan<'t> {
 }
 
 impl OwnerScan<'_> {
-    /// All that is in a folder.
+    /// Checks everything in a folder.
     fn folder(&mut self, folder: &OwnedFd, path: &Path) -> ControlFlow<()> {
         let read = rustix::fs::fstat(folder).and_then(|stat| Ok((stat, Dir::read_from(folder)?)));
         let (stat, entries) = match read {
@@ -136,7 +136,7 @@ impl OwnerScan<'_> {
         ControlFlow::Continue(())
     }
 
-    /// One name in a folder, with all below it.
+    /// Checks one name in a folder, with everything below it.
     fn name(
         &mut self,
         folder: BorrowedFd<'_>,

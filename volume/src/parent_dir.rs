@@ -1,7 +1,7 @@
-//! The folder in which a name is to appear or from which it is to go.
+//! The folder in which a name is created or removed.
 //!
-//! Everything that changes the tree goes through here: folders are found and made beneath the root like anything
-//! else, and where a symbolic link led, the caller's right is asked for at the real place too.
+//! Every change of the tree goes through here. Folders are found and created beneath the root. Where a symbolic link led, the caller's
+//! right is checked at the real path too.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -19,56 +19,56 @@ pub(crate) struct DirEntryTarget {
     pub(crate) name: Vec<u8>,
 }
 
-/// Why a place can't be had.
+/// Why a target can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// The root itself was named.
+    /// The path is the root itself.
     #[error("the volume's root can't be replaced or moved")]
     IsRoot,
-    /// Something on the way is a file.
+    /// A part of the path is a file.
     #[error("`{path}` is not a folder")]
     NotAFolder {
-        /// What is not.
+        /// The path of the file.
         path: RelPath,
     },
-    /// A link on the way leads to where the caller may not write.
+    /// A link on the way leads to a folder where the caller may not write.
     #[error("a link leads to `{path}`, where you may not write")]
     NotAllowed {
-        /// Where it leads.
+        /// The path that the link leads to.
         path: RelPath,
     },
-    /// Whoever opened the volume may only look.
+    /// The volume was opened for reading only.
     #[error("could not change anything in `{path}`")]
     ReadOnly {
-        /// In which folder.
+        /// The folder.
         path: RelPath,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// A folder could not be looked up.
     #[error(transparent)]
     Find(#[from] FindError),
-    /// A folder could not be made.
+    /// A folder could not be created.
     #[error("could not make the folder `{path}`")]
     MakeFolder {
         /// The folder.
         path: RelPath,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// What a name is now; the link itself, where it is one.
+/// The entry that has a name now. A link is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CurrentEntry {
     Nothing,
     Folder,
-    /// A file, or a link or anything else that a rename can replace like one.
+    /// A file, or a link or anything else that a rename can replace like a file.
     File(Stat),
 }
 
 impl Volume {
-    /// The place of a path whose folder is there already.
+    /// The target of a path whose folder must exist.
     pub(crate) fn place(
         &self,
         path: &RelPath,
@@ -79,7 +79,7 @@ impl Volume {
         Ok(DirEntryTarget { folder, name: name.to_vec() })
     }
 
-    /// The place of a path; folders above it that are missing are made, and are durable.
+    /// The target of a path. Missing folders above it are created and synced.
     pub(crate) fn make_place(
         &self,
         path: &RelPath,
@@ -97,8 +97,8 @@ impl Volume {
         Ok(DirEntryTarget { folder, name: name.to_vec() })
     }
 
-    /// Whether something could be put at a path: what publishing it would be refused for is refused, as far as it can be told
-    /// beforehand, and nothing is made or changed.
+    /// Whether something could be published at a path. Refuses what publishing would refuse, as far as that can be known beforehand;
+    /// creates and changes nothing.
     pub fn check_place(
         &self,
         path: &RelPath,
@@ -110,7 +110,7 @@ impl Volume {
                 Err(TargetError::Find(FindError::Missing { .. })) => {}
                 result => return result.map(drop),
             }
-            // A link that leads nowhere is missing, and yet stands in the way.
+            // A link that leads nowhere counts as missing, and still blocks the name.
             if let Ok(place) = self.place(&parent, may_write)
                 && place.there().is_ok_and(|it| it != CurrentEntry::Nothing)
             {
@@ -120,8 +120,8 @@ impl Volume {
         }
     }
 
-    /// Whether permissions let this process put something at a path, as far as they tell beforehand: the nearest folder
-    /// above that is there decides.
+    /// Whether permissions let this process write at a path, as far as that can be known beforehand: the nearest existing folder above it
+    /// decides.
     pub fn lets_write(&self, path: &RelPath) -> bool {
         let mut above = path.parent();
         while let Some(folder) = above {
@@ -132,7 +132,7 @@ impl Volume {
                     return !matches!(denied, Err(Errno::ACCESS | Errno::ROFS));
                 }
                 Err(FindError::Missing { .. }) => above = folder.parent(),
-                // Whatever else is wrong is said by whoever tries.
+                // The attempt itself will report any other error.
                 Ok(Found::File(_)) | Err(_) => return true,
             }
         }
@@ -164,7 +164,7 @@ impl Volume {
         path: &RelPath,
     ) -> Result<(), TargetError> {
         let failed = |source| match source {
-            // Something that is no folder, or a link that leads nowhere, has the name.
+            // Something that is not a folder, or a link that leads nowhere, has the name.
             Errno::EXIST | Errno::NOTDIR => TargetError::NotAFolder { path: path.clone() },
             errno => TargetError::MakeFolder { path: path.clone(), source: errno.into() },
         };
@@ -199,8 +199,8 @@ impl DirEntryTarget {
         }
     }
 
-    /// Gives what is made here the group of a set-group-ID folder, and the folder's owner where the service is root:
-    /// whoever may work in the folder can work with what comes into it.
+    /// Gives a new entry the group of a set-group-ID folder, and also the folder's owner if the service is root. So those who may work in
+    /// the folder can work with what arrives in it.
     pub(crate) fn adopt(&self, made: rustix::fd::BorrowedFd<'_>) -> Result<(), Errno> {
         let folder = rustix::fs::fstat(&self.folder.handle)?;
         let owner = rustix::process::geteuid().is_root().then_some(folder.st_uid);
@@ -216,13 +216,13 @@ impl DirEntryTarget {
         rustix::fs::fchown(made, owner, group)
     }
 
-    /// Makes durable which names are in the folder.
+    /// Syncs the folder's names to the disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(self.folder.open()?)?)
     }
 }
 
-/// The folder and the name that a path is made of.
+/// A path's folder and its last name.
 fn split(path: &RelPath) -> Result<(RelPath, &[u8]), TargetError> {
     path.parent().zip(path.file_name()).ok_or(TargetError::IsRoot)
 }

@@ -1,9 +1,9 @@
 //! The one way from outside text to a path on the volume.
 //!
-//! Pure: opens nothing. HTTP clients write one path in several ways (`a//b`, `./a/b`, `a%2Fb`): [`RelPath::from_url`] and
-//! [`RelPath::normalize`] read all of them as the one clean path `a/b`. All other text is taken as it stands or refused. Either
-//! way what was checked is what will be opened: behind this module there is only the clean path.
-//! Names are bytes, as they are on the disk; only `/` and NUL cannot be part of one.
+//! Pure: opens nothing. HTTP clients write one path in several ways (`a//b`, `./a/b`, `a%2Fb`). [`RelPath::from_url`] and
+//! [`RelPath::normalize`] read all of them as the one clean path `a/b`. [`RelPath::from_plain`] takes its text as it stands or refuses it.
+//! Either way the path that was checked is the path that will be opened. Names are bytes, as they are on the disk; only `/` and NUL can't
+//! be part of one.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::layout;
 use crate::printable::printable;
 
-/// The longest name a Linux file system takes, in bytes.
+/// The longest name of Linux file systems, in bytes.
 const NAME_MAX: usize = 255;
-/// The longest path the kernel takes, in bytes, without the closing NUL.
+/// The longest path that the kernel takes, in bytes, without the closing NUL.
 const PATH_MAX: usize = 4095;
 
-/// All but RFC 3986's unreserved characters: also `:`, which in a first segment would make a scheme of it.
+/// Everything but RFC 3986's unreserved characters. Also `:`, which in a first segment would make it look like a scheme.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A path relative to the volume's root, made of visible names. The root itself is the empty path.
@@ -33,7 +33,7 @@ pub struct RelPath {
     bytes: Vec<u8>,
 }
 
-/// Why a text is no path of the volume.
+/// Why a text is not a path on the volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A `%` is not followed by two hexadecimal digits.
@@ -51,7 +51,7 @@ pub enum Refusal {
     /// A name has a NUL byte in it.
     #[error("a name in the path has a NUL byte in it")]
     Nul,
-    /// A name is one that nobody is served.
+    /// A name is hidden from all clients.
     #[error("the path names something hidden")]
     Hidden,
     /// A name is longer than 255 bytes or the path longer than 4095.
@@ -65,13 +65,13 @@ impl RelPath {
         RelPath { bytes: Vec::new() }
     }
 
-    /// From the path of a URL, percent-encoded (RFC 3986 §2.1), however a client writes it: an encoded slash is a slash, and the
+    /// Parses the path of a URL, percent-encoded (RFC 3986 §2.1), in any form that a client may write: an encoded slash is a slash, and the
     /// rest is as in [`RelPath::normalize`].
     pub fn from_url(text: &str) -> Result<RelPath, Refusal> {
         RelPath::normalize(&unescape(text.as_bytes())?)
     }
 
-    /// From plain text, as HTTP clients write it: empty names and `.` are left out, also at both ends.
+    /// Parses plain text as HTTP clients write it: empty names and `.` are dropped, also at both ends.
     pub fn normalize(text: &[u8]) -> Result<RelPath, Refusal> {
         let mut path = RelPath::root();
         for name in text.split(|it| *it == b'/').filter(|it| !matches!(*it, b"" | b".")) {
@@ -80,7 +80,7 @@ impl RelPath {
         Ok(path)
     }
 
-    /// From plain text, as the volume's own files write it, without a slash at either end.
+    /// Parses plain text as the volume's own files hold it, without a slash at either end.
     pub fn from_plain(text: &[u8]) -> Result<RelPath, Refusal> {
         let mut path = RelPath::root();
         if text.is_empty() {
@@ -99,7 +99,7 @@ impl RelPath {
         Ok(path)
     }
 
-    /// Whether [`RelPath::join`] would do, without making the path.
+    /// Whether [`RelPath::join`] would succeed, without making the path.
     pub(crate) fn accepts(&self, name: &[u8]) -> Result<(), Refusal> {
         match name {
             b"" => Err(Refusal::EmptyName),
@@ -132,12 +132,12 @@ impl RelPath {
         self.bytes.split(|it| *it == b'/').filter(|it| !it.is_empty())
     }
 
-    /// The last name; none for the root.
+    /// The last name; `None` for the root.
     pub fn file_name(&self) -> Option<&[u8]> {
         self.names().next_back()
     }
 
-    /// The folder that holds this; none for the root.
+    /// The folder that holds this; `None` for the root.
     pub fn parent(&self) -> Option<RelPath> {
         let name = self.file_name()?;
         let end = self.bytes.len().saturating_sub(name.len() + 1);
@@ -162,12 +162,12 @@ impl RelPath {
         self.names().next() == Some(layout::PUBLIC_FOLDER.as_bytes())
     }
 
-    /// Percent-encoded, as it stands in a URL.
+    /// The percent-encoded form for a URL.
     pub fn to_url(&self) -> String {
         self.names().map(escape).collect::<Vec<_>>().join("/")
     }
 
-    /// As plain text, which [`RelPath::from_plain`] takes; bytes, because names need be no UTF-8.
+    /// The plain form, which [`RelPath::from_plain`] reads. Bytes, because names need not be UTF-8.
     pub fn to_plain(&self) -> Vec<u8> {
         self.bytes.clone()
     }
@@ -187,7 +187,7 @@ pub fn escape(name: &[u8]) -> String {
     percent_encode(name, ESCAPED).to_string()
 }
 
-/// Text of a URL with its percent-encoding undone, once.
+/// Decodes percent-encoded text, once.
 pub fn unescape(text: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text.iter();
@@ -206,14 +206,14 @@ pub fn unescape(text: &[u8]) -> Result<Vec<u8>, Refusal> {
     Ok(plain)
 }
 
-/// As in a URL.
+/// The form of a URL.
 impl From<RelPath> for String {
     fn from(path: RelPath) -> String {
         path.to_url()
     }
 }
 
-/// As in a URL.
+/// The form of a URL.
 impl TryFrom<String> for RelPath {
     type Error = Refusal;
 
@@ -222,7 +222,7 @@ impl TryFrom<String> for RelPath {
     }
 }
 
-/// As people are shown it, in messages and lists alike: with a slash in front, as the root is one, and what would not be seen written out.
+/// The form for people, in messages and lists: with a leading slash, and with invisible characters escaped.
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() {
@@ -325,7 +325,7 @@ mod tests {
         for text in ["", "/", "//", ".", "./", "/.", "%2F", "%2e", "%2e%2F/./"] {
             assert_eq!(RelPath::from_url(text), Ok(RelPath::root()), "{text}");
         }
-        // Encoded once only, and a name is no less a name for having dots.
+        // Decoded once only; and dots at the end or the start of a longer name are allowed.
         for text in ["a%252Fb", "a/%252e/b", "a/b.", "a/..b"] {
             assert_ne!(
                 RelPath::from_url(text).map(|it| it.to_url()).as_deref(),
@@ -397,7 +397,7 @@ mod tests {
                 let plain = |it| matches!(it, std::path::Component::Normal(_));
                 prop_assert!(os_path.components().all(plain));
                 prop_assert_eq!(os_path.components().count(), path.names().count());
-                // Read once more it is the same: no second reading finds another path in it.
+                // Parsed a second time it is the same: no second reader finds another path in it.
                 prop_assert_eq!(RelPath::from_url(&path.to_url()), Ok(path));
             }
         }

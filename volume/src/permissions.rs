@@ -1,4 +1,4 @@
-//! In which state the service's own places are: for whoever looks after the volume.
+//! The permissions of the root and of the service's own files, for operators.
 
 use std::io;
 
@@ -9,21 +9,21 @@ use crate::layout::{KEYS_PLACE, SERVICE_FOLDER};
 use crate::stat::Stat;
 use crate::volume::Volume;
 
-/// Who may do what with the service's own places, and when the volume was last changed.
+/// The permissions of the service's own files, and when the root last changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServicePermissions {
     /// Whether this process may write to the root.
     pub is_writable: bool,
-    /// The mode of the service's own folder; none where there is none.
+    /// The mode of the service's own folder; `None` where there is none.
     pub service_mode: Option<u32>,
-    /// The mode of the keys file; none where there is none.
+    /// The mode of the keys file; `None` where there is none.
     pub keys_mode: Option<u32>,
-    /// When a name in the root last came or went: nanoseconds since 1970.
+    /// When a name was last created in the root or removed from it, in nanoseconds since 1970.
     pub changed: i128,
 }
 
 impl Volume {
-    /// Looks at them; changes nothing.
+    /// Reads them; changes nothing.
     pub fn places(&self) -> io::Result<ServicePermissions> {
         let mode = |place: &str| match rustix::fs::statat(self.root(), place, AtFlags::empty()) {
             Ok(stat) => Ok(Some(Mode::from_raw_mode(stat.st_mode).bits())),

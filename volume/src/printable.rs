@@ -1,11 +1,11 @@
-//! Names as they are shown to people. Pure.
+//! Makes a name on the disk safe to show. Pure.
 //!
-//! A name on the disk is any bytes. What is shown of it never holds a control character, and two names that differ
-//! never look the same: what could hide, move the cursor or turn the line around is written out as an escape.
+//! A name on the disk is any bytes. The text that is shown never holds a control character, and two different names never look the same:
+//! characters that could hide, move the cursor or turn the line around are written as escapes.
 
 use std::fmt::Write;
 
-/// A name as it is shown: `\n`, `\x1b`, `\xE9` for bytes that are no text, `\u{202e}` for what would not be seen.
+/// A name as it is shown: `\n`, `\x1b`, `\xE9` for bytes that are not text, `\u{202e}` for an invisible character.
 pub fn printable(name: &[u8]) -> String {
     let mut shown = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
@@ -31,7 +31,7 @@ fn push(shown: &mut String, before: Option<char>, it: char) {
         _ if it.is_ascii_control() => {
             push_formatted(shown, format_args!("\\x{:02x}", u32::from(it)));
         }
-        // What takes no room is a mark on the letter before, as in `u\u{308}`, or it hides.
+        // A character without width is a mark on the letter before, as in `u\u{308}`, or it is invisible.
         _ if it.width() == Some(0) => {
             let is_mark = before.is_some_and(|it| it.width() > Some(0)) && is_combining(it);
             if is_mark {
@@ -47,18 +47,18 @@ fn push(shown: &mut String, before: Option<char>, it: char) {
     }
 }
 
-/// Accents as programs write them behind a letter.
+/// The accents that programs write after a letter.
 fn is_combining(it: char) -> bool {
     matches!(it, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}')
 }
 
-/// White space that would pass for a space or for none.
+/// White space that looks like a space, or like nothing.
 fn is_odd_space(it: char) -> bool {
     it != ' ' && it.is_whitespace()
 }
 
 fn push_formatted(shown: &mut String, what: std::fmt::Arguments<'_>) {
-    // A string takes everything.
+    // Writing to a string can't fail.
     shown.write_fmt(what).unwrap_or_default();
 }
 

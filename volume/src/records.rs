@@ -1,7 +1,7 @@
-//! Small records in a folder of the service's own: a JSON file each, for people to read too.
+//! Small JSON records in a folder of the service's own, one file each, which people can read too.
 //!
-//! Each is written beside the old one, made durable, and renamed over it: a record is the old one or the new one,
-//! however the service ended.
+//! Each is written beside the old one, synced, and renamed over it: a reader finds the old record or the new one, however the service
+//! ended.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,20 +16,20 @@ use crate::atomic_file::{self, Durable};
 use crate::layout::RECORD_SUFFIX;
 use crate::volume::{Volume, folder_to_read, private_folder};
 
-/// No record is larger.
+/// The largest record that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
 
 /// A folder of records.
 #[derive(Debug)]
 pub(crate) struct Records {
     pub(crate) folder: OwnedFd,
-    /// As errors name it.
+    /// The folder's name, for error messages.
     kind: &'static str,
     is_read_only: bool,
 }
 
 impl Records {
-    /// The records of a kind: their folder's name.
+    /// Opens the records of a kind, which is their folder's name.
     pub(crate) fn open(volume: &Volume, kind: &'static str) -> io::Result<Records> {
         let is_read_only = volume.is_read_only();
         let folder = if is_read_only {
@@ -40,12 +40,12 @@ impl Records {
         Ok(Records { folder, kind, is_read_only })
     }
 
-    /// Asked by whatever changes one of them: for leave to do so.
+    /// An error where the volume was opened for reading only. Every change of a record calls it first.
     pub(crate) fn may_change(&self) -> io::Result<()> {
         if self.is_read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
     }
 
-    /// What the records are called that have a name of this sort.
+    /// The names of the records that parse as a `T`.
     pub(crate) fn names<T: std::str::FromStr>(&self) -> io::Result<Vec<T>> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.folder)? {
@@ -56,7 +56,7 @@ impl Records {
         Ok(names)
     }
 
-    /// A record; none if there is none of that name. What is of a newer version than this is not touched.
+    /// Reads a record; `None` if there is none with that name. A record of a newer version is an error.
     pub(crate) fn read<T: DeserializeOwned>(
         &self,
         name: &str,
@@ -82,7 +82,7 @@ impl Records {
         serde_json::from_slice(&text).map(Some).map_err(bad)
     }
 
-    /// Writes a record, durably.
+    /// Writes a record and syncs it to the disk.
     pub(crate) fn write(&self, name: &str, record: &impl Serialize) -> io::Result<()> {
         self.may_change()?;
         let mut text = serde_json::to_vec_pretty(record)?;
@@ -90,25 +90,25 @@ impl Records {
         atomic_file::replace(&self.folder, &file_name(name), &text, Durable::Yes)
     }
 
-    /// Forgets a record.
+    /// Removes a record.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         self.may_change()?;
         unlink(&self.folder, &file_name(name))
     }
 }
 
-/// What each record says of itself.
+/// The field that every record has.
 #[derive(serde::Deserialize)]
 struct Versioned {
     version: u32,
 }
 
-/// The file of a record.
+/// The file name of a record.
 pub(crate) fn file_name(name: &str) -> String {
     format!("{name}{RECORD_SUFFIX}")
 }
 
-/// Removes a name, if it is there.
+/// Removes a name, if it exists.
 pub(crate) fn unlink(folder: &OwnedFd, name: &str) -> io::Result<()> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),

@@ -1,8 +1,8 @@
-//! From a path to an open handle, without ever leaving the root.
+//! Opens a path beneath the root without ever leaving it.
 //!
-//! Handles are `O_PATH`: they name a thing and open nothing, so a FIFO's writer or a device never notices. Two
-//! ways lead to the same answer: `openat2(RESOLVE_BENEATH)`, where the kernel (5.6 and later) does all of it, and a
-//! walk name by name for kernels and sandboxes that lack it. Neither ever joins a path to the root's.
+//! Handles are `O_PATH`: they name a thing and open nothing, so the writer of a FIFO or a device notices nothing. Two methods give the same
+//! result: `openat2(RESOLVE_BENEATH)`, where the kernel (5.6 and later) does all of it, and a walk name by name for kernels and sandboxes
+//! that lack it. Neither ever joins a path to the root's.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,37 +13,37 @@ use rustix::io::Errno;
 
 use crate::path::RelPath;
 
-/// As many symbolic links as the kernel itself follows in one path.
+/// The most symbolic links in one path, as in the kernel.
 const MOST_LINKS: usize = 40;
-/// How often a look-up is tried again when a rename elsewhere made the kernel unsure of `..`.
+/// How often a look-up is tried again after a rename elsewhere made the kernel unsure of `..`.
 const MOST_RACES: usize = 64;
 
 const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-/// Which of the two ways is taken.
+/// The method of looking up a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LookupMethod {
     Openat2,
     Walk,
 }
 
-/// A handle, and where it really lies if symbolic links led there.
+/// A handle, and its real path if symbolic links led there.
 pub(crate) struct Resolved {
     pub(crate) handle: OwnedFd,
     pub(crate) through_links: Option<Vec<u8>>,
 }
 
 impl LookupMethod {
-    /// What the kernel offers: asked once, when a volume is opened.
+    /// The method that the kernel offers; checked once, when a volume is opened.
     pub(crate) fn of_this_kernel(root: BorrowedFd<'_>) -> LookupMethod {
         match openat2(root, RelPath::root().as_os_str().as_bytes(), ResolveFlags::BENEATH) {
-            // A sandbox that does not know the call answers EPERM.
+            // A sandbox that does not know the call returns EPERM.
             Err(Errno::NOSYS | Errno::PERM) => LookupMethod::Walk,
             _ => LookupMethod::Openat2,
         }
     }
 
-    /// `cached_only`: answer `EAGAIN` rather than wait for the disk. The walk waits regardless.
+    /// Looks up a path. With `cached_only` it fails with `EAGAIN` rather than wait for the disk; the walk waits anyway.
     pub(crate) fn resolve(
         self,
         root: BorrowedFd<'_>,
@@ -66,15 +66,15 @@ fn by_openat2(root: BorrowedFd<'_>, path: &RelPath, cached_only: bool) -> Result
         Err(Errno::LOOP) => {}
         Err(errno) => return Err(errno),
     }
-    // There is a link on the way. The kernel follows it while it stays beneath the root; where it led is asked of
-    // the open handle, so that nothing can be swapped in between.
+    // The path has a link. The kernel follows it while it stays beneath the root. The real path is then read from the open handle, so that
+    // nothing can be swapped in between.
     let handle = openat2(root, path, beneath)?;
     let place = place_of(handle.as_fd())?;
     let top = place_of(root)?;
     let inside = match place.strip_prefix(top.as_slice()) {
         Some([]) => Vec::new(),
         Some([b'/', rest @ ..]) => rest.to_vec(),
-        // The root directory `/` is the one place whose own name ends in a slash.
+        // Only the root directory `/` has a path that ends in a slash.
         Some(rest) if top == b"/" => rest.to_vec(),
         _ => return Err(Errno::XDEV),
     };
@@ -92,14 +92,14 @@ fn openat2(root: BorrowedFd<'_>, path: &[u8], how: ResolveFlags) -> Result<Owned
     Err(Errno::BUSY)
 }
 
-/// The path the kernel knows an open handle by.
+/// The path under which the kernel knows an open handle.
 pub(crate) fn place_of(handle: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
     let place = rustix::fs::readlinkat(CWD, proc_path(handle), Vec::new())?.into_bytes();
-    // A handle of something deleted has ` (deleted)` behind its old name.
+    // The handle of a deleted file has ` (deleted)` after its old name.
     if rustix::fs::fstat(handle)?.st_nlink == 0 { Err(Errno::NOENT) } else { Ok(place) }
 }
 
-/// The name under which `/proc` offers an open handle, for reading where it lies or for opening it anew.
+/// The path in `/proc` of an open handle, to read its real path or to open it again.
 pub(crate) fn proc_path(handle: BorrowedFd<'_>) -> String {
     use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}", handle.as_raw_fd())
@@ -113,7 +113,7 @@ fn by_walk(root: BorrowedFd<'_>, path: &RelPath) -> Result<Resolved, Errno> {
     while let Some(name) = to_go.pop_front() {
         match name.as_slice() {
             b"" | b"." => continue,
-            // Only a link's target can say `..`; our own stack of handles answers it, not the disk.
+            // Only a link's target can hold `..`. The stack of handles answers it, not the disk.
             b".." => {
                 handles.pop().ok_or(Errno::XDEV)?;
                 names.pop();

@@ -1,6 +1,6 @@
-//! Walks over all that lies below a folder: what matches, and what takes the room.
+//! Walks over everything below a folder: a search by path, and the disk usage of each entry.
 //!
-//! Both may take long, so both tell what they have so far and can be stopped at any time.
+//! Both may take long, so both report their progress and can be stopped at any time.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -21,69 +21,68 @@ use crate::stat::Stat;
 use crate::tree::Progress;
 use crate::volume::{FoundFolder, Volume};
 
-/// How often a walk tells what it has so far.
+/// The shortest time between two reports of a walk.
 const EVERY: Duration = Duration::from_millis(200);
-/// How many entries pass between two looks at the clock.
+/// How many entries pass between two checks of the clock.
 const LOOK_EVERY: u64 = 256;
 
-/// Something that was come across.
+/// Something that a search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// Where.
+    /// The path.
     pub path: RelPath,
-    /// What it is. A link counts as a file: a walk does not follow it.
+    /// The kind. A link counts as a file: a walk does not follow it.
     pub kind: Kind,
 }
 
-/// How far a search is.
+/// The progress of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchProgress {
-    /// What was found since the last time.
+    /// The hits since the last report.
     pub hits: Vec<Hit>,
-    /// How many files and folders were looked at.
+    /// The number of files and folders checked.
     pub seen: u64,
-    /// How many folders could not be read.
+    /// The number of files and folders that could not be read.
     pub unreadable: u64,
-    /// Whether this is all.
+    /// Whether the search has finished.
     pub is_done: bool,
 }
 
-/// What takes how much room.
+/// The disk usage of a folder's entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// What lies in the folder itself, the largest first, the service's own folder and hidden names among it.
+    /// The entries of the folder itself, the largest first. Includes the service's own folder and hidden names.
     pub entries: Vec<UsageEntry>,
-    /// How many files and folders could not be looked at.
+    /// The number of files and folders that could not be read.
     pub unreadable: u64,
-    /// Whether this is all.
+    /// Whether the walk has finished.
     pub is_done: bool,
 }
 
-/// One entry of a folder, with all that is in it.
+/// One entry of a folder, with everything in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageEntry {
-    /// Its name.
+    /// The name.
     pub name: Vec<u8>,
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
-    /// Length of all files, in bytes.
+    /// The length of all files, in bytes.
     pub len: u64,
-    /// Bytes taken of the disk. A file with several names counts once.
+    /// Bytes on the disk. A file with several names counts once.
     pub disk: u64,
-    /// How many files.
+    /// The number of files.
     pub files: u64,
 }
 
 impl Usage {
-    /// Bytes taken of the disk, of all entries.
+    /// Bytes on the disk of all entries together.
     pub fn disk(&self) -> u64 {
         self.entries.iter().map(|it| it.disk).sum()
     }
 }
 
 impl Volume {
-    /// Looks for files and folders below a folder whose path `wanted` accepts. Hidden names are skipped, links
-    /// not followed.
+    /// Finds files and folders below a folder whose paths `wanted` accepts. Skips hidden names and follows no links.
     pub fn search(
         &self,
         folder: &FoundFolder,
@@ -96,7 +95,7 @@ impl Volume {
             |it: &DirEntry| it.depth() == 0 || !layout::is_hidden(it.file_name().as_bytes());
         let walk = WalkDir::new(&root).min_depth(1).follow_root_links(true);
         let mut now = SearchProgress::default();
-        // The first is told at once.
+        // The first report comes early.
         let mut told: Option<Instant> = None;
         for entry in walk.into_iter().filter_entry(is_visible) {
             now.seen += 1;
@@ -125,11 +124,11 @@ impl Volume {
         }
     }
 
-    /// Adds up what each entry of a folder takes, with all that is in it. Follows no link.
+    /// Adds up the disk usage of each entry of a folder, with everything in it. Follows no links.
     pub fn usage(&self, folder: &FoundFolder, tell: Progress<'_, Usage>) {
         let root = proc_path(folder.handle.as_fd());
         let mut sum = Sum::default();
-        // The first is told at once.
+        // The first report comes early.
         let mut told: Option<Instant> = None;
         let walk = WalkDir::new(&root).min_depth(1).follow_root_links(true);
         for (count, entry) in (1..).zip(walk) {
@@ -151,7 +150,7 @@ impl Volume {
 }
 
 impl FoundFolder {
-    /// A text that differs when names have come or gone since; none where it can't be told.
+    /// A text that changes when a name is created in the folder or removed from it; `None` where the folder can't be read.
     pub fn version(&self) -> Option<String> {
         Some(Stat::of(&rustix::fs::fstat(&self.handle).ok()?).version())
     }
@@ -160,7 +159,7 @@ impl FoundFolder {
 #[derive(Default)]
 struct Sum {
     entries: HashMap<Vec<u8>, UsageEntry>,
-    /// Of files with several names: device and inode.
+    /// The device and inode of each file with several names that was counted.
     counted: HashSet<(u64, u64)>,
     unreadable: u64,
 }
@@ -201,7 +200,7 @@ fn kind_of(entry: &DirEntry) -> Kind {
     if entry.file_type().is_dir() { Kind::Folder } else { Kind::File }
 }
 
-/// A folder's path with the names below it behind.
+/// A folder's path followed by names below it.
 fn below_path(folder: &RelPath, below: &Path) -> Option<RelPath> {
     below
         .components()

@@ -1,6 +1,7 @@
-//! Sizes as people read them.
+//! Sizes as text for people.
 
-/// Bytes as in `81.0 KB` or `368 MB`: a kilobyte is a thousand bytes, as disks are sold; correctly rounded, to a tenth below a hundred.
+/// A size like `81.0 KB` or `368 MB`. A kilobyte is a thousand bytes, as for disks. Rounded to the nearest; below a hundred, with one
+/// decimal.
 pub fn size_text(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
@@ -29,7 +30,7 @@ mod tests {
 
     #[test]
     fn sizes_have_three_digits_and_are_rounded() {
-        // The page's own function is held against the same table (server/tests/clients/browser.mjs).
+        // The web page's own function is tested with the same table (server/tests/clients/browser.mjs).
         for line in include_str!("size.tsv").lines() {
             let (bytes, text) = line.split_once('\t').unwrap();
             assert_eq!(size_text(bytes.parse().unwrap()), text, "{bytes}");

@@ -1,4 +1,4 @@
-//! Small files of the service's own that can be lost without harm: read whole, written by one rename.
+//! Small files of the service that may be lost without harm: read whole, replaced by one rename.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,7 +10,7 @@ use crate::atomic_file::{self, Durable};
 use crate::layout::SERVICE_FOLDER;
 use crate::volume::Volume;
 
-/// What stands in a file of the service's own folder, up to a length; none where there is none.
+/// The text of a file in the service's folder, up to `largest` bytes; `None` where there is no file.
 pub(crate) fn read(volume: &Volume, name: &str, largest: u64) -> io::Result<Option<Vec<u8>>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let place = format!("{SERVICE_FOLDER}/{name}");
@@ -24,7 +24,7 @@ pub(crate) fn read(volume: &Volume, name: &str, largest: u64) -> io::Result<Opti
     Ok(Some(text))
 }
 
-/// Removes it, if it is there.
+/// Removes the file, if it exists.
 pub(crate) fn remove(volume: &Volume, name: &str) -> io::Result<()> {
     volume.may_change()?;
     let place = format!("{SERVICE_FOLDER}/{name}");
@@ -34,7 +34,7 @@ pub(crate) fn remove(volume: &Volume, name: &str) -> io::Result<()> {
     }
 }
 
-/// Puts a text in its place, for the owner alone.
+/// Replaces the file's text. Only its owner may read it.
 pub(crate) fn replace(volume: &Volume, name: &str, text: &[u8]) -> io::Result<()> {
     let folder = volume.service_folder()?;
     atomic_file::replace(&folder, name, text, Durable::No)

@@ -1,55 +1,55 @@
-//! How much room is left, and the reserve that the service never takes.
+//! The free space of the volume, and the reserve that the service never uses.
 //!
-//! A full disk breaks more than the upload that filled it: keys could no longer be written, nor the record of what
-//! changed. So what comes in through the service leaves a reserve free.
+//! A full disk breaks more than the upload that filled it: keys could no longer be written, nor could the journal. So everything that
+//! arrives through the service leaves a reserve free.
 //!
-//! What is in the trash is room too, but nobody's to waste: it is removed for something whose size is known, if that
-//! makes enough room for it, the oldest first and no more than is needed. Otherwise nothing is removed.
+//! The trash counts as space too, but is not removed without need: it is removed for something whose size is known, if that frees enough,
+//! the oldest first and no more than is needed. Otherwise nothing is removed.
 
 use std::io;
 
 use crate::size::size_text;
 use crate::volume::Volume;
 
-/// The reserve is one part in so many of the volume,
+/// The reserve is this fraction of the volume (one part in 20),
 const RESERVED_PART: u64 = 20;
-/// or so many bytes, if that is less.
+/// or this many bytes, if that is less.
 const LARGEST_RESERVE: u64 = 256 << 20;
 
-/// Room that is less than one part in so many of the volume is little.
+/// Less free space than this fraction of the volume (one part in 10) is low.
 const LITTLE_PART: u64 = 10;
 
-/// What the file system says, in bytes.
+/// The size and free space of a file system, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// All there is.
+    /// The size of the file system.
     pub size: u64,
-    /// What can still be written.
+    /// Bytes that can still be written.
     pub free: u64,
 }
 
-/// There is not enough room, with all that could be emptied.
+/// There is not enough space, even with an empty trash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} are needed, and the volume has room for {}", size_text(*needed), size_text(*room))]
 pub struct NoRoom {
-    /// Bytes that were asked for.
+    /// The bytes that were asked for.
     pub needed: u64,
-    /// Bytes that can be had.
+    /// The bytes that are available.
     pub room: u64,
 }
 
 impl Space {
-    /// What stays free.
+    /// The bytes that stay free.
     pub fn reserve(&self) -> u64 {
         (self.size / RESERVED_PART).min(LARGEST_RESERVE)
     }
 
-    /// What may be written through the service.
+    /// The bytes that may be written through the service.
     pub fn room(&self) -> u64 {
         self.free.saturating_sub(self.reserve())
     }
 
-    /// Whether somebody should make room, soon.
+    /// Whether an operator should free space soon.
     pub fn is_low(&self) -> bool {
         self.room() < self.size / LITTLE_PART
     }
@@ -61,7 +61,7 @@ impl Space {
 }
 
 impl Volume {
-    /// How full the volume's file system is.
+    /// The size and free space of the volume's file system.
     pub fn space(&self) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(format!("{}/.", crate::resolve::proc_path(self.root())))?;
         Ok(Space {
@@ -70,20 +70,20 @@ impl Volume {
         })
     }
 
-    /// Whether so many bytes can be written as things are: for what comes without having said how much it will be.
+    /// Checks whether this many bytes can be written without removing anything: for data whose size is not known in advance.
     pub(crate) fn has_room(&self, needed: u64) -> io::Result<Result<(), NoRoom>> {
         Ok(self.space()?.has_room(needed))
     }
 
-    /// Sees to it that so many bytes can be written. Where they can't, and the trash holds what is missing, the oldest
-    /// of it is removed, until there is enough. Where it does not, nothing is.
+    /// Makes sure that this many bytes can be written. If they can't, and the trash holds what is missing, removes the oldest things in it
+    /// until there is enough. If it does not, removes nothing.
     pub fn make_room(&self, needed: u64) -> io::Result<Result<(), NoRoom>> {
         let space = self.space()?;
         if needed <= space.room() || needed > space.size {
             return Ok(space.has_room(needed));
         }
         let trash = self.trash()?;
-        // Of two that need room the second waits, and looks again: otherwise it would remove what the first needs.
+        // Of two callers the second waits and then reads the free space: otherwise it would remove space that the first needs.
         let _alone = trash.lock()?;
         self.let_go();
         let room = self.space()?.room();
@@ -95,15 +95,15 @@ impl Volume {
         let mut failed = None;
         for (place, (name, bytes)) in things.iter().enumerate() {
             if place >= oldest.len() {
-                // Some file systems count what was removed only when that is on the disk. If it is not enough even then, another process
-                // has some of it open: what is left is taken if that will do.
+                // Some file systems count removed bytes as free only after a sync. If it is not enough even then, another process has some
+                // of them open: the rest is removed if that will do.
                 rustix::fs::syncfs(trash.files())?;
             }
             let missing = needed.saturating_sub(self.space()?.room());
             if missing == 0 || enough(things.get(place..).unwrap_or_default(), missing).is_none() {
                 break;
             }
-            // What can't be removed is left; perhaps the others are enough.
+            // Something that can't be removed stays; the others may be enough.
             if *bytes > 0 {
                 failed = trash.remove(name).err().or(failed);
             }
@@ -118,8 +118,8 @@ impl Volume {
         }
     }
 
-    /// Where a new file can't be made because the file system counts its files and has no more, removes the oldest
-    /// thing in the trash. Says whether that was so, and it makes sense to try again.
+    /// Removes the oldest thing in the trash if no new file can be created because the file system has no more inodes. Returns whether it
+    /// makes sense to try again.
     pub(crate) fn make_room_for_a_file(&self) -> io::Result<bool> {
         if !self.is_out_of_files()? {
             return Ok(false);
@@ -134,16 +134,15 @@ impl Volume {
         trash.remove(&oldest).map(|()| true)
     }
 
-    /// Whether no more files or folders can be made, however much room there is: file systems like ext4 have a fixed
-    /// number of inodes.
+    /// Whether no more files or folders can be created, however many bytes are free: file systems like ext4 have a fixed number of inodes.
     pub fn is_out_of_files(&self) -> io::Result<bool> {
         let stat = rustix::fs::statvfs(format!("{}/.", crate::resolve::proc_path(self.root())))?;
-        // One that does not count says 0 of 0.
+        // A file system that does not count inodes reports 0 of 0.
         Ok(stat.f_files > 0 && stat.f_favail == 0)
     }
 }
 
-/// As many of the first things as together have so many bytes; none where all have not.
+/// The shortest prefix of the things that has this many bytes in total; `None` if all of them have fewer.
 fn enough<T>(things: &[(T, u64)], bytes: u64) -> Option<&[(T, u64)]> {
     let mut sum: u64 = 0;
     let count = things.iter().position(|it| {
@@ -153,7 +152,7 @@ fn enough<T>(things: &[(T, u64)], bytes: u64) -> Option<&[(T, u64)]> {
     things.get(..=count?)
 }
 
-/// Whether it was for want of room.
+/// Whether the error is a lack of space.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind;
     matches!(

@@ -1,7 +1,7 @@
-//! Whole folders on their way in: what comes as one becomes visible as one, by one rename.
+//! Whole folders on their way in: each becomes visible at once, by one rename.
 //!
-//! A staged folder is a small volume of its own in `.sounding/staging`: paths in it are found and made as anywhere
-//! else. A folder that it replaces goes to the trash, whole.
+//! A staged folder is a small volume of its own in `.sounding/staging`: paths in it are found and created as everywhere else. A folder that
+//! it replaces goes to the trash, whole.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -20,19 +20,19 @@ use crate::staging::{LOOK_EVERY, PublishError, Published, StageError, Staged, ho
 use crate::trash::{exchange, remove_all};
 use crate::volume::{Blocking, Found, Volume};
 
-/// How many names `name (2)`, `name (3)`, … are tried.
+/// The number of names `name (2)`, `name (3)`, … that are tried.
 const MOST_COPIES: u32 = 10_000;
 
-/// A folder that nobody sees yet. Removed when dropped, with all that is in it.
+/// A folder that is not visible yet. Removed when dropped, with everything in it.
 #[derive(Debug)]
 pub struct StagedFolder {
     volume: Arc<Volume>,
-    /// What is in it.
+    /// The folder as a volume of its own.
     inside: Volume,
     staging: OwnedFd,
     name: String,
     is_gone: bool,
-    /// Open and locked for as long as it is on its way: see [`crate::staging`].
+    /// Open and locked while the folder is staged: see [`crate::staging`].
     _held: OwnedFd,
 }
 
@@ -41,47 +41,47 @@ pub struct StagedFolder {
 pub struct PartFile {
     volume: Arc<Volume>,
     file: File,
-    /// Bytes since the space was looked at.
+    /// Bytes since the free space was last checked.
     unlooked: u64,
 }
 
 /// Why something could not be put into a staged folder.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
-    /// The folder itself was named.
+    /// The path is the folder itself.
     #[error("a file needs a name")]
     IsRoot,
-    /// Something in it has the name already.
+    /// Something in the folder has the name already.
     #[error("`{}` comes twice", at.to_string().trim_start_matches('/'))]
     Occupied {
-        /// The name.
+        /// The path.
         at: RelPath,
     },
     /// A folder above it is a file.
     #[error("`{}` lies in a file", at.to_string().trim_start_matches('/'))]
     NotAFolder {
-        /// The name.
+        /// The path.
         at: RelPath,
     },
-    /// It could not be written.
+    /// The file could not be written.
     #[error(transparent)]
     Stage(#[from] StageError),
 }
 
 impl Volume {
-    /// Begins a folder.
+    /// Creates a staged folder.
     pub fn stage_folder(self: &Arc<Volume>) -> Result<StagedFolder, StageError> {
         let begin = || -> io::Result<StagedFolder> {
             let staging = self.staging()?;
             let name = StagedId::random()?.to_string();
-            // Staging is private; the umask decides who may look into the folder once it is published.
+            // Staging is private; the umask decides who may read the folder once it is published.
             let everyone = Mode::RWXU | Mode::RWXG | Mode::RWXO;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let held = loop {
                 rustix::fs::mkdirat(&staging, name.as_str(), everyone)?;
                 match openat(&staging, name.as_str(), flags, Mode::empty()) {
                     Ok(folder) if hold(&folder)? => break folder,
-                    // It was taken for left by a killed process, and removed.
+                    // Another process took it for the rest of a killed process, and removed it.
                     Ok(_) | Err(Errno::NOENT) => {}
                     Err(errno) => return Err(errno.into()),
                 }
@@ -95,18 +95,18 @@ impl Volume {
 }
 
 impl StagedFolder {
-    /// Its name in staging: by it [`Volume::remove_staged`] removes what a crash left.
+    /// Its name in staging, with which [`Volume::remove_staged`] removes it after a crash.
     pub fn id(&self) -> Option<StagedId> {
         self.name.parse().ok()
     }
 
-    /// Puts a staged file into it. Folders above the file are made.
+    /// Puts a staged file into it. Creates the folders above the file.
     pub fn put(&self, staged: Staged, at: &RelPath) -> Result<(), PublishError> {
         let place = self.inside.make_place(at, &|_| true)?;
         staged.put_into(&place, at)
     }
 
-    /// Begins a file in it. Folders above the file are made.
+    /// Creates a file in it, and the folders above the file.
     pub fn file(&self, at: &RelPath) -> Result<PartFile, PartError> {
         let (Some(parent), Some(name)) = (at.parent(), at.file_name()) else {
             return Err(PartError::IsRoot);
@@ -118,12 +118,12 @@ impl StagedFolder {
         Ok(PartFile { volume: Arc::clone(&self.volume), file: File::from(file), unlooked: 0 })
     }
 
-    /// Makes a folder in it, and those above. One that is there already is left as it is.
+    /// Creates a folder in it, and those above. A folder that exists already stays as it is.
     pub fn make_folder(&self, at: &RelPath) -> Result<(), PartError> {
         self.folder(at).map(drop)
     }
 
-    /// Nothing is made durable on the way, as elsewhere: all of it is when it is published.
+    /// Syncs nothing, unlike elsewhere: publishing syncs everything.
     fn folder(&self, at: &RelPath) -> Result<OwnedFd, PartError> {
         let failed = |it| PartError::of(it, at);
         let everyone = Mode::RWXU | Mode::RWXG | Mode::RWXO;
@@ -139,8 +139,8 @@ impl StagedFolder {
         Ok(folder)
     }
 
-    /// Makes all of it durable, and then visible at `to`. `user` is whom the trash names, where it takes the place of
-    /// another folder. A file is never replaced by a folder.
+    /// Syncs everything, and then makes it visible at `to`. If it replaces another folder, the trash records `user` as the deleting user. A
+    /// folder never replaces a file.
     pub fn publish(
         mut self,
         to: &RelPath,
@@ -155,7 +155,7 @@ impl StagedFolder {
         };
         let root = root.open().map_err(sync)?;
         adopt_all(root.as_fd(), &place).map_err(sync)?;
-        // One for all of them: thousands of files would take thousands of waits.
+        // One sync for all of them: thousands of files would take thousands of waits.
         rustix::fs::syncfs(&root).map_err(|it| sync(it.into()))?;
         let published = match exists {
             OnConflict::Refuse => self.rename_to_free(to, &place)?,
@@ -201,7 +201,7 @@ impl StagedFolder {
         Err(PublishError::NoName { to: to.clone(), source: None })
     }
 
-    /// Changes places with the folder that has the name, in one step, and then takes that to the trash.
+    /// Exchanges it with the folder that has the name, in one step, and moves that to the trash.
     fn rename_over(
         &mut self,
         to: &RelPath,
@@ -226,7 +226,7 @@ impl StagedFolder {
 }
 
 impl PartFile {
-    /// Writes all of it, behind what was written before.
+    /// Appends all bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
         let len = bytes.len() as u64;
         self.unlooked += len;
@@ -252,13 +252,13 @@ impl PartError {
 impl Drop for StagedFolder {
     fn drop(&mut self) {
         if !self.is_gone {
-            // What can't be removed now is swept later.
+            // A folder that can't be removed now is swept later.
             remove_all(self.staging.as_fd(), self.name.as_bytes()).unwrap_or_default();
         }
     }
 }
 
-/// Gives all in it the owner and group that things get at the place.
+/// Gives everything in it the owner and group that new entries get at the target.
 fn adopt_all(folder: BorrowedFd<'_>, place: &DirEntryTarget) -> io::Result<()> {
     place.adopt(folder)?;
     for entry in rustix::fs::Dir::read_from(folder)? {

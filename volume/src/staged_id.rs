@@ -1,4 +1,4 @@
-//! The name of what is on its way in.
+//! The random name of a staged file or folder.
 
 use std::fmt;
 use std::io;
@@ -6,18 +6,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a staged file: random, so that nobody guesses it.
+/// The name of a staged file or folder: 128 random bits, so that nobody can guess it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct StagedId(u128);
 
-/// A text is none.
+/// The text is not a staged name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not 32 hexadecimal digits")]
 pub struct NoStagedId;
 
 impl StagedId {
-    /// A new one.
+    /// A new random name.
     pub fn random() -> io::Result<StagedId> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(io::Error::other)?;

@@ -1,12 +1,11 @@
 //! Files on their way in.
 //!
-//! Whatever the service brings in is written to `.sounding/staging`, made durable there, and becomes visible by one
-//! rename. Half a file has no name: a reader sees the old file or the new one, and one that had the old file open
-//! goes on reading it. What is dropped before it is published is gone, unless it is kept to go on with it later.
+//! Everything that the service brings in is written to `.sounding/staging`, synced there, and made visible by one rename. Half a file has
+//! no name: a reader sees the old file or the new one, and a reader that has the old file open goes on reading it. A file that is dropped
+//! before it is published is removed, unless it is kept for a resumable upload.
 //!
-//! A process that is killed drops nothing. So whoever stages something holds a lock on it, which the kernel lets go of
-//! when the process ends, however it ends: what nobody holds, and no record of a resumable upload names, was left and
-//! is [swept](Volume::sweep_staging).
+//! A killed process drops nothing. So a process that stages something holds a lock on it, which the kernel releases however the process
+//! ends. A thing that no process holds and no record of a resumable upload names was left behind, and is [swept](Volume::sweep_staging).
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -34,31 +33,31 @@ use crate::volume::{Volume, folder_to_read, private_folder};
 
 pub use crate::parent_dir::TargetError;
 
-/// How long an upload that nobody goes on with is kept, and so is what somebody else put into staging.
+/// How long an abandoned upload is kept, and anything in staging that the service did not make.
 pub const KEPT: Duration = Duration::from_hours(7 * 24);
-/// After so many bytes without a reservation the space is looked at again.
+/// Without a reservation, the free space is checked again after this many bytes.
 pub(crate) const LOOK_EVERY: u64 = 8 << 20;
-/// Bytes after which the kernel is asked to begin writing to the disk, which goes on beside what comes.
+/// After this many bytes the kernel is asked to write to the disk, while more bytes arrive.
 const WRITE_BACK_EVERY: u64 = 8 << 20;
-/// How many names `name (2).ext`, `name (3).ext`, … are tried.
+/// The number of names `name (2).ext`, `name (3).ext`, … that are tried.
 const MOST_COPIES: u32 = 10_000;
-/// How often room is made anew for what others take meanwhile.
+/// How often space is freed again because others have used it meanwhile.
 const MOST_TRIES: u32 = 8;
 
-/// A file that nobody sees yet. Removed when dropped, unless it is kept.
+/// A file that is not visible yet. Removed when dropped, unless it is kept.
 #[derive(Debug)]
 pub struct Staged {
     volume: Arc<Volume>,
     file: File,
     name: StagedName,
     written: u64,
-    /// Up to here the file system has promised room.
+    /// The offset up to which the file system has reserved space.
     promised: u64,
-    /// Up to here the kernel was asked to write to the disk.
+    /// The offset up to which the kernel was asked to write to the disk.
     on_its_way: u64,
 }
 
-/// The staged file's name, and its end when nobody publishes it.
+/// The staged file's name. Removes the file when dropped, unless it was published or is kept.
 #[derive(Debug)]
 struct StagedName {
     folder: OwnedFd,
@@ -67,46 +66,46 @@ struct StagedName {
     is_kept: bool,
 }
 
-/// What lies in staging and is nobody's.
+/// Things in staging that belong to no process and no upload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Files and folders.
+    /// The number of files and folders.
     pub things: usize,
-    /// Bytes that they take.
+    /// Bytes on the disk.
     pub bytes: u64,
 }
 
-/// Whose something in staging is.
+/// The owner of something in staging.
 enum Whose {
-    /// A process that lives is staging it, it belongs to a resumable upload, or it is gone.
+    /// It belongs to a living process or a resumable upload, or it is gone.
     Somebodys,
-    /// Locked here, where it could be.
+    /// It belongs to nobody. Locked here, where it could be.
     Nobodys(Option<OwnedFd>),
 }
 
 /// What to do where something has the name already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace {
-    /// Leave it, and say so.
+    /// Keep it and fail with [`PublishError::Occupied`].
     Refuse,
-    /// Leave it, and take `name (2).ext` or the next that is free.
+    /// Keep it and use the first free name of `name (2).ext`, `name (3).ext`, ….
     KeepBoth,
-    /// Take its place, if it is a file.
+    /// Replace it, if it is a file.
     Always,
-    /// Take its place, if it is still this version of a file.
+    /// Replace it, if it is still this version of a file.
     IfStill(Stat),
-    /// Take its place, if it is a file, which goes to the trash. Whom the trash names.
+    /// Replace it, if it is a file, and move that to the trash. Holds the name that the trash records as the deleting user.
     ToTrash(&'static str),
 }
 
-/// What has become visible.
+/// A file or folder that was published.
 #[derive(Clone, Debug)]
 pub struct Published {
-    /// Under which name; another than was asked for, where both were kept.
+    /// Its path. With [`Replace::KeepBoth`] it may differ from the path that was asked for.
     pub path: RelPath,
-    /// Whether something had the name before.
+    /// Whether it replaced something.
     pub has_replaced: bool,
-    /// The name that this has in the trash, if it went there.
+    /// The name in the trash of what it replaced, if that went there.
     pub trashed: Option<Vec<u8>>,
 }
 
@@ -121,71 +120,71 @@ pub enum StageError {
     Io(#[source] io::Error),
 }
 
-/// Why a staged file did not become visible.
+/// Why a staged file was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// Something has the name already.
     #[error("`{to}` already exists")]
     Occupied {
-        /// The name.
+        /// The path.
         to: RelPath,
     },
     /// A folder has the name already.
     #[error("`{to}` is a folder")]
     IsFolder {
-        /// The name.
+        /// The path.
         to: RelPath,
     },
-    /// Another version than the one to be replaced has the name, or nothing.
+    /// The name has another version than the one to be replaced, or nothing.
     #[error("`{to}` has changed meanwhile")]
     Changed {
-        /// The name.
+        /// The path.
         to: RelPath,
     },
-    /// There is no name left to keep both.
+    /// No name beside it is free.
     #[error("there is no free name beside `{to}`")]
     NoName {
-        /// The name.
+        /// The path.
         to: RelPath,
-        /// What is wrong with the one that was tried last.
+        /// Why the last name that was tried is invalid.
         source: Option<Refusal>,
     },
-    /// Its folder can't be had.
+    /// Its folder can't be opened or changed.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The volume is too full, which some file systems say only now.
+    /// The volume is too full; some file systems notice only now.
     #[error("the volume has no room for `{to}`")]
     NoRoom {
-        /// The name.
+        /// The path.
         to: RelPath,
     },
-    /// The bytes could not be made durable.
+    /// The bytes could not be synced.
     #[error("could not make `{to}` durable")]
     Sync {
-        /// The name.
+        /// The path.
         to: RelPath,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The rename failed.
     #[error("could not put `{to}` in place")]
     Rename {
-        /// The name.
+        /// The path.
         to: RelPath,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Volume {
-    /// Begins a file. Room for `expected` bytes is made now, so that a full volume is told before the first. What comes
-    /// without having said how much it will be gets what is free, and nothing from the trash.
+    /// Creates a staged file. Frees space for `expected` bytes first, so that a full volume is reported before the first byte. Without a
+    /// known size, the file gets the space that is free, and nothing is removed from the trash.
     pub fn stage(self: &Arc<Volume>, expected: Option<u64>) -> Result<Staged, StageError> {
         let expected = expected.unwrap_or(0);
         self.with_room(expected, || self.stage_in_room(expected))
     }
 
-    /// Stages something once there is room for it. Others may take that before it is reserved: then there is made more.
+    /// Stages something once there is space for it. If others use that space before it is reserved, more is freed.
     fn with_room(
         &self,
         expected: u64,
@@ -201,12 +200,12 @@ impl Volume {
         }
     }
 
-    /// Begins a file for which room was made before.
+    /// Creates a staged file; the caller has freed the space.
     pub(crate) fn stage_in_room(self: &Arc<Volume>, expected: u64) -> Result<Staged, StageError> {
         self.stage_as(StagedId::random().map_err(StageError::Io)?, expected)
     }
 
-    /// Begins a file that outlives the process: [`Volume::resume`] finds it by its name.
+    /// Creates a staged file that outlives the process: [`Volume::resume`] finds it by its name.
     pub(crate) fn stage_kept(
         self: &Arc<Volume>,
         id: StagedId,
@@ -238,7 +237,7 @@ impl Volume {
         Ok(staged)
     }
 
-    /// Goes on with a file that was kept, behind what was written so far; none if there is none of that name.
+    /// Opens a kept file again, to append to it; `None` if there is none with that name.
     pub(crate) fn resume(self: &Arc<Volume>, id: StagedId) -> io::Result<Option<Staged>> {
         let folder = self.staging()?;
         let text = id.to_string();
@@ -250,7 +249,7 @@ impl Volume {
         };
         let written = file.seek(SeekFrom::End(0))?;
         let stat = rustix::fs::fstat(&file)?;
-        // Room that was promised is taken already.
+        // Reserved blocks count as used already.
         let promised = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
         let name = StagedName { folder, text, is_gone: false, is_kept: true };
         let promised = promised.max(written);
@@ -258,13 +257,13 @@ impl Volume {
         Ok(Some(Staged { volume, file, name, written, promised, on_its_way: written }))
     }
 
-    /// Removes what lies in staging and is nobody's: left by a process that was killed. What a living process is
-    /// staging stays, and whatever belongs to a resumable upload. Says what was removed.
+    /// Removes things in staging that belong to no living process and no resumable upload, as killed processes leave them. Returns what was
+    /// removed.
     pub fn sweep_staging(&self) -> io::Result<Left> {
         self.each_left(&self.staging()?, &mut |folder, name| remove_all(folder, name))
     }
 
-    /// What [`Volume::sweep_staging`] would remove. Changes nothing.
+    /// The things that [`Volume::sweep_staging`] would remove. Changes nothing.
     pub fn left_in_staging(&self) -> io::Result<Left> {
         match folder_to_read(self, layout::STAGING_FOLDER)? {
             Some(folder) => self.each_left(&folder, &mut |_, _| Ok(())),
@@ -284,7 +283,7 @@ impl Volume {
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            // Held until it is removed: its maker, if it has one after all, finds it gone and makes another.
+            // Held until it is removed. If its maker has only just created it, the maker finds it gone and makes another.
             let Whose::Nobodys(_held) = self.whose(folder, name)? else { continue };
             let usage = disk_usage(folder.as_fd(), name);
             match usage.and_then(|it| act(folder.as_fd(), name).map(|()| it)) {
@@ -292,7 +291,7 @@ impl Volume {
                     left.things += 1;
                     left.bytes += bytes;
                 }
-                // Its maker was just done with it: it is published, or dropped.
+                // Its maker has just published or dropped it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -300,7 +299,7 @@ impl Volume {
         Ok(left)
     }
 
-    /// Whose something in staging is. What is nobody's is taken hold of, where it can be.
+    /// The owner of something in staging. A thing that belongs to nobody is locked, where that is possible.
     fn whose(&self, folder: &OwnedFd, name: &[u8]) -> io::Result<Whose> {
         let Some(id) = std::str::from_utf8(name).ok().and_then(|it| it.parse().ok()) else {
             return whose_by_age(folder, name);
@@ -312,15 +311,14 @@ impl Volume {
         });
         match held {
             Err(Errno::WOULDBLOCK | Errno::NOENT) => Ok(Whose::Somebodys),
-            // A record is written while the file is held, so it is there by now.
+            // A record is written while the file is held, so it must exist by now.
             _ if self.has_upload_record(id)? => Ok(Whose::Somebodys),
             Ok(held) => Ok(Whose::Nobodys(Some(held))),
             Err(_) => whose_by_age(folder, name),
         }
     }
 
-    /// Removes a file or folder that was staged and whose owner is gone. Says whether it was still there: one that is not
-    /// was published.
+    /// Removes a staged file or folder of a process that has ended. Returns whether it still existed: otherwise it was published.
     pub fn remove_staged(&self, id: StagedId) -> io::Result<bool> {
         match remove_all(self.staging()?.as_fd(), id.to_string().as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -334,7 +332,7 @@ impl Volume {
 }
 
 impl Staged {
-    /// Writes all of it, behind what was written before.
+    /// Appends all bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StageError> {
         let end = self.written + bytes.len() as u64;
         if end > self.promised {
@@ -352,21 +350,21 @@ impl Staged {
         Ok(())
     }
 
-    /// Has the kernel begin to write to the disk what has come, so that little is left to do when all is to be durable.
+    /// Asks the kernel to start writing to the disk, so that little is left to do when the file is synced.
     fn write_back(&mut self) {
         let part = NonZeroU64::new(self.written - self.on_its_way);
-        // Named for what follows: pages that are on the disk are given up. It begins with writing them.
+        // The name means that cached pages are dropped. The kernel starts by writing them.
         rustix::fs::fadvise(&self.file, self.on_its_way, part, Advice::DontNeed)
             .unwrap_or_default();
         self.on_its_way = self.written;
     }
 
-    /// Its name in staging: by it [`Volume::remove_staged`] removes what a crash left.
+    /// Its name in staging, with which [`Volume::remove_staged`] removes it after a crash.
     pub fn id(&self) -> Option<StagedId> {
         self.name.text.parse().ok()
     }
 
-    /// The volume that it is on its way into.
+    /// The volume that it will be published on.
     pub fn volume(&self) -> &Arc<Volume> {
         &self.volume
     }
@@ -380,7 +378,7 @@ impl Staged {
         &self.file
     }
 
-    /// Gives it a time of its last write: nanoseconds since 1970. Writing to it gives it another.
+    /// Sets the time of its last write, in nanoseconds since 1970. A later write sets another.
     pub fn set_modified(&self, modified: i128) -> io::Result<()> {
         let second = 1_000_000_000;
         let modified = Timespec {
@@ -392,24 +390,24 @@ impl Staged {
         Ok(rustix::fs::futimens(&self.file, &times)?)
     }
 
-    /// Makes durable what was written.
+    /// Syncs the bytes that were written.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 
-    /// Takes back what was written behind a length.
+    /// Cuts the file back to a length.
     pub(crate) fn truncate(&mut self, len: u64) -> io::Result<()> {
         if len < self.written {
             self.file.set_len(len)?;
             self.written = self.file.seek(SeekFrom::Start(len))?;
-            // What was promised behind it may be gone with it.
+            // The space reserved after it may be lost with it.
             self.promised = len;
             self.on_its_way = self.on_its_way.min(len);
         }
         Ok(())
     }
 
-    /// Appends bytes of another file on the same file system, which the kernel copies. Says how many were copied.
+    /// Appends bytes of another file on the same file system, which the kernel copies. Returns the number of bytes copied.
     pub(crate) fn append(&mut self, from: &File, at: u64, len: u64) -> Result<u64, StageError> {
         let rest = from.metadata().map_err(StageError::Io)?.len().saturating_sub(at);
         let len = len.min(rest);
@@ -438,9 +436,9 @@ impl Staged {
         self.written == 0
     }
 
-    /// Makes the file durable, and then visible at `to`. Folders above it that are missing are made.
+    /// Syncs the file, and then makes it visible at `to`. Creates missing folders above it.
     ///
-    /// Where a symbolic link leads to another folder, `may_write` is asked whether the caller may write there.
+    /// Where a symbolic link leads to another folder, `may_write` decides whether the caller may write there.
     pub fn publish(
         mut self,
         to: &RelPath,
@@ -463,7 +461,7 @@ impl Staged {
         Ok(published)
     }
 
-    /// Gives it its name in a folder that is staged itself, and is made durable as a whole.
+    /// Names it in a folder that is staged itself and will be synced as a whole.
     pub(crate) fn put_into(
         mut self,
         place: &DirEntryTarget,
@@ -472,7 +470,7 @@ impl Staged {
         self.rename_over(to, place)
     }
 
-    /// The bytes, to read them before anyone else can.
+    /// Opens the file for reading, before it is published.
     pub fn read_again(&self) -> io::Result<File> {
         let path = format!("{}/{}", proc_path(self.name.folder.as_fd()), self.name.text);
         File::open(path)
@@ -484,7 +482,7 @@ impl Staged {
         }
         match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, expected) {
             Ok(()) => self.promised = expected,
-            // The file system can't promise; then the space is looked at on the way.
+            // The file system can't reserve space; then the free space is checked during the upload.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => return Err(no_room(expected).into()),
             Err(errno) => return Err(StageError::Io(errno.into())),
@@ -513,7 +511,7 @@ impl Staged {
                 Ok(published(there != CurrentEntry::Nothing))
             }
             Replace::IfStill(expected) => {
-                // One at a time: of two that replace the same version, the second finds another one.
+                // One at a time: of two uploads that replace the same version, the second finds another version.
                 rustix::fs::flock(&self.name.folder, FlockOperation::LockExclusive)
                     .map_err(failed)?;
                 if place.there().map_err(failed)? != CurrentEntry::File(expected) {
@@ -571,14 +569,14 @@ impl Staged {
         Err(PublishError::NoName { to: to.clone(), source: None })
     }
 
-    /// `EEXIST` where something has the name. The kernel decides, so two can't both win.
+    /// Fails with `EEXIST` where something has the name. The kernel decides, so two callers can't both win.
     fn rename_to_free(&mut self, place: &DirEntryTarget) -> Result<(), Errno> {
         let (from, folder) = (&self.name, &place.folder.handle);
         let (old, new) = (from.text.as_str(), place.name.as_slice());
         let flags = RenameFlags::NOREPLACE;
         match rustix::fs::renameat_with(&from.folder, old, folder, new, flags) {
             Ok(()) => self.name.is_gone = true,
-            // The file system does not know how; a second name for it can't replace anything either.
+            // The file system can't do this rename. A hard link can't replace anything either.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 rustix::fs::linkat(&from.folder, old, folder, new, AtFlags::empty())?;
                 self.name.is_kept = false;
@@ -590,7 +588,7 @@ impl Staged {
 }
 
 impl StageError {
-    /// A failed write: for want of room, or otherwise.
+    /// A failed write: a lack of space, or another error.
     pub(crate) fn of(error: io::Error) -> StageError {
         if is_full(&error) { no_room(0).into() } else { StageError::Io(error) }
     }
@@ -599,21 +597,21 @@ impl StageError {
 impl Drop for StagedName {
     fn drop(&mut self) {
         if !self.is_gone && !self.is_kept {
-            // What can't be removed now is swept later.
+            // A file that can't be removed now is swept later.
             rustix::fs::unlinkat(&self.folder, self.text.as_str(), AtFlags::empty())
                 .unwrap_or_default();
         }
     }
 }
 
-/// Of what was not made here, or can't be locked, the age decides.
+/// Age decides for things that the service did not make or that can't be locked.
 fn whose_by_age(folder: &OwnedFd, name: &[u8]) -> io::Result<Whose> {
     let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let age = age(Timespec { tv_sec: stat.st_mtime, tv_nsec: 0 });
     Ok(if age >= KEPT { Whose::Nobodys(None) } else { Whose::Somebodys })
 }
 
-/// A new file, which is known to be this process's.
+/// Creates a new file and locks it for this process.
 fn create_held(folder: &OwnedFd, name: &str) -> io::Result<File> {
     loop {
         let file = create(folder, name)?;
@@ -623,12 +621,12 @@ fn create_held(folder: &OwnedFd, name: &str) -> io::Result<File> {
     }
 }
 
-/// Says that something staged is this process's, for as long as it has it open. False where it was taken for left in
-/// the moment before, and removed.
+/// Marks something staged as this process's, as long as it is open. Returns `false` if another process took it for left behind in the
+/// moment before, and removed it.
 pub(crate) fn hold(made: impl AsFd) -> io::Result<bool> {
     match rustix::fs::flock(&made, FlockOperation::LockShared) {
         Ok(()) => Ok(rustix::fs::fstat(&made)?.st_nlink > 0),
-        // A file system that knows no locks: there, age decides.
+        // A file system without locks: there, age decides.
         Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(true),
         Err(errno) => Err(errno.into()),
     }
@@ -636,7 +634,7 @@ pub(crate) fn hold(made: impl AsFd) -> io::Result<bool> {
 
 fn create(folder: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    // The folder is private; the umask decides who may read it once it is published.
+    // The folder is private; the umask decides who may read the file once it is published.
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
     Ok(File::from(rustix::fs::openat(folder, name, flags, mode)?))
 }

@@ -1,4 +1,4 @@
-//! What is known of a file without reading it: its length, its times, and which version of it this is.
+//! What is known of a file without reading it: its length, its times and its version.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -9,14 +9,14 @@ use rustix::fs::{AtFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Taken once, from an open handle; says nothing of what the path names now.
+/// A snapshot of an open handle's length and times. It says nothing about what the path names now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Bytes.
+    /// The length in bytes.
     pub len: u64,
-    /// Time of the last write, which `touch`, `cp -p` or `rsync -t` may have set to anything: nanoseconds since 1970.
+    /// The time of the last write, in nanoseconds since 1970. Programs like `touch`, `cp -p` or `rsync -t` may set it to anything.
     pub modified: i128,
-    /// Time of the last change of any kind, which nobody can set: nanoseconds since 1970.
+    /// The time of the last change of any kind, in nanoseconds since 1970. No program can set it.
     pub(crate) changed: i128,
     pub(crate) inode: u64,
 }
@@ -31,29 +31,28 @@ impl Stat {
         }
     }
 
-    /// An open file's; none where it has no name any more, or can't be asked.
+    /// The stat of an open file; `None` where the file has no name any more or the call fails.
     pub fn of_open(file: &File) -> Option<Stat> {
         let stat = rustix::fs::fstat(file).ok()?;
         (stat.st_nlink > 0).then(|| Stat::of(&stat))
     }
 
-    /// Whole seconds since 1970, rounded down.
+    /// The modification time in whole seconds since 1970, rounded down.
     pub fn modified_seconds(&self) -> i64 {
         i64::try_from(self.modified.div_euclid(1_000_000_000)).unwrap_or(i64::MAX)
     }
 
     /// A text that differs between any two versions of a file, once both are [settled](Stat::is_settled).
     ///
-    /// Inode, size and both times: a replaced file has another inode or change time, a rewritten one another
-    /// change time, even within one second and with the same size. What it can't see is a program that writes
-    /// through a memory mapping, until the kernel notices.
+    /// Made of inode, size and both times: a replaced file has another inode or change time, a rewritten one another change time, even
+    /// within one second and with the same size. It misses writes through a memory mapping until the kernel notices them.
     pub fn version(&self) -> String {
         let mut out = String::with_capacity(64);
         self.write_version(&mut out);
         out
     }
 
-    /// The same, behind what is in `out`.
+    /// Appends [`Stat::version`] to `out`.
     pub fn write_version(&self, out: &mut String) {
         push_hex(out, self.inode.into());
         out.push('-');
@@ -64,15 +63,15 @@ impl Stat {
         push_hex(out, self.changed);
     }
 
-    /// Whether nothing about it has changed for so long.
+    /// Whether the file has not changed for at least this long.
     pub fn rests(&self, length: Duration) -> bool {
         let now = clock_gettime(ClockId::RealtimeCoarse);
         let length = i128::try_from(length.as_nanos()).unwrap_or(i128::MAX);
         self.changed.saturating_add(length) < nanoseconds(now.tv_sec, now.tv_nsec)
     }
 
-    /// For how long the file had been there when it was last written: an upload's time, or the days over which a log has grown. Zero
-    /// where the file system does not know when a file was made.
+    /// The time from the file's birth to its last write: the duration of an upload, or the days over which a log has grown. Zero where the
+    /// file system has no birth times.
     pub fn worked_on(&self, file: &File) -> Duration {
         let found = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME);
         let made = found.ok().filter(|it| it.stx_mask & StatxFlags::BTIME.bits() != 0);
@@ -84,29 +83,29 @@ impl Stat {
         Duration::from_nanos(worked_on)
     }
 
-    /// Whether every later write is certain to get a later change time.
+    /// Whether every later write will get a later change time.
     ///
-    /// The kernel stamps a file with a clock that steps (1 to 10 ms, by its configuration). While that clock
-    /// still shows the step of the last change, one more write could leave the same stamp.
+    /// The kernel stamps a file with a clock that moves in steps of 1 to 10 ms, depending on its configuration. While that clock still
+    /// shows the step of the last change, one more write could leave the same stamp.
     pub fn is_settled(&self) -> bool {
         let now = clock_gettime(ClockId::RealtimeCoarse);
         self.changed < nanoseconds(now.tv_sec, now.tv_nsec)
     }
 }
 
-/// Which file, folder or link something is, under whatever name: a rename keeps it, a new version by another rename does not.
+/// Identifies a file, folder or link under any name. A rename keeps it; a new version by another rename has its own.
 ///
-/// A file system may give the number of a removed file to a new one; the moment at which each was made tells them apart.
+/// A file system may reuse the inode of a removed file. The birth time tells the two apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
     device: u64,
     inode: u64,
-    /// Nanoseconds since 1970; zero where the file system does not know.
+    /// The birth time in nanoseconds since 1970; zero where the file system has none.
     made: i128,
 }
 
 impl FileId {
-    /// Of a name in a folder; a link's own.
+    /// The id of a name in a folder. A link is not followed.
     pub(crate) fn of(folder: impl AsFd, name: &[u8]) -> Result<FileId, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         let stat = rustix::fs::statat(&folder, name, flags)?;
@@ -117,12 +116,12 @@ impl FileId {
     }
 }
 
-/// Kernels differ in the widths of the two.
+/// Kernels differ in the widths of the two arguments.
 fn nanoseconds(seconds: impl Into<i128>, nanoseconds: impl Into<i128>) -> i128 {
     seconds.into() * 1_000_000_000 + nanoseconds.into()
 }
 
-/// As `{:x}` does; a listing does it four times for each file, and 128 bits take the formatter long.
+/// Like `{:x}`. A listing does this four times for each file, and the formatter is slow with 128 bits.
 fn push_hex(out: &mut String, number: i128) {
     let Ok(number) = u64::try_from(number) else {
         write!(out, "{number:x}").unwrap_or_default();
@@ -149,7 +148,7 @@ mod tests {
         let hour = Duration::from_hours(1);
         file.set_modified(made + hour).unwrap();
         assert_eq!(worked_on(), hour);
-        // A copy has the times of what it is one of.
+        // A copy keeps the times of its original.
         file.set_modified(made - hour).unwrap();
         assert_eq!(worked_on(), Duration::ZERO);
     }

@@ -1,9 +1,8 @@
-//! What is known of transfers by wormhole, and which programs run them.
+//! The records of wormhole transfers, and the programs that run them.
 //!
-//! A transfer is a record, `.sounding/transfers/NUMBER.json`; what stands in it is its writer's affair. Whoever runs
-//! transfers (the service, or a console where none runs) is a host: it holds a lock on a file of its own for as long
-//! as it lives. So whoever comes later knows which of the transfers that are not over were interrupted, however that
-//! came about.
+//! A transfer is a record, `.sounding/transfers/NUMBER.json`; its writer decides what is in it. A program that runs transfers (the service,
+//! or a console where no service runs) is a host: it holds a lock on a file of its own while it runs. So a later program knows which of the
+//! unfinished transfers were interrupted, however that happened.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -19,38 +18,38 @@ use crate::small_file;
 use crate::staged_id::StagedId;
 use crate::volume::{Volume, folder_to_read};
 
-/// The settings are a few lines; what is larger than this is something else.
+/// The largest settings file that is read, in bytes. Usually it has a few lines.
 const LARGEST_SETTINGS: u64 = 64 << 10;
 
-/// All transfers' records.
+/// The records of all transfers.
 #[derive(Debug)]
 pub struct TransferRecords {
     records: Records,
     version: u32,
 }
 
-/// A program that runs transfers, for as long as this lives.
+/// A program that runs transfers, until dropped.
 #[derive(Debug)]
 pub struct Host {
     folder: OwnedFd,
-    /// Held locked: the kernel lets go of it when the process ends, however it ends.
+    /// Holds the lock: the kernel releases it however the process ends.
     _locked: OwnedFd,
-    /// What records call it.
+    /// The host's name in the records.
     pub id: StagedId,
 }
 
 impl Volume {
-    /// The transfers' records. What is of a newer version than this is not touched.
+    /// The transfers' records. A record of a newer version is an error.
     pub fn transfer_records(&self, version: u32) -> io::Result<TransferRecords> {
         Ok(TransferRecords { records: Records::open(self, TRANSFERS_FOLDER)?, version })
     }
 
-    /// Whether anything was ever transferred.
+    /// Whether there ever was a transfer.
     pub fn has_transfer_records(&self) -> io::Result<bool> {
         Ok(folder_to_read(self, TRANSFERS_FOLDER)?.is_some())
     }
 
-    /// Which servers transfers go by, as it is written in `.sounding/wormhole.conf`; none where nothing is.
+    /// The text of `.sounding/wormhole.conf`, which names the servers for transfers; `None` where there is no file.
     pub fn wormhole_settings(&self) -> io::Result<Option<String>> {
         let text = small_file::read(self, WORMHOLE_FILE, LARGEST_SETTINGS)?;
         Ok(text.map(|it| String::from_utf8_lossy(&it).into_owned()))
@@ -58,7 +57,7 @@ impl Volume {
 }
 
 impl TransferRecords {
-    /// Becomes a host.
+    /// Registers this process as a host.
     pub fn host(&self) -> io::Result<Host> {
         self.records.may_change()?;
         let id = StagedId::random()?;
@@ -70,7 +69,7 @@ impl TransferRecords {
         Ok(Host { folder, _locked: locked, id })
     }
 
-    /// Whether a host is still there. One that is not is forgotten.
+    /// Whether a host still runs. The file of one that does not is removed.
     pub fn is_there(&self, host: StagedId) -> io::Result<bool> {
         let (folder, name) = (&self.records.folder, host_name(host));
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -87,7 +86,7 @@ impl TransferRecords {
         }
     }
 
-    /// Begins a record under the next number that is free.
+    /// Creates a record under the next free number.
     pub fn begin<T: Serialize>(&self, record: impl FnOnce(u64) -> T) -> io::Result<(u64, T)> {
         // One at a time. The lock ends with its descriptor.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -99,22 +98,22 @@ impl TransferRecords {
         Ok((number, record))
     }
 
-    /// The numbers there are records of.
+    /// The numbers of all records.
     pub fn numbers(&self) -> io::Result<Vec<u64>> {
         self.records.names()
     }
 
-    /// What is known of a transfer; none if there is no such.
+    /// Reads a transfer's record; `None` if there is none.
     pub fn read<T: DeserializeOwned>(&self, number: u64) -> io::Result<Option<T>> {
         self.records.read(&number.to_string(), self.version)
     }
 
-    /// Writes down what is known of a transfer, durably.
+    /// Writes a transfer's record and syncs it to the disk.
     pub fn write(&self, number: u64, record: &impl Serialize) -> io::Result<()> {
         self.records.write(&number.to_string(), record)
     }
 
-    /// Forgets a transfer.
+    /// Removes a transfer's record.
     pub fn remove(&self, number: u64) -> io::Result<()> {
         self.records.remove(&number.to_string())
     }
@@ -122,7 +121,7 @@ impl TransferRecords {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // One that stays is seen to be nobody's.
+        // If the file stays, its missing lock shows that the host is gone.
         unlink(&self.folder, &host_name(self.id)).unwrap_or_default();
     }
 }

@@ -1,8 +1,8 @@
-//! What was deleted, kept for a while.
+//! The trash: deleted files and folders, kept for a while.
 //!
-//! Deleting is one rename into `.sounding/trash`, laid out as the Trash specification of freedesktop.org (version
-//! 1.0) has it: `files/NAME` is what was deleted, `info/NAME.trashinfo` says where it came from and when. So people
-//! can read it, and other programs can restore from it.
+//! Deleting is one rename into `.sounding/trash`, laid out like the Trash specification of freedesktop.org (version 1.0): `files/NAME` is
+//! the deleted thing, `info/NAME.trashinfo` says where it came from and when. So people can read it, and other programs can restore from
+//! it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -25,25 +25,25 @@ use crate::space::is_full;
 use crate::stat::{FileId, Stat};
 use crate::volume::{Volume, folder_to_read, private_folder};
 
-/// How long things stay in the trash, if space does not run short.
+/// How long things stay in the trash, unless space runs short.
 pub const KEPT: Duration = Duration::from_hours(30 * 24);
-/// How many names `NAME`, `NAME.2`, `NAME.3`, … are tried.
+/// The number of names `NAME`, `NAME.2`, `NAME.3`, … that are tried.
 const MOST_NAMES: u32 = 1_000_000;
-/// Bytes of a name in the trash, so that number and suffix fit behind it.
+/// The most bytes of a name in the trash, so that a number and a suffix fit after it.
 const LONGEST_NAME: usize = 200;
-/// As the specification has it, but in UTC.
+/// The format of the specification, but in UTC.
 const DATE: &str = "%Y-%m-%dT%H:%M:%S";
 
-/// What is to be deleted.
+/// What the caller wants to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiscardTarget {
-    /// A file, whatever its version.
+    /// A file of any version.
     File,
-    /// This version of a file.
+    /// A file of this version.
     Version(Stat),
-    /// A folder with all that is in it.
+    /// A folder with everything in it.
     Folder,
-    /// Whatever is there.
+    /// Anything.
     Anything,
 }
 
@@ -53,30 +53,30 @@ pub enum DiscardError {
     /// Nothing of that kind is there.
     #[error("there is nothing at `{path}`")]
     Missing {
-        /// Where.
+        /// The path.
         path: RelPath,
     },
     /// A folder is there, and a file was meant.
     #[error("`{path}` is a folder")]
     IsFolder {
-        /// Where.
+        /// The path.
         path: RelPath,
     },
-    /// The file is another version than the one to be deleted.
+    /// The file has another version than the one to be deleted.
     #[error("`{path}` has changed meanwhile")]
     Changed {
-        /// Where.
+        /// The path.
         path: RelPath,
     },
-    /// Its folder can't be had.
+    /// Its folder can't be opened or changed.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The system failed.
     #[error("could not move `{path}` to the trash")]
     Io {
-        /// Where.
+        /// The path.
         path: RelPath,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -84,41 +84,41 @@ pub enum DiscardError {
 /// Something in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trashed {
-    /// Its name there, which is its own and no other's.
+    /// Its name in the trash, which is unique there.
     pub name: Vec<u8>,
-    /// Where it came from; none where its record can't be read, or names no path.
+    /// The path it came from; `None` where its record can't be read or holds no valid path.
     pub path: Option<RelPath>,
-    /// When it was deleted; none where its record can't be read.
+    /// When it was deleted; `None` where its record can't be read.
     pub deleted: Option<Timestamp>,
-    /// Who did it, as far as that is known.
+    /// The deleting user; empty where that is not known.
     pub user: String,
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
-    /// Bytes, of a file.
+    /// The length in bytes; zero for a folder.
     pub len: u64,
-    /// Which file or folder it is: the same as before it was deleted.
+    /// Identifies the file or folder; the same as before it was deleted.
     pub id: FileId,
 }
 
-/// Why something could not be had back from the trash.
+/// Why something could not be restored from the trash.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
-    /// It is not there.
+    /// It is not in the trash.
     #[error("there is no `{}` in the trash", crate::printable(name))]
     NotThere {
         /// The name in the trash.
         name: Vec<u8>,
     },
-    /// Nobody knows where it came from.
+    /// Its record names no path, and neither did the caller.
     #[error("where it came from is not known: say where it shall go")]
     NoPath,
-    /// Something has the name meanwhile.
+    /// Something else has the name now.
     #[error("`{to}` already exists")]
     Occupied {
-        /// Where it came from.
+        /// The path it should go to.
         to: RelPath,
     },
-    /// Its folder can't be had.
+    /// Its folder can't be opened or changed.
     #[error(transparent)]
     Target(#[from] TargetError),
     /// The system failed.
@@ -126,7 +126,7 @@ pub enum RestoreError {
     Io(#[source] io::Error),
 }
 
-/// The trash's two folders.
+/// The trash's folder and the two folders in it.
 pub(crate) struct Trash {
     folder: OwnedFd,
     files: OwnedFd,
@@ -134,10 +134,10 @@ pub(crate) struct Trash {
 }
 
 impl Volume {
-    /// Moves a file or folder to the trash. The record of where it came from is durable first.
+    /// Moves a file or folder to the trash. The record of where it came from is synced first.
     ///
-    /// A symbolic link goes itself; what it leads to stays. Where a link above it leads to another folder,
-    /// `may_write` is asked whether the caller may write there. Returns the name it has in the trash.
+    /// A symbolic link is moved itself; its target stays. Where a link above it leads to another folder, `may_write` decides whether the
+    /// caller may write there. Returns the name in the trash.
     pub fn discard(
         &self,
         path: &RelPath,
@@ -149,8 +149,7 @@ impl Volume {
         self.discard_as(path, wanted, (path, user, now), may_write)
     }
 
-    /// Moves something to the trash again that was restored from it. Its record is as it was: where it came from first,
-    /// when it was deleted, and by whom.
+    /// Moves something that was restored back to the trash. Its record is as before: the first path, time and user of its deletion.
     pub fn discard_again(
         &self,
         path: &RelPath,
@@ -206,11 +205,11 @@ impl Volume {
         Ok(name)
     }
 
-    /// What is in the trash, the newest first.
+    /// The things in the trash, the newest first.
     pub fn trashed(&self) -> io::Result<Vec<Trashed>> {
         let Some(trash) = self.trash_to_read()? else { return Ok(Vec::new()) };
         let names = trash.by_age()?.into_iter().rev();
-        // What goes meanwhile is not in it any more.
+        // A thing that is removed meanwhile is left out.
         Ok(names.filter_map(|(_, name)| trash.look(name)).collect())
     }
 
@@ -221,7 +220,7 @@ impl Volume {
         Ok(trash.zip(name).and_then(|(trash, name)| trash.look(name.to_vec())))
     }
 
-    /// Puts something back to where it came from, or to another place. Never in the place of something else.
+    /// Restores something to the path it came from, or to another one. Never replaces anything.
     pub fn restore(&self, name: &[u8], to: Option<&RelPath>) -> Result<RelPath, RestoreError> {
         let trash = self.trash().map_err(RestoreError::Io)?;
         let not_there = || RestoreError::NotThere { name: name.to_vec() };
@@ -243,31 +242,31 @@ impl Volume {
         Ok(to)
     }
 
-    /// Removes one thing from the trash, for good. Says whether it was there.
+    /// Removes one thing from the trash permanently. Returns whether it was there.
     pub fn remove_trashed(&self, name: &[u8]) -> io::Result<bool> {
         let trash = self.trash()?;
         if name.contains(&b'/') || trash.look(name.to_vec()).is_none() {
             return Ok(false);
         }
         match trash.remove(name) {
-            // Somebody has just restored it.
+            // Another caller has just restored it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             result => result.map(|()| true),
         }
     }
 
-    /// Empties the trash of what has been in it for `kept`. Says how many things that were.
+    /// Removes everything that was in the trash for at least `kept`. Returns the number of things removed.
     pub fn empty_trash(&self, kept: Duration, now: Timestamp) -> io::Result<usize> {
         let trash = self.trash()?;
         let mut emptied = 0;
         for (deleted, name) in trash.by_age()? {
-            // What was deleted in the future, by a clock that was wrong then or is now, is new.
+            // A thing with a deletion time in the future counts as new: the clock was wrong then or is wrong now.
             let age = Duration::try_from(now.duration_since(deleted)).unwrap_or_default();
             if age < kept {
                 break;
             }
             match trash.remove(&name) {
-                // Somebody has just restored it.
+                // Another caller has just restored it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 result => {
                     result?;
@@ -279,13 +278,13 @@ impl Volume {
         Ok(emptied)
     }
 
-    /// What removing each thing in the trash would give back, the oldest first: 0 where somebody still reads it.
+    /// The bytes that removing each thing would free, the oldest first: 0 where this process has it open.
     pub(crate) fn trash_sizes(&self, trash: &Trash) -> io::Result<Vec<(Vec<u8>, u64)>> {
         let held = trash.held()?;
         let mut known = self.trash_sizes.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut sizes, mut by_name) = (Vec::new(), HashMap::new());
         for (_, name) in trash.by_age()? {
-            // Moved into the trash a thing changes no more, so a folder is gone through once.
+            // A thing in the trash changes no more, so each folder is measured only once.
             let Ok(version) = trash.version(&name) else { continue };
             let bytes = match known.get(&name).filter(|it| it.0 == version) {
                 Some((_, bytes)) => *bytes,
@@ -299,7 +298,7 @@ impl Volume {
         Ok(sizes)
     }
 
-    /// The trash, to look into it; none where nothing was ever deleted.
+    /// The trash, for reading; `None` where nothing was ever deleted.
     fn trash_to_read(&self) -> io::Result<Option<Trash>> {
         let folder = folder_to_read(self, TRASH_FOLDER)?;
         let files = folder_to_read(self, &format!("{TRASH_FOLDER}/{TRASHED_FILES}"))?;
@@ -308,7 +307,7 @@ impl Volume {
         Ok(all.map(|((folder, files), info)| Trash { folder, files, info }))
     }
 
-    /// Makes the trash, if it is missing. Removes what was being removed when a process was killed.
+    /// Creates the trash, if it is missing. Finishes the removals of a killed process.
     pub fn make_trash(&self) -> io::Result<()> {
         self.trash()?.clear()
     }
@@ -322,7 +321,7 @@ impl Volume {
 }
 
 impl Trash {
-    /// Writes down where a thing of a name comes from; returns the name that it has in the trash.
+    /// Records where a thing comes from; returns the name that it has in the trash.
     pub(crate) fn record(
         &self,
         name: &[u8],
@@ -333,7 +332,7 @@ impl Trash {
         self.record_of(name, &path.to_url(), user, now)
     }
 
-    /// The same, of a path that is percent-encoded.
+    /// The same, for a percent-encoded path.
     pub(crate) fn record_of(
         &self,
         name: &[u8],
@@ -361,17 +360,17 @@ impl Trash {
         rustix::fs::renameat_with(folder, name, &self.files, recorded, flags)
     }
 
-    /// Makes durable what was moved into it.
+    /// Syncs the names of what was moved into it.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.files)?)
     }
 
-    /// Takes a record back.
+    /// Removes a record again.
     pub(crate) fn forget(&self, recorded: &[u8]) -> io::Result<()> {
         self.remove_record(recorded)
     }
 
-    /// Takes a name that is free by writing its record, as the specification wants it: the record's file decides.
+    /// Reserves a free name by creating its record: the specification says that the record's file decides.
     fn take_name(&self, wanted: &[u8], record: &[u8]) -> io::Result<Vec<u8>> {
         let wanted = wanted.get(..LONGEST_NAME).unwrap_or(wanted);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -381,13 +380,14 @@ impl Trash {
                 name.extend(format!(".{count}").bytes());
             }
             let owner_only = Mode::RUSR | Mode::WUSR;
-            // Something that has lost its record has it.
+            // A thing without a record has the name.
             if self.version(&name).is_ok() {
                 continue;
             }
             match rustix::fs::openat(&self.info, record_name(&name).as_slice(), flags, owner_only) {
                 Err(Errno::EXIST) => continue,
-                // The disk holds no more files. It goes without a record: whoever deletes to make room must be able to.
+                // The disk has no space for more files. The thing goes without a record, because a client that deletes to free space must
+                // succeed.
                 Err(Errno::NOSPC | Errno::DQUOT) => return Ok(name),
                 Err(errno) => return Err(errno.into()),
                 Ok(file) => {
@@ -403,7 +403,7 @@ impl Trash {
         Err(io::Error::other("the trash has too many items of that name"))
     }
 
-    /// What is in it, the oldest first.
+    /// The things in the trash, the oldest first.
     fn by_age(&self) -> io::Result<Vec<(Timestamp, Vec<u8>)>> {
         let mut things = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.files)? {
@@ -438,7 +438,7 @@ impl Trash {
         })
     }
 
-    /// When a thing was deleted. Where no record says so, it is when it was moved here.
+    /// When a thing was deleted. Without a record, the time it was moved here.
     fn deleted(&self, name: &[u8]) -> Timestamp {
         let record = self.read_record(name).unwrap_or_default();
         let date = record.lines().find_map(|it| it.strip_prefix("DeletionDate=")).and_then(date);
@@ -458,7 +458,7 @@ impl Trash {
         self.files.as_fd()
     }
 
-    /// One at a time removes from it to make room; held until dropped.
+    /// Allows one caller at a time to remove things for more space, until the lock is dropped.
     pub(crate) fn lock(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let lock = rustix::fs::openat(&self.files, c".", flags, Mode::empty())?;
@@ -466,21 +466,21 @@ impl Trash {
         Ok(lock)
     }
 
-    /// What nobody here still reads, the oldest first.
+    /// The things that this process does not have open, the oldest first.
     pub(crate) fn not_held(&self) -> io::Result<Vec<Vec<u8>>> {
         let held = self.held()?;
         let names = self.by_age()?.into_iter().map(|it| it.1);
         Ok(names.filter(|it| !held.contains(it)).collect())
     }
 
-    /// What this process has open, or something in it: removed, it would still take its room.
+    /// The things that this process has open, or has something open in: their removal would free no space.
     fn held(&self) -> io::Result<HashSet<Vec<u8>>> {
         let inside = [&place_of(self.files.as_fd())?, b"/".as_slice()].concat();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open_files = rustix::fs::openat(CWD, c"/proc/self/fd", flags, Mode::empty())?;
         let mut held = HashSet::new();
         for entry in rustix::fs::Dir::read_from(&open_files)? {
-            // One that was closed meanwhile leads nowhere.
+            // A descriptor that was closed meanwhile leads nowhere.
             let place = rustix::fs::readlinkat(&open_files, entry?.file_name(), Vec::new());
             let place = place.unwrap_or_default().into_bytes();
             let Some(below) = place.strip_prefix(inside.as_slice()) else { continue };
@@ -498,8 +498,8 @@ impl Trash {
         Some(record)
     }
 
-    /// For good. It is out of the trash in one step, whole, before anything of it is removed: so whoever restores it at the same time gets
-    /// all of it or is told that it is not there, and what is broken off leaves nothing that could be restored.
+    /// Removes something permanently. The first step is one rename out of the trash, as a whole: so a caller that restores it at the same
+    /// time gets all of it or `NotThere`, and an interrupted removal leaves nothing that could be restored.
     pub(crate) fn remove(&self, name: &[u8]) -> io::Result<()> {
         let Some(expunged) = self.expunged()? else {
             remove_all(self.files.as_fd(), name)?;
@@ -509,13 +509,13 @@ impl Trash {
         rustix::fs::renameat(&self.files, name, &expunged, aside.as_str())?;
         self.remove_record(name)?;
         match remove_all(expunged.as_fd(), aside.as_bytes()) {
-            // A service that has just started takes it for what a killed process left.
+            // A service that has just started takes it for the rest of a killed process.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }
     }
 
-    /// Where things are that are being removed; none where there can be no more folders.
+    /// The folder of things that are being removed; `None` where no more folders can be created.
     fn expunged(&self) -> io::Result<Option<OwnedFd>> {
         match private_folder(self.folder.as_fd(), EXPUNGED) {
             Err(error) if is_full(&error) => Ok(None),
@@ -523,7 +523,7 @@ impl Trash {
         }
     }
 
-    /// Removes what a process that was killed has not.
+    /// Finishes the removals of a killed process.
     fn clear(&self) -> io::Result<()> {
         let Some(expunged) = self.expunged()? else { return Ok(()) };
         for entry in rustix::fs::Dir::read_from(&expunged)? {
@@ -533,7 +533,7 @@ impl Trash {
                 continue;
             }
             match remove_all(expunged.as_fd(), name) {
-                // Whoever expunged it is at it.
+                // The caller that expunged it is removing it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 result => result?,
             }
@@ -549,11 +549,10 @@ impl Trash {
     }
 }
 
-/// Puts what is staged under a name in the place of what is there, in one step that brings that to the trash: the staged
-/// thing goes there first, and from there changes places with the old one. So the old one is in its place or in the
-/// trash, however this process ends.
+/// Replaces what has a name by something staged, and moves the old thing to the trash. The staged thing goes to the trash first, and is
+/// then exchanged with the old one in one step. So the old thing has its name or is in the trash, however this process ends.
 ///
-/// `is_gone` becomes true when nothing has the staged name any more. Returns the name that the old thing has in the trash.
+/// `is_gone` becomes true when nothing has the staged name any more. Returns the name of the old thing in the trash.
 pub(crate) fn exchange(
     volume: &Volume,
     (staging, name): (&OwnedFd, &str),
@@ -587,7 +586,7 @@ pub(crate) fn exchange(
     Ok(record)
 }
 
-/// On a disk that is full to the last byte the record stays empty: whoever deletes to make room must be able to.
+/// Writes a record. On a disk that is completely full the record stays empty, because a client that deletes to free space must succeed.
 fn write_record(file: &File, record: &[u8]) -> io::Result<()> {
     match file.write_all_at(record, 0).and_then(|()| file.sync_all()) {
         Err(error) if is_full(&error) => file.set_len(0),
@@ -595,7 +594,7 @@ fn write_record(file: &File, record: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Bytes that removing a thing gives back. A file with a second name elsewhere gives back none.
+/// The bytes that removing a thing frees. A file with a second name frees none.
 pub(crate) fn disk_usage(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<u64> {
     let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let own = u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
@@ -623,7 +622,7 @@ fn record_name(name: &[u8]) -> Vec<u8> {
     [name, TRASH_INFO_SUFFIX.as_bytes()].concat()
 }
 
-/// A file, or a folder with all that is in it; follows no link.
+/// Removes a file, or a folder with everything in it; follows no link.
 pub(crate) fn remove_all(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;

@@ -1,7 +1,6 @@
-//! Changes to the tree that bring nothing in from outside: moves, copies and new folders.
+//! Moves, copies and new folders: changes of the tree that bring nothing in from outside.
 //!
-//! Each appears at once and whole, by one rename, and never takes the place of something that is there unless that
-//! was asked for; then what was there goes to the trash.
+//! Each appears whole, by one rename. It replaces nothing unless the caller asks for that; then the replaced thing goes to the trash.
 
 use std::fs::File;
 use std::io;
@@ -24,43 +23,43 @@ use crate::stat::FileId;
 use crate::trash::{DiscardError, DiscardTarget};
 use crate::volume::{Blocking, FindError, Found, FoundFile, FoundFolder, Volume};
 
-/// How many names `name (2)`, `name (3)`, … are tried.
+/// The number of names `name (2)`, `name (3)`, … that are tried.
 const MOST_COPIES: u32 = 10_000;
-/// Bytes between two looks at whether a copy is still wanted.
+/// Bytes between two checks whether a copy is still wanted.
 const STEP: u64 = 8 << 20;
 
-/// How far a copy is.
+/// The progress of a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copying {
     /// Files that are complete.
     pub files: u64,
-    /// Bytes so far.
+    /// Bytes copied so far.
     pub bytes: u64,
 }
 
-/// What a copy brought.
+/// The result of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
-    /// Under which name; another than was asked for, where both were kept.
+    /// Its path. With [`Exists::KeepBoth`] it may differ from the path that was asked for.
     pub path: RelPath,
-    /// How much it is.
+    /// The number of files and bytes.
     pub size: Copying,
-    /// Links to folders, which are not copied: they could lead in a circle.
+    /// The number of links to folders. They are not copied, since they could lead in a circle.
     pub links_left_out: u64,
-    /// The name in the trash of what it took the place of.
+    /// The name in the trash of what it replaced.
     pub replaced: Option<Vec<u8>>,
 }
 
-/// What a move did.
+/// The result of a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Where it is now; another place than was asked for, where both were kept.
+    /// Its new path. With [`Exists::KeepBoth`] it may differ from the path that was asked for.
     pub path: RelPath,
-    /// The name in the trash of what it took the place of.
+    /// The name in the trash of what it replaced.
     pub replaced: Option<Vec<u8>>,
 }
 
-/// A copy that is complete, and that nobody sees yet. Dropped, it is gone.
+/// A copy that is complete and not visible yet. Removed when dropped.
 #[derive(Debug)]
 pub struct PreparedCopy {
     volume: Arc<Volume>,
@@ -76,7 +75,7 @@ enum StagedCopy {
     Folder(StagedFolder),
 }
 
-/// Asked now and then: go on, or stop and leave no trace.
+/// Called with the progress now and then. Its result is whether to go on, or to stop and leave no trace.
 pub type Progress<'a, T> = &'a mut dyn FnMut(&T) -> ControlFlow<()>;
 
 /// Why the tree was not changed.
@@ -85,13 +84,13 @@ pub enum TreeError {
     /// Nothing is there.
     #[error("there is nothing at `{path}`")]
     Missing {
-        /// Where.
+        /// The path.
         path: RelPath,
     },
     /// Something has the name already.
     #[error("`{to}` already exists")]
     Occupied {
-        /// The name.
+        /// The path.
         to: RelPath,
     },
     /// A folder can't be put into itself.
@@ -100,36 +99,36 @@ pub enum TreeError {
         /// The folder.
         path: RelPath,
     },
-    /// What is to be replaced holds what is to take its place.
+    /// The thing to be replaced holds the thing that should replace it.
     #[error("`{to}` can't be replaced by something in it")]
     FromWithin {
-        /// What is to be replaced.
+        /// The thing to be replaced.
         to: RelPath,
     },
-    /// A folder is not empty.
+    /// The folder is not empty.
     #[error("`{path}` is not empty")]
     NotEmpty {
         /// The folder.
         path: RelPath,
     },
-    /// There is no name left to keep both.
+    /// No name beside it is free.
     #[error("there is no free name beside `{to}`")]
     NoName {
-        /// The name.
+        /// The path.
         to: RelPath,
-        /// What is wrong with the one that was tried last.
+        /// Why the last name that was tried is invalid.
         source: Option<Refusal>,
     },
-    /// It was not wanted any more; nothing is left of it.
+    /// The caller stopped it; nothing is left of it.
     #[error("stopped; nothing was changed")]
     Stopped,
-    /// A folder on the way can't be had.
+    /// A folder on the way can't be opened or changed.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// What is to be copied can't be found.
+    /// The thing to be copied can't be found.
     #[error(transparent)]
     Find(#[from] FindError),
-    /// What is to be replaced can't be moved to the trash.
+    /// The thing to be replaced can't be moved to the trash.
     #[error(transparent)]
     Discard(#[from] DiscardError),
     /// The copy can't be written.
@@ -138,24 +137,23 @@ pub enum TreeError {
     /// A copied folder can't be put together.
     #[error(transparent)]
     Part(#[from] PartError),
-    /// The copy can't be put in place.
+    /// The copy can't be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The system failed.
     #[error("could not change `{path}`")]
     Io {
-        /// What.
+        /// The path.
         path: RelPath,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl Volume {
-    /// Moves or renames a file, a folder or a link, by one rename. Returns where it is now.
+    /// Moves or renames a file, a folder or a link, by one rename.
     ///
-    /// Folders above the new place are made where they are missing. `user` is whom the trash names, where something is
-    /// replaced.
+    /// Creates missing folders above the new path. If something is replaced, the trash records `user` as the deleting user.
     pub fn move_to(
         &self,
         from: &RelPath,
@@ -194,7 +192,7 @@ impl Volume {
         Ok(Moved { path: beside(to, &name)?, replaced })
     }
 
-    /// Removes a folder in which nothing is.
+    /// Removes an empty folder.
     pub fn remove_empty_folder(
         &self,
         path: &RelPath,
@@ -215,7 +213,7 @@ impl Volume {
         place.sync().map_err(|source| TreeError::Io { path: path.clone(), source })
     }
 
-    /// Which file, folder or link a path names now; the link itself, where it is one.
+    /// Identifies the file, folder or link that a path names now. A link is not followed.
     pub fn file_id(&self, path: &RelPath) -> Result<FileId, TreeError> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(TargetError::IsRoot.into());
@@ -229,7 +227,7 @@ impl Volume {
         })
     }
 
-    /// Makes a folder. Those above it are made too, where they are missing.
+    /// Creates a folder, and missing folders above it.
     pub fn new_folder(
         &self,
         path: &RelPath,
@@ -247,7 +245,7 @@ impl Volume {
 
     /// Copies a file or a folder. A link to a file is copied as that file; hidden names are left out.
     ///
-    /// Nobody sees the copy before it is complete. `tell` is asked every few megabytes.
+    /// The copy is not visible before it is complete. `tell` is called every few megabytes.
     pub fn copy_to(
         self: &Arc<Volume>,
         from: &RelPath,
@@ -281,9 +279,9 @@ impl Volume {
         Ok(())
     }
 
-    /// Copies a file or a folder to where nobody sees it. So several can be made, and then all of them be published.
+    /// Copies a file or a folder into staging. So several copies can be made and then all be published.
     ///
-    /// `tell` is asked every few megabytes.
+    /// `tell` is called every few megabytes.
     pub fn prepare_copy(
         self: &Arc<Volume>,
         from: &RelPath,
@@ -307,7 +305,7 @@ impl Volume {
         })
     }
 
-    /// Makes room for copies of all of these, or removes nothing.
+    /// Frees space for copies of all of these, or removes nothing.
     pub fn make_room_for_copies(self: &Arc<Volume>, all: &[&RelPath]) -> Result<(), TreeError> {
         let mut needed: u64 = 0;
         for from in all {
@@ -329,7 +327,7 @@ impl Volume {
         Ok(room.map_err(StageError::NoRoom)?)
     }
 
-    /// Puts back what was moved to the trash for something that did not come.
+    /// Restores what was moved to the trash if its replacement failed.
     fn or_put_back<T, E>(
         &self,
         result: Result<T, E>,
@@ -337,13 +335,13 @@ impl Volume {
         to: &RelPath,
     ) -> Result<T, E> {
         if let (Err(_), Some(name)) = (&result, replaced) {
-            // Where that fails too, it is in the trash, and the caller hears why nothing came.
+            // If that fails too, it stays in the trash, and the caller gets the first error.
             self.restore(name, Some(to)).map(drop).unwrap_or_default();
         }
         result
     }
 
-    /// Moves what has a name to the trash, if anything has it. Returns the name it has there.
+    /// Moves what has a name to the trash. Returns its name there; `None` if nothing had the name.
     fn clear(
         &self,
         to: &RelPath,
@@ -363,7 +361,7 @@ impl Volume {
 }
 
 impl PreparedCopy {
-    /// Makes it visible, by one rename. What it takes the place of goes to the trash; `user` is whom that names.
+    /// Makes it visible, by one rename. What it replaces goes to the trash, which records `user` as the deleting user.
     pub fn publish(
         self,
         to: &RelPath,
@@ -376,7 +374,7 @@ impl PreparedCopy {
         let place = volume.make_place(to, may_write)?;
         let there =
             place.there().map_err(|it| TreeError::Io { path: to.clone(), source: it.into() })?;
-        // Two folders change places in one step.
+        // Two folders are exchanged in one step.
         let is_exchange = matches!(staged, StagedCopy::Folder(_)) && there == CurrentEntry::Folder;
         let (exists, replaced) = match exists {
             OnConflict::Replace if !is_exchange => {
@@ -395,7 +393,7 @@ impl PreparedCopy {
 }
 
 impl DirEntryTarget {
-    /// Gives what is here another place; `EEXIST` where that is taken.
+    /// Moves what has this name to another; `EEXIST` where that is taken.
     pub(crate) fn rename_to_free(&self, to: &DirEntryTarget) -> Result<(), Errno> {
         let (from, into) = (&self.folder.handle, &to.folder.handle);
         let flags = RenameFlags::NOREPLACE;
@@ -403,15 +401,15 @@ impl DirEntryTarget {
     }
 }
 
-/// What a folder's copy is made of, folders before what is in them.
+/// The parts of a folder's copy, each folder before its contents.
 enum Part<'a> {
-    /// Where it will be.
+    /// Its path in the copy.
     Folder(&'a RelPath),
-    /// What it is a copy of, and where it will be.
+    /// The original's path, the original, and its path in the copy.
     File(&'a RelPath, FoundFile, &'a RelPath),
 }
 
-/// Goes through a folder that is to be copied, and gives each part of the copy to `take`.
+/// Walks a folder that is to be copied, and calls `take` with each part of the copy.
 fn each_part(
     volume: &Volume,
     from: &RelPath,
@@ -432,7 +430,7 @@ fn each_part(
         let from = from.join(name.bytes).map_err(no_name)?;
         let at = at.join(name.bytes).map_err(no_name)?;
         match volume.find(&from, Blocking::MayBlock) {
-            // It went away while the folder was copied, and so it is not in the copy.
+            // It was removed while the folder was copied, so the copy does not have it.
             Err(FindError::Missing { .. }) => {}
             Err(error) => return Err(error.into()),
             Ok(Found::Folder(folder)) => {
@@ -451,14 +449,14 @@ struct Copy<'a, 't> {
 }
 
 impl Copy<'_, '_> {
-    /// A folder's copy, complete and not yet seen. Says how many links to folders were left out.
+    /// Copies a folder into staging. Also returns the number of links to folders that were left out.
     fn folder(
         &mut self,
         from: &RelPath,
         folder: FoundFolder,
     ) -> Result<(StagedFolder, u64), TreeError> {
         let volume = self.volume;
-        // All of it fits, or the trash is not touched.
+        // If there is no space for all of it, the trash is not touched.
         let (mut needed, mut seen): (u64, u64) = (0, 0);
         let again = volume.find(from, Blocking::MayBlock)?;
         each_part(
@@ -532,7 +530,7 @@ enum Appending {
     Write(StageError),
 }
 
-/// The next bytes of a file, copied by the kernel where it can: within one file system.
+/// Appends the next bytes of a file. The kernel copies them where it can: within one file system.
 fn append(staged: &mut Staged, from: &File, len: u64) -> Result<u64, Appending> {
     let at = staged.len();
     match staged.append(from, at, len) {
@@ -545,7 +543,7 @@ fn append(staged: &mut Staged, from: &File, len: u64) -> Result<u64, Appending> 
     Ok(read as u64)
 }
 
-/// Gives what is there a free name: this one, or where both are kept the next that is free. Returns which it is.
+/// Moves something to a free name: this one, or with [`Exists::KeepBoth`] the next that is free. Returns the name.
 fn rename_beside(
     source: &DirEntryTarget,
     place: &mut DirEntryTarget,

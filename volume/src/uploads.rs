@@ -1,12 +1,11 @@
-//! Uploads that go on after a break.
+//! Resumable uploads.
 //!
-//! An upload is two files under one random name: `.sounding/staging/ID` is what has come so far, and
-//! `.sounding/uploads/ID.json` what is known of it, for people to read too. How much has come is the length of the
-//! first, so no record can be wrong about it, however the service ended. A record whose staged file is gone belongs
-//! to an upload that was published.
+//! An upload is two files under one random name: `.sounding/staging/ID` holds the bytes received so far, `.sounding/uploads/ID.json` is its
+//! record, which people can read too. The number of bytes received is the length of the first, so no record can be wrong about it, however
+//! the service ended. A record whose staged file is gone belongs to an upload that was published.
 //!
-//! An upload may come in parts that travel side by side: each is an upload of its own that is never published, and
-//! one more upload joins them.
+//! An upload may arrive in parts that are sent side by side. Each part is an upload of its own that is never published, and one more upload
+//! joins them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -26,56 +25,56 @@ use crate::staged_id::StagedId;
 use crate::staging::{PublishError, Published, Replace, StageError, Staged};
 use crate::volume::{Volume, folder_to_read};
 
-/// How long an upload that nobody goes on with is kept.
+/// How long an abandoned upload is kept.
 pub const KEPT: Duration = crate::staging::KEPT;
-/// How long the record of a finished one is kept, for a client that missed the answer.
+/// How long the record of a finished upload is kept, for a client that missed the response.
 pub const KEPT_WHEN_DONE: Duration = Duration::from_hours(24);
 
-/// The records' format.
+/// The version of the records' format.
 const VERSION: u32 = 1;
 
-/// What is known of an upload besides its bytes.
+/// Everything about an upload except its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadRecord {
     version: u32,
-    /// Whose it is.
+    /// The user it belongs to.
     pub user: String,
-    /// When it began.
+    /// When it was created.
     pub created: Timestamp,
-    /// Bytes it will have.
+    /// Its full length in bytes.
     pub length: u64,
-    /// Where it will be published, or what else becomes of it.
+    /// The kind, with the target of one that will be published.
     #[serde(flatten)]
     pub purpose: UploadKind,
-    /// What the client said of it, as it said it.
+    /// The client's metadata, as it was sent.
     pub metadata: String,
-    /// Bytes from here on came with a checksum that they were not held against yet.
+    /// The offset from which bytes have arrived whose checksum was not compared yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unchecked_from: Option<u64>,
-    /// Where it was published.
+    /// The path it was published at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<RelPath>,
 }
 
-/// What an upload is for.
+/// The kind of an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "purpose", rename_all = "kebab-case")]
 pub enum UploadKind {
-    /// To be a file.
+    /// It becomes a file.
     File(UploadTarget),
-    /// To be joined with others.
+    /// It is joined with others.
     Part,
-    /// To be a file, joined from others.
+    /// It becomes a file, joined from parts.
     Joined {
         /// The file.
         #[serde(flatten)]
         target: UploadTarget,
-        /// What it is joined from, in this order.
+        /// The parts, in this order.
         parts: Vec<UploadPart>,
     },
 }
 
-/// Where an upload goes.
+/// The target of an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadTarget {
     /// The file's path.
@@ -93,20 +92,20 @@ pub struct UploadPart {
     pub length: u64,
 }
 
-/// An upload, with its staged file open. One at a time may hold it; the caller sees to that.
+/// An upload with its staged file open. The caller makes sure that only one at a time is open.
 #[derive(Debug)]
 pub struct Upload {
     volume: Arc<Volume>,
     /// Its name.
     pub id: StagedId,
-    /// What is known of it.
+    /// Its record.
     pub record: UploadRecord,
-    /// None once it is published, and for one whose parts are not joined yet.
+    /// `None` once it is published, and for one whose parts are not joined yet.
     staged: Option<Staged>,
 }
 
 impl UploadRecord {
-    /// Of an upload that begins now.
+    /// The record of a new upload.
     pub fn new(
         user: &str,
         created: Timestamp,
@@ -128,7 +127,7 @@ impl UploadRecord {
         }
     }
 
-    /// Where it goes, if it is to be a file.
+    /// Its target; `None` for a part.
     pub fn target(&self) -> Option<&UploadTarget> {
         match &self.purpose {
             UploadKind::File(target) | UploadKind::Joined { target, .. } => Some(target),
@@ -148,7 +147,7 @@ impl From<OnConflict> for Replace {
 }
 
 impl Volume {
-    /// Begins an upload; all of its room is asked for now, and it is durable when this returns.
+    /// Creates an upload. Reserves its whole space and syncs its record.
     pub fn begin_upload(self: &Arc<Volume>, record: UploadRecord) -> Result<Upload, StageError> {
         let id = StagedId::random().map_err(StageError::Io)?;
         let staged = match &record.purpose {
@@ -165,23 +164,23 @@ impl Volume {
         }
     }
 
-    /// Goes on with an upload; none if there is none of that name.
+    /// Opens an upload again; `None` if there is none with that name.
     pub fn upload(self: &Arc<Volume>, id: StagedId) -> io::Result<Option<Upload>> {
         let Some(record) = self.read_upload_record(id)? else { return Ok(None) };
         let staged = self.resume(id)?;
         let mut upload = Upload { volume: Arc::clone(self), id, record, staged };
-        // The service ended before it could check: what was not checked has not come.
+        // The service ended before it could compare the checksum: unchecked bytes are dropped.
         upload.end_check(false)?;
         Ok(Some(upload))
     }
 
-    /// All there are records of.
+    /// The names of all records.
     pub fn uploads(&self) -> io::Result<Vec<StagedId>> {
         self.upload_records()?.names()
     }
 
-    /// Removes uploads that nobody has gone on with for a week, and records of those that were finished yesterday.
-    /// Says how many unfinished ones that were.
+    /// Removes uploads that were abandoned for a week, and the records of those that have been finished for a day. Returns the number of
+    /// unfinished ones.
     pub fn sweep_uploads(&self, now: Timestamp) -> io::Result<usize> {
         let (records, staging) = (self.upload_records()?.folder, self.staging()?);
         let mut swept = 0;
@@ -199,7 +198,7 @@ impl Volume {
             };
             let of_record = age(&records, &name)?.unwrap_or_default();
             let of_staged = age(&staging, &id.to_string())?;
-            // One that is still to be joined has no staged file of its own, and is not done.
+            // An upload whose parts are not joined yet has no staged file of its own, and is not done.
             let is_done = of_staged.is_none()
                 && self.read_upload_record(id).is_ok_and(|it| {
                     it.is_some_and(|it| {
@@ -216,7 +215,7 @@ impl Volume {
         Ok(swept)
     }
 
-    /// Whether something staged belongs to a resumable upload, whatever its record says.
+    /// Whether something staged belongs to a resumable upload, whatever its record holds.
     pub(crate) fn has_upload_record(&self, id: StagedId) -> io::Result<bool> {
         let Some(folder) = folder_to_read(self, UPLOADS_FOLDER)? else { return Ok(false) };
         let name = file_name(&id.to_string());
@@ -237,7 +236,7 @@ impl Volume {
 }
 
 impl Upload {
-    /// Bytes that have come.
+    /// The number of bytes received.
     pub fn offset(&self) -> u64 {
         match (&self.staged, &self.record.purpose) {
             (Some(staged), _) => staged.len(),
@@ -246,7 +245,7 @@ impl Upload {
         }
     }
 
-    /// Whether all bytes have come.
+    /// Whether all bytes were received.
     pub fn is_complete(&self) -> bool {
         self.offset() == self.record.length
     }
@@ -257,7 +256,7 @@ impl Upload {
             || (self.staged.is_none() && matches!(self.record.purpose, UploadKind::File(_)))
     }
 
-    /// When it is swept, if nobody goes on with it; none for one that has become a file.
+    /// When it expires if it is abandoned; `None` for one that has become a file.
     pub fn expires(&self) -> Option<SystemTime> {
         let last_written = match &self.staged {
             Some(staged) => staged.file().metadata().and_then(|it| it.modified()),
@@ -266,28 +265,28 @@ impl Upload {
         last_written.ok().filter(|_| !self.is_published()).map(|it| it + KEPT)
     }
 
-    /// The staged file, to write to it; [`Upload::put_back`] returns it.
+    /// Takes the staged file, to write to it; [`Upload::put_back`] returns it.
     pub fn take_staged(&mut self) -> Option<Staged> {
         self.staged.take()
     }
 
-    /// Returns what [`Upload::take_staged`] took.
+    /// Returns the file that [`Upload::take_staged`] took.
     pub fn put_back(&mut self, staged: Staged) {
         self.staged = Some(staged);
     }
 
-    /// Makes durable what has come, so that a client may be told.
+    /// Syncs the bytes received, so that the client may be told.
     pub fn sync(&self) -> io::Result<()> {
         self.staged.as_ref().map_or(Ok(()), Staged::sync)
     }
 
-    /// From here on bytes come that are not to count until they were checked, even if the service is killed.
+    /// Marks that the bytes from here on count only after their checksum was compared, even if the service is killed.
     pub fn begin_check(&mut self) -> io::Result<()> {
         self.record.unchecked_from = Some(self.offset());
         self.write_record()
     }
 
-    /// Says how the check went: bytes that failed it have not come.
+    /// Ends the check: bytes that failed it are dropped.
     pub fn end_check(&mut self, is_good: bool) -> io::Result<()> {
         let Some(from) = self.record.unchecked_from.take() else { return Ok(()) };
         if let (Some(staged), false) = (&mut self.staged, is_good) {
@@ -297,7 +296,7 @@ impl Upload {
         self.write_record()
     }
 
-    /// Makes a complete upload a file, if it is to be one and is none yet.
+    /// Publishes a complete upload, if it has a target and is not published yet.
     pub fn finish(&mut self, may_write: &dyn Fn(&RelPath) -> bool) -> Result<(), PublishError> {
         let Some(target) = self.record.target().cloned().filter(|_| self.is_complete()) else {
             return Ok(());
@@ -306,18 +305,18 @@ impl Upload {
         match staged.publish(&target.path, target.exists.into(), may_write) {
             Ok(Published { path, .. }) => self.record.published = Some(path),
             Err(error) => {
-                // What came is kept, for another try.
+                // The bytes received are kept, for another try.
                 self.staged = self.volume.resume(self.id).ok().flatten();
                 return Err(error);
             }
         }
-        // It is published, whatever becomes of the record: that its staged file is gone says the same.
+        // It is published even if this write fails: the missing staged file shows the same.
         self.write_record().unwrap_or_default();
         Ok(())
     }
 
-    /// Joins about so many bytes of the parts; says whether that was all. Each part goes when it is in the whole, so
-    /// that joining needs no more room than one part has. Can be interrupted anywhere.
+    /// Joins up to `budget` bytes of the parts; returns whether that was all. Each part is removed when it is in the whole, so that joining
+    /// needs extra space for one part only. May be interrupted anywhere.
     pub fn join_more(&mut self, budget: u64) -> Result<bool, StageError> {
         let parts = match &self.record.purpose {
             UploadKind::Joined { parts, .. } if self.record.published.is_none() => parts.clone(),
@@ -330,7 +329,7 @@ impl Upload {
             let whole = self.id.to_string();
             match rustix::fs::renameat(&staging, first.as_str(), &staging, whole.as_str()) {
                 Ok(()) => {}
-                // Neither is there: the whole has been published, and its record was not quick enough to say so.
+                // Neither exists: the whole was published, and the service ended before its record was written.
                 Err(Errno::NOENT) => {
                     self.record.published = self.record.target().map(|it| it.path.clone());
                     self.write_record().map_err(StageError::of)?;
@@ -366,7 +365,7 @@ impl Upload {
         Ok(true)
     }
 
-    /// Forgets the upload and what has come.
+    /// Removes the upload, its record and its parts.
     pub fn remove(self) -> io::Result<()> {
         self.volume.upload_records()?.remove(&self.id.to_string())?;
         unlink(&self.volume.staging()?, &self.id.to_string())?;

@@ -16,25 +16,24 @@ use crate::path::RelPath;
 use crate::resolve::{LookupMethod, Resolved, place_of, proc_path};
 use crate::stat::Stat;
 
-/// An open volume. Everything found on it lies beneath the folder that was opened, whatever is renamed or
-/// linked meanwhile.
+/// An open volume. Everything found on it lies beneath the folder that was opened, whatever is renamed or linked meanwhile.
 #[derive(Debug)]
 pub struct Volume {
     /// The root; every look-up starts from this handle, not from a path.
     root: OwnedFd,
-    /// The path that led to the root; none where no path did.
+    /// The path that led to the root; `None` for a staged folder, which is opened by a handle.
     path: Option<PathBuf>,
     way: LookupMethod,
-    /// Whether whoever opened it may only look.
+    /// Whether it was opened for reading only.
     is_read_only: bool,
-    /// Which folder the service's own one was when it was first used here.
+    /// The device and inode of the service's own folder when it was first used here.
     service_folder: OnceLock<(u64, u64)>,
     letting_go: LettingGo,
-    /// What was found out about things in the trash: which version, and how many bytes it gives back.
+    /// The measured sizes of things in the trash: the version, and the bytes that its removal would free.
     pub(crate) trash_sizes: Mutex<HashMap<Vec<u8>, (Stat, u64)>>,
 }
 
-/// What makes the rest of the program close files that it keeps open only to be quicker.
+/// Called so that the rest of the program closes files that it keeps open only for speed.
 #[derive(Default)]
 struct LettingGo(OnceLock<Box<dyn Fn() + Send + Sync>>);
 
@@ -47,12 +46,12 @@ impl fmt::Debug for LettingGo {
 /// Why a volume could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenVolumeError {
-    /// The folder is missing and could not be made.
+    /// The folder is missing and could not be created.
     #[error("could not make the volume's folder `{}`", path.display())]
     Make {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The folder could not be opened.
@@ -60,13 +59,13 @@ pub enum OpenVolumeError {
     Open {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// `/proc` is needed to open what was found.
+    /// `/proc` is missing; it is needed to open what was found.
     #[error("`/proc` is not mounted; the service needs it to open files safely")]
     NoProc {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -74,30 +73,30 @@ pub enum OpenVolumeError {
 /// Why nothing was found at a path.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// Nothing is there, or a link leads out of the volume or into what is hidden.
+    /// Nothing is there, or a link leads out of the volume or to something hidden.
     #[error("there is nothing at `{path}`")]
     Missing {
-        /// The path looked for.
+        /// The path.
         path: RelPath,
     },
     /// It is neither a file nor a folder: a FIFO, a socket, a device.
     #[error("`{path}` is neither a file nor a folder")]
     NotServed {
-        /// The path looked for.
+        /// The path.
         path: RelPath,
     },
-    /// Only the disk knows, and the caller did not want to wait for it.
+    /// The answer is on the disk, and the caller did not want to wait for it.
     #[error("`{path}` is not in the kernel's memory")]
     WouldBlock {
-        /// The path looked for.
+        /// The path.
         path: RelPath,
     },
     /// The system failed.
     #[error("could not look up `{path}`")]
     Io {
-        /// The path looked for.
+        /// The path.
         path: RelPath,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -108,14 +107,14 @@ pub enum Loss {
     /// The path that it was opened by leads to another folder now, or nowhere: it was unmounted, moved or removed.
     #[error("the volume is not in its place any more: it was unmounted, moved or removed")]
     Place,
-    /// The service's own folder is gone, or another one.
+    /// The service's own folder is gone, or another one has its name.
     #[error("`.sounding` is gone from the volume, or another one has its name")]
     ServiceFolder,
 }
 
 impl From<Loss> for io::Error {
     fn from(loss: Loss) -> io::Error {
-        // As the system says it of a file server that has lost what was opened.
+        // The error of a file server that has lost an open file.
         io::Error::new(io::ErrorKind::StaleNetworkFileHandle, loss)
     }
 }
@@ -123,9 +122,9 @@ impl From<Loss> for io::Error {
 /// How far a look-up may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blocking {
-    /// Answer from the kernel's memory, or say [`FindError::WouldBlock`]: for threads that must not wait.
+    /// Answer from the kernel's memory, or fail with [`FindError::WouldBlock`]: for threads that must not wait.
     CachedOnly,
-    /// Ask the disk where needed.
+    /// Read from the disk where needed.
     MayBlock,
 }
 
@@ -138,13 +137,13 @@ pub enum Found {
     Folder(FoundFolder),
 }
 
-/// A regular file, as a rule not opened for reading yet.
+/// A regular file, usually not opened for reading yet.
 #[derive(Debug)]
 pub struct FoundFile {
     handle: OwnedFd,
-    /// Where it really lies, if a symbolic link led there. Who may read is decided there as well.
+    /// The path of the target, if a symbolic link led there. The right to read is checked there as well.
     pub real_path: Option<RelPath>,
-    /// As it was when found.
+    /// Its stat when it was found.
     pub stat: Stat,
 }
 
@@ -152,31 +151,31 @@ pub struct FoundFile {
 #[derive(Debug)]
 pub struct FoundFolder {
     pub(crate) handle: OwnedFd,
-    /// Where it really lies, if a symbolic link led there. Who may read is decided there as well.
+    /// The path of the target, if a symbolic link led there. The right to read is checked there as well.
     pub real_path: Option<RelPath>,
 }
 
 impl Volume {
-    /// Opens the volume, whose folder is made if it is missing. Does not look into it: a volume of a million
-    /// files opens as fast as an empty one.
+    /// Opens the volume, and creates its folder if it is missing. Does not read it: a volume of a million files opens as fast as an empty
+    /// one.
     pub fn open(path: &Path) -> Result<Volume, OpenVolumeError> {
         std::fs::create_dir_all(path)
             .map_err(|source| OpenVolumeError::Make { path: path.to_owned(), source })?;
         Volume::open_there(path)
     }
 
-    /// Opens a volume that is there, for somebody who may only look: nothing is changed through it, whatever is asked for.
+    /// Opens an existing volume for reading only: every call that would change it fails.
     pub fn open_read_only(path: &Path) -> Result<Volume, OpenVolumeError> {
         Ok(Volume { is_read_only: true, ..Volume::open_there(path)? })
     }
 
-    /// Whether nothing is changed through it.
+    /// Whether it was opened for reading only.
     pub fn is_read_only(&self) -> bool {
         self.is_read_only
     }
 
-    /// Asked by each way to change something: for leave to do so. What is changed on a volume that was unmounted or moved
-    /// may never be found again, so nothing is.
+    /// Called before every change. Fails if the volume was opened for reading only. Also fails if it was unmounted or moved, since a change
+    /// there might never be found again.
     pub(crate) fn may_change(&self) -> io::Result<()> {
         if self.is_read_only {
             let why = "the volume was opened to be read only";
@@ -205,12 +204,12 @@ impl Volume {
         Volume { way: LookupMethod::Walk, ..self }
     }
 
-    /// Whether look-ups go the slower way, for want of `openat2`.
+    /// Whether look-ups use the slower way, because `openat2` is missing.
     pub fn walks(&self) -> bool {
         self.way == LookupMethod::Walk
     }
 
-    /// What lies at a path. Follows symbolic links while they stay inside the volume and out of what is hidden.
+    /// Finds what is at a path. Follows symbolic links while they stay inside the volume and lead to nothing hidden.
     pub fn find(&self, path: &RelPath, effort: Blocking) -> Result<Found, FindError> {
         let missing = || FindError::Missing { path: path.clone() };
         let cached_only = effort == Blocking::CachedOnly;
@@ -222,7 +221,7 @@ impl Volume {
             }
             _ => FindError::Io { path: path.clone(), source: it.into() },
         })?;
-        // A link may lead to a hidden name; what can't be asked for directly isn't had that way either.
+        // A link may lead to a hidden name. A path that can't be asked for directly must not be reached by a link either.
         let real_path = match through_links {
             Some(place) => Some(RelPath::from_plain(&place).map_err(|_refusal| missing())?),
             None => None,
@@ -239,26 +238,26 @@ impl Volume {
         }
     }
 
-    /// Whether the system follows a path to its end, whatever is there.
+    /// Whether the system can follow a path to its end, whatever is there.
     pub(crate) fn follow(&self, path: &RelPath) -> Result<(), Errno> {
         self.way.resolve(self.root.as_fd(), path, false).map(drop)
     }
 
-    /// What a file that was [found](Volume::find) a moment ago is now, in one step; none where there is no file any more. The way there
-    /// is not looked at: what this tells is only good for knowing whether it still is the same file.
+    /// The present stat of a file that was [found](Volume::find) a moment ago, in one system call; `None` where no file is there any more.
+    /// Links on the way are not checked: use the result only to see whether it is still the same file.
     pub fn glance(&self, path: &RelPath) -> Option<Stat> {
         let path = path.as_os_str();
         let stat = rustix::fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| Stat::of(&stat))
     }
 
-    /// The device and inode of the root: two that have these in common are the same volume.
+    /// The device and inode of the root. Two volumes with the same are the same volume.
     pub fn identity(&self) -> io::Result<(u64, u64)> {
         let stat = rustix::fs::fstat(&self.root)?;
         Ok((stat.st_dev, stat.st_ino))
     }
 
-    /// A folder looked at as a volume of its own.
+    /// A folder as a volume of its own.
     pub(crate) fn at(&self, root: OwnedFd) -> Volume {
         Volume::of(root, None, self.way)
     }
@@ -276,8 +275,8 @@ impl Volume {
         }
     }
 
-    /// What is to be called before room is made: whoever keeps files open only to be quicker closes them then, since
-    /// what somebody has open takes its room even when it is removed. The first counts.
+    /// Sets the function that is called before space is freed. It should close files that are kept open only for speed, since an open file
+    /// keeps its space even when it is removed. Only the first function set is used.
     pub fn before_making_room(&self, let_go: impl Fn() + Send + Sync + 'static) {
         self.letting_go.0.set(Box::new(let_go)).unwrap_or_default();
     }
@@ -292,8 +291,8 @@ impl Volume {
         self.root.as_fd()
     }
 
-    /// The service's own folder. The first time it is made if it is missing, for its owner alone; one that is lost
-    /// later is not made anew, since the keys were in it.
+    /// The service's own folder. The first call creates it if it is missing, for its owner alone. If it is lost later it is not created
+    /// again, since the keys were in it.
     pub(crate) fn service_folder(&self) -> io::Result<OwnedFd> {
         self.may_change()?;
         if self.service_folder.get().is_some() {
@@ -308,7 +307,7 @@ impl Volume {
         Ok(folder)
     }
 
-    /// What was lost of it since it was opened, if anything.
+    /// What the volume has lost since it was opened; `None` if nothing.
     pub fn loss(&self) -> Option<Loss> {
         if self.has_lost_place() {
             return Some(Loss::Place);
@@ -320,7 +319,7 @@ impl Volume {
         let Some(path) = &self.path else { return false };
         match rustix::fs::stat(path) {
             Ok(stat) => self.identity().is_ok_and(|it| it != (stat.st_dev, stat.st_ino)),
-            // It leads nowhere, or to a device or a file server that does not answer.
+            // The path leads nowhere, or to a device or a file server that does not answer.
             Err(errno) => matches!(
                 errno,
                 Errno::NOENT
@@ -334,7 +333,7 @@ impl Volume {
         }
     }
 
-    /// Whether the service's own folder is gone, or another than it was.
+    /// Whether the service's own folder is gone, or another one has its name.
     pub(crate) fn has_lost_service_folder(&self) -> bool {
         let Some(known) = self.service_folder.get() else { return false };
         let flags = AtFlags::SYMLINK_NOFOLLOW;
@@ -351,7 +350,7 @@ impl FoundFile {
         Ok(File::from(reopen(self.handle.as_fd(), OFlags::empty())?))
     }
 
-    /// The same file, looked at once more.
+    /// Reads the stat of the same file again.
     pub fn stat_again(&mut self) -> io::Result<()> {
         self.stat = Stat::of(&rustix::fs::fstat(&self.handle)?);
         Ok(())
@@ -363,19 +362,19 @@ impl FoundFolder {
         Ok(reopen(self.handle.as_fd(), OFlags::DIRECTORY)?)
     }
 
-    /// What is known of a name in this folder; none if it is gone or a symbolic link now.
-    /// What the system says of it now; none where it can't be asked.
+    /// The folder's stat now; `None` if the call fails.
     pub fn stat_now(&self) -> Option<Stat> {
         self.stat(b".")
     }
 
+    /// The stat of a name in this folder; `None` if it was removed or is a symbolic link now.
     pub(crate) fn stat(&self, name: &[u8]) -> Option<Stat> {
         let stat = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         (FileType::from_raw_mode(stat.st_mode) != FileType::Symlink).then(|| Stat::of(&stat))
     }
 }
 
-/// Opens a folder of the service's own, to look into it; none where it is missing.
+/// Opens a folder of the service's own for reading; `None` where it is missing.
 pub(crate) fn folder_to_read(volume: &Volume, place: &str) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let place = format!("{}/{place}", layout::SERVICE_FOLDER);
@@ -386,7 +385,7 @@ pub(crate) fn folder_to_read(volume: &Volume, place: &str) -> io::Result<Option<
     }
 }
 
-/// Opens a folder of the service's own; makes it if it is missing, for its owner alone.
+/// Opens a folder of the service's own; creates it if it is missing, for its owner alone.
 pub(crate) fn private_folder(parent: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
     match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
@@ -400,7 +399,7 @@ fn open_folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
-/// An `O_PATH` handle can't be read; its entry in `/proc` opens the same inode for reading.
+/// Opens an `O_PATH` handle for reading. The handle itself can't be read; its entry in `/proc` opens the same inode.
 fn reopen(handle: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
     rustix::fs::openat(CWD, proc_path(handle), flags, Mode::empty())

@@ -1,4 +1,4 @@
-//! Looking things up: what is found, and that nothing outside ever is.
+//! Looking things up: what is found, and that nothing outside the volume ever is.
 
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -67,7 +67,7 @@ fn links_out_of_the_volume_lead_nowhere() {
     both_ways(|place| {
         place.put("run/file.txt", "hello");
         place.put(".sounding/auth-keys.csv", CANARY);
-        // A keys file has no path by its own name, so another one lies beside it.
+        // A keys file has no path by its own name, so a second file lies beside it.
         place.put(".sounding/canary.txt", CANARY);
         place.put(".env", CANARY);
         let outside = place.outside("").to_str().unwrap().to_owned();
@@ -78,7 +78,7 @@ fn links_out_of_the_volume_lead_nowhere() {
             "../../outside/canary.txt".to_owned(),
             "../../outside".to_owned(),
             "../..".to_owned(),
-            // Out and in again by name, and inside by an absolute name: the name of the volume is no part of it.
+            // Out of the volume and in again by name, and inside by an absolute path: the volume's own name must not count.
             "../../volume/run/file.txt".to_owned(),
             inside,
             "/".to_owned(),
@@ -142,7 +142,7 @@ fn what_is_neither_file_nor_folder_is_not_served_and_never_opened() {
             let found = place.find(&format!("run/{name}"));
             assert!(matches!(found, Err(FindError::NotServed { .. })), "{name}: {found:?}");
         }
-        // A writer would get through if anybody had the FIFO open for reading.
+        // A writer would get through if the FIFO were open for reading.
         let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
         let writer = fs::File::options().write(true).custom_flags(nonblocking).open(&fifo);
         assert_eq!(

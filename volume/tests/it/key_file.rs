@@ -1,4 +1,4 @@
-//! The keys file: edits count at once, damage takes nothing away, what is written is written whole.
+//! The keys file: edits count at once, damage revokes no key, and the file is replaced whole.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -71,7 +71,7 @@ fn an_untouched_file_is_no_news() {
     let (keys, news) = place.file.current();
     assert!(matches!(news, Some(KeyFileEvent::Loaded(_))));
     assert_eq!(keys.notices.len(), 1);
-    // Once the file is settled it is not read again.
+    // Once the file's stamp is settled, it is not read again.
     crate::support::wait_for("no news", || place.file.current().1.is_none().then_some(()));
     assert!(place.file.current().1.is_none());
 }
@@ -196,7 +196,7 @@ fn a_key_that_is_taken_away_is_not_good_any_more_at_once() {
     }
 }
 
-/// Three people's keys, one of them sealed, as somebody keeps them.
+/// The keys of three people, one of them sealed, as an operator keeps them.
 const THREE: &str = "# username,apikey,scope,path,expires,created,note\n\
     kmt,kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG,write,berlin,2099-12-31,2026-01-20,for a, b\n\
     zoe,zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n\
@@ -215,7 +215,7 @@ fn a_file_that_another_program_has_garbled_takes_no_key_away_until_it_is_mended(
         ("quotes around each line", lines(&|it| format!("\"{it}\""))),
         ("semicolons", lines(&|it| it.replace(',', ";").replace("a; b", "a, b"))),
         ("tabs", lines(&|it| it.replace(',', "\t").replace("a\t b", "a, b"))),
-        // One is mended, or added by the console: the others are not given up for it.
+        // One key is fixed, or added by the console: the others must not be lost for it.
         ("quotes, but for one", lines(&|it| each("\"_\"", it)) + "new,new-1\n"),
         (
             "no line end",
@@ -237,7 +237,7 @@ fn a_file_that_another_program_has_garbled_takes_no_key_away_until_it_is_mended(
             damaged.contains("new-1"),
             "{name}: what is good counts at once"
         );
-        // What a comment or a note becomes is no key.
+        // A word of a comment or a note is not a key.
         assert!(!["\"apikey\"", "apikey", "b", "b\""].iter().any(|it| place.has(it)), "{name}");
         place.write(b"kmt,kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG,read,,,,not zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG\n");
         assert!(place.has(keys[0]) && !place.has(keys[1]) && !place.has(keys[2]), "{name}: mended");
@@ -263,7 +263,7 @@ fn a_file_of_nonsense_is_read_once_however_often_it_is_asked_for() {
         assert!(place.has("kmt-1"));
         place.write(&b"x\n".repeat(size.div_ceil(2)));
         assert!(place.has("kmt-1") && place.file.trouble().is_some());
-        // Until its stamp is settled it is read at each look.
+        // Until its stamp is settled, the file is read at each call.
         let bytes_read = |looks: usize| {
             let before = bytes_read();
             (0..looks).for_each(|_| assert!(place.has("kmt-1")));
@@ -280,7 +280,7 @@ fn a_file_of_nonsense_is_read_once_however_often_it_is_asked_for() {
     }
 }
 
-/// How many bytes this thread has read, from whatever.
+/// The number of bytes that this thread has read.
 fn bytes_read() -> u64 {
     let io = fs::read_to_string("/proc/thread-self/io").unwrap();
     io.lines().find_map(|it| it.strip_prefix("rchar: ")).unwrap().parse().unwrap()

@@ -1,4 +1,4 @@
-//! The keys file under the hands of people: nothing is lost, and the reader it replaces agrees.
+//! Editing the keys file: no byte is lost, and the old reader agrees.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,8 @@ use volume::RelPath;
 use volume::keys::sheet::{Column, Fault, KeyRow, KeySheet, KeyState, NewKey, OldKey, SheetError};
 use volume::keys::{Keys, PlainKey, Scope};
 
-/// The reader that is replaced, rule by rule: it strips the line, skips it if it begins with `#`, splits it at the
-/// commas, and where there are two or more columns the second is the key, as it stands.
+/// The old reader, rule by rule: it strips the line, skips it if it begins with `#`, and splits it at the commas. With two or more columns
+/// the second is the key, unchanged.
 fn old_reader(text: &[u8]) -> HashMap<String, String> {
     let mut lookup = HashMap::new();
     for line in String::from_utf8_lossy(text).lines().map(str::trim) {
@@ -37,7 +37,7 @@ fn new_key(user: &str) -> NewKey {
 
 const LONG: &str = "kmt-4Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
 const OTHER: &str = "zoe-8Jq0vT7sYb2NcXw8ZpL5eRk3HdUm6AfG";
-/// Whom a key belongs to that stands behind no name.
+/// The user of a key whose line names none.
 const NAMELESS: &str = "user";
 
 fn text(sheet: &KeySheet) -> String {
@@ -291,8 +291,8 @@ fn any_line() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Of what the old reader takes for a key, ours takes the same for the same user's, where it finds no fault with the line;
-/// and a plain key of ours is one of the old reader's.
+/// Checks both readers against each other. A key that the old reader takes is the same user's key here, unless the line has a fault; and
+/// each plain key here is one of the old reader's.
 fn agree(sheet: &KeySheet) -> Result<(), TestCaseError> {
     let (text, rows) = (sheet.to_bytes(), sheet.rows(now()));
     let (old, ours) = (old_reader(&text), Keys::parse(&text));
@@ -393,7 +393,7 @@ fn spaces_around_a_user_s_name_go_when_the_line_is_mended_or_rotated() {
     );
 }
 
-/// A key's end in a sheet, as written; none where it is not good at this moment.
+/// A key's end in a sheet, as written; `None` where the key is not valid at this time.
 fn end_if_good(sheet: &KeySheet, key: &PlainKey) -> Option<String> {
     let keys = Keys::parse(&sheet.to_bytes());
     let good = keys.verify(key).filter(|it| !it.has_expired(now()))?;
@@ -445,7 +445,7 @@ fn an_end_is_never_handed_on_unasked_and_no_key_is_made_that_does_not_work() {
     };
     let unsaid = |text: &str| SheetError::EndUnsaid { text: text.to_owned() };
     let ended = |text: &str| SheetError::Ended { text: text.to_owned() };
-    // What a first rotation leaves is such an end.
+    // The first rotation of a key leaves an end like these.
     for end in ["2020-01-01", "2026-12-01", "2099-01-01", "2026-12-01T12:00:00Z"] {
         refused(&format!("kmt,{LONG},read,,{end}"), None, &unsaid(end));
         refused(&format!("# kmt,{LONG},read,,{end}"), None, &unsaid(end));
@@ -577,7 +577,7 @@ fn what_another_program_has_garbled_is_mended_as_it_was_meant() {
             sheet.fix(line, fault).unwrap();
             mends += 1;
         }
-        // A comment is one in whatever form.
+        // A comment stays one in any form.
         let keys = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(keys(&String::from_utf8(sheet.to_bytes()).unwrap()), keys(&before), "{number}");
         assert!((3..=4).contains(&mends), "{number}: {mends}");

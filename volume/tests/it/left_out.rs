@@ -1,4 +1,4 @@
-//! What no list shows, and how it is deleted.
+//! The names that no list shows, and deleting them.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What the journal says of what was done to the volume, by whatever means.
+//! The journal's changes for everything that can be done to a volume.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,7 +16,7 @@ use volume::{RelPath, Volume};
 use crate::support::Place;
 
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Bytes of a page of the journal.
+/// Bytes in a page of the journal.
 const PAGE: usize = 4096;
 
 /// A volume that is observed.
@@ -42,7 +42,7 @@ impl Watched {
         watched
     }
 
-    /// Observes, and waits until the walk at the start is over.
+    /// Starts the observer, and waits until its first walk has finished.
     fn start(&mut self) {
         let (tell, news) = channel();
         let tell = move |it| tell.send(it).unwrap_or_default();
@@ -59,7 +59,7 @@ impl Watched {
         self.place.path(path)
     }
 
-    /// What is new in the journal, as `kind path` or `moved path from path`; folders end in `/`.
+    /// The new changes in the journal, as `kind path` or `moved path from path`; folders end in `/`.
     fn read(&mut self) -> Vec<String> {
         let page = Journal::open(&self.volume)
             .unwrap()
@@ -78,7 +78,7 @@ impl Watched {
         lines.collect()
     }
 
-    /// Waits until so many changes are told, and returns them.
+    /// Waits until this many changes are recorded, and returns them.
     fn wait(&mut self, count: usize) -> Vec<String> {
         let (mut lines, deadline) = (Vec::new(), Instant::now() + DEADLINE);
         while lines.len() < count {
@@ -93,7 +93,7 @@ impl Watched {
         lines
     }
 
-    /// The changes are these, in any order, and no others.
+    /// Checks that the changes are these, in any order, and no others.
     fn expect(&mut self, expected: &[&str]) {
         let mut lines = self.wait(expected.len());
         let mut expected = expected.to_vec();
@@ -102,7 +102,7 @@ impl Watched {
         assert_eq!(lines, expected);
     }
 
-    /// All that was done before is told when this file is.
+    /// Once this file is reported, everything done before it must have been.
     fn expect_nothing_but(&mut self, marker: &str) {
         self.place.put(marker, "marker");
         self.expect(&[&format!("added {marker}")]);
@@ -131,7 +131,7 @@ fn what_happens_to_a_file_is_told_once() {
     fs::rename(volume.path("run/a.csv"), volume.path("run/b.csv")).unwrap();
     volume.expect(&["moved run/b.csv from run/a.csv"]);
     fs::hard_link(volume.path("run/b.csv"), volume.path("run/c.csv")).unwrap();
-    // A second name is no move.
+    // A hard link is not a move.
     volume.expect(&["added run/c.csv"]);
     fs::remove_file(volume.path("run/b.csv")).unwrap();
     volume.expect(&["removed run/b.csv"]);
@@ -162,7 +162,7 @@ fn a_file_is_told_when_its_writer_has_closed_it() {
     }
     drop(file);
     volume.expect(&["added slow.csv"]);
-    // Whoever keeps it open is told of when it has been still for a while.
+    // A file that stays open is reported once nobody has written to it for a while.
     let mut log = File::create(volume.path("log.txt")).unwrap();
     log.write_all(b"begun\n").unwrap();
     let began = Instant::now();
@@ -199,7 +199,7 @@ fn a_tree_that_is_made_quickly_is_told_whole() {
     }
     run("cp", &["-r", source.path().join("run").to_str().unwrap(), "."], &volume.path(""));
     volume.expect(&expected.iter().map(String::as_str).collect::<Vec<_>>());
-    // Renaming it tells each by its new name; removing it takes each out.
+    // Renaming it reports each entry by its new name; removing it removes each.
     fs::rename(volume.path("run"), volume.path("other")).unwrap();
     let moved: Vec<String> = expected
         .iter()
@@ -209,7 +209,7 @@ fn a_tree_that_is_made_quickly_is_told_whole() {
         })
         .collect();
     volume.expect(&moved.iter().map(String::as_str).collect::<Vec<_>>());
-    // It is watched at its new place.
+    // It is watched at its new path.
     volume.place.put("other/it.7/deep/er/new.csv", "content");
     volume.expect(&["added other/it.7/deep/er/new.csv"]);
     fs::remove_dir_all(volume.path("other")).unwrap();
@@ -322,7 +322,7 @@ fn what_is_no_file_and_has_the_journals_name_is_put_aside() {
         let _may_be_gone =
             fs::remove_file(volume.path(&format!(".sounding/journal.sqlite{suffix}")));
     }
-    // To open it would wait for a writer.
+    // Opening the pipe would wait for a writer.
     let kind = rustix::fs::FileType::Fifo;
     rustix::fs::mknodat(rustix::fs::CWD, &journal, kind, rustix::fs::Mode::RWXU, 0).unwrap();
     let damage = Journal::examine(&volume.volume).unwrap().damage.unwrap();
@@ -332,7 +332,7 @@ fn what_is_no_file_and_has_the_journals_name_is_put_aside() {
     assert!(volume.path(".sounding/journal.sqlite").is_file());
 }
 
-/// Writes all of the journal into the file itself, and then nonsense over everything behind the first page.
+/// Writes the whole journal into the file itself, and then nonsense over everything after the first page.
 fn damage(journal: &Path) {
     let db = rusqlite::Connection::open(journal).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -373,11 +373,11 @@ fn a_damage_that_only_a_reader_meets_is_enough() {
     let error = reader.since(volume.cursor, 10, &[RelPath::root()]).unwrap_err();
     assert!(reader.put_aside_if_damaged(&volume.volume, &error).unwrap(), "{error:?}");
     assert!(!reader.is_in_force() && volume.path(".sounding/journal.broken.sqlite").exists());
-    // The second who meets it takes nothing away from the new one.
+    // The second reader that finds the damage must not put the new one aside.
     volume.cursor = Journal::open(&volume.volume).unwrap().now().unwrap();
     assert!(reader.put_aside_if_damaged(&volume.volume, &error).unwrap());
     assert!(journal.exists());
-    // The observer, too, goes on with the new one.
+    // The observer continues with the new one too.
     volume.place.put("b.csv", "content");
     while !matches!(volume.news.recv_timeout(DEADLINE).unwrap(), ObserverEvent::Walked { .. }) {}
     volume.place.put("c.csv", "content");
@@ -385,7 +385,7 @@ fn a_damage_that_only_a_reader_meets_is_enough() {
     assert!(lines.iter().any(|it| it == "added c.csv" || it == "added b.csv"), "{lines:?}");
 }
 
-/// Noise at a place of the journal that a seed chooses: some bytes, a page, another page in its place, or the end cut off.
+/// Damages the journal somewhere, chosen by a seed: some bytes, a page, another page in its position, or a cut at the end.
 fn damage_somewhere(journal: &Path, seed: u64) {
     let mut bytes = fs::read(journal).unwrap();
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -396,7 +396,7 @@ fn damage_somewhere(journal: &Path, seed: u64) {
         usize::try_from(random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % end
     };
     let pages = bytes.len() / PAGE;
-    // Every second time near a page's beginning, which says how it is to be read.
+    // Every second time near the start of a page, where its header is.
     let page = below(pages) * PAGE;
     let at = page + if below(2) == 0 { below(PAGE) } else { below(200) };
     match below(6) {
@@ -436,7 +436,7 @@ fn whatever_is_damaged_in_a_journal_changes_are_noticed_again() {
         let deadline = Instant::now() + DEADLINE;
         for number in 0.. {
             assert!(Instant::now() < deadline, "{seed}: {:?}", volume.observer);
-            // What came before a new one was begun is not told: so something comes again and again.
+            // Changes before the new journal are not reported, so a new file is added again and again.
             volume.place.put(&format!("{folder}/new-{seed}-{number}.csv"), "new");
             let reader = Journal::open(&volume.volume).unwrap();
             let told = |it: &Change| {

@@ -1,4 +1,4 @@
-//! The keys of the server before this one: taken over once, whatever becomes of them later.
+//! Importing the keys of the server before this one: once, whatever happens to them later.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -111,7 +111,7 @@ fn old_keys_that_cannot_be_read_are_no_reason_to_go_on_without_them() {
     };
     assert_eq!(from, Path::new("auth-keys.csv"));
     assert_eq!(place.keys(), None);
-    // Nobody leads a start to another file by a link.
+    // A link must not lead the start to another file.
     let place = Place::new();
     std::os::unix::fs::symlink("/etc/passwd", place.folder.path().join("auth-keys.csv")).unwrap();
     assert!(place.volume.import_keys(None).is_err());

@@ -1,4 +1,4 @@
-//! To whom things belong, and giving them to the service. Needs root: without it there is one owner only.
+//! Owners of files, and giving files to the service. Needs root: without it there is one owner only.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -70,7 +70,7 @@ fn all_on_the_volume_is_given_to_the_service_and_nothing_else() {
     symlink(other.path(), path.join("run/folder-outside")).unwrap();
     symlink(other.path().join("outside"), path.join("run/file-outside")).unwrap();
     chown(path.join("ours"), Some(900), Some(5)).unwrap();
-    // As rsync leaves it, and a folder that hands its group on.
+    // Owned by another user, as rsync leaves it, and a set-group-ID folder.
     lchown(path.join("run/a.csv"), Some(1000), Some(1000)).unwrap();
     chown(path.join("shared"), None, Some(50)).unwrap();
     fs::set_permissions(path.join("shared"), fs::Permissions::from_mode(0o2775)).unwrap();

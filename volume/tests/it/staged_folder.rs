@@ -1,4 +1,4 @@
-//! Whole folders on their way in: nobody sees a part of one, and what one replaces is in the trash.
+//! Staged folders: none is visible in part, and a replaced one is in the trash.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Files on their way in: nobody sees half of one, and of two that come at once one wins.
+//! Staged files: no half file is visible, and of two uploads at the same time one wins.
 
 use std::fs;
 use std::io::Read;
@@ -55,7 +55,7 @@ fn a_file_appears_whole_with_the_folders_above_it() {
     assert_eq!(left_in_staging(&place), 0);
 }
 
-/// What any file made here gets.
+/// The umask that files made here get.
 fn umask(place: &Place) -> u32 {
     place.put("probe", "");
     0o666 & !fs::metadata(place.path("probe")).unwrap().mode()
@@ -183,7 +183,7 @@ fn a_link_takes_no_upload_out_of_the_volume_nor_where_the_caller_may_not_write()
         );
         publish("in/a", &anywhere).unwrap();
         assert!(path("secret/a").exists());
-        // A link under the very name is replaced, not followed.
+        // A link with this very name is replaced, not followed.
         publish("canary.txt", &anywhere).unwrap();
         assert_eq!(fs::read_to_string(outside.join("canary.txt")).unwrap(), CANARY);
         assert!(fs::symlink_metadata(path("canary.txt")).unwrap().is_file());
@@ -229,10 +229,10 @@ fn what_a_killed_process_left_is_swept_at_once_and_nothing_else() {
     let target = UploadTarget { path: rel("up"), exists: OnConflict::Refuse };
     let record = UploadRecord::new("kmt", Timestamp::now(), 3, UploadKind::File(target), "");
     let upload = volume.begin_upload(record).unwrap().id;
-    // As they lie there when nobody holds them any more.
+    // The files that a killed process leaves, which nobody holds.
     place.put(".sounding/staging/0123456789abcdef0123456789abcdef", &"x".repeat(100_000));
     place.put(".sounding/staging/fedcba9876543210fedcba9876543210/in/it", &"x".repeat(100_000));
-    // As another process looks, also one that began in this moment.
+    // A second volume stands for another process, also for one that has just started.
     let left = open(&place).left_in_staging().unwrap();
     assert!(left.things == 2 && left.bytes >= 200_000, "{left:?}");
     assert_eq!(left_in_staging(&place), 5);
@@ -274,7 +274,7 @@ fn a_shared_folder_s_group_gets_what_comes_in() {
     fs::create_dir(place.path("shared")).unwrap();
     let folder = place.path("shared");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o2775)).unwrap();
-    // Only root can give a folder away.
+    // Only root can give a folder to another user.
     let has_given = std::os::unix::fs::chown(&folder, Some(4321), Some(4322)).is_ok();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o2775)).unwrap();
     publish(&open(&place), "shared/run/a", Replace::Refuse).unwrap();

@@ -1,4 +1,4 @@
-//! Which version of a file this is.
+//! The versions of a file.
 
 use std::fs;
 use std::io::Write;

@@ -16,7 +16,7 @@ pub struct Place {
     pub volume: Volume,
 }
 
-/// The same place by each way of looking up.
+/// Runs a test with each way of looking up.
 pub fn both_ways(test: impl Fn(Place)) {
     test(Place::new());
     let place = Place::new();
@@ -74,7 +74,7 @@ pub fn read(file: &FoundFile) -> String {
     std::io::read_to_string(file.open().unwrap()).unwrap()
 }
 
-/// Waits for a value; there is a deadline, and no sleep is counted on.
+/// Waits for a value, with a deadline.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {

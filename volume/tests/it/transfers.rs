@@ -1,4 +1,4 @@
-//! Transfers' records: numbers, and who is still there.
+//! Transfer records: their numbers, and which hosts still run.
 
 use serde::{Deserialize, Serialize};
 use volume::Volume;
@@ -60,7 +60,7 @@ fn a_host_that_is_gone_is_seen_to_be() {
     drop(one);
     assert!(!records.is_there(id).unwrap());
     assert!(records.is_there(other_id).unwrap());
-    // As a crash leaves it: the file is there, the lock is not.
+    // A crash leaves the file without its lock.
     place.put(&format!(".sounding/transfers/{id}.host"), "");
     assert!(!records.is_there(id).unwrap());
     assert!(!place.path(&format!(".sounding/transfers/{id}.host")).exists());

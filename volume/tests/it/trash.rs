@@ -1,4 +1,4 @@
-//! What was deleted: it can be had back, for a while.
+//! The trash: deleted things can be restored for a while.
 
 use std::fs;
 use std::time::Duration;
@@ -159,7 +159,7 @@ fn what_is_restored_while_it_is_removed_comes_back_whole_or_not_at_all() {
         let name = discard(&place, "run", DiscardTarget::Folder, "2026-11-24T07:33:58Z").unwrap();
         let outcome = std::thread::scope(|scope| {
             let removing = scope.spawn(|| place.volume.remove_trashed(&name));
-            // At once, or as soon as something of it is gone.
+            // At once, or as soon as the first part of it is gone.
             let whole = || {
                 let left = fs::read_dir(place.path(".sounding/trash/files/run"));
                 left.is_ok_and(|it| it.count() == FILES)

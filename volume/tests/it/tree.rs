@@ -1,4 +1,4 @@
-//! Moves, copies, new folders, what comes back from the trash, and walks.
+//! Moves, copies, new folders, restoring from the trash, and walks.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -24,7 +24,7 @@ fn move_to(place: &Place, from: &str, to: &str, exists: OnConflict) -> Result<St
     moved.map(|it| it.path.to_url())
 }
 
-/// The place's volume, to share.
+/// The place's volume, opened a second time so that it can be shared.
 fn shared(place: &Place) -> Arc<Volume> {
     Arc::new(Volume::open(&place.path("")).unwrap())
 }
@@ -45,7 +45,7 @@ fn text(place: &Place, path: &str) -> String {
     fs::read_to_string(place.path(path)).unwrap()
 }
 
-/// Nothing is left on its way.
+/// Whether nothing is left in staging.
 fn is_tidy(place: &Place) -> bool {
     fs::read_dir(place.path(".sounding/staging")).map_or(0, Iterator::count) == 0
 }
@@ -288,7 +288,7 @@ fn a_folder_that_does_not_fit_is_not_begun_and_costs_nobody_their_trash() {
         .discard(&rel("dear"), DiscardTarget::File, "kmt", Timestamp::now(), &anywhere)
         .unwrap();
     place.put("run/a", "1");
-    // Takes no room itself.
+    // A sparse file takes no space itself.
     let size = place.volume.space().unwrap().size;
     fs::File::create(place.path("run/z")).unwrap().set_len(size - 1).unwrap();
     let refused = copy_to(&place, "run", "copy", OnConflict::Refuse);
@@ -305,7 +305,7 @@ fn copies_that_do_not_fit_together_cost_nobody_their_trash() {
         .volume
         .discard(&rel("dear"), DiscardTarget::File, "kmt", Timestamp::now(), &anywhere)
         .unwrap();
-    // Each would fit where it is the only one.
+    // Each fits only without the other.
     let half = place.volume.space().unwrap().size / 2;
     for name in ["a", "b"] {
         fs::File::create(place.path(name)).unwrap().set_len(half).unwrap();

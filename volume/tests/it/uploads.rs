@@ -1,4 +1,4 @@
-//! Uploads that go on after a break: what counts as having come, and what is left behind.
+//! Resumable uploads: which bytes count, and what is left behind.
 
 use std::fs;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ fn what_has_come_is_there_after_a_break() {
     append(&mut upload, "abc");
     let id = upload.id;
     drop(upload);
-    // As another process would find it.
+    // A second volume, as another process would open it.
     let volume = open(&place);
     let mut upload = again(&volume, id);
     assert_eq!(upload.offset(), 3);
@@ -77,7 +77,7 @@ fn bytes_that_were_not_checked_have_not_come() {
         append(&mut upload, "bad");
         match verdict {
             Some(verdict) => upload.end_check(verdict).unwrap(),
-            // The process was killed before it could say.
+            // The process was killed before it could end the check.
             None => upload = again(&volume, upload.id),
         }
         assert_eq!(upload.offset(), 3);
@@ -123,7 +123,7 @@ fn parts_are_joined_however_often_that_is_interrupted() {
     let id = volume.begin_upload(whole).unwrap().id;
     let mut rounds = 0;
     loop {
-        // Opened anew each time, as after a kill.
+        // Opened again each time, as after a kill.
         let mut upload = again(&volume, id);
         assert!(!upload.is_published());
         if upload.join_more(8_192).unwrap() {
