@@ -59,7 +59,7 @@ async fn receive(settings: &Settings, code: &str, to: &str) -> Result<(), Box<dy
     println!("{}", receiving.route());
     let mut file = File::create(to)?;
     while let Some(bytes) = receiving.next().await? {
-        // A disk is slow: a real program has a thread for it.
+        // A disk is slow: a real program uses a thread for it.
         tokio::task::block_in_place(|| file.write_all(&bytes))?;
     }
     receiving.finish().await?;

@@ -1,39 +1,39 @@
-//! The code that two people share: `7-crossover-clockwork`.
+//! The code that two people share, like `7-crossover-clockwork`.
 //!
-//! Its number is the nameplate, under which the mailbox server lets the two find each other; the whole text is the
-//! password of the key exchange (client-protocol.md, "Wormhole Codes"). So a code is a secret until it is used.
+//! Its number is the nameplate, under which the mailbox server brings the two sides together. The whole text is the password of the key
+//! exchange (client-protocol.md, "Wormhole Codes"). So a code is a secret until it is used.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::wordlist;
 
-/// As many digits the mailbox server takes.
+/// The most digits that the mailbox server accepts.
 const MOST_DIGITS: usize = 40;
-/// Longer than any code that people pass on.
+/// The most bytes of a code. No real code is longer.
 const LONGEST: usize = 255;
 
 /// A code: a number and at least one word. `Debug` shows the number only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code {
     text: String,
-    /// Bytes of the nameplate at the text's start.
+    /// The length in bytes of the nameplate at the text's start.
     digits: usize,
 }
 
-/// A text is no code.
+/// Why a text is not a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
-    /// There is nothing.
+    /// The text is empty.
     #[error("the code is missing: it looks like `7-crossover-clockwork`")]
     Empty,
-    /// It does not begin with a number.
+    /// The text does not begin with a number.
     #[error("a code begins with a number, like `7-crossover-clockwork`")]
     NoNumber,
     /// There is no word, or nothing between two dashes.
     #[error("a word is missing: a code looks like `7-crossover-clockwork`")]
     NoWord,
-    /// It has a control character or another that no code has.
+    /// It has a control character.
     #[error("a code has no {0:?} in it")]
     Character(char),
     /// It is too long.
@@ -42,15 +42,14 @@ pub enum CodeError {
 }
 
 impl Code {
-    /// Takes a code as people type it: spaces around it do not matter, those within it are dashes, and the capitals of a
-    /// word of the word list are small letters. Other words stay as they are: who sends may have chosen them, and the
-    /// whole text is the password.
+    /// Parses a code as people type it. Spaces around it are dropped, spaces within it become dashes, and words of the word list become
+    /// lower case. Other words stay as they are: the sender may have chosen them, and the whole text is the password.
     pub fn parse(text: &str) -> Result<Code, CodeError> {
         let code = Code::exact(text)?;
         Ok(Code { text: wordlist::in_small_letters(&code.text), ..code })
     }
 
-    /// The same, with every letter as it stands.
+    /// Like [`Code::parse`], but keeps the case of every letter.
     pub fn exact(text: &str) -> Result<Code, CodeError> {
         let text = text.trim();
         if text.is_empty() {
@@ -64,7 +63,7 @@ impl Code {
             return Err(CodeError::Character(odd));
         }
         let text = text.split_whitespace().collect::<Vec<_>>().join("-");
-        // `7 - guitarist` is meant as `7-guitarist`.
+        // `7 - guitarist` means `7-guitarist`.
         let text = text.replace("---", "-");
         let (number, words) = text.split_once('-').unwrap_or((&text, ""));
         let is_number = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
@@ -80,12 +79,12 @@ impl Code {
         Ok(Code { digits: number.len(), text })
     }
 
-    /// The number under which the two find each other. It is no secret.
+    /// The nameplate: the number under which the two sides find each other. It is not a secret.
     pub fn nameplate(&self) -> &str {
         self.text.get(..self.digits).unwrap_or_default()
     }
 
-    /// What stands behind the number.
+    /// The words after the number.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.text.split('-').skip(1)
     }

@@ -1,37 +1,37 @@
-//! What can go wrong between two sides, each thing by its name, and what to do next.
+//! The errors of a transfer. Each message says what to do next.
 
 use std::fmt;
 
-/// Why a transfer did not come about, or ended early. What is said of it names the next step.
+/// Why a transfer did not start, or ended early. The message names the next step.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address of the mailbox server is none.
+    /// The mailbox server's URL is invalid.
     #[error("invalid mailbox server `{url}`: its URL begins with `ws://` or `wss://`")]
     NoMailbox {
-        /// As it is set.
+        /// The URL as it is set.
         url: String,
     },
-    /// There is no connection to the mailbox server.
+    /// The mailbox server can't be reached.
     #[error(
         "could not reach the mailbox server {url}: check the network and the address, then try again"
     )]
     MailboxUnreachable {
-        /// Its address.
+        /// The server's URL.
         url: String,
-        /// What failed.
+        /// The error of the connection.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The mailbox server has refused something.
+    /// The mailbox server refused a request.
     #[error("the mailbox server refused: {0}")]
     MailboxSaid(String),
-    /// The mailbox server was there, and could not be found again.
+    /// The connection to the mailbox server was lost and could not be restored.
     #[error("the mailbox server was lost: try again with a new code")]
     MailboxLost {
-        /// What failed last.
+        /// The last error.
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// Nobody waits under this code.
+    /// No peer waits under this code.
     #[error(
         "nobody waits under this code: check its number, and that `wormhole send` still runs there"
     )]
@@ -45,22 +45,22 @@ pub enum Error {
     /// The two sides have different codes.
     #[error("the codes differ; this code is used up: ask for a new `wormhole send`")]
     WrongCode,
-    /// A wait was too long.
+    /// A time-out.
     #[error("{what}")]
     TimedOut {
-        /// What it was for.
+        /// The step that took too long.
         what: Stage,
     },
-    /// The other side gave up, and said why.
+    /// The other side gave up, with its reason.
     #[error("the other side gave up: {0}")]
     PeerError(String),
-    /// The other side does not want what we offer.
+    /// The other side refused the offer, with its reason.
     #[error("the other side refused: {0}")]
     Refused(String),
-    /// Something came that is not of the protocol.
+    /// The other side or the server sent something that does not follow the protocol.
     #[error("{what} made no sense: try again with a new code")]
     BadMessage {
-        /// What it was.
+        /// The message that was expected.
         what: &'static str,
     },
     /// The two sides can't be connected.
@@ -73,21 +73,21 @@ pub enum Error {
         "the connection was lost after {done} of {total} bytes: the transfer has to begin again, with a new code"
     )]
     ConnectionLost {
-        /// Bytes that have come or gone.
+        /// Bytes received or sent so far.
         done: u64,
-        /// Bytes that were announced.
+        /// Bytes announced.
         total: u64,
-        /// What failed.
+        /// The error of the connection.
         source: Option<std::io::Error>,
     },
-    /// No byte came or went for too long.
+    /// No byte was received or sent for too long.
     #[error(
         "nothing moved any more after {done} of {total} bytes: the transfer has to begin again, with a new code"
     )]
     Stalled {
-        /// Bytes that have come or gone.
+        /// Bytes received or sent so far.
         done: u64,
-        /// Bytes that were announced.
+        /// Bytes announced.
         total: u64,
     },
     /// The other side sent more than it had announced.
@@ -95,35 +95,35 @@ pub enum Error {
         "the other side sent more than the {announced} bytes that it had announced: nothing was kept"
     )]
     TooMuch {
-        /// What it had announced.
+        /// Bytes announced.
         announced: u64,
     },
-    /// What was to be sent is of another length than was announced.
+    /// The length of the data differs from the announced length.
     #[error(
         "{announced} bytes were announced, but there are {found}: it has changed meanwhile, send it again"
     )]
     OtherSize {
-        /// What we had announced.
+        /// Bytes announced.
         announced: u64,
-        /// What there was.
+        /// Bytes found.
         found: u64,
     },
-    /// The other side got something else than was sent.
+    /// The other side received other bytes than were sent.
     #[error("the other side got other bytes than were sent: send it again")]
     ChecksumDiffers,
-    /// The other side has all bytes, but could not keep them.
+    /// The other side received all bytes but could not keep them, with its reason.
     #[error("the other side could not keep it: {0}")]
     NotAcknowledged(String),
-    /// The other side offers what we don't know.
+    /// The other side offers something that this client does not support.
     #[error("the other side offers something that is not supported: {what}")]
     NotSupported {
-        /// What it is.
+        /// The kind of the offer.
         what: String,
     },
-    /// The system has no random bytes for us.
+    /// The system has no random bytes.
     #[error("the system gave no random bytes")]
     Random {
-        /// What it said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The program ends.
@@ -131,23 +131,23 @@ pub enum Error {
     Stopped,
 }
 
-/// What was waited for too long.
+/// The steps of a transfer that can time out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
-    /// The mailbox server's answers.
+    /// The mailbox server's responses.
     Mailbox,
-    /// Somebody who uses the code.
+    /// A peer that uses the code.
     Peer,
     /// The confirmed key.
     Key,
     /// The peer's offer.
     Offer,
-    /// The peer's answer to our offer.
+    /// The peer's answer to the offer.
     Answer,
     /// A connection for the data.
     Transit,
-    /// The peer's word that it has stored what it got.
+    /// The peer's confirmation that it has stored everything.
     Confirmation,
 }
 
@@ -166,7 +166,7 @@ impl fmt::Display for Stage {
 }
 
 impl Error {
-    /// A message that makes no sense.
+    /// An error for a message that does not follow the protocol.
     pub(crate) fn bad(what: &'static str) -> Error {
         Error::BadMessage { what }
     }

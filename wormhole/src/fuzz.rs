@@ -1,4 +1,4 @@
-//! The parsers of what strangers send, for fuzz targets. Not part of the interface.
+//! Entry points for fuzz targets: the parsers of what peers and servers send. Not part of the interface.
 
 use bytes::BytesMut;
 
@@ -8,14 +8,14 @@ use crate::records::RecordReader;
 use crate::server_message::ServerMessage;
 use crate::{Code, wordlist};
 
-/// What a mailbox server says.
+/// Parses a message of the mailbox server.
 pub fn server_message(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         drop(ServerMessage::parse(text));
     }
 }
 
-/// What a peer says, once it is opened.
+/// Parses a decrypted message of a peer.
 pub fn peer_message(bytes: &[u8]) {
     if let Some(message) = PeerMessage::parse(bytes)
         && let Some(Ok(offer)) = message.offer
@@ -28,7 +28,7 @@ pub fn peer_message(bytes: &[u8]) {
     drop(Ack::parse(bytes));
 }
 
-/// What comes over the connection, in pieces of a length that the first byte says.
+/// Reads records from a connection, in pieces whose length is the first byte.
 pub fn records(bytes: &[u8]) {
     let Some((piece, bytes)) = bytes.split_first() else { return };
     let (mut opener, mut come) = (RecordReader::new(&Key::known()), BytesMut::new());
@@ -40,7 +40,7 @@ pub fn records(bytes: &[u8]) {
     }
 }
 
-/// What a person types.
+/// Parses a code as a person types it.
 pub fn code(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         if let (Ok(code), Ok(exact)) = (Code::parse(text), Code::exact(text)) {

@@ -1,12 +1,12 @@
-//! Hexadecimal digits, in which the mailbox server carries bytes. Pure.
+//! Hexadecimal digits, the form of all bytes on the mailbox server. Pure.
 
-/// In lower case, as every client writes them.
+/// Digits in lower case, as every client writes them.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let digit = |it: u8| char::from_digit(u32::from(it), 16).unwrap_or('0');
     bytes.iter().flat_map(|it| [digit(it >> 4), digit(it & 15)]).collect()
 }
 
-/// None where it is not an even number of digits.
+/// The bytes; `None` where the text is not an even number of hexadecimal digits.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let digit = |it: u8| char::from(it).to_digit(16).and_then(|it| u8::try_from(it).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();

@@ -1,8 +1,7 @@
-//! Where the other side says it can be reached, and which of that we believe.
+//! Hints: the addresses where the other side says it can be reached, and the policy for using them.
 //!
-//! Hints are a stranger's text (transit.md, "Canonical hint encodings"): few of them are kept, and where they may lead is
-//! decided on the very addresses that are connected to, after names are resolved. A name that leads home is as bad as
-//! an address that does.
+//! Hints come from a stranger (transit.md, "Canonical hint encodings"). Only a few are kept. The policy is applied to the addresses that
+//! are connected to, after names are resolved: a name for this machine is as bad as its address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,22 +9,22 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-/// As many hints of each kind are kept of one peer.
+/// The most hints of each kind that are kept of one peer.
 const MOST_HINTS: usize = 16;
-/// As many addresses of one name are tried.
+/// The most addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 4;
-/// Bytes of the longest host name.
+/// The most bytes of a host name.
 const LONGEST_HOST: usize = 255;
 
 /// A host and port to connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Hint {
-    /// A name or an address, an IPv6 one without brackets.
+    /// A name or an address; IPv6 without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
 }
 
-/// What one side tells the other.
+/// The hints that one side sends to the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hints {
     pub(crate) direct: Vec<Hint>,
@@ -33,14 +32,14 @@ pub(crate) struct Hints {
 }
 
 impl Hint {
-    /// None where it is no host and port that one could connect to.
+    /// `None` where the host or the port is invalid.
     pub(crate) fn new(host: &str, port: u16) -> Option<Hint> {
         let is_odd = |it: char| it.is_control() || it.is_whitespace();
         let is_host = !host.is_empty() && host.len() <= LONGEST_HOST && !host.contains(is_odd);
         (is_host && port != 0).then(|| Hint { host: host.to_owned(), port })
     }
 
-    /// Its addresses that `reach` allows.
+    /// The hint's addresses that `reach` allows.
     pub(crate) async fn resolve(&self, reach: HintPolicy, own: &[IpAddr]) -> Vec<SocketAddr> {
         let Ok(found) = tokio::net::lookup_host((self.host.as_str(), self.port)).await else {
             return Vec::new();
@@ -70,14 +69,14 @@ impl fmt::Display for Hint {
 }
 
 impl Hints {
-    /// Our own: addresses to connect to, and relays.
+    /// This side's hints: its addresses, and the relays.
     pub(crate) fn ours(addresses: &[IpAddr], port: u16, relays: &[RelayHint]) -> Hints {
         let direct = addresses.iter().filter_map(|it| Hint::new(&it.to_string(), port));
         let direct = direct.take(MOST_HINTS).collect();
         Hints { direct, relays: relays.iter().map(|it| it.0.clone()).collect() }
     }
 
-    /// What a peer's transit message says. What we don't know or what is odd is left out.
+    /// Parses a peer's transit message. Unknown and invalid hints are left out.
     pub(crate) fn of(transit: &Value) -> Hints {
         let mut hints = Hints::default();
         let all = transit.get("hints-v1").and_then(Value::as_array);
@@ -99,7 +98,7 @@ impl Hints {
         hints
     }
 
-    /// As a transit message says it.
+    /// The JSON value of a transit message.
     pub(crate) fn to_value(&self) -> Value {
         let direct = self.direct.iter().map(Hint::to_value);
         let relays =
@@ -126,8 +125,8 @@ pub(crate) fn own_addresses() -> Vec<IpAddr> {
     interfaces.into_iter().map(|it| it.ip()).collect()
 }
 
-/// Those of them that another machine may be able to connect to; loopback only where `reach` is for tests and there
-/// is nothing else.
+/// The addresses that another machine may be able to connect to. Loopback only with [`HintPolicy::Anywhere`] (for tests), and only if there
+/// is no other.
 pub(crate) fn addresses_to_tell(own: &[IpAddr], reach: HintPolicy) -> Vec<IpAddr> {
     let is_told = |it: &&IpAddr| match it {
         IpAddr::V4(it) => is_v4_elsewhere(*it),
@@ -140,7 +139,7 @@ pub(crate) fn addresses_to_tell(own: &[IpAddr], reach: HintPolicy) -> Vec<IpAddr
     told
 }
 
-/// Whether an address is another machine's, which strangers could reach as well as we.
+/// Whether an address belongs to another machine, and is not one that only this machine or its link can reach.
 fn is_elsewhere(address: IpAddr, own: &[IpAddr]) -> bool {
     let canonical = address.to_canonical();
     if own.iter().any(|it| it.to_canonical() == canonical) {
@@ -157,7 +156,7 @@ fn is_elsewhere(address: IpAddr, own: &[IpAddr]) -> bool {
 
 fn is_v4_elsewhere(address: Ipv4Addr) -> bool {
     let [first, ..] = address.octets();
-    // 0.0.0.0/8 is this network, 240.0.0.0/4 is nobody's, with the broadcast address at its end.
+    // 0.0.0.0/8 is this network; 240.0.0.0/4 is reserved, with the broadcast address at its end.
     first != 0
         && first < 240
         && !address.is_loopback()
@@ -167,7 +166,7 @@ fn is_v4_elsewhere(address: Ipv4Addr) -> bool {
 
 fn is_v6_elsewhere(address: Ipv6Addr) -> bool {
     let [first, ..] = address.segments();
-    // fec0::/10 once was what fc00::/7 is now.
+    // fec0::/10 is the former form of fc00::/7.
     let is_site_local = first & 0xffc0 == 0xfec0;
     !address.is_unspecified()
         && !address.is_loopback()
@@ -177,7 +176,7 @@ fn is_v6_elsewhere(address: Ipv6Addr) -> bool {
         && !is_site_local
 }
 
-/// The IPv4 address within one of a translator (`64:ff9b::/96`), of 6to4 (`2002::/16`), or of the old `::1.2.3.4`.
+/// The IPv4 address inside an address of a translator (`64:ff9b::/96`), of 6to4 (`2002::/16`), or of the old form `::1.2.3.4`.
 fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match address.segments() {
@@ -189,11 +188,11 @@ fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Where a peer's hints may lead. A peer that knows the code makes us connect to addresses of its choice.
+/// Where a peer's hints may lead. A peer that knows the code makes this side connect to addresses of the peer's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HintPolicy {
-    /// Not to this machine, nor to what only machines next to it can reach: loopback, link-local, unique local,
-    /// multicast and unspecified addresses are refused, and all that this machine has.
+    /// Only to other machines. Refused are loopback, link-local, unique local, multicast and unspecified addresses, and all addresses of
+    /// this machine.
     Others,
     /// Anywhere. For tests, where both sides are on one machine.
     Anywhere,
@@ -203,18 +202,18 @@ pub enum HintPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RelayHint(pub(crate) Hint);
 
-/// A text is no relay.
+/// The text is not a relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a relay is written as `tcp:HOST:PORT`")]
 pub struct NoRelayHint;
 
 impl RelayHint {
-    /// Its name or address, an IPv6 one without brackets.
+    /// The relay's name or address; IPv6 without brackets.
     pub fn host(&self) -> &str {
         &self.0.host
     }
 
-    /// Its port.
+    /// The relay's port.
     pub fn port(&self) -> u16 {
         self.0.port
     }

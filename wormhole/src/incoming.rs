@@ -1,7 +1,7 @@
-//! The receiving side of a transfer: an offer, then its bytes, then the word that they are kept.
+//! The receiving side of a transfer: an offer, then its bytes, then the confirmation that they are stored.
 //!
-//! The order is that of file-transfer-protocol.md, and each step takes the one before it: there is no answer without an
-//! offer, no byte without an answer, and no acknowledgement before the last byte. Where the bytes go is the caller's.
+//! Follows file-transfer-protocol.md. Each step takes the value of the step before, so there is no answer without an offer, no byte without
+//! an answer, and no confirmation before the last byte. The caller decides where the bytes go.
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -15,7 +15,7 @@ use crate::session::Session;
 use crate::transit::connection::{LinkError, PeerConnection, Role};
 use crate::transit::{Route, TransitListener, connect};
 
-/// Something is offered, and the other side waits. Dropping it is a refusal.
+/// An offer; the other side waits for the answer. Dropping it refuses the offer.
 #[derive(Debug)]
 pub struct Incoming {
     session: Box<Session>,
@@ -28,18 +28,18 @@ impl Incoming {
         Incoming { session, offer, hints }
     }
 
-    /// What is offered: a file or a directory. Its names are a stranger's text.
+    /// The offered file or directory. Its names come from a stranger.
     pub fn offer(&self) -> &Offer {
         &self.offer
     }
 
-    /// Resolves when there is nothing left to accept: the other side has given up, or the mailbox is lost for good. A
-    /// wait that is given up loses nothing.
+    /// Resolves when the offer can't be accepted any more: the other side has given up, or the mailbox is lost permanently. Dropping the
+    /// future loses nothing.
     pub async fn withdrawn(&mut self) -> Error {
         self.session.end().await
     }
 
-    /// Takes it: tells the other side, and finds a way to it.
+    /// Accepts the offer: answers, and connects to the other side.
     pub async fn accept(self) -> Result<Receiving, Error> {
         let Incoming { mut session, offer, hints } = self;
         let settings = session.settings().clone();
@@ -64,14 +64,14 @@ impl Incoming {
         }
     }
 
-    /// Does not take it, and tells the other side why.
+    /// Refuses the offer, and sends the reason to the other side.
     pub async fn refuse(self, why: &str) -> Result<(), Error> {
         self.session.give_up(why).await;
         Ok(())
     }
 }
 
-/// Bytes are coming. Dropping it ends the transfer.
+/// A transfer whose bytes arrive. Dropping it ends the transfer.
 #[derive(Debug)]
 pub struct Receiving {
     session: Box<Session>,
@@ -83,18 +83,17 @@ pub struct Receiving {
 }
 
 impl Receiving {
-    /// Which way they come.
+    /// The route of the connection.
     pub fn route(&self) -> &Route {
         &self.route
     }
 
-    /// Bytes that have come.
+    /// Bytes received so far.
     pub fn done(&self) -> u64 {
         self.done
     }
 
-    /// The next bytes, as many as are here; none when all that was announced has come. A wait that is given up loses
-    /// nothing.
+    /// The next bytes, as many as have arrived; `None` once all announced bytes have. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         if self.done == self.total {
             return Ok(None);
@@ -112,7 +111,7 @@ impl Receiving {
         Ok(Some(bytes))
     }
 
-    /// All bytes are kept: tells the other side, with their checksum. An error means that it may believe otherwise.
+    /// Confirms that all bytes are stored, with their checksum. After an error the other side may not know it.
     pub async fn finish(mut self) -> Result<(), Error> {
         if self.done != self.total {
             let error = Error::OtherSize { announced: self.total, found: self.done };
@@ -129,19 +128,19 @@ impl Receiving {
         Ok(())
     }
 
-    /// They can't be kept: tells the other side why. Only a sender that has sent all listens to its connection; before
-    /// that it is told by the mailbox.
+    /// Reports that the bytes can't be stored, with the reason. A sender reads from its connection only after its last byte; before that
+    /// the reason goes through the mailbox.
     pub async fn fail(mut self, why: &str) {
         let is_complete = self.done == self.total;
         if is_complete && let Err(error) = self.acknowledge(&Ack::Failed(why.to_owned())).await {
-            tracing::debug!("the other side could not be told: {error}");
+            tracing::debug!("could not report the failure to the other side: {error}");
         }
         let Receiving { session, link, .. } = self;
         let limit = session.settings().limits.closing;
         if is_complete {
             tokio::join!(link.close(limit), session.close());
         } else {
-            // The word first: when the connection ends, the other side looks for it.
+            // The reason first: the other side looks for it when the connection ends.
             session.give_up(why).await;
             drop(link);
         }
@@ -152,7 +151,7 @@ impl Receiving {
         self.link.flush().await
     }
 
-    /// What a broken connection means.
+    /// The error for a broken connection.
     async fn broken(&mut self, error: LinkError) -> Error {
         let (done, total) = (self.done, self.total);
         let error = match error {

@@ -1,8 +1,8 @@
-//! Keys: from a code to a shared key, and from that to one for each purpose. Pure, except for random nonces.
+//! Keys: from a code to a shared key, and from that to one key for each purpose. Pure, except for random nonces.
 //!
-//! After client-protocol.md ("The `pake` message", "Key derivation"): SPAKE2 in its symmetric form over Ed25519, with the
-//! application's name as identity; HKDF-SHA256 without salt; a secretbox with the nonce in front. The mathematics is that of
-//! the crates `spake2`, `hmac`, `salsa20` and `poly1305`.
+//! Follows client-protocol.md ("The `pake` message", "Key derivation"): SPAKE2 in its symmetric form over Ed25519, with the application's
+//! name as identity; HKDF-SHA256 without salt; a secretbox with the nonce in front. The cryptography comes from the crates `spake2`,
+//! `hmac`, `salsa20` and `poly1305`.
 
 use std::fmt;
 
@@ -18,13 +18,13 @@ use crate::hex;
 use crate::secretbox::{NONCE, Secretbox};
 use crate::settings::APP;
 
-/// The first half of the exchange: what to say, and what is needed to understand the answer.
+/// The first half of the exchange: this side's message, and the state to read the other side's.
 pub(crate) struct Exchange {
     state: Spake2<Ed25519Group>,
     message: Vec<u8>,
 }
 
-/// A key that both sides have if they had the same code. Nothing shows it.
+/// A key that both sides share if they had the same code. `Debug` does not show it.
 #[derive(Clone)]
 pub(crate) struct Key([u8; 32]);
 
@@ -42,13 +42,13 @@ impl Exchange {
         Exchange { state, message }
     }
 
-    /// What the other side has to hear.
+    /// The message for the other side.
     pub(crate) fn message(&self) -> Result<Vec<u8>, Error> {
         let message = PakeMessage { pake_v1: hex::encode(&self.message) };
         serde_json::to_vec(&message).map_err(|_impossible| Error::bad("our own message"))
     }
 
-    /// Whether the key is the other side's too shows only when something is opened with it.
+    /// Computes the key. Whether the other side has the same one shows only when something is opened with it.
     pub(crate) fn finish(self, theirs: &[u8]) -> Result<Key, Error> {
         let bad = || Error::bad("the other side's half of the key exchange");
         let message: PakeMessage = serde_json::from_slice(theirs).map_err(|_odd| bad())?;
@@ -65,37 +65,37 @@ impl fmt::Debug for Key {
 }
 
 impl Key {
-    /// A key that everybody knows.
+    /// A fixed key, for tests and fuzzing.
     pub(crate) fn known() -> Key {
         Key([7; 32])
     }
 
-    /// A key for one purpose, from which no other can be reckoned.
+    /// A key for one purpose, from which no other can be computed.
     ///
-    /// HKDF (RFC 5869) without salt, for the one block that a key is: so there is no length that could be wrong.
+    /// HKDF (RFC 5869) without salt. A key is exactly one block, so no length can be wrong.
     pub(crate) fn derive(&self, purpose: &[u8]) -> Key {
         let extracted = hmac([0; 32], &[&self.0]);
         Key(hmac(extracted, &[purpose, &[1]]))
     }
 
-    /// For a message of one side in one phase.
+    /// The key for a message of one side in one phase.
     pub(crate) fn for_phase(&self, side: &str, phase: &str) -> Key {
         let side = Sha256::digest(side.as_bytes());
         let phase = Sha256::digest(phase.as_bytes());
         self.derive(&[b"wormhole:phase:", side.as_slice(), phase.as_slice()].concat())
     }
 
-    /// What both people may compare.
+    /// The verifier, which both people may compare.
     pub(crate) fn verifier(&self) -> Key {
         self.derive(b"wormhole:verifier")
     }
 
-    /// For the connection that carries the data.
+    /// The key for the connection that carries the data.
     pub(crate) fn for_transit(&self) -> Key {
         self.derive(format!("{APP}/transit-key").as_bytes())
     }
 
-    /// In hexadecimal digits, where it is a token and no key.
+    /// Hexadecimal digits, for a key that is used as a token.
     pub(crate) fn token(&self) -> String {
         hex::encode(&self.0)
     }
@@ -104,23 +104,23 @@ impl Key {
         Secretbox::new(self.0)
     }
 
-    /// Under a random nonce.
+    /// Encrypts with a random nonce, which goes in front.
     pub(crate) fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, Error> {
         let mut nonce = [0; NONCE];
         random(&mut nonce)?;
         Ok([nonce.as_slice(), &self.secretbox().seal(nonce, plain)].concat())
     }
 
-    /// None where it was sealed with another key, or changed.
+    /// Decrypts; `None` where the data were sealed with another key, or changed.
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
         self.secretbox().open(*nonce, sealed)
     }
 }
 
-/// HMAC-SHA256 (RFC 2104) of these parts, one behind the other.
+/// HMAC-SHA256 (RFC 2104) of these parts, joined.
 fn hmac(key: [u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    // A key is filled up with zeros to the hash's block.
+    // A key is padded with zeros to the hash's block.
     let mut block = Block::<Sha256>::default();
     block.iter_mut().zip(key).for_each(|(to, from)| *to = from);
     let mut hmac = Hmac::<Sha256>::new(&block);
@@ -130,7 +130,7 @@ fn hmac(key: [u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     hmac.finalize().into_bytes().into()
 }
 
-/// Fills it with random bytes.
+/// Fills a buffer with random bytes.
 pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Error> {
     getrandom::fill(bytes).map_err(|it| Error::Random { source: std::io::Error::other(it) })
 }
@@ -139,7 +139,7 @@ pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Error> {
 pub(crate) mod tests {
     use super::*;
 
-    /// As the Python client's functions give them for the key 00 01 02 … 1f.
+    /// Computed by the Python client's functions for the key 00 01 02 … 1f.
     #[test]
     fn keys_are_those_of_the_other_clients() {
         let key = counting();

@@ -1,11 +1,11 @@
-//! A mailbox at the server, held by a task of its own.
+//! A mailbox at the mailbox server, held by a task of its own.
 //!
-//! After server-protocol.md. The task owns the websocket, so pings are answered and messages come in while nobody asks for
-//! them, and so that dropping the [`Mailbox`] at any moment is a polite end: the number is released and the mailbox closed,
-//! with the mood that was set last. When the server is lost, the task comes back as the same side for a while: the server
-//! then says everything again, and what was heard before is ignored.
+//! Follows server-protocol.md. The task owns the websocket, so pings are answered and messages arrive while nobody waits for them. Dropping
+//! the [`Mailbox`] at any moment ends it properly: the task releases the nameplate and closes the mailbox with the mood that was set last.
+//! If the connection is lost, the task reconnects as the same side for a while. The server then repeats everything, and known messages are
+//! ignored.
 //!
-//! Knows nothing of keys: bodies are bytes. What a peer can make it hold is bounded; a peer that says more is an error.
+//! Knows nothing of keys: bodies are bytes. The memory that a peer can make it use is bounded; too many messages are an error.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,32 +23,32 @@ use crate::settings::{APP, Settings};
 use crate::websocket::WebSocket;
 use crate::wordlist;
 
-/// As many messages of the peer wait to be heard.
+/// The most messages of the peer that wait to be received.
 const MOST_WAITING: usize = 64;
-/// As many messages of others are told apart in one mailbox.
+/// The most messages of others that are remembered in one mailbox.
 const MOST_MESSAGES: usize = 512;
-/// The pause before the first attempt to come back; it doubles, up to [`LONGEST_PAUSE`].
+/// The pause before the first reconnection; it doubles, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// How a mailbox is found.
 pub(crate) enum Start {
-    /// Under a new number, for a code with so many random words.
+    /// Under a new nameplate, for a code with this many random words.
     Allocate { words: usize },
-    /// Under the number of a code.
+    /// Under the nameplate of a code.
     Join { code: Code, absent: IfNoPeer },
 }
 
-/// What to do where nobody waits under a code's number.
+/// What to do where nobody waits under a code's nameplate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfNoPeer {
-    /// Say so, and leave the code as it is.
+    /// Fail with [`Error::NobodyThere`], and leave the code unused.
     Fail,
     /// Wait there: both sides have agreed on the code beforehand.
     Wait,
 }
 
-/// An open mailbox. Dropping it is a good-bye.
+/// An open mailbox. Dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     side: String,
@@ -59,7 +59,7 @@ pub(crate) struct Mailbox {
     task: JoinHandle<()>,
 }
 
-/// What was found out while it was opened.
+/// What the server reported while it was opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) code: Code,
@@ -67,17 +67,17 @@ pub(crate) struct Opened {
     pub(crate) welcome: Option<String>,
 }
 
-/// What we have put into the mailbox, or will.
+/// A message that was added to the mailbox, or will be.
 #[derive(Debug)]
 struct Outbound {
     phase: String,
     body: Vec<u8>,
-    /// Whether the server has it.
+    /// Whether the server has echoed it, so it is stored.
     is_echoed: bool,
 }
 
 impl Mailbox {
-    /// Opens one. Dropping the future is a good-bye, as dropping the mailbox is.
+    /// Opens a mailbox. Dropping the future closes it, like dropping the mailbox.
     pub(crate) async fn open(
         settings: &Settings,
         start: Start,
@@ -111,17 +111,17 @@ impl Mailbox {
         }
     }
 
-    /// Which side we are.
+    /// The name of this side.
     pub(crate) fn side(&self) -> &str {
         &self.side
     }
 
-    /// How we shall part, if nothing else is said.
+    /// Sets the mood for the close, unless another is set later.
     pub(crate) fn set_mood(&self, mood: Mood) {
         self.mood.send_replace(mood);
     }
 
-    /// Puts something into the mailbox. It arrives before a good-bye that comes after it.
+    /// Adds a message to the mailbox. It arrives before a close that follows.
     pub(crate) async fn say(&mut self, phase: &str, body: Vec<u8>) -> Result<(), Error> {
         let saying = Outbound { phase: phase.to_owned(), body, is_echoed: false };
         match self.sayings.send(saying).await {
@@ -130,15 +130,17 @@ impl Mailbox {
         }
     }
 
-    /// The same for whoever can't wait, and with no promise.
+    /// The same without waiting, and without a promise that it is sent.
     pub(crate) fn mention(&self, phase: &str, body: Vec<u8>) {
         let saying = Outbound { phase: phase.to_owned(), body, is_echoed: false };
         if self.sayings.try_send(saying).is_err() {
-            tracing::debug!("the mailbox had ended before the last word");
+            tracing::debug!(
+                "could not send the last message: the mailbox has ended, or its queue is full"
+            );
         }
     }
 
-    /// What another side has put into it. A wait that is given up loses nothing.
+    /// The next message of another side. Dropping the future loses nothing.
     pub(crate) async fn hear(&mut self) -> Result<Message, Error> {
         match self.messages.recv().await {
             Some(message) => Ok(message),
@@ -146,12 +148,12 @@ impl Mailbox {
         }
     }
 
-    /// Says good-bye, and waits until it is said.
+    /// Closes the mailbox, and waits until that is done.
     pub(crate) async fn close(self) {
         let Mailbox { sayings, messages, failure, mood, task, .. } = self;
         drop((sayings, messages, failure));
         if let Err(error) = task.await {
-            tracing::debug!("the mailbox's task did not end in good order: {error}");
+            tracing::debug!("the mailbox task panicked or was aborted: {error}");
         }
         drop(mood);
     }
@@ -165,21 +167,21 @@ impl Mailbox {
 struct MailboxTask {
     settings: Settings,
     side: String,
-    /// None while the server is lost.
+    /// `None` while the connection is lost.
     line: Option<WebSocket>,
     number: Option<Nameplate>,
     mailbox: Option<String>,
-    /// Whether a number was asked for and has not come.
+    /// Whether a nameplate was requested and has not arrived.
     is_allocating: bool,
     said: Vec<Outbound>,
-    /// Sides and phases of what was heard.
+    /// The sides and phases of the messages received.
     seen: HashSet<(String, String)>,
     to_say: mpsc::Receiver<Outbound>,
-    /// Taken away to tell that nothing more will come.
+    /// Set to `None` when no more messages will come.
     heard: Option<mpsc::Sender<Message>>,
 }
 
-/// The number of the code, at the server.
+/// The code's nameplate at the server.
 struct Nameplate {
     text: String,
     hold: Hold,
@@ -187,16 +189,16 @@ struct Nameplate {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
-    /// It was allocated; nothing was claimed.
+    /// Allocated; not claimed.
     Reserved,
-    /// It was claimed, whether or not the server has said so.
+    /// Claimed, whether or not the server has confirmed it.
     Claimed,
-    /// It was given back, whether or not the server has said so.
+    /// Released, but not confirmed by the server.
     Releasing,
     Released,
 }
 
-/// Whether to go on.
+/// Whether to continue.
 enum Next {
     GoOn,
     Part,
@@ -217,10 +219,10 @@ impl MailboxTask {
         };
         let begun = begun.unwrap_or(Err(Error::TimedOut { what: Stage::Mailbox }));
         let is_open = begun.is_ok();
-        // Nobody hears it where the caller is gone meanwhile; then the other channels are closed as well.
+        // If the caller is gone, nobody receives this. Then the other channels are closed as well.
         drop(reply.send(begun));
         if is_open && let Err(error) = self.serve().await {
-            tracing::debug!("a mailbox ended: {error}");
+            tracing::debug!("the mailbox failed: {error}");
             drop(failed.send(error));
             self.heard = None;
         }
@@ -228,7 +230,7 @@ impl MailboxTask {
         self.part(mood).await;
     }
 
-    /// From nothing to an open mailbox.
+    /// Connects and opens the mailbox.
     async fn begin(&mut self, start: Start) -> Result<Opened, Error> {
         let line = self.line.insert(WebSocket::open(&self.settings.mailbox).await?);
         let welcome = greet(line, &self.side).await?;
@@ -263,15 +265,15 @@ impl MailboxTask {
         self.claim(number.to_owned()).await
     }
 
-    /// Whether somebody waits under a number, or the server does not tell. Does not touch the number: if its owner came
-    /// just now, a claim that is given up again would leave no room for the next one.
+    /// Whether a peer may wait under a nameplate: it does, or the server does not say. Does not touch the nameplate: if its owner came just
+    /// now, a claim that is released again would leave no room for the next one.
     async fn may_be_there(&mut self, number: &str) -> Result<bool, Error> {
         let is_there = |listed: &[String]| listed.iter().any(|it| it == number);
         let listed = self.list().await?;
         if !listed.is_empty() {
             return Ok(is_there(&listed));
         }
-        // Either there is nobody at all, or the server gives no lists. A number of our own tells these apart.
+        // Either nobody waits at all, or the server gives no lists. A nameplate of our own shows which.
         self.is_allocating = true;
         self.line()?.say(&ClientMessage::Allocate).await?;
         let probe = self.allocated().await?;
@@ -280,7 +282,7 @@ impl MailboxTask {
         if probe == number || gives_lists && !is_there(&listed) {
             return Ok(false);
         }
-        // A connection is good for one mailbox.
+        // A connection can open only one mailbox.
         self.say_goodbye(Mood::Lonely).await?;
         self.number = None;
         let line = self.line.insert(WebSocket::open(&self.settings.mailbox).await?);
@@ -288,7 +290,7 @@ impl MailboxTask {
         Ok(true)
     }
 
-    /// The numbers that wait for somebody; none where the server does not say.
+    /// The nameplates where a side waits; empty where the server gives no lists.
     async fn list(&mut self) -> Result<Vec<String>, Error> {
         let line = self.line()?;
         line.say(&ClientMessage::List).await?;
@@ -329,7 +331,7 @@ impl MailboxTask {
         self.line.as_mut().ok_or(Error::MailboxLost { source: None })
     }
 
-    /// Carries messages both ways, until the mailbox is dropped.
+    /// Passes messages both ways, until the mailbox is dropped.
     async fn serve(&mut self) -> Result<(), Error> {
         loop {
             let Some(line) = &mut self.line else {
@@ -351,7 +353,7 @@ impl MailboxTask {
             match done {
                 Ok(()) => {}
                 Err(Error::MailboxLost { source }) => {
-                    tracing::debug!(?source, "the mailbox server was lost");
+                    tracing::debug!(?source, "lost the connection to the mailbox server");
                     self.line = None;
                 }
                 Err(error) => return Err(error),
@@ -387,7 +389,7 @@ impl MailboxTask {
                 if is_full || self.seen.len() > MOST_MESSAGES {
                     return Err(Error::bad("a flood of messages"));
                 }
-                // Both sides are there: nobody else needs the number.
+                // Both sides are there: nobody else needs the nameplate.
                 self.release().await
             }
             ServerMessage::Released => {
@@ -415,7 +417,7 @@ impl MailboxTask {
         line.say(&ClientMessage::Release { nameplate: &number.text }).await
     }
 
-    /// Tries to come back to a lost server, again and again, for as long as the limit says.
+    /// Reconnects to a lost server, again and again, until the time-out.
     async fn come_back(&mut self) -> Result<Next, Error> {
         let deadline = Instant::now() + self.settings.limits.reconnect;
         let mut pause = FIRST_PAUSE;
@@ -456,10 +458,10 @@ impl MailboxTask {
         }
     }
 
-    /// Goes on at a server that was found again.
+    /// Continues at a server that was reached again.
     async fn resume(&mut self, line: WebSocket, mailbox: String) -> Result<(), Error> {
         if self.mailbox.as_ref() != Some(&mailbox) {
-            // The server has forgotten all: it was started anew.
+            // The server has forgotten everything: it was restarted.
             self.said.iter_mut().for_each(|it| it.is_echoed = false);
             self.mailbox = Some(mailbox);
         }
@@ -475,12 +477,12 @@ impl MailboxTask {
         }
     }
 
-    /// Gives back what we hold at the server.
+    /// Releases everything that this side holds at the server.
     async fn part(mut self, mood: Mood) {
         let limit = self.settings.limits.closing;
         let parted = tokio::time::timeout(limit, async {
             while let Err(error) = self.say_goodbye(mood).await {
-                tracing::debug!("the mailbox server did not hear the good-bye: {error}");
+                tracing::debug!("could not release the nameplate and close the mailbox: {error}");
                 self.line = None;
                 if !is_of_the_way(&error) || !self.has_to_come_back() {
                     break;
@@ -489,10 +491,10 @@ impl MailboxTask {
             }
         });
         if parted.await.is_err() {
-            tracing::debug!("the mailbox server did not answer the good-bye");
+            tracing::debug!("the mailbox server did not confirm the close in time");
         }
         if let Some(line) = self.line.take() {
-            // Its answer is of no use.
+            // The result does not matter.
             tokio::time::timeout(limit, line.close()).await.unwrap_or_default();
         }
     }
@@ -508,7 +510,7 @@ impl MailboxTask {
         if self.is_allocating {
             self.allocated().await?;
         }
-        // The server only tells which mailbox is to be closed when the number is claimed.
+        // The server gives the name of the mailbox to close only when the nameplate is claimed.
         match &self.number {
             Some(Nameplate { text, hold: Hold::Reserved }) => self.claim(text.clone()).await?,
             Some(Nameplate { hold: Hold::Claimed, .. }) if self.mailbox.is_none() => {
@@ -520,25 +522,25 @@ impl MailboxTask {
         self.release().await?;
         let line = self.line()?;
         line.say(&ClientMessage::Close { mailbox: &mailbox, mood }).await?;
-        // What was said before is done when this is.
+        // This response comes after the responses to all earlier messages.
         while line.hear().await? != ServerMessage::Closed {}
         self.mailbox = None;
         Ok(())
     }
 
-    /// Whether somebody misses something, if we just stay away.
+    /// Whether a missing close would disturb anybody.
     fn has_to_come_back(&self) -> bool {
         let holds = self.number.as_ref().is_some_and(|it| it.hold != Hold::Released);
         self.mailbox.is_some() && (holds || self.said.iter().any(|it| !it.is_echoed))
     }
 }
 
-/// A way back to a mailbox.
+/// The values needed to reconnect to a mailbox.
 struct Return {
     url: String,
     side: String,
-    /// The number, while it is ours: claiming it again keeps it ours, and gets a new mailbox from a server that has
-    /// forgotten the old one.
+    /// The nameplate while it is claimed. Claiming it again keeps the claim, and gets a new mailbox from a server that has forgotten the
+    /// old one.
     number: Option<String>,
     mailbox: String,
 }
@@ -567,7 +569,7 @@ impl Return {
     }
 }
 
-/// Hears the server's welcome, and says who we are. Gives its message for people.
+/// Reads the server's welcome, and sends this side's name. Returns the server's message for people.
 async fn greet(line: &mut WebSocket, side: &str) -> Result<Option<String>, Error> {
     let welcome = answer(line, |it| match it {
         ServerMessage::Welcome { motd, error } => Some((motd, error)),
@@ -581,7 +583,7 @@ async fn greet(line: &mut WebSocket, side: &str) -> Result<Option<String>, Error
     Ok(motd)
 }
 
-/// Waits for an answer, and passes over what is none. Only for the time before the mailbox is open.
+/// Waits for a response and skips other messages. Only for the time before the mailbox is open.
 async fn answer<T>(
     line: &mut WebSocket,
     pick: impl Fn(ServerMessage) -> Option<T>,
@@ -598,7 +600,7 @@ async fn answer<T>(
     }
 }
 
-/// Whether another attempt may do better.
+/// Whether another attempt may succeed.
 fn is_of_the_way(error: &Error) -> bool {
     matches!(error, Error::MailboxUnreachable { .. } | Error::MailboxLost { .. })
 }

@@ -1,11 +1,11 @@
-//! What one side offers to the other, as file-transfer-protocol.md has it.
+//! The offers of a transfer, in the form of file-transfer-protocol.md.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The largest size that is believed: that of the largest file.
+/// The largest size that is accepted: that of the largest file.
 const LARGEST: u64 = i64::MAX as u64;
-/// Bytes of the longest name.
+/// The most bytes of a name.
 const LONGEST_NAME: usize = 255;
 
 /// An offer. Names are as they were sent: see [`Offer::plain_name`].
@@ -16,46 +16,46 @@ pub enum Offer {
     File {
         /// Its name.
         name: String,
-        /// Its bytes, all of which are sent.
+        /// Its length in bytes, all of which are sent.
         size: u64,
     },
     /// A directory, which is sent as a zip file.
     Directory {
         /// Its name.
         name: String,
-        /// Bytes of the zip file, all of which are sent.
+        /// The length of the zip file in bytes, all of which are sent.
         zip_size: u64,
         /// Bytes of all files together.
         bytes: u64,
-        /// How many files.
+        /// The number of files.
         files: u64,
     },
     /// A text, which comes with the offer.
     Message(String),
 }
 
-/// A name is none that a file may get.
+/// Why a name can't be a file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// A text has no name.
     #[error("a text has no name")]
     NoName,
-    /// There is nothing, or `.`, or `..`.
+    /// The name is empty, `.` or `..`.
     #[error("the name is empty, or `.` or `..`")]
     Dots,
-    /// It would lead to another folder.
+    /// The name would lead to another folder.
     #[error("the name has a `/`")]
     Slash,
-    /// It has a control character.
+    /// The name has a control character.
     #[error("the name has a control character")]
     Control,
-    /// It is too long.
+    /// The name is too long.
     #[error("the name is longer than 255 bytes")]
     TooLong,
 }
 
 impl Offer {
-    /// Bytes that come or go over the connection.
+    /// The number of bytes that cross the connection.
     pub fn size(&self) -> u64 {
         match self {
             Offer::File { size, .. } => *size,
@@ -64,8 +64,8 @@ impl Offer {
         }
     }
 
-    /// The name, if it is one plain component of a path. It is refused or given as it is, never repaired: what a
-    /// repaired name means, only the one who gets it can decide.
+    /// The name, if it is one plain component of a path. Returned unchanged or refused, never repaired: only the caller can decide what a
+    /// repaired name would mean.
     pub fn plain_name(&self) -> Result<&str, NameError> {
         let name = match self {
             Offer::File { name, .. } | Offer::Directory { name, .. } => name.as_str(),
@@ -89,7 +89,7 @@ impl Offer {
     pub(crate) fn to_value(&self) -> Value {
         match self {
             Offer::File { name, size } => json!({ "file": { "filename": name, "filesize": size } }),
-            // The mode is a word of the protocol, whatever the zip file really holds.
+            // The mode is a fixed word of the protocol, whatever the zip file really holds.
             Offer::Directory { name, zip_size, bytes, files } => json!({ "directory": {
                 "mode": "zipfile/deflated",
                 "dirname": name,
@@ -127,12 +127,12 @@ impl Offer {
     }
 }
 
-/// What is offered can't be taken.
+/// Why an offer can't be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum InvalidOffer {
-    /// It is of a kind that we don't know.
+    /// It is of an unknown kind.
     Unknown(String),
-    /// Something is missing, or of another type.
+    /// A field is missing, or has another type.
     NoSense,
 }
 

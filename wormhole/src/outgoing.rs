@@ -1,6 +1,6 @@
-//! The sending side of a transfer: an offer, then its bytes, then the other side's word that it keeps them.
+//! The sending side of a transfer: an offer, then its bytes, then the other side's confirmation that they are stored.
 //!
-//! As `incoming`, the other way round. Where the bytes come from is the caller's.
+//! The counterpart of `incoming`. The caller decides where the bytes come from.
 
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Duration, timeout};
@@ -14,15 +14,15 @@ use crate::session::Session;
 use crate::transit::connection::{LinkError, PeerConnection, Role};
 use crate::transit::{Route, TransitListener, connect};
 
-/// After a broken connection, so long is waited for the other side's last record.
+/// How long to wait for the other side's last record after the connection broke.
 const LAST_RECORD: Duration = Duration::from_millis(500);
 
-/// Something is offered, and we wait for the answer. Dropping it withdraws the offer.
+/// An offer that waits for its answer. Dropping it withdraws the offer.
 #[derive(Debug)]
 pub struct Outgoing {
     session: Box<Session>,
     offer: Offer,
-    /// None for a text, which comes with the offer.
+    /// `None` for a text, which comes with the offer.
     door: Option<TransitListener>,
 }
 
@@ -41,7 +41,7 @@ impl Outgoing {
         Ok(Outgoing { session, offer, door })
     }
 
-    /// Waits for the answer, and finds a way to the other side. None for a text, which has arrived then.
+    /// Waits for the answer, and connects to the other side. `None` for a text, which then has arrived.
     pub async fn accepted(self) -> Result<Option<Sending>, Error> {
         let Outgoing { mut session, offer, door } = self;
         let limit = session.settings().limits.answer;
@@ -104,7 +104,7 @@ async fn connected(
     }
 }
 
-/// Bytes are going. Dropping it ends the transfer.
+/// A transfer whose bytes are being sent. Dropping it ends the transfer.
 #[derive(Debug)]
 pub struct Sending {
     session: Box<Session>,
@@ -116,17 +116,17 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// Which way they go.
+    /// The route of the connection.
     pub fn route(&self) -> &Route {
         &self.route
     }
 
-    /// Bytes that were given to be sent.
+    /// Bytes that were passed to [`Sending::send`].
     pub fn done(&self) -> u64 {
         self.done
     }
 
-    /// Sends the next bytes. A future that is dropped has sent an unknown part of them: then there is only to end it.
+    /// Sends the next bytes. If the future is dropped, an unknown part of them was sent; then the transfer can only be ended.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let done = self.done + bytes.len() as u64;
         if done > self.total {
@@ -141,7 +141,7 @@ impl Sending {
         Ok(())
     }
 
-    /// All bytes are sent: waits for the other side's word that it keeps them, and compares the checksum, if it gives one.
+    /// Ends the data: waits for the confirmation that the other side has stored them, and compares its checksum, if it sends one.
     pub async fn finish(mut self) -> Result<(), Error> {
         if self.done != self.total {
             let error = Error::OtherSize { announced: self.total, found: self.done };
@@ -173,9 +173,9 @@ impl Sending {
         Ok(())
     }
 
-    /// Ends it early, and tells the other side why.
+    /// Ends the transfer early, and sends the reason to the other side.
     pub async fn fail(self, why: &str) {
-        // The word first: when the connection ends, the other side looks for it.
+        // The reason first: the other side looks for it when the connection ends.
         self.session.give_up(why).await;
         drop(self.link);
     }
@@ -188,7 +188,7 @@ impl Sending {
         Ok(())
     }
 
-    /// What a broken connection means: the other side may have said why before it ended it.
+    /// The error for a broken connection: the other side may have sent a reason before it ended it.
     async fn broken(&mut self, error: LinkError) -> Error {
         let (done, total) = (self.done, self.total);
         let error = match error {

@@ -1,7 +1,7 @@
-//! What the two sides say to each other through the mailbox, once they have a key. Pure.
+//! The messages of the two sides through the mailbox, once they have a key. Pure.
 //!
-//! After file-transfer-protocol.md: JSON objects with the fields `transit`, `offer`, `answer` and `error`, several of which
-//! may stand in one. Fields that are not known are ignored.
+//! Follows file-transfer-protocol.md: JSON objects with the fields `transit`, `offer`, `answer` and `error`, several of which may be in one
+//! message. Unknown fields are ignored.
 
 use serde_json::{Value, json};
 
@@ -9,35 +9,35 @@ use crate::hints::Hints;
 use crate::offer::{InvalidOffer, Offer};
 use crate::text::plain;
 
-/// Bytes of the longest message that is read.
+/// The most bytes of a message that is read.
 pub(crate) const LONGEST: usize = 64 * 1024;
 
-/// One message.
+/// One message of the other side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PeerMessage {
-    /// The other side gives up, and says why.
+    /// The other side gives up, with its reason.
     pub(crate) error: Option<String>,
-    /// How it can be reached.
+    /// Its hints.
     pub(crate) transit: Option<Hints>,
-    /// What it offers.
+    /// Its offer.
     pub(crate) offer: Option<Result<Offer, InvalidOffer>>,
-    /// What it says to our offer.
+    /// Its answer to an offer.
     pub(crate) answer: Option<Answer>,
 }
 
-/// What the receiver says to an offer.
+/// The receiver's answer to an offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Send it.
+    /// Accepts the file or directory.
     File,
-    /// The text has come.
+    /// The text has arrived.
     Message,
     /// Anything else.
     Odd(String),
 }
 
 impl PeerMessage {
-    /// None where it is no JSON object.
+    /// `None` where the bytes are too long or not a JSON object.
     pub(crate) fn parse(bytes: &[u8]) -> Option<PeerMessage> {
         if bytes.len() > LONGEST {
             return None;
@@ -66,7 +66,7 @@ impl Answer {
     }
 }
 
-/// What we say.
+/// A message of this side.
 pub(crate) enum Saying<'a> {
     Transit(&'a Hints),
     Offer(&'a Offer),
@@ -88,10 +88,10 @@ impl Saying<'_> {
     }
 }
 
-/// The last record of a transfer: whether the receiver keeps what it got.
+/// The last record of a transfer: whether the receiver has stored the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ack {
-    /// It does; the checksum is of all bytes.
+    /// It has; the checksum is of all bytes.
     Kept {
         sha256: Option<String>,
     },
@@ -123,7 +123,7 @@ impl Ack {
     }
 }
 
-/// A text, or whatever else stands in its place, for people.
+/// A text, or the JSON of any other value, made safe to show.
 fn words(value: &Value) -> String {
     value.as_str().map_or_else(|| plain(&value.to_string()), plain)
 }

@@ -1,8 +1,8 @@
-//! Records: the pieces in which data cross the connection, each sealed.
+//! Records: the sealed pieces in which data cross the connection.
 //!
-//! After transit.md, "Encryption": four bytes of length, then a nonce of 24 bytes that counts from zero, then the secretbox.
-//! Pure: bytes in, bytes out. All records that have come are joined to one piece, so that what is done with them is not done
-//! for each. A length is checked before anything is kept for it.
+//! Follows transit.md, "Encryption": four bytes of length, then a nonce of 24 bytes that counts from zero, then the secretbox. Pure: bytes
+//! in, bytes out. All records that have arrived are joined, so callers do their work once for all of them. A length is checked before
+//! memory is used for it.
 
 use std::fmt;
 
@@ -11,18 +11,18 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use crate::key::Key;
 use crate::secretbox::{NONCE, Secretbox, TAG};
 
-/// Plain bytes of the records that we send, as all clients do.
+/// The plain bytes of a full record, as in all clients.
 pub(crate) const PLAIN: usize = 16 * 1024;
-/// Bytes of the longest record that is taken.
+/// The most bytes of a record that is accepted.
 const LONGEST: usize = 4 << 20;
-/// Bytes of a length.
+/// The bytes of a length.
 const LENGTH: usize = 4;
-/// Bytes of an empty record.
+/// The bytes of an empty record.
 const SHORTEST: usize = NONCE + TAG;
-/// As many empty records are ignored: they carry nothing, and could come for ever.
+/// The most empty records that are ignored: they carry nothing, and could come for ever.
 const MOST_EMPTY: u32 = 64;
 
-/// What came is no record, or not the next one.
+/// The bytes are not a valid record, or not the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidRecord {
     #[error("a record is longer than any client sends")]
@@ -37,14 +37,14 @@ pub(crate) enum InvalidRecord {
     Empty,
 }
 
-/// Opens what the other side sealed.
+/// Opens the other side's records.
 pub(crate) struct RecordReader {
     secretbox: Secretbox,
     next: u64,
     empty: u32,
 }
 
-/// Seals what we send.
+/// Seals this side's records.
 pub(crate) struct RecordWriter {
     secretbox: Secretbox,
     next: u64,
@@ -55,7 +55,7 @@ impl RecordReader {
         RecordReader { secretbox: key.secretbox(), next: 0, empty: 0 }
     }
 
-    /// Takes all whole records from the front of what has come, and gives what was in them. Empty if none is whole.
+    /// Takes all complete records from the front of the buffer, and returns their contents. Empty if none is complete.
     pub(crate) fn open(&mut self, come: &mut BytesMut) -> Result<Bytes, InvalidRecord> {
         let (mut at, mut opened) = (0, BytesMut::with_capacity(come.len()));
         while let Some(length) = length(come.get(at..).unwrap_or_default())? {
@@ -90,7 +90,7 @@ impl RecordWriter {
         RecordWriter { secretbox: key.secretbox(), next: 0 }
     }
 
-    /// Appends bytes to what goes out, in as many records as they need; an empty one for none.
+    /// Seals bytes into as many records as they need, and appends these to the buffer. No bytes give one empty record.
     pub(crate) fn seal(&mut self, plain: &[u8], out: &mut BytesMut) {
         if plain.is_empty() {
             self.seal_one(plain, out);
@@ -123,7 +123,7 @@ impl fmt::Debug for RecordWriter {
     }
 }
 
-/// How long the record is that begins here, if that has come.
+/// The length of the record that begins here, if its length has arrived.
 fn length(come: &[u8]) -> Result<Option<usize>, InvalidRecord> {
     let Some(length) = come.first_chunk::<LENGTH>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
@@ -134,7 +134,7 @@ fn length(come: &[u8]) -> Result<Option<usize>, InvalidRecord> {
     }
 }
 
-/// A count as a nonce: 24 bytes, the highest first.
+/// A counter as a nonce: 24 bytes, the highest first.
 fn nonce(count: u64) -> [u8; NONCE] {
     let mut nonce = [0; NONCE];
     if let Some(end) = nonce.last_chunk_mut() {
@@ -153,7 +153,7 @@ mod tests {
         counting().for_transit().derive(format!("transit_record_{side}_key").as_bytes())
     }
 
-    /// Two records, as the Python client sealed them with the same key.
+    /// Two records that the Python client sealed with the same key.
     #[test]
     fn records_are_those_of_the_other_clients() {
         let expected = [
@@ -212,7 +212,7 @@ mod tests {
                 }
             }
             let expected = texts.concat();
-            // What comes out is right, as far as it goes.
+            // What is opened before the fault is correct.
             let is_right = if is_changed { expected.starts_with(&all) } else { expected == all };
             proptest::prop_assert!(is_right);
         }

@@ -1,4 +1,4 @@
-//! Two sides meet: by a code that one of them has made, and that the other was told.
+//! The rendezvous: one side makes a code, the other joins with it, and both agree on a key.
 
 use tokio::time::timeout;
 
@@ -14,17 +14,17 @@ use crate::session::Session;
 use crate::settings::Settings;
 use crate::text::plain;
 
-/// Makes a code with so many words, for somebody else to join.
+/// Makes a code with this many words, for another side to join.
 pub async fn allocate(settings: &Settings, words: usize) -> Result<Invitation, Error> {
     Invitation::open(settings, Start::Allocate { words }).await
 }
 
-/// Uses a code that somebody else has made. With [`IfNoPeer::Fail`] a code under which nobody waits is left as it is.
+/// Uses a code that another side has made. With [`IfNoPeer::Fail`], a code under which nobody waits stays unused.
 pub async fn join(settings: &Settings, code: &Code, absent: IfNoPeer) -> Result<Invitation, Error> {
     Invitation::open(settings, Start::Join { code: code.clone(), absent }).await
 }
 
-/// A code that we hold. Dropping it gives it back; a code that nobody else has used by then can be used again.
+/// A code that this side holds. Dropping it releases the code; it can be used again unless another side has used it by then.
 #[derive(Debug)]
 pub struct Invitation {
     mailbox: Mailbox,
@@ -45,19 +45,19 @@ impl Invitation {
         &self.code
     }
 
-    /// What the mailbox server wants people to read.
+    /// The mailbox server's message for people.
     pub fn welcome(&self) -> Option<&str> {
         self.welcome.as_deref()
     }
 
-    /// Waits for the other side, and agrees with it on a key. After that the code is used up. Dropping the future
-    /// before the other side has come leaves the code as it was.
+    /// Waits for the other side, and agrees on a key with it. After that the code is used up. Dropping the future before the other side has
+    /// come leaves the code unused.
     pub async fn peer(self) -> Result<Wormhole, Error> {
         let Invitation { mailbox, settings, code, .. } = self;
         Ok(Wormhole { session: Session::begin(mailbox, &code, settings).await? })
     }
 
-    /// Gives the code back, and waits until the server knows.
+    /// Releases the code, and waits until the server knows.
     pub async fn close(self) {
         self.mailbox.close().await;
     }
@@ -68,28 +68,28 @@ impl Invitation {
     }
 }
 
-/// Two sides with a key: now one of them offers something.
+/// Two sides with a key. The next step is an offer by one of them.
 #[derive(Debug)]
 pub struct Wormhole {
     session: Box<Session>,
 }
 
-/// What the other side has for us.
+/// What the other side sends.
 #[derive(Debug)]
 pub enum Arrival {
-    /// A text. The other side knows already that it has come.
+    /// A text. The other side already knows that it has arrived.
     Text(String),
-    /// A file or a directory, which waits for our answer.
+    /// A file or a directory that waits for the answer.
     Offer(Incoming),
 }
 
 impl Wormhole {
-    /// What two careful people compare, in hexadecimal digits: it is the same on both sides, and nobody is in between.
+    /// The verifier, in hexadecimal digits. If two people compare it and find it equal, nobody is in between.
     pub fn verifier(&self) -> String {
         self.session.key().verifier().token()
     }
 
-    /// Waits for what the other side offers.
+    /// Waits for the other side's offer.
     pub async fn receive(mut self) -> Result<Arrival, Error> {
         let limit = self.session.settings().limits.offer;
         let heard = timeout(limit, hear_offer(&mut self.session)).await;
@@ -117,19 +117,18 @@ impl Wormhole {
         }
     }
 
-    /// Offers something to the other side.
+    /// Makes an offer to the other side.
     pub async fn offer(self, offer: Offer) -> Result<Outgoing, Error> {
         Outgoing::begin(self.session, offer).await
     }
 
-    /// Ends it, and waits until both servers and the other side can know.
+    /// Ends it, and waits until the server and the other side can know.
     pub async fn close(self) {
         self.session.give_up("the other side stopped the transfer").await;
     }
 }
 
-/// The offer, and the hints that came before it or with it. Nothing is said to it: a sender of texts does not understand
-/// that we can be reached.
+/// The offer, and the hints that came before it or with it. Sends nothing: a sender of texts does not understand hints.
 async fn hear_offer(session: &mut Session) -> Result<(Result<Offer, InvalidOffer>, Hints), Error> {
     let mut hints = Hints::default();
     loop {

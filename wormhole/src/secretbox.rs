@@ -1,7 +1,7 @@
 //! `NaCl`'s secretbox: `XSalsa20` and Poly1305, the tag in front. Pure: bytes in, bytes out.
 //!
 //! D. J. Bernstein, "Cryptography in `NaCl`" (2009), sections 9 and 10. The ciphers are the crates `salsa20` and `poly1305`. libsodium has
-//! them in wider vectors and takes less time for a transfer, but minutes to be built, and `make`.
+//! wider vectors and needs less time for a transfer, but minutes and `make` for a build.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use salsa20::XSalsa20;
 use salsa20::cipher::{KeyIvInit as _, StreamCipher as _};
 use subtle::ConstantTimeEq as _;
 
-/// Bytes of a nonce.
+/// The bytes of a nonce.
 pub(crate) const NONCE: usize = 24;
-/// Bytes of a tag.
+/// The bytes of a tag.
 pub(crate) const TAG: usize = 16;
 
-/// Seals and opens under one key. Nothing shows it.
+/// Seals and opens with one key. `Debug` does not show it.
 pub(crate) struct Secretbox([u8; 32]);
 
 impl Secretbox {
@@ -24,7 +24,7 @@ impl Secretbox {
         Secretbox(key)
     }
 
-    /// The tag, then the text. A nonce must be used once only.
+    /// Seals a text: the tag comes first. A nonce must be used only once.
     pub(crate) fn seal(&self, nonce: [u8; NONCE], plain: &[u8]) -> Vec<u8> {
         let (mut cipher, hash) = self.begin(nonce);
         let mut text = plain.to_vec();
@@ -35,7 +35,7 @@ impl Secretbox {
         sealed
     }
 
-    /// None where it was sealed with another key or nonce, or changed.
+    /// Opens a sealed text; `None` where it was sealed with another key or nonce, or changed.
     pub(crate) fn open(&self, nonce: [u8; NONCE], sealed: &[u8]) -> Option<Vec<u8>> {
         let (tag, text) = sealed.split_at_checked(TAG)?;
         let (mut cipher, hash) = self.begin(nonce);
@@ -47,7 +47,7 @@ impl Secretbox {
         })
     }
 
-    /// The key of the tag is the stream's first 32 bytes; what follows hides the text.
+    /// The first 32 bytes of the stream are the tag's key; the rest encrypts the text.
     fn begin(&self, nonce: [u8; NONCE]) -> (XSalsa20, Poly1305) {
         let mut cipher = XSalsa20::new(&self.0.into(), &nonce.into());
         let mut key = [0; 32];
@@ -81,7 +81,7 @@ mod tests {
         digits.chunks(2).map(|it| it[0] << 4 | it[1]).collect()
     }
 
-    /// The example of "Cryptography in `NaCl`", section 10, which its own tests have (`tests/secretbox.c`).
+    /// The example of "Cryptography in `NaCl`", section 10, which `NaCl`'s own tests have too (`tests/secretbox.c`).
     #[test]
     fn it_is_nacls() {
         let secretbox = Secretbox::new(bytes(KEY).try_into().unwrap());

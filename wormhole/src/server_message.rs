@@ -1,53 +1,53 @@
-//! What the mailbox server and its clients say to each other. Pure.
+//! The messages between the mailbox server and its clients. Pure.
 //!
-//! After server-protocol.md: JSON objects with a `type`. Types and fields that are not known are ignored.
+//! Follows server-protocol.md: JSON objects with a `type`. Unknown types and fields are ignored.
 
 use serde_json::{Value, json};
 
 use crate::hex;
 use crate::text::{plain, plain_lines};
 
-/// Bytes of the longest websocket message that is read.
+/// The most bytes of a websocket message that is read.
 pub(crate) const LONGEST: usize = 1 << 20;
-/// As many nameplates of a list are looked at.
+/// The most nameplates of a list that are read.
 const MOST_NAMEPLATES: usize = 100_000;
-/// Bytes of the longest name of a mailbox, a side or a phase.
+/// The most bytes of the name of a mailbox, a side or a phase.
 const LONGEST_NAME: usize = 255;
 
-/// What the server says.
+/// A message of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ServerMessage {
-    /// The first of all.
+    /// The first message.
     Welcome {
-        /// For people to read.
+        /// A message for people.
         motd: Option<String>,
-        /// Why it does not serve us.
+        /// The reason why the server refuses this client.
         error: Option<String>,
     },
-    /// A number for a code.
+    /// A new nameplate for a code.
     Allocated(String),
-    /// The mailbox that belongs to a number.
+    /// The mailbox that belongs to the nameplate.
     Claimed(String),
-    /// The number is no longer ours.
+    /// The nameplate was released.
     Released,
-    /// The mailbox is no longer ours.
+    /// The mailbox was closed.
     Closed,
-    /// The numbers that wait for somebody.
+    /// The nameplates where a side waits.
     Nameplates(Vec<String>),
-    /// What a side has put into the mailbox, our own included.
+    /// A message in the mailbox, of this side or another.
     Message(Message),
-    /// We have asked for something that it does not do.
+    /// The server refuses a request.
     Error {
-        /// Why, for people to read.
+        /// The reason, for people.
         error: String,
-        /// The type of the message that was meant.
+        /// The type of the refused message.
         asked: Option<String>,
     },
-    /// Something that does not matter here.
+    /// A message that does not matter here.
     Other,
 }
 
-/// What a side has put into the mailbox.
+/// A message that a side has added to the mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) side: String,
@@ -56,7 +56,7 @@ pub(crate) struct Message {
 }
 
 impl ServerMessage {
-    /// None where it is nothing that a mailbox server says.
+    /// `None` where the text is not a valid message.
     pub(crate) fn parse(text: &str) -> Option<ServerMessage> {
         if text.len() > LONGEST {
             return None;
@@ -107,17 +107,17 @@ impl ServerMessage {
 /// How the two sides part, for the server's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// As they wanted.
+    /// As intended.
     Happy,
-    /// Nobody came.
+    /// No peer came.
     Lonely,
-    /// Somebody came with another code.
+    /// A peer came with another code.
     Scary,
     /// Something failed.
     Errory,
 }
 
-/// What we say.
+/// A message of this client.
 pub(crate) enum ClientMessage<'a> {
     Bind { app: &'a str, side: &'a str },
     List,

@@ -1,7 +1,7 @@
-//! What two sides with a key say to each other: sealed, in order, each thing once.
+//! The sealed messages between two sides with a key: in order, each received once.
 //!
-//! After client-protocol.md. Messages have a number for their phase, and a key for their side and phase. What comes from a
-//! third side, or in a phase that is no number, is ignored.
+//! Follows client-protocol.md. A message's phase is its number, and its key depends on side and phase. Messages of a third side, and phases
+//! that are not a number, are ignored.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,19 @@ use crate::peer_message::{LONGEST, PeerMessage, Saying};
 use crate::server_message::{Message, Mood};
 use crate::settings::Settings;
 
-/// As many messages may be ahead of the next one.
+/// The most messages that may be ahead of the next one.
 const MOST_EARLY: usize = 64;
-/// What sealing adds to a message.
+/// The bytes that sealing adds to a message.
 const SEAL: usize = 40;
-/// What the other side is told when nobody says anything else.
+/// The reason that the other side gets when none was given.
 const CANCELLED: &str = "the other side stopped the transfer";
-/// After a broken connection, so long is waited for the reason that the other side may have given.
+/// How long to wait for the other side's reason after the connection broke.
 const REASON: Duration = Duration::from_millis(500);
 
-/// Two sides with a key. Dropping it tells the other side that it is over. It is kept in a box, as it goes through many
-/// hands.
+/// Two sides with a key. Dropping it sends the reason to the other side. Boxed, since it is moved often.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// None once it is closed.
+    /// `None` once it is closed.
     mailbox: Option<Mailbox>,
     settings: Settings,
     key: Key,
@@ -37,12 +36,12 @@ pub(crate) struct Session {
     next_heard: u64,
     /// Messages ahead of the next one.
     early: BTreeMap<u64, Message>,
-    /// What to tell the other side at the end; none where it knows.
+    /// The reason to send at the end; `None` where the other side knows it.
     last_word: Option<String>,
 }
 
 impl Session {
-    /// Waits for the other side, agrees with it on a key and makes sure that it is the same.
+    /// Waits for the other side, agrees on a key with it and confirms that both have the same.
     pub(crate) async fn begin(
         mut mailbox: Mailbox,
         code: &Code,
@@ -64,7 +63,7 @@ impl Session {
             await_phase(&mut mailbox, "version", Some(&side), &mut early),
         );
         let second = second.await.unwrap_or(Err(Error::TimedOut { what: Stage::Key }))?;
-        // What versions the other side has does not matter, only that it could say so.
+        // The content does not matter, only that it could be opened.
         if key.for_phase(&side, "version").open(&second.body).is_none() {
             mailbox.set_mood(Mood::Scary);
             return Err(Error::WrongCode);
@@ -101,7 +100,7 @@ impl Session {
         }
     }
 
-    /// The next message. That the other side gives up is an error. A wait that is given up loses nothing.
+    /// The next message. If the other side gives up, that is an error. Dropping the future loses nothing.
     pub(crate) async fn hear(&mut self) -> Result<PeerMessage, Error> {
         loop {
             if let Some(message) = self.early.remove(&self.next_heard) {
@@ -114,7 +113,7 @@ impl Session {
         }
     }
 
-    /// Resolves when the other side gives up, or the mailbox is lost for good.
+    /// Resolves when the other side gives up, or the mailbox is lost permanently.
     pub(crate) async fn end(&mut self) -> Error {
         loop {
             if let Err(error) = self.hear().await {
@@ -123,7 +122,7 @@ impl Session {
         }
     }
 
-    /// Resolves when the other side gives up. A mailbox that is lost does not matter any more.
+    /// Resolves when the other side gives up. A lost mailbox does not matter here.
     pub(crate) async fn gives_up(&mut self) -> Error {
         match self.end().await {
             Error::MailboxLost { .. }
@@ -133,12 +132,12 @@ impl Session {
         }
     }
 
-    /// The connection broke: perhaps the other side has said why.
+    /// After the connection broke: the reason that the other side may have sent.
     pub(crate) async fn reason(&mut self) -> Option<Error> {
         timeout(REASON, self.gives_up()).await.ok()
     }
 
-    /// Keeps in mind what the other side is told at the end because of an error, unless it was the first to know.
+    /// Records the error that is sent to the other side at the end, unless it came from there.
     pub(crate) fn note(&mut self, error: Error) -> Error {
         self.last_word = match &error {
             Error::PeerError(_) | Error::Refused(_) | Error::NotAcknowledged(_) => None,
@@ -156,7 +155,7 @@ impl Session {
         }
     }
 
-    /// Ends it with a reason that the other side is told.
+    /// Ends it and sends a reason to the other side.
     pub(crate) async fn give_up(mut self: Box<Self>, why: &str) {
         self.last_word = Some(why.to_owned());
         self.say_last_word();
@@ -198,7 +197,7 @@ impl Session {
         let Some(number) = number else { return };
         let is_theirs = message.side == self.their_side;
         if is_theirs && number >= self.next_heard && self.early.len() < MOST_EARLY {
-            // What is too long is kept as nothing, so that it is an error in its turn.
+            // A message that is too long is kept as an empty one, so that it is an error in its turn.
             let body = if message.body.len() <= LONGEST + SEAL { message.body } else { Vec::new() };
             self.early.entry(number).or_insert(Message { body, ..message });
         }
@@ -211,7 +210,7 @@ impl Drop for Session {
     }
 }
 
-/// The first message of a phase. Others are kept for later, as far as there is room.
+/// Waits for the first message of a phase. Others are kept for later, up to a limit.
 async fn await_phase(
     mailbox: &mut Mailbox,
     phase: &str,

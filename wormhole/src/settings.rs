@@ -1,4 +1,4 @@
-//! What a program decides: which servers, how far a peer's word goes, and how long each wait may be.
+//! A program's settings: the servers, the hint policy, and the limit of each wait.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use tokio_util::task::TaskTracker;
 
 use crate::hints::{Hint, HintPolicy, RelayHint};
 
-/// Whose application the two sides belong to: they only meet within one (file-transfer-protocol.md).
+/// The application's name: two sides only find each other within one application (file-transfer-protocol.md).
 pub(crate) const APP: &str = "lothar.com/wormhole/text-or-file-xfer";
 
-/// What a transfer needs to know of the world.
+/// The settings of a transfer.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The mailbox server, as a `ws://` or `wss://` URL.
     pub mailbox: String,
-    /// Our transit relays, for peers that can't be reached directly. May be empty.
+    /// This side's transit relays, for peers that can't be reached directly. May be empty.
     pub relays: Vec<RelayHint>,
     /// Where a peer's hints may lead.
     pub reach: HintPolicy,
-    /// Whether a peer may connect to us: on a random port of all addresses, while one transfer looks for its way.
+    /// Whether a peer may connect to this side: on a random port of all addresses, until the transfer has its connection.
     pub listens: bool,
-    /// How long each wait may be.
+    /// The limit of each wait.
     pub limits: Timeouts,
-    /// Where good-byes to the mailbox server run. A program that is about to end closes it and waits for it.
+    /// Tracks the good-byes to the mailbox server. A program that is about to end closes it and waits for it.
     pub tracker: TaskTracker,
 }
 
@@ -41,28 +41,28 @@ impl Default for Settings {
     }
 }
 
-/// How long each wait may be.
+/// The limit of each wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until the mailbox server has answered all that is asked at the beginning.
+    /// Until the mailbox server has answered all requests of the start.
     pub connect: Duration,
-    /// Until somebody uses the code.
+    /// Until a peer uses the code.
     pub peer: Duration,
     /// Until the key is confirmed, once the peer is there.
     pub key: Duration,
-    /// Until the peer has said what it offers. With `--verify` a person compares digits before.
+    /// Until the peer has made its offer. With `--verify` a person compares digits before that.
     pub offer: Duration,
-    /// Until the peer has answered our offer: a person reads it.
+    /// Until the peer has answered the offer. A person reads it.
     pub answer: Duration,
     /// Until both sides are connected for the data.
     pub transit: Duration,
-    /// Without any byte.
+    /// Without a single byte.
     pub idle: Duration,
-    /// Until the peer has stored what it got, after the last byte.
+    /// Until the peer has confirmed that it stored the data, after the last byte.
     pub confirm: Duration,
-    /// For coming back to a mailbox server that was lost.
+    /// For reconnecting to a lost mailbox server.
     pub reconnect: Duration,
-    /// For saying good-bye.
+    /// For closing the mailbox and the connection.
     pub closing: Duration,
 }
 

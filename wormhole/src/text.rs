@@ -1,9 +1,9 @@
-//! A stranger's text, made fit to be shown in one line. Pure.
+//! Makes a stranger's text safe to show in one line. Pure.
 
-/// As many characters are kept of what a peer or a server says.
+/// The most characters that are kept of a peer's or a server's text.
 const MOST: usize = 500;
 
-/// Without control characters and marks that turn the direction of writing, and no longer than people read.
+/// The text without control characters and direction marks, and cut to a readable length.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|it| !is_unseen(*it)).take(MOST).collect()
 }

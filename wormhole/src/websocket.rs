@@ -1,7 +1,7 @@
 //! One websocket to the mailbox server.
 //!
-//! Speaks in whole messages, answers pings while it listens, and notices a server that has fallen silent by asking it
-//! for a sign of life. Does not come back by itself: that is `mailbox`'s.
+//! Sends and receives whole messages, answers pings while it receives, and detects a silent server with a ping of its own. It does not
+//! reconnect: `mailbox` does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use crate::error::Error;
 use crate::server_message::{ClientMessage, LONGEST, ServerMessage};
 
-/// After so much silence the server is asked whether it is there, and after as much again it is lost.
+/// After this much silence the server is pinged, and after as much again it counts as lost.
 const SILENCE: Duration = Duration::from_secs(30);
-/// How long a server may take nothing of what we say.
+/// How long the server may accept none of the bytes sent.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// An open websocket.
 pub(crate) struct WebSocket {
     socket: WebSocketStream<Box<dyn Connection>>,
-    /// Whether a sign of life was asked for.
+    /// Whether a ping waits for its response.
     is_asked: bool,
 }
 
@@ -37,7 +37,7 @@ trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 impl WebSocket {
-    /// Connects to a `ws://` or `wss://` URL. Sets no limit on the time.
+    /// Connects to a `ws://` or `wss://` URL. Has no time-out.
     pub(crate) async fn open(url: &str) -> Result<WebSocket, Error> {
         let target = Target::parse(url).ok_or_else(|| Error::NoMailbox { url: url.to_owned() })?;
         let unreachable = |source| Error::MailboxUnreachable { url: url.to_owned(), source };
@@ -50,12 +50,12 @@ impl WebSocket {
         Ok(WebSocket { socket, is_asked: false })
     }
 
-    /// Says one thing. When the server is lost meanwhile, it may or may not have heard.
+    /// Sends one message. If the connection is lost meanwhile, the server may or may not have received it.
     pub(crate) async fn say(&mut self, message: &ClientMessage<'_>) -> Result<(), Error> {
         self.send(Message::text(message.to_text())).await
     }
 
-    /// The next thing that the server says. A wait that is given up loses nothing.
+    /// The next message of the server. Dropping the future loses nothing.
     pub(crate) async fn hear(&mut self) -> Result<ServerMessage, Error> {
         loop {
             let next = match tokio::time::timeout(SILENCE, self.socket.next()).await {
@@ -87,10 +87,10 @@ impl WebSocket {
         }
     }
 
-    /// Ends it in good order.
+    /// Closes the websocket.
     pub(crate) async fn close(mut self) {
         if let Err(error) = self.socket.close(None).await {
-            tracing::debug!("the mailbox server was gone before the good-bye: {error}");
+            tracing::debug!("could not close the websocket to the mailbox server: {error}");
         }
     }
 
@@ -103,7 +103,7 @@ impl WebSocket {
     }
 }
 
-/// Where a URL leads.
+/// The host, port and scheme of a URL.
 struct Target {
     host: String,
     port: u16,
@@ -131,8 +131,7 @@ impl Target {
         if !self.is_tls {
             return Ok(Box::new(stream));
         }
-        // The provider is named: another crate of the program may have brought a second one, and then there is no
-        // default.
+        // The provider is named: if another crate of the program brings a second one, there is no default.
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let config =
             ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))

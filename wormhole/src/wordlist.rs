@@ -1,12 +1,11 @@
-//! The words of codes: the PGP word list, 256 words for odd places and 256 for even ones.
+//! The words of codes: the PGP word list, with 256 words for odd positions and 256 for even ones.
 //!
-//! Pure, except for the random words. A code may have other words, if who sends has chosen them; so a word that is in no
-//! list is worth a question before the code is used up, and no error.
+//! Pure, except for the random words. A code may have other words, if the sender has chosen them. So an unknown word is not an error, but
+//! worth a question before the code is used up.
 
 use std::io;
 
-/// What can stand in place of the last word of what was typed, in order: the word itself is not repeated if it is
-/// whole. Nothing while the number is typed.
+/// The words that can complete the last word typed, in order. A word that is complete is not repeated. Empty while the number is typed.
 pub fn completions(typed: &str) -> Vec<&'static str> {
     let typed = typed.trim_start().to_lowercase();
     let mut parts = typed.split(['-', ' ']);
@@ -22,12 +21,12 @@ pub fn completions(typed: &str) -> Vec<&'static str> {
     fitting
 }
 
-/// A word of a code that is in no list, and what may be meant.
+/// A word of a code that is not in the list, and the word that may be meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
-    /// As it was typed.
+    /// The word as it was typed, in lower case.
     pub word: String,
-    /// The word of the list that is most like it, unless none is.
+    /// The most similar word of the list; `None` if none is similar.
     pub nearest: Option<&'static str>,
 }
 
@@ -40,8 +39,8 @@ impl std::fmt::Display for Unknown {
     }
 }
 
-/// The words of a code that are in no list at their place. A word of the other list is named too: one before it is
-/// missing then, or two have changed places.
+/// The words of a code that are not in the list for their position. A word of the other list is returned too: then a word before it is
+/// missing, or two were exchanged.
 pub fn check(code: &str) -> Vec<Unknown> {
     let code = code.trim().to_lowercase();
     let words = code.split(|it: char| it == '-' || it.is_whitespace()).filter(|it| !it.is_empty());
@@ -54,7 +53,7 @@ pub fn check(code: &str) -> Vec<Unknown> {
     unknown
 }
 
-/// A code with those of its words in small letters that are of the list then.
+/// The code, with the words of the list in lower case.
 pub fn in_small_letters(code: &str) -> String {
     let word = |(place, word): (usize, &str)| {
         let small = word.to_lowercase();
@@ -64,7 +63,7 @@ pub fn in_small_letters(code: &str) -> String {
     code.split('-').enumerate().map(word).collect::<Vec<_>>().join("-")
 }
 
-/// Words for a code of our own, joined by dashes: each is one of 256.
+/// Random words for a new code, joined by dashes: each is one of 256.
 pub(crate) fn random(count: usize) -> io::Result<String> {
     let mut bytes = vec![0; count.clamp(1, 16)];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -73,13 +72,13 @@ pub(crate) fn random(count: usize) -> io::Result<String> {
     Ok(words.collect::<Vec<_>>().join("-"))
 }
 
-/// The first word is an odd one.
+/// The list for a position. Positions count from 0, and the first word comes from the odd list.
 fn list_at(place: usize) -> impl Iterator<Item = &'static str> {
     let list = if place.is_multiple_of(2) { ODD } else { EVEN };
     list.split_ascii_whitespace()
 }
 
-/// One that differs in a third of its letters at most.
+/// The most similar word, if it differs in at most a third of the letters.
 fn nearest(word: &str, place: usize) -> Option<&'static str> {
     let word: Vec<char> = word.chars().take(32).collect();
     let differs = |it: &str| distance(&word, &it.chars().collect::<Vec<_>>());
@@ -87,7 +86,7 @@ fn nearest(word: &str, place: usize) -> Option<&'static str> {
     (nearest.0 <= word.len().div_ceil(3)).then_some(nearest.1)
 }
 
-/// How many letters to add, remove or change (Levenshtein).
+/// The number of letters to add, remove or change (Levenshtein).
 fn distance(from: &[char], to: &[char]) -> usize {
     let mut above: Vec<usize> = (0..=to.len()).collect();
     for (row, letter) in from.iter().enumerate() {

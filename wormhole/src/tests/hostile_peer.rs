@@ -1,4 +1,4 @@
-//! A peer that knows the code and all keys, and keeps no rule that it does not want to keep.
+//! A peer that knows the code and all keys, and breaks any rule of the protocol.
 
 use bytes::BytesMut;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub(super) struct Evil {
 const SIDE: &str = "ee";
 
 impl Evil {
-    /// Meets one of ours.
+    /// Meets one of our sides.
     pub(super) async fn meet(settings: &Settings) -> (Wormhole, Evil) {
         let code = Code::parse("7-a-b").unwrap();
         let ours = async { crate::join(settings, &code, IfNoPeer::Wait).await?.peer().await };
@@ -54,7 +54,7 @@ impl Evil {
         line
     }
 
-    /// Seals it for a phase of its choice.
+    /// Seals a message for any phase.
     pub(super) async fn put(&mut self, phase: &str, plain: &[u8]) {
         let body = self.key.for_phase(SIDE, phase).seal(plain).unwrap();
         self.put_raw(phase, &body).await;
@@ -64,7 +64,7 @@ impl Evil {
         self.line.say(&ClientMessage::Add { phase, body }).await.unwrap();
     }
 
-    /// The next message, whatever it is.
+    /// Sends any text as the next message.
     pub(super) async fn say(&mut self, text: &str) {
         let phase = self.next.to_string();
         self.next += 1;
@@ -85,7 +85,7 @@ impl Evil {
         PeerMessage::parse(&key.open(&message.body).unwrap()).unwrap()
     }
 
-    /// Where we listen.
+    /// The hints of our side.
     pub(super) async fn hear_hints(&mut self) -> Hints {
         loop {
             if let Some(hints) = self.hear().await.transit {
@@ -94,7 +94,7 @@ impl Evil {
         }
     }
 
-    /// A connection to us, on which the right words were said.
+    /// Connects to our side and completes the handshake.
     pub(super) async fn connect(&mut self, role: Role) -> Connection {
         let hints = self.hear_hints().await;
         self.connect_to(&hints.direct[0], role).await
@@ -129,7 +129,7 @@ pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) sealer: RecordWriter,
     pub(super) opener: RecordReader,
-    /// Of what it sends.
+    /// The key of the bytes that it sends.
     pub(super) key: Key,
 }
 
@@ -140,7 +140,7 @@ impl Connection {
         self.stream.write_all(&out).await
     }
 
-    /// Reads and opens all until so many bytes have come.
+    /// Reads and opens records until this many bytes have arrived.
     pub(super) async fn receive(&mut self, len: usize) -> Vec<u8> {
         let (mut come, mut all) = (BytesMut::new(), Vec::new());
         while all.len() < len {
@@ -162,13 +162,13 @@ async fn hear(line: &mut WebSocket, phase: &str) -> Message {
     }
 }
 
-/// What ours got, in a word.
+/// The name of the error that our side got.
 pub(super) fn kind(error: &Error) -> String {
     let text = format!("{error:?}");
     text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
 }
 
-/// A message with an offer that is as odd as it gets.
+/// A message with an invalid offer.
 pub(super) fn odd_offer(offer: &Value) -> String {
     json!({ "offer": offer }).to_string()
 }

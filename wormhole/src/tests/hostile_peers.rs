@@ -1,4 +1,4 @@
-//! A peer with the right code and bad intentions.
+//! Tests with a peer that has the right code and bad intentions.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::server_message::ClientMessage;
 use crate::transit::connection::Role;
 use crate::{Arrival, Error, HintPolicy, Incoming, Offer, Receiving, Sending, Settings, hex};
 
-/// Ours has accepted a file of so many bytes, and the peer may send what it likes.
+/// Our side has accepted a file of this many bytes, and the peer may send anything.
 async fn receiving(settings: &Settings, size: u64) -> (Receiving, Connection, Evil) {
     let (ours, mut evil) = Evil::meet(settings).await;
     evil.say(r#"{"transit":{"hints-v1":[]}}"#).await;
@@ -26,7 +26,7 @@ async fn receiving(settings: &Settings, size: u64) -> (Receiving, Connection, Ev
     (receiving.unwrap(), connection, evil)
 }
 
-/// Ours may send a file of so many bytes to the peer.
+/// Our side may send a file of this many bytes to the peer.
 async fn sending(settings: &Settings, size: u64) -> (Sending, Connection, Evil) {
     let (ours, mut evil) = Evil::meet(settings).await;
     let outgoing = ours.offer(Offer::File { name: "x".to_owned(), size }).await.unwrap();
@@ -175,7 +175,7 @@ async fn odd_phases_other_sides_and_repetitions_are_ignored() {
     // A third side, which does not know the key.
     let mut other = Evil::open(&settings, "aa").await;
     other.say(&ClientMessage::Add { phase: "0", body: b"nonsense" }).await.unwrap();
-    // The second before the first, which is there when it is passed on.
+    // The second before the first, which has arrived when it is passed on.
     evil.put("1", json!({ "offer": { "message": "second" } }).to_string().as_bytes()).await;
     evil.put("0", b"{}").await;
     evil.put("0", b"{\"error\":\"again\"}").await;
@@ -195,7 +195,7 @@ async fn what_is_sealed_with_another_key_is_an_error() {
 async fn a_flood_of_messages_ends_it() {
     let settings = Server::start().await.settings();
     let (mut ours, connection, mut evil) = receiving(&settings, 10).await;
-    // Nobody listens to the mailbox while data come.
+    // Nobody reads from the mailbox while data are received.
     for phase in 1..1000 {
         evil.put(&format!("{phase}"), &vec![b' '; 1000]).await;
     }
@@ -260,7 +260,7 @@ async fn strangers_at_the_door_do_not_keep_the_right_one_out() {
     evil.offer(5).await;
     let incoming = incoming(ours.receive().await.unwrap());
     let accept = tokio::spawn(incoming.accept());
-    // The peer learns where the door is; strangers guess it.
+    // The peer learns the address from the hints; strangers guess it.
     let hints = evil.hear_hints().await;
     let hint = hints.direct[0].clone();
     let mut strangers = Vec::new();

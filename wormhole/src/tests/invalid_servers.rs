@@ -1,4 +1,4 @@
-//! Mailbox servers that say nothing, or nonsense, or too much.
+//! Mailbox servers that send nothing, or nonsense, or too much.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::hostile_peer::kind;
 use super::server::{settings, text};
 use crate::{Code, Error, IfNoPeer};
 
-/// Does the same with each connection. Gives the port.
+/// Serves each connection with the same function. Returns the port.
 async fn server<F: Future<Output = ()> + Send + 'static>(
     serve: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> u16 {
@@ -36,7 +36,7 @@ fn welcome() -> Message {
     text(&json!({ "type": "welcome", "welcome": {} }))
 }
 
-/// What allocating a code comes to, within the limit and a little.
+/// The result of allocating a code, within the time-out and a little more.
 async fn outcome(port: u16) -> String {
     let settings = settings(port);
     let allocated = timeout(Duration::from_secs(4), crate::allocate(&settings, 2)).await;
@@ -121,7 +121,7 @@ async fn pings_are_answered_while_nobody_listens() {
                 Message::Text(said) if said.contains("\"open\"") => {
                     open.send(Message::Ping(Bytes::from_static(b"there?"))).await.unwrap();
                 }
-                // The answer to the ping: only now the other side comes, and goes.
+                // The answer to the ping: only now the peer comes, and goes.
                 Message::Pong(answer) if answer == "there?" => {
                     let pake =
                         json!({ "type": "message", "side": "b", "phase": "pake", "body": "00" });
@@ -139,7 +139,7 @@ async fn pings_are_answered_while_nobody_listens() {
     let mut invitation = crate::join(&settings, &code, IfNoPeer::Wait).await.unwrap();
     let pake = timeout(Duration::from_secs(5), invitation.mailbox_for_tests().hear());
     assert_eq!(pake.await.unwrap().unwrap().phase, "pake");
-    // A half of a key exchange that is none is an error, and no wait.
+    // An invalid half of a key exchange is an error at once.
     let failed = timeout(Duration::from_secs(5), crate::join(&settings, &code, IfNoPeer::Wait));
     let failed = timeout(Duration::from_secs(5), failed.await.unwrap().unwrap().peer()).await;
     assert!(matches!(failed.unwrap().unwrap_err(), Error::BadMessage { .. }));

@@ -1,4 +1,4 @@
-//! The client against servers and peers of our own, which do what no real one does.
+//! The client against servers and peers that break the protocol as no real one does.
 
 mod hostile_peer;
 mod hostile_peers;

@@ -1,4 +1,4 @@
-//! A small mailbox server: one mailbox for whoever comes, with all that was said in it.
+//! A small mailbox server: one mailbox for every client, with all messages in it.
 
 use std::sync::{Arc, Mutex};
 
@@ -41,7 +41,7 @@ impl Server {
     }
 }
 
-/// With limits that a test waits for.
+/// Settings with short time-outs.
 pub(super) fn settings(mailbox_port: u16) -> Settings {
     let short = Duration::from_secs(1);
     let limits =

@@ -1,6 +1,6 @@
-//! The connection that carries the data, once both sides have shaken hands.
+//! The encrypted connection that carries the data, after the handshake.
 //!
-//! Reads and writes in large pieces: system calls cost more than the records in them. Every wait for the network is limited.
+//! Reads and writes large pieces: system calls cost more than the records in them. Every wait for the network has a time-out.
 
 use std::io;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use tokio::time::{Instant, timeout};
 use crate::key::Key;
 use crate::records::{InvalidRecord, PLAIN, RecordReader, RecordWriter};
 
-/// Bytes that are asked for at once.
+/// The bytes of one read.
 const READ: usize = 256 * 1024;
-/// Bytes that are written at once.
+/// The bytes of one write.
 const WRITE: usize = 256 * 1024;
-/// What was given to be sent goes out after this time at the latest, when the next is given.
+/// Buffered bytes are sent after this time at the latest, with the next call of `send`.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// Who begins, and which keys belong to whom.
+/// The side that sends the data, or the one that receives it. It decides the keys and who picks the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Sender,
@@ -39,16 +39,16 @@ pub(crate) struct PeerConnection {
     has_gone: Instant,
 }
 
-/// What ends a connection.
+/// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
-    /// It is gone.
+    /// The connection was lost.
     #[error("the connection was lost")]
     Lost(#[source] Option<io::Error>),
-    /// Nothing moves.
+    /// Nothing was sent or received until the time-out.
     #[error("nothing moved any more")]
     Stalled,
-    /// What comes is none of ours.
+    /// The other side sent an invalid record.
     #[error(transparent)]
     Odd(InvalidRecord),
 }
@@ -77,12 +77,12 @@ impl PeerConnection {
         })
     }
 
-    /// What comes next: at least one byte, of as many records as are here. A wait that is given up loses nothing.
+    /// The next bytes: at least one, from all records that have arrived. Dropping the future loses nothing.
     pub(crate) async fn receive(&mut self) -> Result<Bytes, LinkError> {
         self.receive_within(self.idle).await
     }
 
-    /// The same with another limit.
+    /// The same with another time-out.
     pub(crate) async fn receive_within(&mut self, limit: Duration) -> Result<Bytes, LinkError> {
         loop {
             let opened = self.opener.open(&mut self.come).map_err(LinkError::Odd)?;
@@ -99,9 +99,9 @@ impl PeerConnection {
         }
     }
 
-    /// Sends bytes, or keeps a little of them for the next time.
+    /// Sends bytes, and may keep some of them in its buffer.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        // So much at a time, that a large piece is not kept twice.
+        // In pieces, so that a large slice is not held in memory twice.
         for piece in bytes.chunks(WRITE / PLAIN * PLAIN) {
             self.sealer.seal(piece, &mut self.to_go);
             if self.to_go.len() >= WRITE || self.has_gone.elapsed() >= LATEST {
@@ -111,7 +111,7 @@ impl PeerConnection {
         Ok(())
     }
 
-    /// Sends what was kept.
+    /// Sends the buffered bytes.
     pub(crate) async fn flush(&mut self) -> Result<(), LinkError> {
         while !self.to_go.is_empty() {
             match timeout(self.idle, self.stream.write_buf(&mut self.to_go)).await {
@@ -125,7 +125,7 @@ impl PeerConnection {
         Ok(())
     }
 
-    /// Ends it, and waits for a while until the other side has ended it too: so what was sent last is heard.
+    /// Ends the connection, and waits up to `limit` for the other side to end it too, so that the last bytes are received.
     pub(crate) async fn close(mut self: Box<Self>, limit: Duration) {
         let ended = async {
             self.stream.shutdown().await?;
@@ -136,9 +136,9 @@ impl PeerConnection {
         match timeout(limit, ended).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!("the other side ended the connection otherwise: {error}");
+                tracing::debug!("the connection did not close cleanly: {error}");
             }
-            Err(_) => tracing::debug!("the other side did not end the connection"),
+            Err(_) => tracing::debug!("the other side did not close the connection in time"),
         }
     }
 }

@@ -1,11 +1,12 @@
-//! What both sides say first on each connection, so that each knows the other (and a relay knows who belongs together).
+//! The handshake: the first lines on each connection. They prove the key to the other side, and tell a relay which two connections belong
+//! together.
 
 use crate::error::Error;
 use crate::hex;
 use crate::key::{Key, random};
 use crate::transit::connection::Role;
 
-/// What is said on each connection.
+/// The lines of a handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshake {
     pub(crate) ours: String,
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
     use crate::key::tests::counting;
 
-    /// As the Python client's functions give them for the same key.
+    /// Computed by the Python client's functions for the same key.
     #[test]
     fn the_words_are_those_of_the_other_clients() {
         let words = Handshake::new(&counting().for_transit(), Role::Receiver).unwrap();

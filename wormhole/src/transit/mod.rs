@@ -1,8 +1,8 @@
-//! The way to the other side: directly, or by a relay.
+//! Transit: connects the two sides for the data, directly or by a relay.
 //!
-//! After transit.md. Both sides listen, tell each other where, and try all that they were told at the same time. On each
-//! connection both show that they have the key; then the sender picks one with `go`, and all others end. A stranger who
-//! connects to us can't say the right words, gets little time for it, and takes no place from the right one.
+//! Follows transit.md. Both sides listen, send each other their hints, and try all hints at the same time. On each connection both prove
+//! with a handshake that they have the key. Then the sender picks one with `go`, and the others end. A stranger who connects can't complete
+//! the handshake, gets little time for it, and does not block the peer.
 
 pub(crate) mod connection;
 pub(crate) mod handshake;
@@ -24,18 +24,18 @@ use crate::settings::Settings;
 use crate::transit::connection::{PeerConnection, Role};
 use crate::transit::handshake::Handshake;
 
-/// The sender's direct attempts are alone for so long: of two ways, the shorter should be the first.
+/// How long the sender tries only direct connections. Of two routes, the shorter should win.
 const HEAD_START: Duration = Duration::from_secs(1);
-/// How long the words of one connection may take.
+/// The time-out of one handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long an address may take to answer.
+/// The time-out of one connection attempt.
 const CONNECT: Duration = Duration::from_secs(15);
-/// As many strangers may try at the same time to find the right words. One more, and the first of them has to go.
+/// The most incoming connections in a handshake at the same time. One more ends all of these.
 const MOST_GUESTS: usize = 64;
-/// A pause when the system gives us no connection that is there.
+/// The pause after the system could not accept a waiting connection.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
-/// How the data come.
+/// The route of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Straight from this address, or to it.
@@ -53,7 +53,7 @@ impl std::fmt::Display for Route {
     }
 }
 
-/// Where the other side can find us, from now on.
+/// Listens for the other side, and holds the hints that lead here.
 #[derive(Debug)]
 pub(crate) struct TransitListener {
     listener: Option<TcpListener>,
@@ -62,7 +62,7 @@ pub(crate) struct TransitListener {
 }
 
 impl TransitListener {
-    /// Begins to listen, if that is wanted and possible.
+    /// Starts to listen, if the settings want it and it is possible.
     pub(crate) async fn open(settings: &Settings) -> TransitListener {
         let own = own_addresses();
         let listener = if settings.listens { listen().await } else { None };
@@ -75,13 +75,13 @@ impl TransitListener {
         TransitListener { listener, own, hints }
     }
 
-    /// What to tell the other side.
+    /// The hints for the other side.
     pub(crate) fn hints(&self) -> &Hints {
         &self.hints
     }
 }
 
-/// On all addresses, of both families where there are two.
+/// Listens on all addresses, of both families where there are two.
 async fn listen() -> Option<TcpListener> {
     for address in ["[::]:0", "0.0.0.0:0"] {
         match TcpListener::bind(address).await {
@@ -92,13 +92,13 @@ async fn listen() -> Option<TcpListener> {
     None
 }
 
-/// A connection on which both have said the right words.
+/// A connection whose handshake is complete.
 struct Candidate {
     stream: TcpStream,
     route: Route,
 }
 
-/// Finds a way to the other side, with a connection that is ready for data.
+/// Connects to the other side. The connection is ready for data.
 pub(crate) async fn connect(
     door: TransitListener,
     theirs: &Hints,
@@ -110,7 +110,7 @@ pub(crate) async fn connect(
     let found = timeout(settings.limits.transit, Box::pin(search.run())).await;
     let found = found.unwrap_or(Err(Error::TimedOut { what: Stage::Transit }))?;
     let Candidate { stream, route } = found;
-    tracing::debug!(%route, "found a way to the other side");
+    tracing::debug!(%route, "connected to the other side");
     Ok((PeerConnection::new(stream, key, role, settings.limits.idle), route))
 }
 
@@ -133,7 +133,7 @@ impl Search {
         settings: &Settings,
     ) -> Result<Search, Error> {
         let ours: Vec<Hint> = settings.relays.iter().map(|it| it.0.clone()).collect();
-        // Our own relay is where we were told it is; the peer's is a stranger's word.
+        // Our own relay comes from our settings; the peer's relay comes from a stranger.
         let others = theirs.relays.iter().filter(|it| !ours.contains(it));
         let others: Vec<_> = others.map(|it| (it.clone(), settings.reach)).collect();
         let relays = ours.into_iter().map(|it| (it, HintPolicy::Anywhere)).chain(others).collect();
@@ -155,7 +155,7 @@ impl Search {
                 (self.words.clone(), self.role, self.reach, self.own.clone());
             tries.spawn(async move { go_to(&hint, false, reach, &own, &words, role).await });
         }
-        // Who only follows may wait at the relay: the sender picks.
+        // The receiver may wait at the relay at once: the sender picks the connection.
         let may_be_direct = self.listener.is_some() || !tries.is_empty();
         let has_head_start = self.role == Role::Sender && may_be_direct;
         let mut head_start =
@@ -184,7 +184,7 @@ impl Search {
                     continue;
                 }
             };
-            // A task that was ended found nothing.
+            // A task that was aborted found nothing.
             let Ok(Some(candidate)) = found else { continue };
             if let Some(chosen) = self.choose(candidate).await {
                 dismiss(tries);
@@ -204,7 +204,7 @@ impl Search {
     fn welcome(&self, guest: (TcpStream, SocketAddr), guests: &mut JoinSet<Option<Candidate>>) {
         let (mut stream, address) = guest;
         if guests.len() >= MOST_GUESTS {
-            // Whoever knows the words has said them long ago.
+            // The peer would have completed its handshake long ago.
             guests.abort_all();
         }
         let (words, role) = (self.words.clone(), self.role);
@@ -215,7 +215,7 @@ impl Search {
         });
     }
 
-    /// The sender has the last word. None where the connection has ended meanwhile.
+    /// Confirms a candidate; only the sender sends `go`. `None` where the connection has ended meanwhile.
     async fn choose(&self, mut candidate: Candidate) -> Option<Candidate> {
         if self.role == Role::Sender {
             let said = timeout(HANDSHAKE, candidate.stream.write_all(b"go\n")).await;
@@ -225,7 +225,7 @@ impl Search {
     }
 }
 
-/// The next one who comes; waits for ever where nobody can.
+/// The next incoming connection; waits for ever without a listener.
 async fn accept(listener: Option<&TcpListener>) -> (TcpStream, SocketAddr) {
     let Some(listener) = listener else { return std::future::pending().await };
     loop {
@@ -239,13 +239,13 @@ async fn accept(listener: Option<&TcpListener>) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Tells those who wait for a word that it is no. The others see the connection end.
+/// Sends `nevermind` on connections that wait for `go`. The others just end.
 fn dismiss(mut others: JoinSet<Option<Candidate>>) {
     while let Some(other) = others.try_join_next() {
         if let Ok(Some(candidate)) = other
             && candidate.stream.try_write(b"nevermind\n").is_err()
         {
-            tracing::debug!(route = %candidate.route, "the other side had ended it before");
+            tracing::debug!(route = %candidate.route, "the other side had already closed this connection");
         }
     }
 }
@@ -266,7 +266,7 @@ async fn go_to(
                     if is_relay { Route::Relay(hint.to_string()) } else { Route::Direct(address) };
                 return Some(Candidate { stream, route });
             }
-            Err(error) => tracing::debug!(%address, "found no way there: {error}"),
+            Err(error) => tracing::debug!(%address, "could not connect: {error}"),
         }
     }
     None
@@ -282,14 +282,14 @@ async fn go(
     stream.set_nodelay(true)?;
     if is_relay {
         stream.write_all(words.to_relay.as_bytes()).await?;
-        // It comes when the other side is there too, so only the search as a whole has a limit.
+        // The relay sends this once the other side is there too. So only the search as a whole has a time-out.
         expect(&mut stream, "ok\n").await?;
     }
     timeout(HANDSHAKE, shake_hands(&mut stream, words, role)).await??;
     Ok(stream)
 }
 
-/// Both say their words. The sender then waits with its last, and the receiver for it.
+/// Exchanges both handshakes. The sender then holds back its `go`, and the receiver waits for it.
 async fn shake_hands(stream: &mut TcpStream, words: &Handshake, role: Role) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.write_all(words.ours.as_bytes()).await?;
@@ -300,7 +300,7 @@ async fn shake_hands(stream: &mut TcpStream, words: &Handshake, role: Role) -> i
     }
 }
 
-/// Reads just these words, and ends at the first wrong letter.
+/// Reads exactly this text, and fails at the first wrong byte.
 async fn expect(stream: &mut TcpStream, words: &str) -> io::Result<()> {
     let mut missing = words.as_bytes();
     let mut buffer = [0; 128];

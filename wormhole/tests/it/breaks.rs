@@ -10,10 +10,10 @@ use crate::peers::{
 };
 use crate::servers::{Servers, fresh_code, pattern, soon};
 
-/// More than what fits into the sockets between two programs.
+/// More than fits into the socket buffers between two programs.
 const MUCH: usize = 40_000_000;
 
-/// A Python client that has begun to send much.
+/// A Python client that has started to send a large file.
 async fn sending_python(
     version: Version,
     settings: &Settings,
@@ -39,7 +39,7 @@ async fn sending_python(
     (python, receiving.await.unwrap())
 }
 
-/// A Python client that waits for much.
+/// A Python client that waits for a large file.
 async fn receiving_python(settings: &Settings) -> (Python, wormhole::Sending) {
     let servers = Servers::shared();
     let code = fresh_code();
@@ -54,7 +54,7 @@ async fn receiving_python(settings: &Settings) -> (Python, wormhole::Sending) {
     (python, sending.await.unwrap())
 }
 
-/// Sends until it fails.
+/// Sends until an error.
 async fn send_on(sending: &mut wormhole::Sending) -> Error {
     let piece = pattern(100_000);
     loop {
@@ -106,7 +106,7 @@ async fn a_receiver_that_is_killed_or_frozen_is_noticed() {
 async fn the_other_client_ends_when_we_change_our_mind() {
     let servers = Servers::shared();
     let settings = servers.settings();
-    // It has offered, and we think.
+    // It has made its offer, and waits for the answer.
     let code = fresh_code();
     let arguments = ["send", "--hide-progress", "--code", &code.to_string(), "log"];
     let mut python = Python::start(Version::New, servers, Python::folder(), &arguments);
@@ -119,7 +119,7 @@ async fn the_other_client_ends_when_we_change_our_mind() {
     drop(receiving);
     assert!(!python.end().await.0);
 
-    // It waits for our offer.
+    // It waits for the offer.
     let code = fresh_code();
     let arguments = ["receive", "--accept-file", "--hide-progress", &code.to_string()];
     let mut python = Python::start(Version::New, servers, Python::folder(), &arguments);
@@ -185,7 +185,7 @@ async fn a_mailbox_server_that_does_not_come_back_is_told_at_each_stage() {
         };
         Settings { limits, ..settings }
     };
-    // Alone.
+    // No peer has come.
     let servers = Servers::start(&["mailbox"]);
     let settings = short(&servers);
     let invitation = soon(wormhole::allocate(&settings, 2)).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_mailbox_server_that_does_not_come_back_is_told_at_each_stage() {
     assert!(matches!(failed, Error::MailboxLost { .. }), "{failed:?}");
     farewell(&settings).await;
 
-    // With an offer on the screen, and with one that is not answered.
+    // With an offer on the screen, and with one that gets no answer.
     let servers = Servers::start(&["mailbox"]);
     let settings = short(&servers);
     let (outgoing, mut incoming) = offered(&settings, &settings, &fresh_code(), file(5)).await;
@@ -265,7 +265,7 @@ async fn no_way_to_the_other_side_is_told_at_once() {
 async fn a_mailbox_server_that_comes_back_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let db = format!("db={}", folder.path().join("db").display());
-    // With its memory, and without: then the number is claimed anew.
+    // With its database, and without: then the nameplate is claimed again.
     for options in [vec![db.as_str()], vec![]] {
         let servers = Servers::start(&[&["mailbox"], &options[..]].concat());
         let settings = servers.settings();
@@ -287,7 +287,7 @@ async fn a_mailbox_server_that_comes_back_is_found_again() {
         let one = soon(waiting).await.unwrap().unwrap();
         assert_eq!(one.verifier(), other.verifier());
 
-        // What was said before the break is heard once, and what is said during it is heard after it.
+        // A message before the break arrives once, and one during the break arrives after it.
         let (went, arrival) = soon(async {
             let text = Offer::Message("hello".to_owned());
             tokio::join!(async { one.offer(text).await?.accepted().await }, other.receive())

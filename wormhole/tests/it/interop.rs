@@ -1,4 +1,4 @@
-//! The Python clients: 0.24, and 0.12 as Debian still has it. Both directions, with all that people do.
+//! Tests with the Python clients: 0.24, and 0.12 from Debian. In both directions, with everything that people do.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use wormhole::{Arrival, Error, IfNoPeer, Offer, Settings};
 use crate::peers::{Python, Version, farewell, incoming, meet, read_all, receive_all};
 use crate::servers::{PYTHON, Servers, fresh_code, pattern, soon};
 
-/// Quiet, and without asking.
+/// Quiet, and without questions.
 const SEND: [&str; 2] = ["send", "--hide-progress"];
 const RECEIVE: [&str; 3] = ["receive", "--accept-file", "--hide-progress"];
 
@@ -101,7 +101,7 @@ async fn both_send_a_directory_as_a_zip_file() {
     }
 }
 
-/// Python's own zip program, in a client's folder.
+/// Runs Python's own zip program in a client's folder.
 fn zipfile(python: &Python, arguments: &[&str]) {
     let mut command = Command::new(PYTHON);
     let command = command.args(["-m", "zipfile"]).args(arguments);

@@ -1,4 +1,4 @@
-//! The client tested against itself and against the real peers, by the real servers, all on loopback.
+//! The client tested against itself and against the real clients, by the real servers, all on loopback.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

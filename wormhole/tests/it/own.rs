@@ -1,4 +1,4 @@
-//! This crate against itself: what each side gets and is told, by the real servers.
+//! This crate against itself by the real servers: the results and errors of each side.
 
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ async fn different_words_are_told_to_both() {
 
 #[tokio::test]
 async fn a_number_under_which_nobody_waits_is_left_alone() {
-    // The first has no numbers at all, the second has one of another test.
+    // The first server has no nameplates at all, the second has one of another test.
     let servers = Servers::start(&["mailbox"]);
     let settings = servers.settings();
     let code = fresh_code();
@@ -231,7 +231,7 @@ async fn each_side_is_told_that_the_other_left_at_any_stage() {
     drop(incoming);
     assert!(matches!(soon(outgoing.accepted()).await.unwrap_err(), Error::Refused(_)));
 
-    // While they are being connected: the offer is gone before it is accepted.
+    // During the connection: the offer is withdrawn before it is accepted.
     let (outgoing, incoming) = offered(&settings, &settings, &fresh_code(), file(5)).await;
     drop(outgoing);
     assert!(matches!(soon(incoming.accept()).await.unwrap_err(), Error::PeerError(_)));
@@ -319,7 +319,7 @@ async fn hints_that_lead_home_are_not_followed_and_our_own_relay_is() {
     assert!(matches!(sending.route(), Route::Relay(_)));
     assert!(matches!(receiving.route(), Route::Relay(_)));
 
-    // Another's relay on this machine is a hint like any other.
+    // The peer's relay on this machine is a hint like any other.
     let without = Settings { relays: Vec::new(), listens: false, ..careful.clone() };
     let with = Settings { listens: false, ..careful };
     let (outgoing, incoming) = offered(&with, &without, &fresh_code(), file(5)).await;

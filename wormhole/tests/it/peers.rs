@@ -19,12 +19,12 @@ pub async fn pair(ours: &Settings, theirs: &Settings, code: &Code) -> (Wormhole,
     (one.unwrap(), other.unwrap())
 }
 
-/// Uses a code, whoever is first.
+/// Joins a code, whichever side comes first.
 pub async fn meet(settings: &Settings, code: &Code) -> Result<Wormhole, Error> {
     wormhole::join(settings, code, IfNoPeer::Wait).await?.peer().await
 }
 
-/// One has offered, and the other has heard it.
+/// One side has made an offer, and the other has received it.
 pub async fn offered(
     ours: &Settings,
     theirs: &Settings,
@@ -37,7 +37,7 @@ pub async fn offered(
     (outgoing.unwrap(), incoming(arrival.unwrap()))
 }
 
-/// One has offered, the other has accepted, and they are connected.
+/// One side has made an offer, the other has accepted, and they are connected.
 pub async fn connected(
     ours: &Settings,
     theirs: &Settings,
@@ -61,7 +61,7 @@ pub fn incoming(arrival: Arrival) -> Incoming {
     }
 }
 
-/// All that comes.
+/// All bytes that arrive.
 pub async fn read_all(receiving: &mut Receiving) -> Result<Vec<u8>, Error> {
     let mut all = Vec::new();
     while let Some(bytes) = receiving.next().await? {
@@ -70,7 +70,7 @@ pub async fn read_all(receiving: &mut Receiving) -> Result<Vec<u8>, Error> {
     Ok(all)
 }
 
-/// The bytes, and the word that they are kept.
+/// Receives all bytes, and confirms them.
 pub async fn receive_all(incoming: Incoming) -> Result<Vec<u8>, Error> {
     let mut receiving = incoming.accept().await?;
     let all = read_all(&mut receiving).await?;
@@ -78,18 +78,18 @@ pub async fn receive_all(incoming: Incoming) -> Result<Vec<u8>, Error> {
     Ok(all)
 }
 
-/// Waits until all good-byes are said.
+/// Waits until all good-byes are done.
 pub async fn farewell(settings: &Settings) {
     settings.tracker.close();
     soon(settings.tracker.wait()).await;
 }
 
-/// Which Python client.
+/// The version of a Python client.
 #[derive(Clone, Copy, Debug)]
 pub enum Version {
-    /// 0.24, of the test's own environment.
+    /// 0.24, from the test's own environment.
     New,
-    /// 0.12, as Debian has it.
+    /// 0.12, from Debian.
     Old,
 }
 
@@ -100,7 +100,7 @@ pub struct Python {
 }
 
 impl Python {
-    /// Where it works.
+    /// A new working folder.
     pub fn folder() -> TempDir {
         tempfile::tempdir().unwrap()
     }
@@ -158,19 +158,19 @@ impl Python {
         input.write_all(format!("{line}\n").as_bytes()).await.unwrap();
     }
 
-    /// Waits for its end: whether it was content, and what it said.
+    /// Waits until it ends: returns whether it succeeded, and its output.
     pub async fn end(&mut self) -> (bool, String) {
         let status = soon(self.child.wait()).await.unwrap();
         (status.success(), self.log())
     }
 
-    /// Its end is a good one.
+    /// It must succeed.
     pub async fn succeeds(&mut self) {
         let (is_content, log) = self.end().await;
         assert!(is_content, "{log}");
     }
 
-    /// Its end is a bad one, in which it says this.
+    /// It must fail, with this text in its output.
     pub async fn fails(&mut self, with: &str) {
         let (is_content, log) = self.end().await;
         assert!(!is_content && log.contains(with), "{log}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use wormhole::{Code, HintPolicy, Settings, Timeouts};
 
-/// What `.ci/setup.sh` installs beside the build.
+/// Installed by `.ci/setup.sh` beside the build.
 pub const PYTHON: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients/wormhole-venv/bin/python");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../wormhole/tests/clients/servers.py");
@@ -21,13 +21,13 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// For all tests that leave them as they are.
+    /// For all tests that leave the servers as they are.
     pub fn shared() -> &'static Servers {
         static SHARED: LazyLock<Servers> = LazyLock::new(|| Servers::start(&["mailbox", "relay"]));
         &SHARED
     }
 
-    /// Some of `mailbox[:PORT]` and `relay[:PORT]`, with options.
+    /// Starts some of `mailbox[:PORT]` and `relay[:PORT]`, with options.
     pub fn start(arguments: &[&str]) -> Servers {
         let mut child = Command::new(PYTHON)
             .arg(SCRIPT)
@@ -59,7 +59,7 @@ impl Servers {
         format!("tcp:127.0.0.1:{}", self.relay)
     }
 
-    /// Directly, with short limits, and with a relay if there is one.
+    /// Settings with short time-outs, direct connections, and the relay if there is one.
     pub fn settings(&self) -> Settings {
         Settings {
             mailbox: self.mailbox_url(),
@@ -71,12 +71,12 @@ impl Servers {
         }
     }
 
-    /// Nobody can connect to us.
+    /// Settings with which nobody can connect to this side.
     pub fn deaf(&self) -> Settings {
         Settings { listens: false, ..self.settings() }
     }
 
-    /// With SIGKILL, in the middle of whatever it does.
+    /// Kills the servers with SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -90,7 +90,7 @@ impl Drop for Servers {
     }
 }
 
-/// Long enough for a busy machine.
+/// Time-outs long enough for a busy machine.
 pub fn limits() -> Timeouts {
     Timeouts {
         connect: Duration::from_secs(10),
@@ -118,7 +118,7 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(45), future).await.expect("it takes too long")
 }
 
-/// Bytes without a period that a mistake could hide in.
+/// Bytes without a period, which could hide a mistake.
 pub fn pattern(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
