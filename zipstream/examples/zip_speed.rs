@@ -1,6 +1,6 @@
-//! How fast archives are taken apart: `cargo run --release -p wormhole --example zip_speed`.
+//! Measures how fast archives are read: `cargo run --release -p zipstream --example zip_speed`.
 //!
-//! A gibibyte in one entry, in records of 16 KiB as they come over the wire: random, and made to mislead the search for
+//! One gibibyte in one entry, in records of 16 KiB as they arrive over the network: random bytes, and bytes made to mislead the search for
 //! the entry's end. Then a million small files. All bytes are in memory before the clock starts, and nothing is kept.
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a measurement for a person")]
@@ -54,7 +54,7 @@ fn measure_many() {
     println!("a million small files: read in {:.2?}, written in {writing:.2?}", start.elapsed());
 }
 
-/// One descriptor after the other, of which each is right but for the CRC.
+/// One descriptor after the other, each correct except for its CRC.
 fn near_misses(is_bare: bool) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(SIZE + 32);
     while bytes.len() < SIZE {

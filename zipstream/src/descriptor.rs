@@ -1,27 +1,27 @@
-//! What follows an entry whose sizes its header did not know (§4.3.9): a descriptor, in one of four forms.
+//! Finds the descriptor after an entry whose sizes its header did not know (§4.3.9). It has one of four forms.
 //!
-//! After compressed data it is known where the descriptor stands, and which one is expected. After stored data it is
-//! not: [`Search`] goes through the bytes and finds the place where a descriptor fits everything before it, CRC and both
-//! sizes, and a header follows. Bytes that only look like a descriptor, or whole archives as data, do not fit. Data
-//! made on purpose to fit ends its entry early; the directory at the end then contradicts, and the archive is refused.
+//! After compressed data the position of the descriptor and its content are known. After stored data they are not: [`Search`] scans the
+//! bytes for the position where a descriptor fits everything before it, CRC and both sizes, and a header follows. Bytes that only look like
+//! a descriptor, or whole archives as data, do not fit. Data that was made to fit ends its entry early; then the directory at the end
+//! contradicts, and the archive is refused.
 
 use crc32fast::Hasher;
 use memchr::memmem::Finder;
 
 use crate::format::{Fields, Malformed, Record};
 
-/// `PK\x07\x08`: most writers put it before a descriptor, though it is no part of it (§4.3.9.3).
+/// `PK\x07\x08`: most writers put it before a descriptor, though it is not a part of it (§4.3.9.3).
 pub(super) const SIGNATURE: [u8; 4] = *b"PK\x07\x08";
 
-/// The longest descriptor.
+/// The longest descriptor, in bytes.
 const LONGEST: usize = 24;
-/// So many bytes decide in which form a descriptor is there: the longest, and the signature that follows. After every
-/// descriptor at least so many follow, because each entry has a record in the directory.
+/// The bytes that show the form of a descriptor: the longest form and the signature that follows. At least this many bytes come from the
+/// start of every descriptor on, because each entry has a record in the directory.
 pub(super) const DECIDING: usize = LONGEST + 4;
-/// So many bytes may be the beginning of a descriptor and the next signature.
+/// The most bytes that may be the beginning of a descriptor and the next signature.
 const HELD: usize = DECIDING - 1;
 
-/// What a descriptor says.
+/// The values of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Descriptor {
     pub(super) crc: u32,
@@ -29,11 +29,11 @@ pub(super) struct Descriptor {
     pub(super) size: u64,
 }
 
-/// How it is written.
+/// The form of a descriptor.
 #[derive(Clone, Copy, Debug)]
 struct Form {
     has_signature: bool,
-    /// 64-bit sizes, as in zip64.
+    /// Whether the sizes have 64 bits, as in zip64.
     is_wide: bool,
 }
 
@@ -52,8 +52,8 @@ impl Form {
         signature + 4 + sizes
     }
 
-    /// Whether an entry may have it. With a signature either width is taken, for the sake of writers who found out too
-    /// late how large the file is. Without, the width is what the header promises: twelve zeros are nothing rare.
+    /// Whether an entry may have this form. With a signature both widths are allowed, because some writers learn too late how large the
+    /// file is. Without one, the width is what the header says: twelve zeros are not rare.
     fn is_possible(self, is_zip64: bool) -> bool {
         self.has_signature || self.is_wide == is_zip64
     }
@@ -70,18 +70,18 @@ impl Form {
     }
 }
 
-/// What stands after compressed data.
+/// The result of [`judge`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The descriptor, of this length.
     Fits(usize),
-    /// One with these sizes and another CRC.
+    /// A descriptor with these sizes and another CRC.
     OtherChecksum,
-    /// No descriptor of this data.
+    /// Not a descriptor of this data.
     Contradicts,
 }
 
-/// Whether `bytes`, [`DECIDING`] of them, begin with the descriptor that is expected, and go on with a header.
+/// Checks whether `bytes`, [`DECIDING`] of them, begin with the expected descriptor and go on with a header.
 pub(super) fn judge(bytes: &[u8], expected: Descriptor, is_zip64: bool) -> Verdict {
     let mut verdict = Verdict::Contradicts;
     for form in FORMS.into_iter().filter(|it| it.is_possible(is_zip64)) {
@@ -99,24 +99,24 @@ pub(super) fn judge(bytes: &[u8], expected: Descriptor, is_zip64: bool) -> Verdi
     verdict
 }
 
-/// Whether the next entry begins here, or the directory.
+/// Whether the next entry or the directory begins here.
 fn begins_record(bytes: &[u8]) -> bool {
     bytes.starts_with(&Record::Local.signature()) || bytes.starts_with(&Record::Central.signature())
 }
 
 /// The search for the end of stored data.
 ///
-/// The signature that follows the descriptor is looked for, which is fast, and what stands before it is held
-/// against the number of bytes so far, which costs the same for every place; only where that fits, a CRC is finished
-/// over at most [`LONGEST`] bytes. So the time is linear in the data, whatever the data is.
+/// It looks for the signature that follows the descriptor, which is fast, and compares the sizes in front of it with the number of bytes so
+/// far, which costs the same at every position. Only where these fit, it finishes a CRC over at most [`LONGEST`] bytes. So the time is
+/// linear in the length of the data, whatever the data is.
 #[derive(Debug)]
 pub(super) struct Search {
     headers: Headers,
-    /// The last bytes, which may be the beginning of the end: [`HELD`] at most.
+    /// The last bytes, which may be the beginning of the end: at most [`HELD`].
     held: Vec<u8>,
     /// The length of the data before `held`.
     passed: u64,
-    /// Over the data before `held`, and over the first `hashed` bytes of what is being looked at.
+    /// Over the data before `held`, and over the first `hashed` bytes of those being searched.
     hasher: Hasher,
     hashed: usize,
     is_zip64: bool,
@@ -136,8 +136,8 @@ impl Headers {
         Headers { local: finder(Record::Local), central: finder(Record::Central) }
     }
 
-    /// Where they begin, from the first to the last. Two quick passes: both signatures' first half in one would find too
-    /// much in data made for it.
+    /// The positions of the signatures, in order. Two fast passes: one pass for the first half of both signatures would find too much in
+    /// data made for that.
     fn places(&self, bytes: &[u8]) -> impl Iterator<Item = usize> {
         let mut local = self.local.find_iter(bytes).peekable();
         let mut central = self.central.find_iter(bytes).peekable();
@@ -152,21 +152,21 @@ impl Headers {
 /// The end of the data.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct End {
-    /// What the descriptor says, and the data bears out.
+    /// The descriptor, which fits the data.
     pub(super) descriptor: Descriptor,
     /// The descriptor's own length.
     pub(super) length: usize,
-    /// How many of the bytes shown last belong to the entry and its descriptor.
+    /// The number of the last bytes passed in that belong to the entry and its descriptor.
     pub(super) consumed: usize,
-    /// The beginning of the next record, as far as it came before those.
+    /// The beginning of the next record, if it was among earlier bytes.
     pub(super) spilled: Vec<u8>,
 }
 
-/// The place of the end in bytes that are being looked at.
+/// The position of the end in the bytes being searched.
 struct Place {
-    /// The data ends here and the descriptor begins.
+    /// The index where the data ends and the descriptor begins.
     data: usize,
-    /// The next record begins here.
+    /// The index where the next record begins.
     next: usize,
     descriptor: Descriptor,
 }
@@ -184,7 +184,7 @@ impl Search {
         }
     }
 
-    /// Starts anew, with the first byte of another entry's data.
+    /// Starts again, with the first byte of another entry's data.
     pub(super) fn begin(&mut self, is_zip64: bool) {
         self.held.clear();
         self.passed = 0;
@@ -194,12 +194,12 @@ impl Search {
         self.has_near_miss = false;
     }
 
-    /// Whether something was passed that was an end but for the CRC: most likely the data is damaged.
+    /// Whether the search passed an end that fits except for its CRC: then the data is probably damaged.
     pub(super) fn has_near_miss(&self) -> bool {
         self.has_near_miss
     }
 
-    /// Looks through more bytes, and emits all that are surely data.
+    /// Searches more bytes, and passes those that are certainly data to `emit`.
     pub(super) fn advance<E>(
         &mut self,
         bytes: &[u8],
@@ -208,7 +208,7 @@ impl Search {
         let mut seam = std::mem::take(&mut self.held);
         let held = seam.len();
         if held > 0 {
-            // Whatever end begins in the held bytes lies within these.
+            // An end that begins in the held bytes lies within these.
             seam.extend(bytes.iter().take(HELD));
             if let Some(place) = self.look(&seam) {
                 emit(seam.get(..place.data).unwrap_or_default())?;
@@ -245,7 +245,7 @@ impl Search {
         Ok(None)
     }
 
-    /// The first end in bytes that follow what has passed.
+    /// The first end in bytes that follow the data passed so far.
     fn look(&mut self, bytes: &[u8]) -> Option<Place> {
         let Search { headers, passed, hasher, hashed, is_zip64, has_near_miss, .. } = self;
         for next in headers.places(bytes) {
@@ -259,7 +259,7 @@ impl Search {
                 if descriptor.size != size || descriptor.compressed != size {
                     continue;
                 }
-                // No later end begins before this place, so what lies before it is hashed once.
+                // No later end begins before this position, so the data before it is hashed once.
                 let settled = next.saturating_sub(LONGEST);
                 hasher.update(bytes.get(*hashed..settled).unwrap_or_default());
                 *hashed = settled.max(*hashed);
@@ -307,7 +307,7 @@ mod tests {
         bytes
     }
 
-    /// What the search takes for data, and the bytes it leaves for the next record.
+    /// The data that the search finds, and the bytes that it leaves for the next record.
     fn search(stream: &[u8], chunk: usize, is_zip64: bool) -> Option<(Vec<u8>, Vec<u8>)> {
         let mut search = Search::new();
         search.begin(is_zip64);
@@ -402,7 +402,7 @@ mod tests {
             chunk in 1usize..90,
         ) {
             let data = pieces.concat();
-            // Nothing but a true end may end it, which chance does not make, but for no data at all.
+            // Only a true end may end it. Chance does not make one, except for empty data.
             prop_assume!(!data.starts_with(&[0; 12]) && !data.starts_with(&[&SIGNATURE[..], &[0; 12]].concat()));
             let form = FORMS[form];
             let stream = [&data, &describe(&data, form), NEXT].concat();

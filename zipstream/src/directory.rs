@@ -1,13 +1,13 @@
-//! What came, kept to be held against the directory at the end (§4.3.12).
+//! The entries received so far, to compare with the directory at the end (§4.3.12).
 //!
-//! Of each entry two numbers are kept: a hash of its name, and one of all that its directory record must repeat. They are
-//! keyed at random, so that nobody can make two names that meet. An archive of a million entries takes some 36 MB.
+//! Keeps two numbers for each entry: a hash of its name, and a hash of everything that its directory record must repeat. The hashes are
+//! keyed at random, so that nobody can make two names that collide. An archive of a million entries takes about 36 MB.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// What an entry and its record in the directory must agree on.
+/// The values that an entry and its directory record must agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Facts {
     pub(super) is_folder: bool,
@@ -15,20 +15,20 @@ pub(super) struct Facts {
     pub(super) crc: u32,
     pub(super) compressed: u64,
     pub(super) size: u64,
-    /// Where its local header begins.
+    /// The offset of its local header.
     pub(super) offset: u64,
 }
 
-/// How a directory record does not fit.
+/// Why a directory record does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// No entry of this name came, or a record for it was there before.
+    /// No entry of this name was received, or a record has named it before.
     Stranger,
-    /// One came, and it was another.
+    /// An entry of this name was received, with other values.
     Contradicts,
 }
 
-/// The entries so far; while the directory is read, those that it has not named yet.
+/// The entries received; while the directory is read, those that it has not named yet.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     keys: RandomState,
@@ -36,19 +36,19 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Keeps a name, unless there is one like it: a file and a folder can't both have it.
+    /// Adds a name. `false` if the name is already there: a file and a folder can't both have it.
     pub(super) fn claim(&mut self, name: &[u8]) -> bool {
         let key = self.keys.hash_one(bare(name));
         self.entries.insert(key, 0).is_none()
     }
 
-    /// Keeps what came under a name.
+    /// Sets the values of a name.
     pub(super) fn settle(&mut self, name: &[u8], facts: Facts) {
         let key = self.keys.hash_one(bare(name));
         self.entries.insert(key, self.keys.hash_one(facts));
     }
 
-    /// Crosses out the entry that a record names.
+    /// Removes the entry that a record names.
     pub(super) fn cross_out(&mut self, name: &[u8], facts: Facts) -> Result<(), Misfit> {
         let key = self.keys.hash_one(bare(name));
         match self.entries.remove(&key) {
@@ -58,7 +58,7 @@ impl Directory {
         }
     }
 
-    /// How many entries no record has named.
+    /// The number of entries that no record has named.
     pub(super) fn remaining(&self) -> u64 {
         self.entries.len() as u64
     }

@@ -1,4 +1,4 @@
-//! The entry that is being read, and how its data is handed on.
+//! The entry that is being read, and the delivery of its data.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::format::{
 };
 use crate::sink::{Announced, CHUNK, Entry, Sink, Totals};
 
-/// So many folders may come besides as many as there are files.
+/// This many folders are allowed in addition to as many as there are files.
 const FREE_FOLDERS: u64 = 100_000;
 
 /// The entry that is being read.
@@ -21,12 +21,12 @@ const FREE_FOLDERS: u64 = 100_000;
 pub(super) struct Current {
     pub(super) name: Vec<u8>,
     pub(super) is_folder: bool,
-    /// Where its local header begins.
+    /// The offset of its local header.
     pub(super) offset: u64,
     pub(super) method: u16,
     pub(super) has_descriptor: bool,
     pub(super) is_zip64: bool,
-    /// What the local header says; of an entry with a descriptor these may be zero.
+    /// The values of the local header; with a descriptor they may be zero.
     pub(super) said: Said,
     /// The data so far.
     pub(super) hasher: Hasher,
@@ -34,7 +34,7 @@ pub(super) struct Current {
     pub(super) size: u64,
 }
 
-/// Numbers that a local header gives.
+/// The values of a local header.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Said {
     pub(super) crc: u32,
@@ -42,20 +42,20 @@ pub(super) struct Said {
     pub(super) size: u64,
 }
 
-/// How an entry's data comes.
+/// The form of an entry's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
-    /// There is none.
+    /// No data.
     Nothing,
-    /// As it is, of a known length.
+    /// Stored, of a known length.
     Stored,
-    /// As it is, up to its descriptor.
+    /// Stored, up to its descriptor.
     Unmeasured,
-    /// Deflated: it says itself where it ends.
+    /// Deflated: the data marks its own end.
     Deflated,
 }
 
-/// Hands the entry's data on, within what was announced.
+/// Passes the entry's data to the sink, within the announced limits.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) announced: Announced,
@@ -64,7 +64,7 @@ pub(super) struct Delivery {
 }
 
 impl Current {
-    /// The entry that a local header announces, if it can be unpacked.
+    /// The entry of a local header; an error if it can't be unpacked.
     pub(super) fn announced(header: &LocalHeader<'_>, offset: u64) -> Result<Current, ZipError> {
         let name = name_of(header.name, header.flags)?;
         if header.flags & (FLAG_ENCRYPTED | FLAG_STRONGLY_ENCRYPTED | FLAG_MASKED) != 0 {
@@ -87,14 +87,14 @@ impl Current {
         })
     }
 
-    /// What of it comes next.
+    /// The form of the data that comes next.
     pub(super) fn packing(&self) -> Result<Packing, ZipError> {
         let Said { compressed, size, .. } = self.said;
         let is_stored = self.method == STORED;
         match (is_stored, self.has_descriptor) {
             (true, true) => Ok(Packing::Unmeasured),
             (false, true) => Ok(Packing::Deflated),
-            // Some give folders a method, and no data.
+            // Some writers give folders a method, and no data.
             (_, false) if compressed == 0 && size == 0 => Ok(Packing::Nothing),
             (true, false) if compressed == size => Ok(Packing::Stored),
             (false, false) if compressed > 0 => Ok(Packing::Deflated),
@@ -102,7 +102,7 @@ impl Current {
         }
     }
 
-    /// How much data the header promises that has not come.
+    /// The bytes of data that the header announces and that have not arrived.
     pub(super) fn left(&self) -> u64 {
         self.said.compressed.saturating_sub(self.compressed)
     }
@@ -131,7 +131,7 @@ impl Current {
         }
     }
 
-    /// Holds the data against the header. With a descriptor, a zero there says nothing (§4.4.4).
+    /// Compares the data with the header. With a descriptor, a zero there means nothing (§4.4.4).
     pub(super) fn check(&self) -> Result<(), ZipError> {
         let agrees = |said: u64, is: u64| said == is || (self.has_descriptor && said == 0);
         if !agrees(self.said.compressed, self.compressed) || !agrees(self.said.size, self.size) {
@@ -172,7 +172,7 @@ impl Delivery {
                 name => sink.folder(name).map_err(UnzipError::Sink),
             };
         }
-        // What the header gives away is refused before the sink makes room for it.
+        // Too large a file is refused before the sink makes space for it.
         let size = entry.known_size();
         let is_too_much = size.unwrap_or(0) > self.announced.bytes - self.totals.bytes;
         if is_too_much || self.totals.files >= self.announced.files {
@@ -182,7 +182,7 @@ impl Delivery {
         sink.begin(&Entry { name: &entry.name, size }).map_err(UnzipError::Sink)
     }
 
-    /// Data that counts for the CRC.
+    /// Passes on data, and adds it to the CRC.
     pub(super) fn hand_on<S: Sink>(
         &mut self,
         data: &[u8],
@@ -192,7 +192,7 @@ impl Delivery {
         self.hand_on_hashed(data, sink)
     }
 
-    /// Data whose CRC someone else has found.
+    /// Passes on data whose CRC is computed elsewhere.
     pub(super) fn hand_on_hashed<S: Sink>(
         &mut self,
         data: &[u8],

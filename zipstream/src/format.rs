@@ -1,7 +1,7 @@
 //! The records of an archive, as bytes (§4.3).
 //!
-//! Only layout: what a record says is read here, and whether it may say so is decided in the reader. The lengths that
-//! a record gives for its own parts are believed only as far as bytes have come.
+//! Layout only: this module reads the values of a record, and the reader decides whether they are allowed. The lengths that a record gives
+//! for its own parts are checked against the bytes that have arrived.
 
 use std::borrow::Cow;
 
@@ -26,23 +26,23 @@ pub(super) const DEFLATED: u16 = 8;
 /// The identifier of the zip64 extra field (§4.5.3).
 pub(super) const ZIP64_EXTRA: u16 = 1;
 
-/// What a zip64 end record says of its own length: all that follows the number (§4.3.14.1).
+/// The length field of a zip64 end record: the bytes after it (§4.3.14.1).
 pub(super) const END64_LENGTH: u64 = 44;
 
-/// A record is not made as its kind is.
+/// The bytes do not have the layout of the record.
 #[derive(Debug)]
 pub(super) struct Malformed;
 
-/// The records that begin with a signature and may stand where one is looked for.
+/// The records that begin with a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// Before each entry (§4.3.7).
     Local,
     /// One for each entry, after them all (§4.3.12).
     Central,
-    /// The end of the directory, with wide numbers (§4.3.14).
+    /// The end of the directory, with 64-bit numbers (§4.3.14).
     End64,
-    /// Where that one stands (§4.3.15).
+    /// The offset of that record (§4.3.15).
     Locator64,
     /// The end of the directory (§4.3.16).
     End,
@@ -65,7 +65,7 @@ impl Record {
             .find(|it| it.signature() == signature)
     }
 
-    /// The length of the part that all records of the kind have.
+    /// The length of the fixed part of a record of this kind.
     pub(super) const fn fixed_length(self) -> usize {
         match self {
             Record::Local => 30,
@@ -76,8 +76,8 @@ impl Record {
         }
     }
 
-    /// The lengths of the parts that follow it, the name's first. An archive's comment is no part of its record
-    /// here: nobody reads it.
+    /// The lengths of the variable parts that follow it, the name's first. An archive's comment does not count as a part of its record:
+    /// nobody reads it.
     pub(super) fn variable_lengths(self, fixed: &[u8]) -> Result<[u16; 3], Malformed> {
         let mut fields = Fields::new(fixed);
         match self {
@@ -101,7 +101,7 @@ pub(super) struct LocalHeader<'a> {
     pub(super) crc: u32,
     pub(super) compressed: u64,
     pub(super) size: u64,
-    /// Whether the zip64 extra field is there, and with it a wide descriptor (§4.3.9.2).
+    /// Whether it has the zip64 extra field, and so a wide descriptor (§4.3.9.2).
     pub(super) is_zip64: bool,
     pub(super) name: &'a [u8],
 }
@@ -133,7 +133,7 @@ pub(super) struct CentralHeader<'a> {
     pub(super) compressed: u64,
     pub(super) size: u64,
     pub(super) disk: u16,
-    /// The upper half of the external attributes: a mode, from a Unix.
+    /// The upper half of the external attributes: the mode, if a Unix wrote it.
     pub(super) mode: u16,
     pub(super) offset: u64,
     pub(super) name: &'a [u8],
@@ -175,7 +175,7 @@ pub(super) struct EndRecord {
 }
 
 impl EndRecord {
-    /// With the length of the comment that follows.
+    /// Parses a narrow record. Also returns the length of the comment that follows.
     pub(super) fn parse(record: &[u8]) -> Result<(EndRecord, u16), Malformed> {
         let mut fields = Fields::new(record);
         fields.skip(4)?;
@@ -190,7 +190,7 @@ impl EndRecord {
         Ok((end, fields.u16()?))
     }
 
-    /// A wide one; with more in it than is published, it is none.
+    /// Parses a wide record. One with more fields than the specification has is malformed.
     pub(super) fn parse_wide(record: &[u8]) -> Result<EndRecord, Malformed> {
         let mut fields = Fields::new(record);
         fields.skip(4)?;
@@ -208,7 +208,7 @@ impl EndRecord {
         })
     }
 
-    /// Whether this narrow record says the same as a wide one: a number that is all ones stands there (§4.4.1.4).
+    /// Whether this narrow record agrees with a wide one: a number of all ones means that it is in the wide record (§4.4.1.4).
     pub(super) fn is_narrowed(&self, wide: &EndRecord) -> bool {
         let short = |narrow, wide| narrow == wide || narrow == u64::from(u16::MAX);
         let long = |narrow, wide| narrow == wide || narrow == u64::from(u32::MAX);
@@ -221,7 +221,7 @@ impl EndRecord {
     }
 }
 
-/// Where a locator says the wide end record begins; `None` if that is on another disk (§4.3.15).
+/// The offset of the wide end record in a locator; `None` if it is on another disk (§4.3.15).
 pub(super) fn parse_locator(record: &[u8]) -> Result<Option<u64>, Malformed> {
     let mut fields = Fields::new(record);
     fields.skip(4)?;
@@ -231,7 +231,7 @@ pub(super) fn parse_locator(record: &[u8]) -> Result<Option<u64>, Malformed> {
     Ok((disk == 0 && disks <= 1).then_some(offset))
 }
 
-/// A name as UTF-8. Without the flag it should be in code page 437 (§D.1), but most who forget the flag mean UTF-8.
+/// A name as UTF-8. Without the flag it should be in code page 437 (§D.1), but most writers that forget the flag mean UTF-8.
 pub(super) fn decode_name(raw: &[u8], flags: u16) -> Result<Cow<'_, [u8]>, Malformed> {
     match std::str::from_utf8(raw) {
         Ok(_) => Ok(Cow::Borrowed(raw)),
@@ -260,7 +260,7 @@ fn from_code_page_437(byte: u8) -> char {
         .unwrap_or(char::from(byte))
 }
 
-/// What the zip64 extra field holds, if it is among these. Up to three bytes too many are padding.
+/// The zip64 extra field, if it is among these. Up to three bytes too many are padding.
 fn zip64_extra(extra: &[u8]) -> Result<Option<Fields<'_>>, Malformed> {
     let mut fields = Fields::new(extra);
     let mut zip64 = None;
@@ -273,7 +273,7 @@ fn zip64_extra(extra: &[u8]) -> Result<Option<Fields<'_>>, Malformed> {
     Ok(zip64)
 }
 
-/// A number of which all ones say that it stands, wide, in the zip64 extra field.
+/// A number of 32 bits; all ones mean that it is, with 64 bits, in the zip64 extra field.
 fn widen(narrow: u32, zip64: &mut Option<Fields<'_>>) -> Result<u64, Malformed> {
     match (narrow, zip64) {
         (u32::MAX, Some(fields)) => fields.u64(),
@@ -282,7 +282,7 @@ fn widen(narrow: u32, zip64: &mut Option<Fields<'_>>) -> Result<u64, Malformed> 
     }
 }
 
-/// Bytes that are read from the front: numbers are little-endian (§4.4.1.1).
+/// Reads bytes from the front; numbers are little-endian (§4.4.1.1).
 pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }

@@ -1,16 +1,16 @@
-//! Unpacking deflated data, one bounded piece after the other.
+//! Inflates deflated data, one bounded piece after the other.
 
 use flate2::{Decompress, DecompressError, FlushDecompress, Status};
 
 use crate::sink::CHUNK;
 
-/// The state of unpacking, and room for a piece.
+/// The state of the decompressor, and a buffer for one piece.
 pub(super) struct Inflater {
     state: Decompress,
     output: Vec<u8>,
 }
 
-/// What came of one step of unpacking.
+/// The result of one step.
 pub(super) struct Piece<'a> {
     pub(super) used: usize,
     pub(super) output: &'a [u8],
@@ -22,7 +22,7 @@ impl Inflater {
         Inflater { state: Decompress::new(false), output: vec![0; CHUNK] }
     }
 
-    /// Starts anew, with the first byte of another entry's data.
+    /// Starts again, with the first byte of another entry's data.
     pub(super) fn begin(&mut self) {
         self.state.reset(false);
     }

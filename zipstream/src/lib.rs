@@ -1,11 +1,10 @@
 //! ZIP archives, read and written as a stream (PKWARE's APPNOTE.TXT 6.3.10; `§` below means its sections).
 //!
-//! [`reader`] takes an archive apart as its bytes come over the wire, [`writer`] makes one whose length is known before the first byte
-//! is read. Neither opens a file, seeks, or waits: both are told bytes and tell bytes, and leave paths and disks to those who have
-//! them.
+//! [`reader`] reads an archive while its bytes arrive. [`writer`] makes one whose length is known before the first byte is read. Neither
+//! opens a file, seeks or waits: callers pass bytes in and get bytes out, and take care of paths and disks.
 //!
-//! The `zip` crate can't do either: it reads no stored entry whose length stands behind it, in a data descriptor, as most senders of
-//! magic-wormhole write them; and it does not say how long an archive will be.
+//! The `zip` crate can do neither. It can't read a stored entry whose length follows it in a data descriptor, which most senders of
+//! magic-wormhole write; and it does not give the length of an archive in advance.
 
 mod descriptor;
 mod directory;

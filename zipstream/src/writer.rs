@@ -1,13 +1,12 @@
-//! Making an archive while it is sent.
+//! Makes an archive while it is sent.
 //!
-//! The members and their sizes are known first, the bytes come later: so [`zip_size`] can tell an offer the archive's
-//! exact length before a file is opened, and [`ZipWriter`] makes the pieces between the files' bytes. Files are stored
-//! with a descriptor behind them, as Python's magic-wormhole does it, because a CRC is only known at the end; with
-//! 64-bit sizes only where they are needed, so that also old programs can read the rest.
+//! The members and their sizes are known first, the bytes come later. So [`zip_size`] gives the archive's exact length for an offer before
+//! a file is opened, and [`ZipWriter`] makes the pieces between the files' bytes. Files are stored, with a descriptor after them as in
+//! Python's magic-wormhole, because the CRC is only known at the end. Sizes have 64 bits only where that is needed, so that old programs
+//! can read the rest.
 //!
-//! A file that turns out longer or shorter than it was said to be is an error: the length that was promised would no
-//! longer hold. Times are not sent. Left to the caller: to read the files, to send every piece in its order, and to
-//! choose names and modes that the other side can use.
+//! A file that is longer or shorter than announced is an error, since the promised length would be wrong. Times are not sent. Left to the
+//! caller: reading the files, sending all pieces in order, and choosing names and modes that the other side can use.
 
 use crc32fast::Hasher;
 
@@ -16,45 +15,45 @@ use crate::format::{END64_LENGTH, FLAG_DESCRIPTOR, FLAG_UTF8, Record, STORED, ZI
 
 /// The version of the format that folders and stored files need (§4.4.3).
 const VERSION: u16 = 20;
-/// The one that 64-bit sizes need.
+/// The version that 64-bit sizes need.
 const VERSION_ZIP64: u16 = 45;
-/// Made by a Unix (§4.4.2), in the upper byte.
+/// The upper byte for an archive made by a Unix (§4.4.2).
 const UNIX: u16 = 3 << 8;
-/// The first of January 1980, the first day there is (§4.4.6).
+/// The first of January 1980, the earliest possible day (§4.4.6).
 const DATE: u16 = 0x21;
-/// In the lower half of the external attributes, as DOS has it.
+/// The lower half of a folder's external attributes, as in DOS.
 const DOS_FOLDER: u32 = 0x10;
 
 const NARROW_DESCRIPTOR: u64 = 16;
 const WIDE_DESCRIPTOR: u64 = 24;
-/// A local header's extra field with both sizes.
+/// The bytes of a local header's extra field with both sizes.
 const LOCAL_EXTRA: u64 = 20;
 
-/// Something to be sent.
+/// A file or folder to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Relative, with `/` between names; a folder's ends with one. The format has room for 65 535 bytes, Linux for 4095;
-    /// what is beyond is left off.
+    /// A relative path with `/` between names; a folder's ends with one. The format has space for 65 535 bytes, Linux for 4095; the rest is
+    /// cut off.
     pub name: String,
-    /// What it is.
+    /// Whether it is a file or a folder.
     pub kind: Kind,
-    /// Its permissions.
+    /// Its Unix permissions.
     pub mode: u32,
 }
 
-/// What a member is.
+/// The kind of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A folder.
     Folder,
     /// A file of this size.
     File {
-        /// In bytes.
+        /// The size in bytes.
         size: u64,
     },
 }
 
-/// Why an archive can't be gone on with.
+/// Why an archive can't be continued.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// The file has become longer.
@@ -62,7 +61,7 @@ pub enum WriteError {
     Longer {
         /// The member's name.
         name: String,
-        /// What it was said to have.
+        /// The announced size in bytes.
         size: u64,
     },
     /// The file has become shorter.
@@ -72,17 +71,17 @@ pub enum WriteError {
     Shorter {
         /// The member's name.
         name: String,
-        /// What it was said to have.
+        /// The announced size in bytes.
         size: u64,
-        /// How many of these did not come.
+        /// The number of missing bytes.
         left: u64,
     },
-    /// There is no member that was begun and not ended.
+    /// No member is open: none was begun, or it has ended.
     #[error("no file was begun")]
     NothingBegun,
 }
 
-/// The exact length of the archive of these members; what has no room in 64 bits is all of them.
+/// The exact length of the archive of these members; `u64::MAX` if it needs more than 64 bits.
 pub fn zip_size(members: &[Member]) -> u64 {
     let mut offset = 0u64;
     let mut directory = 0u64;
@@ -94,15 +93,15 @@ pub fn zip_size(members: &[Member]) -> u64 {
     offset.saturating_add(directory + end.length())
 }
 
-/// Makes the pieces of one archive: for each member [`begin`](Self::begin), [`data`](Self::data) as often as
-/// needed, [`end`](Self::end), and at last [`finish`](Self::finish).
+/// Makes the pieces of one archive: for each member [`begin`](Self::begin), [`data`](Self::data) as often as needed, [`end`](Self::end),
+/// and at last [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct ZipWriter {
     members: Vec<Member>,
     /// The CRC and the offset of each member that has ended.
     written: Vec<Written>,
     open: Option<Open>,
-    /// How long the archive is so far.
+    /// The length of the archive so far.
     offset: u64,
 }
 
@@ -126,8 +125,7 @@ impl ZipWriter {
         ZipWriter { members, written: Vec::new(), open: None, offset: 0 }
     }
 
-    /// Begins the next member: which one it is, and the bytes that come before its data. `None` when there are no more,
-    /// and while one has not ended.
+    /// Begins the next member: returns its index and the bytes before its data. `None` when there are no more, and while one is open.
     pub fn begin(&mut self) -> Option<(usize, Vec<u8>)> {
         if self.open.is_some() {
             return None;
@@ -140,7 +138,7 @@ impl ZipWriter {
         Some((index, header))
     }
 
-    /// Takes note of bytes of the member, which follow as they are.
+    /// Counts and hashes bytes of the member. The caller sends them unchanged.
     pub fn data(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         let open = self.open.as_mut().ok_or(WriteError::NothingBegun)?;
         let length = bytes.len() as u64;
@@ -157,7 +155,7 @@ impl ZipWriter {
         Ok(())
     }
 
-    /// Ends the member: the bytes that come after its data, none for a folder.
+    /// Ends the member: returns the bytes after its data, empty for a folder.
     pub fn end(&mut self) -> Result<Vec<u8>, WriteError> {
         let (Some(open), Some(member)) = (self.open.as_ref(), self.members.get(self.written.len()))
         else {
@@ -178,7 +176,7 @@ impl ZipWriter {
         Ok(descriptor)
     }
 
-    /// The directory and the end, of the members that have ended.
+    /// The directory and the end, for the members that have ended.
     pub fn finish(self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (member, written) in self.members.iter().zip(&self.written) {
@@ -218,7 +216,7 @@ impl Member {
         }
     }
 
-    /// Of header, data and descriptor.
+    /// The length of header, data and descriptor.
     fn whole_length(&self) -> u64 {
         let header = Record::Local.fixed_length() as u64 + self.name().len() as u64;
         let around = match self.kind {
@@ -235,7 +233,7 @@ impl Member {
         Record::Central.fixed_length() as u64 + self.name().len() as u64 + extra
     }
 
-    /// What has no room in its directory record itself (§4.5.3).
+    /// The numbers that do not fit into its directory record itself (§4.5.3).
     fn wide_numbers(&self, offset: u64) -> Vec<u64> {
         [self.size(), self.size(), offset].into_iter().filter(|it| is_wide(*it)).collect()
     }
@@ -245,7 +243,7 @@ impl Member {
         bytes.extend(Record::Local.signature());
         put_u16(&mut bytes, version(self.is_wide()));
         self.put_common(&mut bytes, 0);
-        // The descriptor has the sizes; all ones say only how wide they are there.
+        // The descriptor has the sizes; all ones only mean that they have 64 bits there.
         let size = if self.is_wide() { u32::MAX } else { 0 };
         put_u32(&mut bytes, size);
         put_u32(&mut bytes, size);
@@ -294,7 +292,7 @@ impl Member {
         bytes.extend(extra);
     }
 
-    /// From the flags to the CRC, the headers are alike.
+    /// The fields from the flags to the CRC, which are the same in both headers.
     fn put_common(&self, bytes: &mut Vec<u8>, crc: u32) {
         put_u16(bytes, self.flags());
         put_u16(bytes, STORED);
@@ -315,7 +313,7 @@ impl Member {
 /// The end of an archive.
 struct End {
     entries: u64,
-    /// Where the directory begins, and how long it is.
+    /// The offset and the length of the directory.
     offset: u64,
     size: u64,
 }
@@ -366,7 +364,7 @@ impl End {
     }
 }
 
-/// Whether a number has no room in 32 bits, of which all ones are taken (§4.4.1.4).
+/// Whether a number does not fit into 32 bits, where all ones have a meaning (§4.4.1.4).
 fn is_wide(number: u64) -> bool {
     number >= u64::from(u32::MAX)
 }
@@ -388,7 +386,7 @@ fn zip64_extra(numbers: &[u64]) -> Vec<u8> {
     bytes
 }
 
-/// The length of something that has less than 65 536 bytes.
+/// Appends the length of something with fewer than 65 536 bytes.
 fn put_length(bytes: &mut Vec<u8>, of: &[u8]) {
     put_u16(bytes, u16::try_from(of.len()).unwrap_or(u16::MAX));
 }
@@ -450,7 +448,7 @@ mod tests {
         assert_eq!(header.len(), 32);
         assert!(matches!(writer.data(b"x"), Err(WriteError::Longer { .. })));
         assert_eq!(writer.end().unwrap(), b"");
-        // The permissions and the type, then that of DOS.
+        // The permissions and the file type, then the DOS attributes.
         assert_eq!(writer.finish()[38..42], [0x10, 0, 0xed, 0x41]);
     }
 

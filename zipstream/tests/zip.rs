@@ -1,5 +1,5 @@
-//! Archives between this crate and the programs at the other end: Python's `zipfile`, which magic-wormhole unpacks
-//! with and whose layout it streams, and Info-ZIP's `unzip`.
+//! Archives between this crate and other programs: Python's `zipfile`, which magic-wormhole uses for unpacking and whose layout it streams,
+//! and Info-ZIP's `unzip`.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use zipstream::{
     Announced, Entry, Kind, Member, Sink, Totals, UnzipError, ZipReader, ZipWriter, zip_size,
 };
 
-/// Makes an archive of the lines that come in, `NAME TAB HEX`, and writes it out.
+/// Makes an archive of the input lines, `NAME TAB HEX`, and writes it out.
 const MAKE: &str = r#"
 import io, sys, zipfile
 method, streamed, wide = sys.argv[1], sys.argv[2] == "streamed", sys.argv[3] == "wide"
@@ -35,7 +35,7 @@ with zipfile.ZipFile(out, "w", getattr(zipfile, "ZIP_" + method)) as made:
 if not streamed: sys.stdout.buffer.write(out.getvalue())
 "#;
 
-/// Reads an archive as magic-wormhole does, and writes a line for each member: `NAME TAB MODE TAB HEX`.
+/// Reads an archive like magic-wormhole, and writes a line for each member: `NAME TAB MODE TAB HEX`.
 const READ: &str = r#"
 import io, sys, zipfile
 with zipfile.ZipFile(io.BytesIO(sys.stdin.buffer.read())) as made:
@@ -94,7 +94,7 @@ impl Sink for Kept {
     }
 }
 
-/// Reads an archive in records as the wormhole has them, and in odd pieces.
+/// Reads an archive in pieces of a wormhole record, and in pieces of unusual sizes.
 fn unzip(stream: &[u8], files: &Files) -> Files {
     let kept = unzip_by(16 << 10, stream, files);
     assert!(unzip_by(31, stream, files) == kept);
@@ -151,7 +151,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|it| [digit(it >> 4), digit(it & 15)]).collect()
 }
 
-/// Bytes that nothing compresses, the same in every run.
+/// Bytes that can't be compressed, the same in every run.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move || {
@@ -163,7 +163,7 @@ fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// What a folder may hold: archives, fakes, nothing.
+/// Unusual contents of a folder: archives, look-alikes, empty files.
 fn odd_files() -> Files {
     let inner: Files = [("a", &b"inner a"[..]), ("b/c", b""), ("d/", b"")]
         .map(|(name, data)| (name.to_owned(), data.to_vec()))

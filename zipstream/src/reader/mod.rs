@@ -1,19 +1,18 @@
-//! Taking an archive apart while it arrives.
+//! Reads an archive while it arrives.
 //!
-//! A [`ZipReader`] is pushed the archive's bytes, in pieces of any size, and tells a [`Sink`] what they hold: folders,
-//! files, and the files' bytes. It does not seek and keeps nothing but the names' hashes, so the data needs no second
-//! place. Entries may be stored or deflated; their sizes may stand before the data or after it, in 32 bits or 64
-//! (§4.3.9, §4.5.3): Python's magic-wormhole has sent all of these.
+//! A [`ZipReader`] takes the archive's bytes, in pieces of any size, and passes folders, files and the files' bytes to a [`Sink`]. It does
+//! not seek and keeps only the names' hashes, so the data is stored once. Entries may be stored or deflated. Their sizes may come before or
+//! after the data, with 32 or 64 bits (§4.3.9, §4.5.3): Python's magic-wormhole has sent all of these.
 //!
-//! Only what agrees with itself is taken. Each entry is held against its own sizes and CRC, the directory at the end
-//! against all the entries, and the whole against what was announced: nothing is handed on beyond that, so a bomb stops at the
-//! size that was agreed to. Encrypted entries, links, devices and names that come twice are refused.
+//! Only a consistent archive is accepted. Each entry is compared with its own sizes and CRC, the directory at the end with all entries, and
+//! the whole with the announced limits. Nothing beyond these is passed on, so a zip bomb stops at the accepted size. Encrypted entries,
+//! links, devices and duplicate names are refused.
 //!
-//! **A stream is not done until [`ZipReader::finish`] says so.** That an entry was a link only shows at the end. What the
-//! sink has written until then must be something that can still be thrown away.
+//! **A stream is not valid until [`ZipReader::finish`] returns `Ok`.** That an entry is a link shows only at the end. Everything that the
+//! sink has written before must be easy to throw away.
 //!
-//! Left to the sink: whether a name is one that it wants. `..`, absolute paths, backslashes, NUL, a folder where a
-//! file is: all are handed on as they came.
+//! Left to the sink: whether a name is acceptable. `..`, absolute paths, backslashes, NUL, a folder where a file is: all are passed on as
+//! they arrived.
 
 use crc32fast::Hasher;
 
@@ -27,10 +26,10 @@ use crate::sink::{Announced, Sink, Totals};
 
 use crate::error::{UnzipError, ZipError};
 
-/// The longest name that is taken, in bytes: longer ones no Linux system could open.
+/// The longest name that is accepted, in bytes. No Linux system could open a longer one.
 const NAME_MAX: u16 = 4096;
 
-/// The type of file in a Unix mode, and two that are taken.
+/// The bits for the file type in a Unix mode, and the two types that are accepted.
 const TYPE: u16 = 0o170_000;
 const REGULAR: u16 = 0o100_000;
 const FOLDER: u16 = 0o040_000;
@@ -39,11 +38,11 @@ const FOLDER: u16 = 0o040_000;
 #[derive(Debug)]
 pub struct ZipReader {
     state: State,
-    /// Which records may come.
+    /// Decides which records may come.
     part: Part,
-    /// Where in the stream the record or the entry begins that is being read.
+    /// The offset in the stream of the record or entry that is being read.
     offset: u64,
-    /// A record, as far as it is there.
+    /// The part of a record that has arrived.
     record: Vec<u8>,
     delivery: Delivery,
     search: Search,
@@ -52,28 +51,28 @@ pub struct ZipReader {
     central: Central,
 }
 
-/// What the next byte belongs to.
+/// The part that the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// A record, the beginning of which is in `record`.
+    /// A record; its beginning is in `record`.
     Record,
     /// Stored data of a known length.
     Stored,
     /// Stored data that ends where the search finds its descriptor.
     Unmeasured,
-    /// Deflated data, which says itself where it ends.
+    /// Deflated data, which marks its own end.
     Deflated,
     /// The descriptor after that.
     Descriptor,
     /// The archive's comment.
     Comment { left: u16 },
-    /// Nothing: all is there.
+    /// Nothing: the archive is complete.
     Done,
     /// Nothing: there was an error.
     Refused,
 }
 
-/// How far the archive has come (§4.3.6).
+/// The parts of an archive, in order (§4.3.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Entries,
@@ -82,20 +81,20 @@ enum Part {
     AfterLocator64,
 }
 
-/// The directory, as far as it came.
+/// The directory, as far as it has arrived.
 #[derive(Debug, Default)]
 struct Central {
-    /// Where it begins.
+    /// Its offset.
     offset: u64,
-    /// How long it is, known when it is over.
+    /// Its length in bytes, known at its end.
     size: u64,
     entries: u64,
-    /// Where the wide end record begins, if there is one.
+    /// The offset of the wide end record, if there is one.
     end64: Option<u64>,
 }
 
 impl ZipReader {
-    /// A reader that takes no more than was announced.
+    /// A reader that accepts no more than was announced.
     pub fn new(announced: Announced) -> ZipReader {
         ZipReader {
             state: State::Record,
@@ -110,7 +109,7 @@ impl ZipReader {
         }
     }
 
-    /// Reads on. After an error nothing more is taken.
+    /// Reads more bytes. After an error every further call fails.
     pub fn push<S: Sink>(
         &mut self,
         bytes: &[u8],
@@ -130,7 +129,7 @@ impl ZipReader {
         Ok(())
     }
 
-    /// Says that no more comes, and hears whether all is there.
+    /// Ends the stream. Returns the totals if the archive is complete.
     pub fn finish(self) -> Result<Totals, ZipError> {
         match self.state {
             State::Done => Ok(self.delivery.totals),
@@ -142,7 +141,7 @@ impl ZipReader {
         }
     }
 
-    /// What would have come next.
+    /// The part that would have come next.
     fn missing(&self) -> String {
         let name = || shown(&self.delivery.entry.name);
         match self.state {
@@ -159,8 +158,8 @@ impl ZipReader {
         }
     }
 
-    /// Where the end of stored data was missed because of its CRC, everything after it was taken for data too, until
-    /// there was too much. Then the CRC is what went wrong.
+    /// If the end of stored data was missed because of a wrong CRC, everything after it was read as data until there was too much. Then the
+    /// CRC is the real error.
     fn explain<E>(&self, error: UnzipError<E>) -> UnzipError<E> {
         let is_lost = self.state == State::Unmeasured && self.search.has_near_miss();
         match error {
@@ -171,7 +170,7 @@ impl ZipReader {
         }
     }
 
-    /// Takes some of the bytes, and returns the rest.
+    /// Uses some of the bytes, and returns the rest.
     fn advance<'b, S: Sink>(
         &mut self,
         bytes: &'b [u8],
@@ -201,7 +200,7 @@ impl ZipReader {
             if self.record.len() < length {
                 return Ok(rest);
             }
-            // A length that is reached may only be that of the part which says how much follows.
+            // A length that is reached may only be the fixed part, which gives the length of the others.
             if let Some(kind) = kind
                 && self.expected()?.1 == length
             {
@@ -214,7 +213,7 @@ impl ZipReader {
         }
     }
 
-    /// What the record is, if that is known yet, and how many bytes of it have to be there to know more.
+    /// The kind of the record, if it is known yet, and the number of its bytes that are needed to know more.
     fn expected(&self) -> Result<(Option<Record>, usize), ZipError> {
         let Some(signature) = self.record.first_chunk() else {
             return Ok((None, 4));
@@ -265,7 +264,7 @@ impl ZipReader {
         Ok(())
     }
 
-    /// An entry begins.
+    /// Begins an entry.
     fn take_local<S: Sink>(
         &mut self,
         record: &[u8],
@@ -353,7 +352,7 @@ impl ZipReader {
                 break;
             }
         }
-        // The data must end within its length, and everything that comes must be of use.
+        // The data must end within its length, and all of its bytes must be used.
         let entry = &self.delivery.entry;
         let is_over = !entry.has_descriptor && entry.left() == 0;
         if is_over || !input.is_empty() {
@@ -382,7 +381,7 @@ impl ZipReader {
         let entry = &self.delivery.entry;
         match descriptor::judge(&self.record, entry.descriptor(), entry.is_zip64) {
             Verdict::Fits(length) => {
-                // What was gathered too much is the next record's beginning.
+                // The extra bytes are the beginning of the next record.
                 self.record.drain(..length);
                 self.end_entry(length, sink)?;
                 Ok(rest)
@@ -392,7 +391,7 @@ impl ZipReader {
         }
     }
 
-    /// The entry and its descriptor are read: they must agree with the header, and later the directory with them.
+    /// Ends an entry: its values must agree with its header, and later the directory with them.
     fn end_entry<S: Sink>(
         &mut self,
         descriptor: usize,
@@ -406,12 +405,12 @@ impl ZipReader {
         self.delivery.end(sink)
     }
 
-    /// The directory names an entry.
+    /// Reads the directory's record of an entry.
     fn take_central(&mut self, record: &[u8]) -> Result<(), ZipError> {
         let header = CentralHeader::parse(record).map_err(|it| self.malformed(it))?;
         let name = name_of(header.name, header.flags)?;
         let is_folder = name.ends_with(b"/");
-        // Some write no mode, and some give folders the one of a file. Neither makes a link.
+        // Some writers give no mode, and some give folders a file's mode. Neither makes a link.
         match header.mode & TYPE {
             0 | REGULAR => {}
             FOLDER if is_folder => {}
@@ -462,7 +461,7 @@ impl ZipReader {
         }
         let (end, comment) = EndRecord::parse(record).map_err(|it| self.malformed(it))?;
         let expected = self.central.end();
-        // With a wide record before it, each number may stand there only.
+        // With a wide record before it, each number may be there only.
         let fits = match self.central.end64 {
             Some(_) => end.is_narrowed(&expected),
             None => end == expected,
@@ -477,7 +476,7 @@ impl ZipReader {
         Ok(())
     }
 
-    /// No more entries are named.
+    /// Ends the directory: it must have named every entry.
     fn end_directory(&mut self) -> Result<(), ZipError> {
         self.central.size = self.offset - self.central.offset;
         match self.directory.remaining() {
@@ -515,7 +514,7 @@ impl Part {
 }
 
 impl Central {
-    /// What its end must say.
+    /// The values that its end record must have.
     fn end(&self) -> EndRecord {
         EndRecord {
             disk: 0,
@@ -528,7 +527,7 @@ impl Central {
     }
 }
 
-/// Moves bytes to the end of `buffer` until it has `length`, and returns those that are left.
+/// Moves bytes to the end of `buffer` until it has `length`, and returns the rest.
 fn gather<'b>(buffer: &mut Vec<u8>, length: usize, bytes: &'b [u8]) -> &'b [u8] {
     let missing = length.saturating_sub(buffer.len());
     let (taken, rest) = bytes.split_at(missing.min(bytes.len()));
@@ -536,7 +535,7 @@ fn gather<'b>(buffer: &mut Vec<u8>, length: usize, bytes: &'b [u8]) -> &'b [u8] 
     rest
 }
 
-/// The first `length` bytes, or all, and the others.
+/// Splits off the first `length` bytes, or all.
 fn split(bytes: &[u8], length: u64) -> (&[u8], &[u8]) {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     bytes.split_at(length.min(bytes.len()))

@@ -7,7 +7,7 @@ use crate::format::{
 use crate::sink::Entry;
 use crate::writer::{Kind, Member, ZipWriter, zip_size};
 
-/// Keeps what it is told, one line for each call's end.
+/// Keeps everything that it receives.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Kept {
     folders: Vec<String>,
@@ -62,7 +62,7 @@ fn read(stream: &[u8], chunk: usize, announced: Announced) -> Result<(Kept, Tota
     Ok((kept, totals))
 }
 
-/// The error, which is the same however the stream is cut.
+/// The error, which is the same for all sizes of the pieces.
 fn refusal(stream: &[u8], announced: Announced) -> String {
     let whole = read(stream, stream.len().max(1), announced).map(|_| ()).unwrap_err().to_string();
     for chunk in [1, 7, 64] {
@@ -72,11 +72,11 @@ fn refusal(stream: &[u8], announced: Announced) -> String {
     whole
 }
 
-/// An archive in parts that can each be made wrong.
+/// An archive in parts, each of which can be made wrong.
 #[derive(Clone, Default)]
 struct Archive {
     entries: Vec<Part>,
-    /// Instead of the directory's records in their places.
+    /// Replaces the directory's records.
     central: Option<Vec<Header>>,
     end64: Option<Vec<u8>>,
     end: [u16; 4],
@@ -106,7 +106,7 @@ struct Header {
     comment: Vec<u8>,
     disk: u16,
     mode: u16,
-    /// Found by itself if it is none.
+    /// Computed if it is `None`.
     offset: Option<u32>,
 }
 
@@ -145,7 +145,7 @@ fn length(of: &[u8]) -> u32 {
     u32::try_from(of.len()).unwrap()
 }
 
-/// An entry whose sizes stand before its data.
+/// An entry whose sizes come before its data.
 fn measured(name: &str, method: u16, packed: &[u8], data: &[u8]) -> Part {
     let header = Header {
         name: name.as_bytes().to_vec(),
@@ -178,7 +178,7 @@ fn deflate(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The same with the sizes behind its data, in one of the four forms.
+/// The same entry with its sizes after its data, in one of the four forms.
 fn streamed(mut part: Part, has_signature: bool, is_wide: bool) -> Part {
     let Header { crc, compressed, size, .. } = part.central;
     part.local.flags |= FLAG_DESCRIPTOR;
@@ -239,7 +239,7 @@ impl Archive {
     }
 }
 
-/// A file stored, one deflated, and a folder.
+/// A stored file, a deflated one, and a folder.
 fn sample() -> Archive {
     archive(&[
         streamed(stored("a", b"first"), true, false),
@@ -324,14 +324,14 @@ fn names_become_utf8() {
     assert_eq!(names, ["ä", "ö", "Ü.txt"]);
 }
 
-/// How the sample is refused when it is changed so.
+/// The error for the sample after this change.
 fn changed(change: impl FnOnce(&mut Archive)) -> String {
     let mut archive = sample();
     change(&mut archive);
     refusal(&archive.bytes(), PLENTY)
 }
 
-/// The same for a change of both of an entry's headers.
+/// The same for a change of both headers of an entry.
 fn changed_both(index: usize, change: impl Fn(&mut Header)) -> String {
     changed(|it| {
         change(&mut it.entries[index].local);
@@ -403,12 +403,12 @@ fn sizes_and_checksums_must_be_those_of_the_data() {
     check(changed_both(1, |it| it.compressed -= 1), SIZES_C);
     check(changed_both(1, |it| it.compressed = 0), SIZES_C);
     check(changed_both(1, |it| it.crc ^= 1), DAMAGED_C);
-    // Stored as if it were, which it is not.
+    // Marked as stored, but it is deflated.
     check(changed_both(1, |it| it.method = 0), SIZES_C);
-    // What the header of a streamed entry says need not be zero, but then it must be right.
+    // The values in the header of a streamed entry need not be zero, but then they must be correct.
     check(changed(|it| it.entries[0].local.size = 4), SIZES_A);
     check(changed(|it| it.entries[0].local.crc = 4), "`a` is damaged: its checksum is wrong");
-    // Data that was changed: its end is not where the descriptor says.
+    // Damaged data: its end is not where the descriptor is.
     check(changed(|it| it.entries[0].data[2] ^= 1), "`a` is damaged: its checksum is wrong");
     check(changed(|it| it.entries[0].descriptor[5] ^= 1), "`a` is damaged: its checksum is wrong");
     let lost = "the archive is cut off: the end of `a` did not come";
@@ -438,7 +438,7 @@ fn a_folder_has_no_data() {
     assert_eq!(replaced(stored("d/", b"data")), EXPECTED);
     assert_eq!(replaced(deflated("d/", b"data")), EXPECTED);
     assert_eq!(replaced(streamed(stored("d/", b"data"), true, false)), EXPECTED);
-    // Some compress it all the same: nothing to something.
+    // Some writers deflate even an empty folder, which gives it a few bytes.
     let mut it = sample();
     it.entries[2] = streamed(deflated("d/", b""), true, false);
     read(&it.bytes(), 8, PLENTY).unwrap();
@@ -490,7 +490,7 @@ fn the_end_must_repeat_the_directory() {
     }
     assert_eq!(changed(|it| it.size_error = 1), EXPECTED);
     assert_eq!(changed(|it| it.offset_error = 1), EXPECTED);
-    // All ones need a wide record, and none is there.
+    // All ones need a wide record, and there is none.
     assert_eq!(changed(|it| it.end = [0, 0, !3, !3]), EXPECTED);
     assert_eq!(changed(|it| it.tail = b"x".to_vec()), "something follows the archive's end");
     let error = changed(|it| {
@@ -529,7 +529,7 @@ fn a_wide_end_is_held_against_the_directory_too() {
     it.end = [0, 0, 1, 0];
     let contradicts = "the archive's end contradicts its directory";
     assert_eq!(refusal(&it.bytes(), PLENTY), contradicts);
-    // Disks, counts, size, offset; then the locator's.
+    // Disks, counts, size, offset; then the locator's fields.
     for at in [16, 20, 24, 32, 40, 48, 60, 64, 73] {
         assert_eq!(refusal(&widened(|it| it[at] ^= 2).bytes(), PLENTY), contradicts, "{at}");
     }
@@ -675,7 +675,7 @@ fn an_error_of_the_sink_comes_back_as_it_was() {
 
 #[test]
 fn an_archive_made_to_look_ended_early_is_refused_and_not_corrupted() {
-    // The file has within it the descriptor of its own beginning, and a header after that.
+    // The file contains the descriptor of its own beginning, and a header after that.
     let inner = streamed(stored("a", b"beginning"), true, false);
     let data = [&inner.data[..], &inner.descriptor, &sample().bytes()].concat();
     let stream = archive(&[streamed(stored("a", &data), true, false)]).bytes();
