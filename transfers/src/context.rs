@@ -1,4 +1,4 @@
-//! What every transfer works with.
+//! The context that all transfers share.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use wormhole::Settings;
 
 use crate::preflight::SpaceReservations;
 
-/// What a transfer works with.
+/// The volume, servers and reservations of a transfer.
 #[derive(Clone, Debug)]
 pub(crate) struct TransferContext {
     pub(crate) volume: Arc<Volume>,
@@ -15,7 +15,7 @@ pub(crate) struct TransferContext {
     pub(crate) outstanding: SpaceReservations,
 }
 
-/// The options by which the Python client uses these servers.
+/// The options with which the Python client uses these servers.
 pub(crate) fn options(settings: &Settings) -> String {
     let public = Settings::default();
     let mailbox =

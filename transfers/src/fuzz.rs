@@ -1,4 +1,4 @@
-//! The unpacking of what strangers send, for fuzz targets. Not part of the interface.
+//! Entry point for fuzz targets: unpacks what strangers send. Not part of the interface.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::preflight::StorePlan;
 use crate::transfer::{Offered, OfferedKind};
 use crate::unpacking;
 
-/// Receives an archive of this name, as `--unpack` does, to a folder `out` on the volume. Whether it is there then.
+/// Receives an archive with this name, as `--unpack` does, into a folder `out` on the volume. Returns whether it was unpacked.
 pub fn unpack(volume: &Arc<Volume>, name: &str, archive: &[u8]) -> Option<bool> {
     let size = archive.len() as u64;
     let mut staged = volume.stage(Some(size)).ok()?;

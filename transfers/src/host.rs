@@ -1,4 +1,4 @@
-//! Runs transfers, remembers them, and ends them in good order.
+//! Runs transfers, keeps their records, and ends them cleanly.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,9 +24,9 @@ use crate::transfer::{
     Answer, Direction, Request, Servers, Transfer, TransferState, TransferStatus, VERSION,
 };
 
-/// How many transfers that are over are remembered.
+/// How many finished transfers are kept.
 const KEPT: usize = 200;
-/// How many may be under way at once.
+/// How many transfers may be in progress at once.
 const MOST: usize = 32;
 
 /// All transfers of a volume. Cheap to clone: all clones are the same.
@@ -37,17 +37,17 @@ pub struct Transfers(Arc<Inner>);
 struct Inner {
     volume: Arc<Volume>,
     settings: Settings,
-    /// Which servers the program was told.
+    /// The servers that the program was started with.
     servers: Servers,
     /// Opened with the first transfer, so that a start does not wait for it.
     desk: OnceCell<(Arc<TransferRecords>, Host)>,
-    /// Those under way. Locked for a few instructions only.
+    /// The transfers in progress. Locked for a few instructions only.
     live: Mutex<BTreeMap<u64, Arc<Job>>>,
     outstanding: SpaceReservations,
     tasks: TaskTracker,
     is_over: AtomicBool,
     counts: Counts,
-    /// When the last one was over.
+    /// When the last transfer finished.
     ended: Mutex<Option<Instant>>,
 }
 
@@ -60,42 +60,42 @@ struct Counts {
     not_wanted: AtomicU64,
 }
 
-/// What there was since the start, and is now.
+/// Counts of transfers and bytes since the start, and of those in progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Transfers under way.
+    /// Transfers in progress.
     pub running: u64,
-    /// Transfers that ended well.
+    /// Transfers that succeeded.
     pub done: u64,
-    /// Those that went wrong or were interrupted.
+    /// Transfers that failed or were interrupted.
     pub failed: u64,
-    /// Those that were refused or cancelled.
+    /// Transfers that were refused or cancelled.
     pub not_wanted: u64,
-    /// Bytes that have come.
+    /// Bytes received.
     pub received: u64,
-    /// Bytes that have gone.
+    /// Bytes sent.
     pub sent: u64,
 }
 
-/// Why something was not done.
+/// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// There is no such transfer.
     #[error("there is no transfer {0}")]
     NoSuch(u64),
-    /// It is over, or another program runs it.
+    /// The transfer has finished, or another program runs it.
     #[error("transfer {0} has finished")]
     Over(u64),
-    /// The answer could not be taken.
+    /// The answer was not accepted; holds the reason.
     #[error("{0}")]
     Answer(String),
-    /// Too many are under way.
+    /// Too many transfers are in progress.
     #[error("{MOST} transfers are under way: wait for one of them, or cancel it")]
     TooMany,
-    /// The program ends.
+    /// The program is stopping.
     #[error("the service is stopping: try again in a moment")]
     Ending,
-    /// What was asked for can't be understood.
+    /// The request is invalid; holds the reason.
     #[error("{0}")]
     Wrong(String),
     /// The settings can't be used.
@@ -107,8 +107,8 @@ pub enum Refused {
 }
 
 impl Transfers {
-    /// Of a volume; does nothing yet. `servers` counts for more than what is written on the volume, and less than what a
-    /// request says.
+    /// The transfers of a volume; does nothing yet. `servers` overrides the settings on the volume, and a request's own servers override
+    /// both.
     pub fn new(volume: Arc<Volume>, settings: Settings, servers: Servers) -> Transfers {
         Transfers(Arc::new(Inner {
             volume,
@@ -124,14 +124,14 @@ impl Transfers {
         }))
     }
 
-    /// Finds what was interrupted when the program that ran it ended: says so in its record, and removes what had
-    /// come. Forgets the oldest of too many. Returns those that were interrupted.
+    /// Finds the transfers that were interrupted when their program ended: marks their records, and removes the bytes received. Removes the
+    /// oldest records if there are too many. Returns the interrupted transfers.
     pub async fn recover(&self) -> Result<Vec<Transfer>, Refused> {
         let volume = Arc::clone(&self.0.volume);
         blocking(move || recover(&volume)).await
     }
 
-    /// Begins a transfer; `by` says who wants it. Returns its number.
+    /// Starts a transfer; `by` is the user who wants it. Returns its number.
     pub async fn start(&self, request: Request, by: &str) -> Result<u64, Refused> {
         if self.0.is_over.load(Relaxed) {
             return Err(Refused::Ending);
@@ -161,14 +161,14 @@ impl Transfers {
         };
         let transfers = self.clone();
         self.0.tasks.spawn(async move { transfers.run(job, world, request, answers).await });
-        // It was told to end between the look above and now.
+        // The program may have been told to stop since the check above.
         if self.0.is_over.load(Relaxed) {
             self.stop_all("the service was stopped");
         }
         Ok(number)
     }
 
-    /// Runs a transfer to its end. A mistake in the program ends that transfer only.
+    /// Runs a transfer to its end. A panic ends that transfer only.
     async fn run(
         &self,
         job: Arc<Job>,
@@ -195,7 +195,7 @@ impl Transfers {
             tracing::info!(number, bytes, "transfer done");
         } else {
             let cause = now.cause.as_deref().unwrap_or_default();
-            tracing::warn!(number, bytes, cause, "transfer ended");
+            tracing::warn!(number, bytes, cause, "transfer did not complete");
         }
         *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.live().remove(&now.number);
@@ -207,7 +207,7 @@ impl Transfers {
         let mut all: BTreeMap<u64, TransferStatus> = blocking(move || {
             let records = records(&volume)?;
             let numbers = records.numbers().map_err(Refused::Records)?;
-            // One that can't be read is somebody else's: it is left out, and stays.
+            // A record that can't be read belongs to another version: it is left out, and stays.
             let read = |it| Some(over(records.read::<Transfer>(it).ok()??));
             Ok(numbers.into_iter().filter_map(read).map(|it| (it.transfer.number, it)).collect())
         })
@@ -230,7 +230,7 @@ impl Transfers {
         blocking(read).await?.map(over).ok_or(Refused::NoSuch(number))
     }
 
-    /// One transfer, as soon as it has changed since a change was told, or after a while.
+    /// Waits until a transfer has changed since `change`, or until `wait` has passed, and returns its status.
     pub async fn follow(
         &self,
         number: u64,
@@ -242,7 +242,7 @@ impl Transfers {
             let mut follower = job.follow();
             drop(job);
             let changed = follower.wait_for(|it| *it != change);
-            // Its time is over, or the transfer is: then that is told.
+            // After a time-out, or when the transfer has finished, the present status is returned.
             tokio::time::timeout(wait, changed).await.map(drop).unwrap_or_default();
         }
         self.get(number).await
@@ -254,13 +254,13 @@ impl Transfers {
         job.answer(answer).await.map_err(Refused::Answer)
     }
 
-    /// Cancels a transfer; `by` says who wants that.
+    /// Cancels a transfer; `by` is the user who wants that.
     pub async fn cancel(&self, number: u64, by: &str) -> Result<(), Refused> {
         self.job(number).await?.stop(Stop::Cancelled(by.to_owned()));
         Ok(())
     }
 
-    /// Forgets all that are over. Returns how many those were.
+    /// Removes the records of all finished transfers. Returns their number.
     pub async fn forget(&self) -> Result<usize, Refused> {
         let volume = Arc::clone(&self.0.volume);
         blocking(move || {
@@ -278,22 +278,22 @@ impl Transfers {
         .await
     }
 
-    /// How many are under way.
+    /// The number of transfers in progress.
     pub fn running(&self) -> usize {
         self.live().len()
     }
 
-    /// When the last one was over.
+    /// When the last transfer finished; `None` if none has since the start.
     pub fn last_ended(&self) -> Option<Instant> {
         *self.0.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those under way, as they are now.
+    /// The transfers in progress, as they are now.
     pub fn under_way(&self) -> Vec<Transfer> {
         self.live().values().map(|it| it.now().transfer).collect()
     }
 
-    /// What there was since the start, and is now.
+    /// Counts of transfers and bytes since the start, and of those in progress.
     pub fn totals(&self) -> Totals {
         let counts = &self.0.counts;
         let live = self.under_way();
@@ -310,8 +310,8 @@ impl Transfers {
         }
     }
 
-    /// Ends all transfers, because the program does, for a reason: the other sides are told, what had come is removed,
-    /// and the records say what happened. Takes no longer than `limit`.
+    /// Ends all transfers because the program stops, with a reason: the other sides are told, the bytes received are removed, and the
+    /// records are completed. Takes no longer than `limit`.
     pub async fn end(&self, reason: &str, limit: Duration) {
         self.0.is_over.store(true, Relaxed);
         self.stop_all(reason);
@@ -323,7 +323,7 @@ impl Transfers {
             good_byes.wait().await;
         };
         if tokio::time::timeout(limit, all).await.is_err() {
-            tracing::warn!("some transfers could not be ended in good order in time");
+            tracing::warn!("some transfers did not end cleanly within the time limit");
         }
     }
 
@@ -341,7 +341,7 @@ impl Transfers {
         }
     }
 
-    /// The records, and this program's place among those that run transfers.
+    /// The records, and this program's registration as a host of transfers.
     async fn desk(&self) -> Result<&(Arc<TransferRecords>, Host), Refused> {
         self.0
             .desk
@@ -388,7 +388,7 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|it| Err(Refused::Records(io::Error::other(it))))
 }
 
-/// What can be seen to be wrong before anything is begun.
+/// Checks what can be checked before the transfer starts.
 fn check(request: &Request) -> Result<(), Refused> {
     let code = match request {
         Request::Receive(it) => it.parsed_code(),
@@ -427,7 +427,7 @@ fn begin(number: u64, request: &Request, by: &str, host: volume::staged_id::Stag
     }
 }
 
-/// A transfer that this program does not run.
+/// The status of a transfer that this program does not run.
 fn over(transfer: Transfer) -> TransferStatus {
     TransferStatus {
         transfer,
@@ -462,9 +462,12 @@ fn recover(volume: &Volume) -> Result<Vec<Transfer>, Refused> {
         let is_left = match transfer.staged.take().map(|it| volume.remove_staged(it)) {
             Some(Ok(is_left)) => is_left,
             None => true,
-            // Its record stays as it is, for the next start; the others are not held up.
+            // The record stays as it is for the next start, and the other transfers are handled.
             Some(Err(error)) => {
-                tracing::error!(number, "could not remove what had come of a transfer: {error}");
+                tracing::error!(
+                    number,
+                    "could not remove the staged bytes of an interrupted transfer: {error}"
+                );
                 continue;
             }
         };
@@ -482,8 +485,7 @@ fn recover(volume: &Volume) -> Result<Vec<Transfer>, Refused> {
     Ok(interrupted)
 }
 
-/// Says how a transfer ended whose program could not. What it was storing, and what is in staging no more, was put in
-/// place before.
+/// Completes the record of a transfer whose program ended. If it was storing and nothing is left in staging, it was published before.
 fn end_for(transfer: &mut Transfer, is_left: bool) {
     if transfer.state == TransferState::Storing && !is_left {
         transfer.state = TransferState::Done;
@@ -491,7 +493,7 @@ fn end_for(transfer: &mut Transfer, is_left: bool) {
         transfer.notes.push(note.to_owned());
         return;
     }
-    // How far it was is written down every few seconds only.
+    // The progress is saved only every few seconds.
     transfer.cause = Some(match transfer.state {
         TransferState::Running | TransferState::Storing => {
             format!("the program that ran it ended at about {} %", transfer.percent())

@@ -1,4 +1,4 @@
-//! A transfer that is under way: what is known of it, who wants it stopped, and how it gets on.
+//! A transfer in progress: its status, its progress, and the request to stop it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,17 +13,17 @@ use volume::transfers::TransferRecords;
 
 use crate::transfer::{Answer, Question, Transfer, TransferState, TransferStatus};
 
-/// How far back the rate looks.
+/// The period that the rate is computed over.
 const RATE_OVER: Duration = Duration::from_secs(5);
-/// How often it is looked at.
+/// The time between two samples for the rate.
 const RATE_EVERY: Duration = Duration::from_millis(250);
-/// How often it is written down how far a transfer is.
+/// The time between two saves of the progress.
 const SAVE_EVERY: Duration = Duration::from_secs(10);
 
-/// An operator's answer, and where it goes whether it could be taken.
+/// An operator's answer, and the channel that reports whether it was accepted.
 pub(crate) type Answered = (Answer, oneshot::Sender<Result<(), String>>);
 
-/// A transfer under way.
+/// A transfer in progress.
 #[derive(Debug)]
 pub(crate) struct Job {
     records: Arc<TransferRecords>,
@@ -40,22 +40,22 @@ pub(crate) struct Job {
 struct Live {
     transfer: Transfer,
     question: Option<Question>,
-    /// How much there was when.
+    /// The number of bytes at each sample's time.
     samples: VecDeque<(Instant, u64)>,
     moved: Instant,
     saved: Instant,
 }
 
-/// Why a transfer is not wanted any more.
+/// Why a transfer is stopped.
 #[derive(Clone, Debug)]
 pub(crate) enum Stop {
-    /// Somebody cancelled it.
+    /// A user cancelled it; holds the user.
     Cancelled(String),
-    /// The program ends, for this reason.
+    /// The program stops; holds the reason.
     Ends(String),
 }
 
-/// How a transfer ended, otherwise than well.
+/// How a transfer ended without success.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
     pub(crate) state: TransferState,
@@ -83,7 +83,7 @@ impl Job {
         (Arc::new(job), answered)
     }
 
-    /// What is known of it now.
+    /// The status now.
     pub(crate) fn now(&self) -> TransferStatus {
         let done = self.done.load(Relaxed);
         let live = self.live();
@@ -104,25 +104,25 @@ impl Job {
         }
     }
 
-    /// Changes what is known of it, writes that down, and tells followers.
+    /// Changes the record, saves it, and wakes followers.
     pub(crate) async fn set(&self, change: impl FnOnce(&mut Transfer)) {
         change(&mut self.live().transfer);
         self.save().await;
         self.tell();
     }
 
-    /// The state alone.
+    /// Changes the state alone.
     pub(crate) async fn enter(&self, state: TransferState) {
         self.set(|it| it.state = state).await;
     }
 
-    /// Asks an operator; none when that is over.
+    /// Sets the question for the operator; `None` removes it.
     pub(crate) fn ask(&self, question: Option<Question>) {
         self.live().question = question;
         self.tell();
     }
 
-    /// Bytes have come or gone. Now and then that is written down.
+    /// Counts bytes received or sent. Saves the progress now and then.
     pub(crate) async fn advance(&self, bytes: u64) {
         let done = self.done.fetch_add(bytes, Relaxed) + bytes;
         let now = Instant::now();
@@ -142,7 +142,7 @@ impl Job {
         }
     }
 
-    /// Bytes begin to flow.
+    /// Starts the measurement of the rate, before the first byte.
     pub(crate) fn begin(&self) {
         let now = Instant::now();
         let mut live = self.live();
@@ -150,12 +150,12 @@ impl Job {
         live.moved = now;
     }
 
-    /// What has come or gone so far.
+    /// Bytes received or sent so far.
     pub(crate) fn done(&self) -> u64 {
         self.done.load(Relaxed)
     }
 
-    /// Hands an operator's answer to the transfer; says whether it could be taken.
+    /// Passes an operator's answer to the transfer. An error is the reason why it was not accepted.
     pub(crate) async fn answer(&self, answer: Answer) -> Result<(), String> {
         let (reply, replied) = oneshot::channel();
         let not_asked = || "nothing is asked of you any more".to_owned();
@@ -166,13 +166,13 @@ impl Job {
         replied.await.unwrap_or_else(|_closed| Err(not_asked()))
     }
 
-    /// It is not wanted any more. The first who says so counts.
+    /// Stops the transfer. Only the first reason counts.
     pub(crate) fn stop(&self, why: Stop) {
         self.stopped.get_or_init(|| why);
         self.stop.cancel();
     }
 
-    /// Done when it is not wanted any more.
+    /// Resolves when the transfer is stopped.
     pub(crate) async fn stopped(&self) -> Ended {
         self.stop.cancelled().await;
         let percent = self.now().transfer.percent();
@@ -189,7 +189,7 @@ impl Job {
         }
     }
 
-    /// What comes of a wait, unless the transfer is not wanted any more.
+    /// The result of a wait, unless the transfer is stopped first.
     pub(crate) async fn unless_stopped<T, E: Into<Ended>>(
         &self,
         wait: impl Future<Output = Result<T, E>>,
@@ -201,12 +201,12 @@ impl Job {
         }
     }
 
-    /// Followers get word of each change.
+    /// A receiver that changes with each change of the status.
     pub(crate) fn follow(&self) -> watch::Receiver<u64> {
         self.change.subscribe()
     }
 
-    /// It is over, well or not.
+    /// Ends the transfer, with or without success.
     pub(crate) async fn end(&self, result: Result<(), Ended>) {
         self.live().question = None;
         self.set(|it| {
@@ -233,13 +233,15 @@ impl Job {
         };
         let (records, number) = (Arc::clone(&self.records), transfer.number);
         let written = tokio::task::spawn_blocking(move || records.write(number, &transfer)).await;
-        // The transfer goes on: what is not written down is not lost before a crash.
+        // The transfer continues. Without a crash, nothing is lost by a failed save.
         match written {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(number, "could not write a transfer's record: {error}");
             }
-            Err(error) => tracing::error!(number, "writing a transfer's record broke off: {error}"),
+            Err(error) => {
+                tracing::error!(number, "the task that writes a transfer's record failed: {error}")
+            }
         }
     }
 
@@ -249,7 +251,7 @@ impl Job {
 }
 
 impl Ended {
-    /// It went wrong, for a cause in plain words.
+    /// A failure, with its cause in plain words.
     pub(crate) fn failed(cause: impl Into<String>) -> Ended {
         Ended { state: TransferState::Failed, cause: cause.into() }
     }

@@ -1,13 +1,14 @@
 //! Wormhole transfers into a volume and out of it: each a job with a record that outlives the program.
 //!
-//! [`Transfers`] runs them: in the service, so that a dropped line ends nothing, or in a console where no service
-//! runs. What arrives goes through staging, is written by a thread of its own, and appears by one rename; only then is
-//! the sender told that all is well. What fails before that leaves nothing, and both sides learn why.
+//! [`Transfers`] runs them: in the service, so that a lost connection to the operator ends nothing, or in a console where no service runs.
+//! Received bytes are staged by a thread of their own and published by one rename. Only then does the sender get the confirmation. A
+//! transfer that fails before that leaves nothing behind, and both sides learn the reason.
 //!
-//! In reading order: [`transfer`] is what is known of a transfer, plain data; [`Transfers`] starts, lists, answers
-//! and cancels; `receive` and `send` are the two ways, step by step; `preflight` is what an operator is asked about an
-//! offer; `storing` and `unpacking` are the threads that write, `reading` the one that reads; [`settings`] says
-//! which servers are used.
+//! In reading order:
+//! - [`transfer`] is the data of a transfer. [`Transfers`] starts, lists, answers and cancels transfers.
+//! - `receive` and `send` are the two directions, step by step. `preflight` checks an offer and makes the operator's question.
+//! - `storing`, `publish` and `unpacking` write on a thread; `reading` reads on one. `store_names` checks the names that arrive.
+//! - [`settings`] chooses the servers.
 
 mod context;
 #[doc(hidden)]

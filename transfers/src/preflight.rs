@@ -1,6 +1,6 @@
-//! What an operator is asked about an offer: where it would be, what is there, and whether there is room.
+//! Checks an offer before it is accepted: its path, an existing file there, and the free space.
 //!
-//! Blocking: looks at the disk.
+//! Blocking: reads the disk.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use wormhole::Offer;
 
 use crate::transfer::{Existing, Offered, OfferedKind, Question};
 
-/// How long the bytes of what is there already are added up.
+/// How long the size of an existing folder is added up.
 const ADDING: Duration = Duration::from_secs(1);
 
-/// Bytes that transfers under way have yet to write, and that are free only seemingly.
+/// The bytes that transfers in progress have yet to write. They still count as free on the disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SpaceReservations(Arc<AtomicU64>);
 
-/// One transfer's part of them, until it has written them or is over.
+/// One transfer's part of them, until it has written them or has finished.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     all: SpaceReservations,
@@ -32,7 +32,7 @@ pub(crate) struct Reservation {
 #[derive(Clone, Debug)]
 pub(crate) struct StorePlan {
     pub(crate) offer: Offered,
-    /// Where it shall be.
+    /// The path to publish at.
     pub(crate) to: RelPath,
     pub(crate) exists: OnConflict,
     /// Whether an archive is unpacked.
@@ -51,7 +51,7 @@ impl SpaceReservations {
 }
 
 impl Reservation {
-    /// So many bytes have been written: they are no longer free.
+    /// Releases this many bytes: they were written, so the disk no longer counts them as free.
     pub(crate) fn written(&mut self, bytes: u64) {
         let bytes = bytes.min(self.left);
         self.left -= bytes;
@@ -65,7 +65,7 @@ impl Drop for Reservation {
     }
 }
 
-/// What is offered, as it is told and stored.
+/// The data of an offer for records and questions.
 pub(crate) fn offered(offer: &Offer) -> Offered {
     let archive = |name: &str| is_tar(name) || is_zip(name);
     match offer {
@@ -96,7 +96,7 @@ pub(crate) fn offered(offer: &Offer) -> Offered {
     }
 }
 
-/// Whether it is a tar archive, by its name.
+/// Whether a file is a tar archive, by its name.
 pub(crate) fn is_tar(name: &str) -> bool {
     has_ending(name, ".tar")
 }
@@ -112,7 +112,7 @@ fn has_ending(name: &str, ending: &str) -> bool {
 }
 
 impl StorePlan {
-    /// For an offer whose name was checked to be one plain name.
+    /// A plan for an offer whose name was checked to be one plain name.
     pub(crate) fn new(
         offer: Offered,
         into: &RelPath,
@@ -129,8 +129,8 @@ impl StorePlan {
         Ok(StorePlan { offer, to, exists, unpack })
     }
 
-    /// Bytes that are needed at the peak. Of an archive to be unpacked both are there for a while; how much a zip
-    /// holds is known when it has come.
+    /// The bytes needed at the peak. An archive and its contents are both there for a while. How much a zip holds is only known when it has
+    /// arrived; until then its own size counts twice.
     pub(crate) fn needed(&self) -> u64 {
         match self.offer.kind {
             OfferedKind::Directory => self.offer.unpacked,
@@ -139,7 +139,7 @@ impl StorePlan {
         }
     }
 
-    /// What an operator is asked.
+    /// The question for the operator.
     pub(crate) fn question(
         &self,
         volume: &Volume,
@@ -160,8 +160,8 @@ impl StorePlan {
         })
     }
 
-    /// Why it can't be stored so, if that is plain beforehand; or else the room for it. Where there is too little,
-    /// the trash is emptied, oldest first.
+    /// Checks whether the offer can be stored like this, as far as that can be known beforehand, and reserves the space. If there is too
+    /// little, the trash is emptied, oldest first.
     pub(crate) fn check(
         &self,
         volume: &Volume,
@@ -231,7 +231,7 @@ fn existing(volume: &Volume, path: &RelPath) -> Result<Option<Existing>, String>
             Ok(Some(Existing { is_folder: true, items, size, modified: None }))
         }
         Err(FindError::Missing { .. }) => Ok(None),
-        // It has the name all the same.
+        // Something else, like a FIFO, still has the name.
         Err(FindError::NotServed { .. }) => {
             Ok(Some(Existing { is_folder: false, items: None, size: None, modified: None }))
         }

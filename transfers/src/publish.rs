@@ -1,4 +1,4 @@
-//! What arrives is put into staging, and made visible by one rename.
+//! Stages received bytes, and publishes them by one rename.
 
 use std::sync::Arc;
 
@@ -16,26 +16,26 @@ use crate::store_names::{SkippedNames, StoreError, WHO, place};
 use crate::transfer::OfferedKind;
 use crate::unpacking::{self, Unpacked};
 
-/// A piece of so many bytes is worth a write of its own;
+/// A piece of at least this many bytes is written directly;
 const LARGE: usize = 64 << 10;
-/// smaller ones are gathered up to so many.
+/// smaller ones are gathered up to this many.
 const BLOCK: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) enum Batch {
     Pieces(Vec<Bytes>),
-    /// That was all: it is to appear.
+    /// The end of the bytes: publish.
     End,
 }
 
-/// What has appeared.
+/// The result of a published transfer.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) path: RelPath,
-    /// What is worth knowing besides, in plain words.
+    /// Further remarks, in plain words.
     pub(crate) notes: Vec<String>,
 }
 
-/// Something in staging, as it is filled.
+/// A staged file or folder, while it is filled.
 pub(crate) enum Stage {
     File(Staged),
     Folder(StagedFolder),
@@ -58,7 +58,7 @@ impl Stage {
         }
     }
 
-    /// None where it was not wanted to its end.
+    /// Writes all batches and publishes. `None` if the batches stop before their end.
     pub(crate) fn fill(
         self,
         plan: &StorePlan,
@@ -92,7 +92,7 @@ impl Stage {
     }
 }
 
-/// Takes batches until all have come; small pieces are gathered. False where they stop coming before.
+/// Passes batches to `take` until their end; small pieces are gathered. `false` if they stop before.
 fn take_in(
     arriving: &mut mpsc::Receiver<Batch>,
     take: &mut dyn FnMut(&[u8]) -> Result<(), StoreError>,
@@ -127,7 +127,7 @@ fn publish_file(staged: Staged, plan: &StorePlan) -> Result<Stored, StoreError> 
             Ok(Unpacked { path, hidden }) => {
                 return Ok(Stored { path, notes: hidden.notes() });
             }
-            // Nothing is lost: the archive is there as it came.
+            // Nothing is lost: the archive is kept as it arrived.
             Err(error) => {
                 notes.push(format!(
                     "could not be unpacked, so the archive itself was kept: {}",
@@ -138,7 +138,7 @@ fn publish_file(staged: Staged, plan: &StorePlan) -> Result<Stored, StoreError> 
         }
     }
     let replace = match plan.exists {
-        // It was asked for in place of a folder, and is none now.
+        // The operator wanted to replace a folder, and this is a file now.
         _ if plan.unpack => Replace::KeepBoth,
         OnConflict::Refuse => Replace::Refuse,
         OnConflict::KeepBoth => Replace::KeepBoth,
@@ -148,10 +148,10 @@ fn publish_file(staged: Staged, plan: &StorePlan) -> Result<Stored, StoreError> 
     Ok(Stored { path, notes })
 }
 
-/// A zip stream's entries become files and folders of a staged folder.
+/// Writes a zip stream's entries as files and folders of a staged folder.
 struct IntoFolder<'a> {
     folder: &'a StagedFolder,
-    /// None while a hidden file passes by.
+    /// `None` while a hidden file is skipped.
     file: Option<PartFile>,
     hidden: SkippedNames,
 }

@@ -1,6 +1,6 @@
-//! Reads what is sent: a file as it is, a folder as a zip stream whose length is known beforehand.
+//! Reads the files to send: a file as it is, a folder as a zip stream whose length is known beforehand.
 //!
-//! Blocking, on a thread of its own, a few blocks ahead of the line.
+//! Blocking, on a thread of its own, a few blocks ahead of the network.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,20 +14,20 @@ use volume::{Blocking, FindError, Found, RelPath, Volume};
 use wormhole::Offer;
 use zipstream::{Kind as MemberKind, Member, ZipWriter, zip_size};
 
-/// Bytes that are read at a time.
+/// The bytes of one read.
 const BLOCK: usize = 256 << 10;
 /// How many blocks are read ahead.
 const AHEAD: usize = 8;
-/// How many files a folder may have.
+/// The most files of a folder.
 const MOST_FILES: usize = 1_000_000;
 
-/// What is to be sent.
+/// The files to send.
 #[derive(Debug)]
 pub(crate) struct Payload {
     pub(crate) offer: Offer,
     members: Vec<(Member, RelPath)>,
     is_folder: bool,
-    /// Links that are left out.
+    /// Remarks about links that are left out.
     pub(crate) notes: Vec<String>,
 }
 
@@ -40,19 +40,19 @@ pub(crate) enum ReadError {
     /// It can't be read.
     #[error("could not read `{path}`")]
     Io { path: RelPath, source: io::Error },
-    /// It changed on the way.
+    /// It changed while it was sent.
     #[error("`{path}` was changed while it was sent")]
     Changed { path: RelPath },
-    /// A name is none that the other side could have.
+    /// Its name is not UTF-8, so the other side could not have it.
     #[error("the name of `{path}` is not UTF-8: rename it first")]
     Name { path: RelPath },
-    /// There is nothing to send.
+    /// The request names nothing.
     #[error("nothing was named to be sent")]
     Nothing,
-    /// Two things would have one name in the folder that they go as: only one would arrive.
+    /// Two things would have the same name in the folder that is sent: only one would arrive.
     #[error("`{path}` has the same name as another that is to be sent: send them one by one")]
     Twice { path: RelPath },
-    /// There is too much.
+    /// There are too many files.
     #[error(
         "a folder of more than {MOST_FILES} files can't be sent at once: send its folders one by one"
     )]
@@ -63,7 +63,7 @@ pub(crate) enum ReadError {
 }
 
 impl Payload {
-    /// Looks at what is to be sent. Links to folders are left out: they could lead in a circle.
+    /// Collects the files to send. Links to folders are left out: they could lead in a circle.
     pub(crate) fn pack(volume: &Volume, paths: &[RelPath]) -> Result<Payload, ReadError> {
         match paths {
             [] => Err(ReadError::Nothing),
@@ -103,21 +103,21 @@ impl Payload {
         }
     }
 
-    /// Begins to read; each piece comes in its order, and an error is the last.
+    /// Starts to read; the pieces come in order, and an error is the last.
     pub(crate) fn read(self, volume: Arc<Volume>) -> mpsc::Receiver<Result<Bytes, ReadError>> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         tokio::task::spawn_blocking(move || {
             let mut send =
                 |bytes: Bytes| bytes.is_empty() || sender.blocking_send(Ok(bytes)).is_ok();
             if let Err(error) = self.write_to(&volume, &mut send) {
-                // Nobody listens any more: then nobody minds.
+                // The receiver is gone: nobody needs the error.
                 sender.blocking_send(Err(error)).unwrap_or_default();
             }
         });
         receiver
     }
 
-    /// False from `send` ends it: nobody wants it any more.
+    /// Passes all pieces to `send`, until it returns `false` because the receiver is gone.
     fn write_to(
         self,
         volume: &Volume,
@@ -168,7 +168,7 @@ fn size(member: &Member) -> u64 {
     }
 }
 
-/// Reads just so many bytes of a file; another length than before is an error.
+/// Reads a file of exactly this many bytes; another length is an error.
 fn read(
     volume: &Volume,
     path: &RelPath,
@@ -197,7 +197,7 @@ fn read(
     Ok(())
 }
 
-/// A folder being looked through.
+/// A folder while its files are collected.
 struct Packing<'a> {
     volume: &'a Volume,
     members: Vec<(Member, RelPath)>,

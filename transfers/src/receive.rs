@@ -1,12 +1,12 @@
-//! Receiving, step by step:
+//! Receives an offer, step by step:
 //!
-//! 1. Meet the sender: with a code of theirs, or one that is made here.
-//! 2. Hear what is offered. A text is kept, and that is all.
-//! 3. Ask the operator, unless they said yes beforehand. All that can be decided is decided now, while a refusal
-//!    still reaches the sender in words: the name, what is there already, the room.
-//! 4. Make a place in staging, and only then accept.
-//! 5. Write what comes.
-//! 6. Let it appear, and only then tell the sender that all is well.
+//! 1. Connect to the sender: with a code of theirs, or one that is made here.
+//! 2. Read the offer. A text is kept in the record, and that is all.
+//! 3. Ask the operator, unless the request accepts in advance. Everything that can be checked is checked now, while a refusal still reaches
+//!    the sender in words: the name, an existing file, the space.
+//! 4. Stage a file or folder, and only then accept.
+//! 5. Write the bytes that arrive.
+//! 6. Publish, and only then confirm to the sender.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +24,12 @@ use crate::publish::Stored;
 use crate::storing::Storing;
 use crate::transfer::{Accept, Answer, OfferedKind, Question, Receive, TransferState};
 
-/// How long an operator may think about an offer. The sender waits meanwhile.
+/// How long an operator may take to answer an offer. The sender waits meanwhile.
 const THINKING: Duration = Duration::from_mins(10);
-/// Words of a code that is made here.
+/// The number of words of a code that is made here.
 const WORDS: usize = 2;
 
-/// Receives. Returns how many bytes came, whatever else; an error says how it ended.
+/// Receives one offer. An error is the state and the cause of the end.
 pub(crate) async fn receive(
     job: &Job,
     world: &TransferContext,
@@ -79,7 +79,7 @@ pub(crate) async fn receive(
         Ok(storing) => storing,
         Err(error) => return refuse(incoming, Ended::failed(error_chain(&error))).await,
     };
-    // The room of a single file was taken with its place in staging; to count it twice would cost somebody their trash.
+    // The space of a single file was reserved with its staged file. To count it twice could empty the trash without need.
     if plan.offer.kind == OfferedKind::File && !plan.unpack {
         reserved.written(u64::MAX);
     }
@@ -95,7 +95,7 @@ pub(crate) async fn receive(
     take_in(job, receiving, storing, &plan, reserved).await
 }
 
-/// Meets the sender and hears what they have.
+/// Connects to the sender and waits for the offer.
 async fn meet(job: &Job, settings: &Settings, wanted: &Receive) -> Result<Arrival, Ended> {
     let invitation = match wanted.parsed_code().map_err(|it| Ended::failed(error_chain(&it)))? {
         Some(code) => {
@@ -114,7 +114,7 @@ async fn meet(job: &Job, settings: &Settings, wanted: &Receive) -> Result<Arriva
     job.unless_stopped(wormhole.receive()).await
 }
 
-/// What the sender has to type. The public servers need not be named.
+/// The command for the sender. The public servers need not be named.
 fn command(settings: &Settings, code: &str) -> String {
     format!("wormhole {}send --code {code} FILE-OR-FOLDER", options(settings))
 }
@@ -142,7 +142,7 @@ async fn check(
     checked.await.map_err(|it| it.to_string())?
 }
 
-/// Asks until there is an answer that can be taken, nobody wants it any more, or the time is over.
+/// Asks the operator until an answer is accepted, the transfer is stopped or withdrawn, or the time-out has passed.
 async fn ask(
     job: &Job,
     world: &TransferContext,
@@ -191,7 +191,7 @@ async fn ask(
             Err(why) => {
                 reply.send(Err(why.clone())).unwrap_or_default();
                 problem = Some(why);
-                // What can't even be planned is not asked about.
+                // A plan that is not even valid is not asked about again.
                 if plan(offer, wanted, name, &accept).is_ok() {
                     asked = accept;
                 }
@@ -211,9 +211,9 @@ async fn question(
     asked.await.map_err(|it| it.to_string())?
 }
 
-/// Tells the sender no, in the same words as are kept here.
+/// Refuses the offer. The sender gets the same reason as the record.
 async fn refuse(incoming: Incoming, ended: Ended) -> Result<(), Ended> {
-    // If they are gone, they need not be told.
+    // A sender that is gone needs no refusal.
     incoming.refuse(&ended.cause).await.unwrap_or_default();
     Err(ended)
 }

@@ -1,10 +1,10 @@
-//! Sending, step by step:
+//! Sends files or a text, step by step:
 //!
-//! 1. See what there is to send: its names, sizes and, of a folder, the length of the zip stream.
-//! 2. Meet the receiver, with a code that is made here as a rule.
-//! 3. Offer it, and wait for their answer.
+//! 1. Collect the files: names, sizes and, for a folder, the length of the zip stream.
+//! 2. Connect to the receiver, usually with a code that is made here.
+//! 3. Make the offer, and wait for the answer.
 //! 4. Read and send. A file that changes meanwhile ends the transfer: the other side throws away what it has.
-//! 5. Wait until they say that they have it, and compare the checksum.
+//! 5. Wait until the other side confirms that it has everything, and compare the checksum.
 
 use std::sync::Arc;
 use volume::error_chain;
@@ -17,10 +17,10 @@ use crate::preflight::offered;
 use crate::reading::Payload;
 use crate::transfer::{Send, TransferState};
 
-/// Words of a code that is made here.
+/// The number of words of a code that is made here.
 const WORDS: usize = 2;
 
-/// Sends.
+/// Sends one offer. An error is the state and the cause of the end.
 pub(crate) async fn send(job: &Job, world: &TransferContext, wanted: Send) -> Result<(), Ended> {
     let (offer, parcel) = if let Some(text) = &wanted.text {
         (Offer::Message(text.clone()), None)
@@ -52,7 +52,7 @@ pub(crate) async fn send(job: &Job, world: &TransferContext, wanted: Send) -> Re
     let sending = job.unless_stopped(outgoing.accepted()).await?;
     match (sending, parcel) {
         (Some(sending), Some(parcel)) => give(job, world, sending, parcel).await,
-        // A text was read and acknowledged: that was all.
+        // A text was read and acknowledged; nothing else is sent.
         _ => Ok(()),
     }
 }

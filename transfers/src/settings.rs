@@ -1,30 +1,32 @@
-//! Which servers transfers go by: flags and variables first, then the file on the volume, then the public ones.
+//! Chooses the servers for transfers: those of the request first, then flags and variables, then the file on the volume, then the public
+//! ones.
 
 use volume::Volume;
 use wormhole::{RelayHint, Settings};
 
 use crate::transfer::Servers;
 
-/// Settings that can't be understood, in plain words.
+/// Why the settings can't be used, in plain words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSettings {
-    /// A line of the file is none.
+    /// A line of the file is invalid.
     #[error(".sounding/wormhole.conf, line {line}: {what}")]
     Line {
-        /// Its number, from 1.
+        /// The line's number, from 1.
         line: usize,
-        /// What is wrong.
+        /// The reason.
         what: String,
     },
     /// The file can't be read.
     #[error("could not read .sounding/wormhole.conf: {0}")]
     File(String),
-    /// A flag or a variable.
+    /// A flag or a variable is invalid.
     #[error("{0}")]
     Flag(String),
 }
 
-/// What is configured on the volume, over it what the program was told, and over that what was asked for.
+/// The settings of one transfer: the file on the volume overrides `base`, the program's servers override the file, and the request's
+/// servers override all.
 pub(crate) fn settings(
     volume: &Volume,
     base: &Settings,
@@ -46,7 +48,7 @@ pub(crate) fn settings(
     Ok(settings)
 }
 
-/// A mailbox server's URL.
+/// Checks a mailbox server's URL.
 pub fn mailbox_url(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.starts_with("ws://") || text.starts_with("wss://") {
@@ -55,7 +57,7 @@ pub fn mailbox_url(text: &str) -> Result<String, String> {
     Err(format!("invalid mailbox server `{text}`: it looks like ws://relay.example.org:4000/v1"))
 }
 
-/// A transit relay's address.
+/// Parses a transit relay's address.
 pub fn relay(text: &str) -> Result<RelayHint, String> {
     let text = text.trim();
     text.parse().map_err(|_bad| {
@@ -63,7 +65,7 @@ pub fn relay(text: &str) -> Result<RelayHint, String> {
     })
 }
 
-/// Lines of `name = value`; `#` begins a comment.
+/// Parses lines of `name = value`; `#` begins a comment.
 fn parse(text: &str) -> Result<Servers, BadSettings> {
     let mut servers = Servers::default();
     for (number, line) in text.lines().enumerate() {

@@ -1,43 +1,43 @@
-//! Names that come with a directory or an archive: what can be stored under them, and what is left out.
+//! Checks the names in a directory or an archive: which can be stored, and which are left out.
 
 use volume::staged_folder::PartError;
 use volume::staging::{PublishError, StageError};
 use volume::{Refusal, RelPath};
 use zipstream::ZipError;
 
-/// Whom the trash names for what is replaced.
+/// The name that the trash records as the deleting user.
 pub(crate) const WHO: &str = "wormhole";
-/// How many hidden names are told.
+/// The most hidden names in a note.
 const TOLD: usize = 3;
 
-/// Why nothing has appeared.
+/// Why nothing was published.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    /// A name in the directory can't be a name here.
+    /// A name in the directory can't be stored here.
     #[error("`{name}` can't be stored")]
     Name {
-        /// As it was sent, made safe to show.
+        /// The name as it was sent, made safe to show.
         name: String,
         source: Refusal,
     },
     /// A file of the directory can't be written.
     #[error(transparent)]
     Part(#[from] PartError),
-    /// The zip stream is not right.
+    /// The zip stream is invalid.
     #[error("the folder did not come whole")]
     Zip(#[source] ZipError),
-    /// It can't be written.
+    /// The staged file can't be written.
     #[error(transparent)]
     Stage(#[from] StageError),
-    /// It can't be put in place.
+    /// It can't be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The thread ended by a mistake of its own.
+    /// The thread panicked.
     #[error("storing it broke off: an internal error")]
     BrokeOff,
 }
 
-/// Names that begin with a dot: they could not be served, so they are left out, and that is told.
+/// Hidden names: they could not be served, so they are left out, and a note names some of them.
 #[derive(Debug, Default)]
 pub(crate) struct SkippedNames {
     names: Vec<String>,
@@ -74,7 +74,7 @@ pub(crate) fn safe(name: &[u8]) -> String {
     safe
 }
 
-/// A path in a directory or an archive; none for the directory itself, and for what is hidden.
+/// The path of a name in a directory or an archive; `None` for the directory itself and for hidden names.
 pub(crate) fn place(name: &[u8], hidden: &mut SkippedNames) -> Result<Option<RelPath>, StoreError> {
     let plain = name.strip_suffix(b"/").unwrap_or(name);
     let plain = plain.strip_prefix(b"./").unwrap_or(plain);

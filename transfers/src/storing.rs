@@ -1,8 +1,7 @@
-//! Writes what arrives: a thread of its own takes the bytes, puts them into staging, and at the end makes them
-//! visible by one rename.
+//! Stores received bytes on a thread of its own: it writes them into staging, and at the end publishes them by one rename.
 //!
-//! The thread alone owns what is staged. Whatever goes wrong, what was staged is gone when it has ended, and it has
-//! always ended when [`Storing::finish`] or [`Storing::abandon`] returns.
+//! Only the thread owns the staged file or folder. If anything fails, this is removed when the thread ends; and the thread has ended when
+//! [`Storing::finish`] or [`Storing::abandon`] returns.
 
 use std::sync::Arc;
 
@@ -16,23 +15,23 @@ use crate::preflight::StorePlan;
 use crate::publish::{Batch, Stage, Stored};
 use crate::store_names::StoreError;
 
-/// The thread is woken for so many bytes at a time: a wake for each piece costs more than the write.
+/// The thread is woken for this many bytes at a time: a wake for each piece costs more than the write.
 const BATCH: usize = 1 << 20;
 /// How many batches may wait for the disk.
 const BATCHES: usize = 8;
-/// Takes what arrives.
+/// The sending end of the thread.
 #[derive(Debug)]
 pub(crate) struct Storing {
     batches: mpsc::Sender<Batch>,
-    /// What is not handed on yet, and how much that is.
+    /// The pieces that were not passed on yet, and their bytes.
     gathered: (Vec<Bytes>, usize),
     thread: JoinHandle<Result<Option<Stored>, StoreError>>,
-    /// What it is called in staging.
+    /// The name in staging.
     pub(crate) staged: Option<StagedId>,
 }
 
 impl Storing {
-    /// Makes a place in staging, with room for all that was announced.
+    /// Stages a file or folder, with space for all announced bytes.
     pub(crate) async fn begin(volume: Arc<Volume>, plan: StorePlan) -> Result<Storing, StoreError> {
         let begun = tokio::task::spawn_blocking(move || {
             let stage = Stage::begin(&volume, &plan)?;
@@ -44,7 +43,7 @@ impl Storing {
         Ok(Storing { batches, gathered: (Vec::new(), 0), thread, staged })
     }
 
-    /// Hands on what has come. False when the thread has ended: [`Storing::finish`] says why.
+    /// Passes on received bytes. `false` when the thread has ended: [`Storing::finish`] returns the reason.
     pub(crate) async fn write(&mut self, bytes: Bytes) -> bool {
         let (pieces, len) = &mut self.gathered;
         *len += bytes.len();
@@ -57,9 +56,9 @@ impl Storing {
         self.batches.send(Batch::Pieces(pieces)).await.is_ok()
     }
 
-    /// All has come: checks it, makes it durable, and lets it appear.
+    /// Ends the bytes: the thread checks, syncs and publishes them.
     pub(crate) async fn finish(self) -> Result<Stored, StoreError> {
-        // Where the thread has ended before, it says why below.
+        // If the thread has ended before, its result is the error below.
         self.batches.send(Batch::Pieces(self.gathered.0)).await.unwrap_or_default();
         self.batches.send(Batch::End).await.unwrap_or_default();
         drop(self.batches);
@@ -67,10 +66,10 @@ impl Storing {
         ended?.ok_or(StoreError::BrokeOff)
     }
 
-    /// It is not wanted any more. When this returns, nothing is left of it.
+    /// Stops the storing. When this returns, nothing is left in staging.
     pub(crate) async fn abandon(self) {
         drop(self.batches);
-        // How it ended does not matter: nothing has appeared.
+        // The result does not matter: nothing was published.
         self.thread.await.map(drop).unwrap_or_default();
     }
 }

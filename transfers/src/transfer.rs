@@ -1,4 +1,4 @@
-//! What is known of a transfer: plain data, as it stands in its record and as it is told.
+//! The data of a transfer, in its record and in answers to clients.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,39 +7,39 @@ use volume::RelPath;
 use volume::staged_id::StagedId;
 use wormhole::{Code, CodeError};
 
-/// The records' format.
+/// The version of the records' format.
 pub const VERSION: u32 = 1;
 
-/// What somebody wants to be done.
+/// A request for a transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "direction", rename_all = "kebab-case")]
 pub enum Request {
-    /// Receive what somebody sends.
+    /// Receive what a sender offers.
     Receive(Receive),
-    /// Send something of the volume.
+    /// Send files of the volume, or a text.
     Send(Send),
 }
 
-/// To receive.
+/// A request to receive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command of its own")]
 pub struct Receive {
-    /// The sender's code; where there is none, one is made for the sender to use.
+    /// The sender's code; without one, a code is made for the sender to use.
     pub code: Option<String>,
-    /// Whether each letter of the code counts as it stands; else words of the word list may have capitals.
+    /// Whether the code's case matters. Otherwise words of the word list may be in capitals.
     pub exact: bool,
     /// The folder that it goes into.
     pub into: RelPath,
-    /// What becomes of what has the name already; asked for where it is not said.
+    /// What to do if the name is taken; without this the operator is asked.
     pub on_conflict: Option<OnConflict>,
-    /// Whether the offer is accepted without asking.
+    /// Whether the offer is accepted without a question.
     pub yes: bool,
     /// Whether an archive that is sent as a file is unpacked.
     pub unpack: bool,
-    /// Whether to wait for a sender who has not come yet.
+    /// Whether to wait for a sender that has not come yet.
     pub wait: bool,
-    /// Other servers than the configured ones.
+    /// Servers instead of the configured ones.
     pub servers: Servers,
 }
 
@@ -51,21 +51,21 @@ impl Receive {
     }
 }
 
-/// To send.
+/// A request to send.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Send {
-    /// What to send; more than one go as one folder.
+    /// The files and folders to send; more than one are sent as one folder.
     pub paths: Vec<RelPath>,
     /// A text to send instead.
     pub text: Option<String>,
-    /// A code to use; made where there is none.
+    /// The code to use; without one, a code is made.
     pub code: Option<String>,
-    /// Other servers than the configured ones.
+    /// Servers instead of the configured ones.
     pub servers: Servers,
 }
 
-/// Which servers to go by; what is not said is as configured.
+/// The servers of a transfer; a missing one is taken from the settings below.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Servers {
@@ -75,15 +75,15 @@ pub struct Servers {
     pub relays: Vec<String>,
 }
 
-/// What an operator says to an offer.
+/// An operator's answer to an offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Answer {
-    /// It may come.
+    /// Accept the offer.
     Accept(Accept),
-    /// It may not.
+    /// Refuse the offer.
     Refuse {
-        /// What the sender is told.
+        /// The reason for the sender.
         why: String,
     },
 }
@@ -92,192 +92,192 @@ pub enum Answer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Accept {
-    /// Another folder than was said at first.
+    /// Another folder than in the request.
     pub into: Option<RelPath>,
-    /// Another name than the sender gives it.
+    /// Another name than the sender's.
     pub name: Option<String>,
-    /// What becomes of what has the name already.
+    /// What to do if the name is taken.
     pub on_conflict: Option<OnConflict>,
     /// Whether an archive that is sent as a file is unpacked.
     pub unpack: bool,
 }
 
-/// Which way a transfer goes.
+/// The direction of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// Into the volume.
     Receive,
-    /// Out of it.
+    /// Out of the volume.
     Send,
 }
 
-/// Where a transfer stands.
+/// The state of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TransferState {
-    /// On its way to the mailbox server.
+    /// Connecting to the mailbox server.
     Connecting,
     /// Waiting for the other side.
     Waiting,
-    /// Something is offered: waiting for the answer, an operator's or the other side's.
+    /// An offer waits for its answer, from an operator or the other side.
     Offered,
-    /// Looking for a way to the other side.
+    /// Connecting to the other side.
     Linking,
-    /// Bytes flow.
+    /// Bytes are received or sent.
     Running,
-    /// All bytes are there; they are checked, made durable and put in place.
+    /// All bytes were received or sent; the receiver checks, syncs and publishes them.
     Storing,
-    /// Over, and all is well.
+    /// Finished with success.
     Done,
-    /// Over: the answer was no.
+    /// Finished: the offer was refused.
     Refused,
-    /// Over: somebody wanted it no more.
+    /// Finished: a user cancelled it.
     Cancelled,
-    /// Over: it went wrong.
+    /// Finished: it failed.
     Failed,
-    /// Over: the program that ran it ended.
+    /// Finished: the program that ran it ended.
     Interrupted,
 }
 
-/// What is offered, or is sent.
+/// An offer, received or sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offered {
-    /// What it is.
+    /// The kind.
     #[serde(rename = "type")]
     pub kind: OfferedKind,
-    /// As the sender calls it.
+    /// The sender's name for it.
     pub name: String,
     /// Bytes to be sent.
     pub size: u64,
-    /// Bytes that it will have.
+    /// Bytes after unpacking.
     pub unpacked: u64,
-    /// How many files.
+    /// The number of files.
     pub files: u64,
     /// Whether it is an archive that can be unpacked.
     #[serde(default)]
     pub is_archive: bool,
 }
 
-/// What is offered.
+/// The kind of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OfferedKind {
     /// A file.
     File,
-    /// A folder with all that is in it.
+    /// A folder with everything in it.
     Directory,
     /// A text.
     Text,
 }
 
-/// What an operator is asked about an offer.
+/// The operator's question about an offer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// Where it would be.
+    /// The path that it would have.
     pub path: RelPath,
-    /// What is there already.
+    /// The file or folder that is there already.
     pub existing: Option<Existing>,
-    /// Bytes of the volume in all.
+    /// The size of the volume's file system in bytes.
     pub disk: u64,
     /// Bytes that are free now.
     pub free: u64,
-    /// Bytes that it needs at the peak.
+    /// Bytes needed at the peak.
     pub needed: u64,
-    /// Bytes that may be used, with what other transfers have yet to write taken off.
+    /// Bytes that may be used, without those that other transfers have yet to write.
     pub room: u64,
-    /// When it is answered with no.
+    /// When the offer is refused if there is no answer.
     pub ends: Timestamp,
-    /// Why the last answer could not be taken.
+    /// Why the last answer was not accepted.
     pub problem: Option<String>,
 }
 
-/// What has the name already.
+/// The file or folder that has the name already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Existing {
     /// Whether it is a folder.
     pub is_folder: bool,
-    /// How many items are in it.
+    /// The number of items in a folder.
     pub items: Option<u64>,
-    /// Bytes of it, where they could be added up quickly.
+    /// Its size in bytes; `None` if it could not be added up quickly.
     pub size: Option<u64>,
-    /// When it was last changed.
+    /// The time of its last change.
     pub modified: Option<Timestamp>,
 }
 
-/// A transfer.
+/// The record of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
-    /// The record's format.
+    /// The version of the record's format.
     pub version: u32,
     /// Its number on this volume.
     pub number: u64,
-    /// Which way it goes.
+    /// Its direction.
     pub direction: Direction,
-    /// Where it stands.
+    /// Its state.
     pub state: TransferState,
-    /// Its code. It works once: here it is used up, or about to be.
+    /// Its code. A code works once: here it is used up, or about to be.
     pub code: Option<String>,
-    /// What the other side has to type, where the code was made here.
+    /// The command for the other side, if the code was made here.
     pub command: Option<String>,
-    /// What both sides see alike, unless somebody sits between them; for whoever wants to compare.
+    /// The verifier: if both people see the same, nobody sits between the two sides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verifier: Option<String>,
     /// The folder that it goes into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub into: Option<RelPath>,
-    /// What is sent.
+    /// The files and folders sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<RelPath>,
-    /// Where it was put, under which name.
+    /// The path that it was published at; before that, the planned one.
     pub path: Option<RelPath>,
-    /// What is offered or sent.
+    /// The offer.
     pub offer: Option<Offered>,
-    /// The text that came.
+    /// The text received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Bytes that have come or gone.
+    /// Bytes received or sent.
     pub done: u64,
-    /// `direct` or `relay`, and where.
+    /// `direct` or `relay`, with the address.
     pub route: Option<String>,
-    /// When it began.
+    /// When it started.
     pub started: Timestamp,
-    /// Who began it.
+    /// The user who started it.
     pub started_by: String,
-    /// When it was over.
+    /// When it finished.
     pub ended: Option<Timestamp>,
-    /// Why it ended otherwise than well, in plain words.
+    /// Why it did not succeed, in plain words.
     pub cause: Option<String>,
-    /// What is worth knowing besides.
+    /// Further remarks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The program that runs it, or ran it.
     pub host: StagedId,
-    /// What is in staging of it.
+    /// The name of its staged file or folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staged: Option<StagedId>,
 }
 
-/// A transfer, with what only the program that runs it knows.
+/// The status of a transfer: its record, and values that only the program that runs it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferStatus {
-    /// What is known of it.
+    /// The record.
     #[serde(flatten)]
     pub transfer: Transfer,
-    /// Changes with each new state, so that a follower can wait for the next.
+    /// Grows with each change, so that a follower can wait for the next.
     pub change: u64,
-    /// Bytes a second, of the last few seconds.
+    /// Bytes a second, over the last few seconds.
     pub rate: Option<u64>,
-    /// For how many seconds nothing has come or gone.
+    /// Seconds without a byte received or sent.
     pub quiet_seconds: Option<u64>,
-    /// What an operator is asked.
+    /// The question for the operator.
     pub question: Option<Question>,
     /// Whether it can still be cancelled.
     pub is_live: bool,
 }
 
 impl TransferState {
-    /// Whether it is over.
+    /// Whether it has finished.
     pub fn is_over(self) -> bool {
         match self {
             TransferState::Connecting
@@ -296,12 +296,12 @@ impl TransferState {
 }
 
 impl Transfer {
-    /// Bytes there will be.
+    /// The number of bytes to be received or sent.
     pub fn total(&self) -> u64 {
         self.offer.as_ref().map_or(0, |it| it.size)
     }
 
-    /// How much of it has come or gone, in percent.
+    /// The part received or sent, in percent.
     pub fn percent(&self) -> u64 {
         match self.total() {
             0 => 0,
@@ -311,7 +311,7 @@ impl Transfer {
 }
 
 impl Request {
-    /// Which way it goes.
+    /// Its direction.
     pub fn direction(&self) -> Direction {
         match self {
             Request::Receive(_) => Direction::Receive,
@@ -319,7 +319,7 @@ impl Request {
         }
     }
 
-    /// Other servers than the configured ones.
+    /// Servers instead of the configured ones.
     pub fn servers(&self) -> &Servers {
         match self {
             Request::Receive(it) => &it.servers,

@@ -1,8 +1,7 @@
-//! Unpacks an archive that was sent as a file: a tar of `wormhole-rs`, which sends folders so, or somebody's zip.
+//! Unpacks an archive that was sent as a file: a tar of `wormhole-rs`, which sends folders like this, or a zip.
 //!
-//! The archive has come whole and is staged; what is in it becomes a staged folder beside it. Where that fails the
-//! caller still has the archive. Links and special files are refused, hidden names left out; a single folder at the
-//! top is taken for the folder itself.
+//! The archive is complete and staged. Its contents become a staged folder beside it. If that fails, the caller still has the archive.
+//! Links and special files are refused, hidden names are left out. A single folder at the top becomes the folder itself.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,12 +13,12 @@ use volume::staging::{PublishError, StageError, Staged};
 use crate::preflight::{StorePlan, is_tar};
 use crate::store_names::{SkippedNames, StoreError, WHO, place, safe};
 
-/// Bytes that are read at a time.
+/// The bytes of one read.
 const BLOCK: usize = 256 << 10;
-/// Deflate makes no more bytes than this of one.
+/// The most bytes that one byte of deflated data can give.
 const MOST_OF_ONE: u64 = 1032;
 
-/// What was unpacked.
+/// The result of unpacking.
 pub(crate) struct Unpacked {
     pub(crate) path: RelPath,
     pub(crate) hidden: SkippedNames,
@@ -28,16 +27,16 @@ pub(crate) struct Unpacked {
 /// Why an archive can't be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UnpackError {
-    /// It is none, or a broken one.
+    /// It is not an archive, or a damaged one.
     #[error("it can't be read")]
     Read(#[source] io::Error),
-    /// It is no zip, or one that is not understood.
+    /// It is not a zip, or one that is not supported.
     #[error("it can't be read")]
     Zip(#[source] zip::result::ZipError),
-    /// Something in it is neither a file nor a folder.
+    /// An entry is neither a file nor a folder.
     #[error("`{name}` is neither a file nor a folder")]
     Special { name: String },
-    /// A zip announces more than can be in it.
+    /// A zip announces more than it can hold.
     #[error("it can't hold as much as it says")]
     Bloated,
     /// A file in it is longer than the archive says.
@@ -46,29 +45,29 @@ pub(crate) enum UnpackError {
     /// A file in it is cut off.
     #[error("`{name}` is cut off")]
     Shorter { name: String },
-    /// There is not enough room for what is in it.
+    /// There is not enough space for its contents.
     #[error(transparent)]
     NoRoom(#[from] volume::space::NoRoom),
-    /// It can't be written.
+    /// A file can't be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There is no staging.
+    /// Nothing can be staged.
     #[error(transparent)]
     Stage(#[from] StageError),
-    /// It can't be put in place.
+    /// The folder can't be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
 
-/// What becomes of a thing in an archive.
+/// The kind of an entry.
 enum Member {
     Folder,
-    /// Of so many bytes.
+    /// A file of this many bytes.
     File(u64),
     Special,
 }
 
-/// Unpacks a staged archive, and puts what was in it where the plan says.
+/// Unpacks a staged archive, and publishes its contents as planned.
 pub(crate) fn unpack(staged: &Staged, plan: &StorePlan) -> Result<Unpacked, UnpackError> {
     let volume = staged.volume();
     let folder = volume.stage_folder()?;
@@ -92,13 +91,13 @@ pub(crate) fn unpack(staged: &Staged, plan: &StorePlan) -> Result<Unpacked, Unpa
     Ok(Unpacked { path: published.path, hidden })
 }
 
-/// Where an archive goes that could not be unpacked: beside the folder that it should have become.
+/// The path of an archive that could not be unpacked: beside the planned folder.
 pub(crate) fn beside(folder: &RelPath, archive: &str) -> RelPath {
     let parent = folder.parent().unwrap_or_default();
     parent.join(archive.as_bytes()).unwrap_or_else(|_refusal| folder.clone())
 }
 
-/// The single folder that all names lie in, with a slash behind it; empty where there is none.
+/// The single folder that all names lie in, with its slash; empty if there is none.
 fn top(names: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
     let mut top: Option<Vec<u8>> = None;
     for name in names {
@@ -132,8 +131,8 @@ fn tar_names(archive: &File) -> io::Result<Vec<Vec<u8>>> {
     Ok(names)
 }
 
-/// Bytes of all files in a zip of a length, as its directory at the end has them: a program that wrote it as a stream
-/// knew them only then. What can't be true is refused, so that no made-up number costs somebody their trash.
+/// The bytes of all files in a zip of this length, from the directory at its end: a program that wrote it as a stream knew them only then.
+/// Impossible numbers are refused, so that a made-up number does not empty the trash.
 fn zip_size(archive: &mut zip::ZipArchive<File>, length: u64) -> Result<u64, UnpackError> {
     let (mut packed, mut all): (u64, u64) = (0, 0);
     for index in 0..archive.len() {
@@ -163,7 +162,7 @@ impl Into<'_> {
             let member = match kind {
                 _ if kind.is_dir() => Member::Folder,
                 _ if kind.is_file() || kind.is_contiguous() => Member::File(entry.size()),
-                // Said for the whole archive, of no entry.
+                // Concerns the whole archive, not an entry.
                 _ if kind.is_pax_global_extensions() => continue,
                 _ => Member::Special,
             };
