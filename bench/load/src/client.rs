@@ -1,4 +1,4 @@
-//! All connections, on one thread.
+//! All connections of the benchmark, on one thread.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use crate::connection::{Connection, SCRATCH};
 use crate::plan::{Plan, Request};
 use crate::report::{Error, Report};
 
-/// A server that says nothing for so long has failed.
+/// A server that sends nothing for this long has failed.
 const SILENCE: Duration = Duration::from_secs(20);
-/// Slow readers take their share so often.
+/// How often slow readers take their share.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Asks until the time is over.
+/// Sends requests until the time has passed.
 pub(crate) fn run(ask: &Ask) -> Result<Report, Error> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -37,7 +37,7 @@ pub(crate) fn run(ask: &Ask) -> Result<Report, Error> {
     Ok(client.report())
 }
 
-/// The tag of the one file that is asked for.
+/// The entity tag of the one file that is requested.
 fn tag(ask: &Ask, request: Request, scratch: &mut [u8]) -> Result<String, Error> {
     let mut connection = Connection::open(ask.address, request)?;
     let until = Instant::now() + SILENCE;
@@ -72,7 +72,7 @@ impl<'a> Client<'a> {
     }
 
     fn is_over(&self) -> bool {
-        // One for each connection at least, or a slow server would have no figures, or better ones than it deserves.
+        // At least one response for each connection. Otherwise a slow server would have no figures, or better ones than it deserves.
         let enough = self.report.answers >= self.connections.len() as u64;
         self.report.answers >= self.ask.answers
             || enough && self.began.elapsed().as_secs_f64() >= self.ask.seconds
@@ -99,7 +99,7 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
-    /// Each connection takes so many bytes a second, a little at a time.
+    /// Each connection reads at most this many bytes a second, a few at a time.
     fn slowly(&mut self, rate: u64, scratch: &mut [u8]) -> Result<(), Error> {
         let share = rate * u64::try_from(TICK.as_millis()).unwrap_or(1) / 1000;
         while !self.is_over() {
@@ -126,7 +126,7 @@ fn pause() {
     std::thread::sleep(TICK);
 }
 
-/// What this process has used of the processor, in seconds.
+/// The processor time of this process, in seconds.
 fn cpu() -> f64 {
     let used = clock_gettime(ClockId::ProcessCPUTime);
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
@@ -146,10 +146,10 @@ mod tests {
     use crate::args::{Args, Work};
     use crate::pattern;
 
-    /// More than the low-water mark, and no multiple of it.
+    /// More than the low-water mark, and not a multiple of it.
     const SIZE: u64 = 1_000_003;
 
-    /// A server of one file, piece by piece; bytes are changed at a position.
+    /// A server of one file that sends it in pieces; bytes are changed at a position.
     fn serve(changed: Option<usize>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -166,7 +166,7 @@ mod tests {
         address
     }
 
-    /// Until the client goes.
+    /// Serves until the client closes the connection.
     fn answer(mut stream: &TcpStream, file: &[u8]) -> io::Result<()> {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
@@ -196,7 +196,7 @@ mod tests {
         let report = ask(serve(None), &options).unwrap();
         assert!(report.answers >= 40, "{report:?}");
         assert_eq!(report.bytes, report.answers * SIZE);
-        // At the end, two of the ten may be still on their way.
+        // At the end, two of the ten may still be in flight.
         assert!(report.compared >= 8, "{report:?}");
     }
 

@@ -1,4 +1,4 @@
-//! One connection: a request goes out, its answer comes in, mostly unseen.
+//! One connection: sends a request, and receives its response, mostly without reading the body.
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,12 +13,12 @@ use crate::pattern;
 use crate::plan::Request;
 use crate::report::Error;
 
-/// Bytes of the first read, in which the answer's head must lie.
+/// The bytes of the first read, which must contain the response's head.
 const HEAD: usize = 4096;
-/// Of a large body, we are woken when so much has come.
+/// For a large body, the kernel wakes the client when this many bytes have arrived.
 const LOW_WATER: u64 = 256 << 10;
 
-/// What can be read in one go; also where samples are read to.
+/// The most bytes of one read; also the buffer for samples.
 pub(crate) const SCRATCH: usize = 1 << 20;
 
 // `SO_RCVLOWAT`, socket(7).
@@ -29,18 +29,18 @@ pub(crate) struct Connection {
     stream: TcpStream,
     request: Request,
     sent: Instant,
-    /// Bytes of the body to come; none before the head.
+    /// The bytes of the body still to come; `None` before the head.
     to_come: Option<u64>,
     head: Vec<u8>,
-    /// The body as far as it has come, where it is a sample.
+    /// The body received so far, if the response is a sample.
     sample: Vec<u8>,
-    /// What the kernel was told, so that it is told only what is new.
+    /// The kernel's present low-water mark, so that it is set only when it changes.
     low_water: u64,
-    /// Bytes that may be taken now; all if none.
+    /// The bytes that may be read now; `None` for all.
     pub(crate) allowance: Option<u64>,
 }
 
-/// An answer that is whole.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) bytes: u64,
@@ -78,11 +78,11 @@ impl Connection {
     }
 
     fn send(&mut self) -> Result<(), Error> {
-        // A request is smaller than any socket's buffer, and the answer before is whole.
+        // A request is smaller than any socket's buffer, and the response before it is complete.
         Ok(self.stream.write_all(self.request.head.as_bytes())?)
     }
 
-    /// Takes what has come. The answer, if it is whole now.
+    /// Reads what has arrived. Returns the response if it is complete now.
     pub(crate) fn take(&mut self, scratch: &mut [u8], part: Part) -> Result<Option<Answer>, Error> {
         loop {
             let most = match self.to_come {
@@ -100,7 +100,7 @@ impl Connection {
             };
             match came {
                 Ok(0) => return Err(Error::Closed),
-                // There is no more, which the kernel need not be asked.
+                // There are no more bytes; no further system call is needed to know that.
                 Ok(came) if came < most && self.to_come != Some(0) => return self.wait(),
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -111,7 +111,7 @@ impl Connection {
         }
     }
 
-    /// Asks the kernel to wake us when so much is there that it is worth it: to wake costs more than to take.
+    /// Sets the low-water mark, so that the kernel wakes the client only for enough bytes: a wake costs more than a read.
     fn wait(&mut self) -> Result<Option<Answer>, Error> {
         let low_water = match self.to_come {
             Some(to_come) if self.allowance.is_none() => to_come.clamp(1, LOW_WATER),
@@ -126,7 +126,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// Bytes of a body that are taken in one go.
+    /// The most bytes of a body for one read.
     fn most(&self, to_come: u64) -> usize {
         let most = self.allowance.map_or(to_come, |it| it.min(to_come));
         usize::try_from(most).unwrap_or(SCRATCH).min(SCRATCH)
@@ -183,7 +183,7 @@ impl AsFd for Connection {
     }
 }
 
-/// Bytes of the body, of an answer that is as it must be.
+/// The length of the body in bytes; an error if the response is not the expected one.
 fn length(head: &[u8], part: Part, asked: u64) -> Result<u64, Error> {
     let status = head.get(9..12).unwrap_or_default();
     match (status, part) {
@@ -206,7 +206,7 @@ fn field<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
     })
 }
 
-/// Where two that should be the same are not.
+/// The index of the first byte that differs.
 fn first_difference(expected: &[u8], found: &[u8]) -> Option<u64> {
     if expected == found {
         return None;

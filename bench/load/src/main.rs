@@ -1,8 +1,8 @@
 //! The benchmark's client.
 //!
-//! It must cost less than the servers it measures, or it would measure itself: one thread, `epoll`, and bodies that the
-//! kernel drops (`MSG_TRUNC`) before they are copied. A sample of the answers is read after all, and compared with what
-//! the files hold, which follows from the position of each byte ([`pattern`]).
+//! It must cost less than the servers that it measures, or it would measure itself: one thread, `epoll`, and bodies that the kernel drops
+//! (`MSG_TRUNC`) before they are copied. A sample of the responses is read and compared with the files' content, which follows from the
+//! position of each byte ([`pattern`]).
 
 mod args;
 mod client;

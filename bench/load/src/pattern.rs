@@ -1,4 +1,4 @@
-//! What the files hold: eight bytes at a time that follow from the file's number and the position.
+//! The content of the files: each eight bytes follow from the file's number and their position.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::args::Make;
 use crate::report::Error;
 
-/// Bytes made at a time.
+/// The bytes made at a time.
 const STEP: u64 = 1 << 20;
 
-/// Writes the files that are wished for.
+/// Writes the files that the command asks for.
 pub(crate) fn make(wish: &Make) -> Result<(), Error> {
     (0..wish.files).try_for_each(|number| {
         let path = wish.path.replace("{}", &number.to_string());
@@ -31,7 +31,7 @@ fn write(path: &Path, size: u64, number: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// The bytes from a position on.
+/// The bytes of a file from a position on.
 pub(crate) fn bytes(number: u64, start: u64, len: u64) -> Vec<u8> {
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let skipped = usize::try_from(start % 8).unwrap_or_default();

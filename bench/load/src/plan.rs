@@ -1,9 +1,9 @@
-//! What is asked for next, and what must come back. Pure.
+//! The requests and their expected responses. Pure.
 
 use crate::args::{Ask, Part};
 use crate::pattern::mix;
 
-/// Requests without end.
+/// An endless series of requests.
 #[derive(Debug)]
 pub(crate) struct Plan {
     target: String,
@@ -12,7 +12,7 @@ pub(crate) struct Plan {
     part: Part,
     range: u64,
     fields: String,
-    /// Counts requests, and seeds what is random about them.
+    /// Counts requests, and is the seed of their random part.
     next: u64,
     seed: u64,
     compare: u64,
@@ -22,11 +22,11 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) head: String,
-    /// Which file, and what part of it.
+    /// The file's number, and the range of it.
     pub(crate) number: u64,
     pub(crate) start: u64,
     pub(crate) len: u64,
-    /// Whether the answer is compared.
+    /// Whether the response is compared.
     pub(crate) is_sample: bool,
 }
 
@@ -46,7 +46,7 @@ impl Plan {
         }
     }
 
-    /// With one more field in each request from now on.
+    /// Adds a header field to each request from now on.
     pub(crate) fn with_field(mut self, field: &str) -> Plan {
         self.fields.push_str(field);
         self.fields.push_str("\r\n");

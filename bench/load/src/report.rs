@@ -1,4 +1,4 @@
-//! What came of it, as JSON; and what went wrong.
+//! The results as JSON, and the errors.
 
 use std::io;
 use std::path::PathBuf;
@@ -36,18 +36,18 @@ impl From<rustix::io::Errno> for Error {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) answers: u64,
-    /// Of bodies.
+    /// The bytes of all bodies.
     pub(crate) bytes: u64,
     pub(crate) seconds: f64,
-    /// From a request to the last byte of its answer, in microseconds.
+    /// The time from a request to the last byte of its response, in microseconds.
     pub(crate) p50: u64,
     pub(crate) p99: u64,
     pub(crate) longest: u64,
-    /// Answers whose bytes were compared.
+    /// The number of responses whose bytes were compared.
     pub(crate) compared: u64,
-    /// Of this client, in seconds.
+    /// The processor time of this client, in seconds.
     pub(crate) cpu: f64,
-    /// Of all answers, in microseconds.
+    /// The latencies of all responses, in microseconds.
     #[serde(skip)]
     latencies: Vec<u64>,
 }
@@ -60,7 +60,7 @@ impl Report {
         self.latencies.push(answer.micros);
     }
 
-    /// Once all has come.
+    /// Completes the figures after the last response.
     pub(crate) fn after(mut self, seconds: f64, cpu: f64) -> Report {
         self.latencies.sort_unstable();
         let at = |share: usize| self.latencies.get(self.latencies.len() * share / 100).copied();
