@@ -239,9 +239,7 @@ impl Job {
             Ok(Err(error)) => {
                 tracing::warn!(number, "could not write a transfer's record: {error}");
             }
-            Err(error) => {
-                tracing::error!(number, "the task that writes a transfer's record failed: {error}")
-            }
+            Err(error) => tracing::error!(number, "writing a transfer's record failed: {error}"),
         }
     }
 

@@ -32,7 +32,7 @@ struct Tidied {
 pub enum Clock {
     /// They may: the clock has run without a jump for a day.
     Steady,
-    /// Not yet: the clock has been observed for less than a day.
+    /// Not yet: less than a day has passed since the first record or the last jump.
     New,
     /// Not now: the clock has just jumped.
     Jumped,

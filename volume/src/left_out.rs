@@ -26,7 +26,7 @@ pub struct LeftOut {
     pub why: Why,
     /// A link counts as a file, like everything but a folder.
     pub kind: Kind,
-    /// The size and times of the link itself, not of its target; `None` if it was removed meanwhile.
+    /// Its size and times; those of a link are its own, not its target's. `None` if it was removed meanwhile.
     pub stat: Option<Stat>,
 }
 
@@ -99,7 +99,7 @@ pub enum DiscardHiddenError {
     /// Its folder can't be opened or changed.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The system failed.
+    /// A system call failed.
     #[error("could not move `{}` to the trash", String::from_utf8_lossy(name))]
     Io {
         /// The name.

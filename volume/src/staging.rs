@@ -115,7 +115,7 @@ pub enum StageError {
     /// The volume is too full.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// The system failed.
+    /// A system call failed.
     #[error("could not write to `.sounding/staging`")]
     Io(#[source] io::Error),
 }

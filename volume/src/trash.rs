@@ -71,7 +71,7 @@ pub enum DiscardError {
     /// Its folder can't be opened or changed.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The system failed.
+    /// A system call failed.
     #[error("could not move `{path}` to the trash")]
     Io {
         /// The path.
@@ -121,7 +121,7 @@ pub enum RestoreError {
     /// Its folder can't be opened or changed.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The system failed.
+    /// A system call failed.
     #[error("could not take it out of the trash")]
     Io(#[source] io::Error),
 }

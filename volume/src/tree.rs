@@ -140,7 +140,7 @@ pub enum TreeError {
     /// The copy can't be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The system failed.
+    /// A system call failed.
     #[error("could not change `{path}`")]
     Io {
         /// The path.

@@ -91,7 +91,7 @@ pub enum FindError {
         /// The path.
         path: RelPath,
     },
-    /// The system failed.
+    /// A system call failed.
     #[error("could not look up `{path}`")]
     Io {
         /// The path.

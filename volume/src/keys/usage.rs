@@ -68,7 +68,7 @@ impl KeyUse {
     /// The number of requests on a day and each of the six days before it, the nearest day first.
     fn counts(&self, day: Date) -> [u64; 7] {
         let mut counts = [0; 7];
-        // After a clock was set back, requests count for the later day that is already recorded.
+        // If the clock was set back, the recorded count is continued.
         let later = usize::try_from((day - self.day).get_days().max(0)).unwrap_or(usize::MAX);
         let known = std::iter::once(&self.today).chain(&self.before);
         for (count, known) in counts.iter_mut().skip(later).zip(known) {

@@ -64,7 +64,8 @@ impl Debouncer {
         }
     }
 
-    /// Schedules a check for a recently changed file that a walk found. A path that has hints of its own is left as it is: hints know more.
+    /// Schedules a check for a recently changed file that a walk or a check found. A path that has hints of its own is left as it is:
+    /// hints know more.
     pub(crate) fn find(&mut self, path: RelPath, still_at: Instant) {
         if !self.by_path.contains_key(&path) {
             self.set(path, Pending::Written, still_at);

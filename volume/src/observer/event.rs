@@ -11,7 +11,7 @@ use crate::observer::watches::Hint;
 pub enum ObserverEvent {
     /// The journal has new changes, up to this sequence number.
     Changed(u64),
-    /// The walk at the start has finished: every change made while nobody observed is in the journal.
+    /// A walk has finished, at the start or after lost hints: every change that was missed is in the journal.
     Walked {
         /// Number of folders that were read.
         folders: u64,

@@ -98,7 +98,7 @@ fn observe(
             Err(error) => ObserverExit::Failed(error),
         };
         let ObserverExit::Failed(error) = end else { return };
-        // At once, but at most once in [`LONGEST_PAUSE`]: a disk that damages every new journal must not be worn out.
+        // At once, but at most once in `LONGEST_PAUSE`: a disk that damages every new journal must not be worn out.
         let is_anew = error.is_damage() || matches!(error, JournalError::Replaced);
         if is_anew && begun_anew.is_none_or(|it| it.elapsed() > LONGEST_PAUSE) {
             begun_anew = Some(Instant::now());
