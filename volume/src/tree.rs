@@ -40,7 +40,7 @@ pub struct Copying {
 /// The result of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
-    /// Its path. With [`Exists::KeepBoth`] it may differ from the path that was asked for.
+    /// Its path. With [`OnConflict::KeepBoth`] it may differ from the path that was asked for.
     pub path: RelPath,
     /// The number of files and bytes.
     pub size: Copying,
@@ -53,7 +53,7 @@ pub struct Copied {
 /// The result of a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Its new path. With [`Exists::KeepBoth`] it may differ from the path that was asked for.
+    /// Its new path. With [`OnConflict::KeepBoth`] it may differ from the path that was asked for.
     pub path: RelPath,
     /// The name in the trash of what it replaced.
     pub replaced: Option<Vec<u8>>,
@@ -543,7 +543,7 @@ fn append(staged: &mut Staged, from: &File, len: u64) -> Result<u64, Appending> 
     Ok(read as u64)
 }
 
-/// Moves something to a free name: this one, or with [`Exists::KeepBoth`] the next that is free. Returns the name.
+/// Moves something to a free name: this one, or with [`OnConflict::KeepBoth`] the next that is free. Returns the name.
 fn rename_beside(
     source: &DirEntryTarget,
     place: &mut DirEntryTarget,

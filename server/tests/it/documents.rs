@@ -57,11 +57,11 @@ fn rows() -> BTreeMap<String, Vec<String>> {
 fn the_code_map_names_every_module_and_none_that_is_gone() {
     let rows = rows();
     for name in CRATES {
-        let names = rows[*name].iter().flat_map(|it| it.split(' '));
+        let in_rows = rows[*name].iter().flat_map(|it| it.split(' '));
         // A file of a folder may stand in a row of its own.
-        let named = names.map(|it| it.split('/').next().unwrap().to_owned());
-        let named: BTreeSet<String> = named.filter(|it| it != "main").collect();
-        assert_eq!(named, modules(name), "{name}: the code map, and the modules");
+        let tops = in_rows.map(|it| it.split('/').next().unwrap().to_owned());
+        let tops: BTreeSet<String> = tops.filter(|it| it != "main").collect();
+        assert_eq!(tops, modules(name), "{name}: the code map, and the modules");
     }
 }
 

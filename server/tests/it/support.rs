@@ -27,7 +27,7 @@ use volume::keys::Keys;
 use wormhole::Settings;
 
 /// No answer takes longer.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 /// The key that covers the whole volume.
 pub const KEY: &str = "kmt-covers-everything";
@@ -222,7 +222,8 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return value;
         }
         assert!(Instant::now() < deadline, "{what} did not come about");
-        std::thread::yield_now();
+        // What is waited for needs the processors too.
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }
 

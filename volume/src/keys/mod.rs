@@ -1,6 +1,6 @@
 //! API keys: who may read and write what.
 //!
-//! Pure: parses text into keys; [`KeyFile`](crate::KeyFile) reads and writes the file. A plain key exists only in a request, on the screen
+//! Pure, except for the random letters of new keys: parses text into keys; [`KeyFile`](crate::KeyFile) reads and writes the file. A plain key exists only in a request, on the screen
 //! that created it and in the file's text. Here a key is kept as its SHA-256, and neither form is shown by `Debug`.
 //!
 //! The text stays readable for the server that this one replaces ("the old reader"): a line is split at `,`, column 1 is the user, column 2

@@ -76,12 +76,13 @@ pub fn read(file: &FoundFile) -> String {
 
 /// Waits for a value, with a deadline.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         if let Some(value) = look() {
             return value;
         }
         assert!(Instant::now() < deadline, "{what} did not come about");
-        std::thread::yield_now();
+        // What is waited for needs the processors too.
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }

@@ -1,6 +1,6 @@
 //! The keys file line by line, for people who read and edit it.
 //!
-//! Pure and lossless: a line that is not changed keeps its bytes, with its spaces, its line end and its unknown columns.
+//! Pure, except for the time that tells which keys have ended, and lossless: a line that is not changed keeps its bytes, with its spaces, its line end and its unknown columns.
 //! [`Keys`](crate::keys::Keys) says what the text means for a request. This module says what it shows to a person, what is wrong with it,
 //! and how that is fixed.
 
