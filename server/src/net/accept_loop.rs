@@ -1,9 +1,9 @@
-//! Accepts connections, speaks HTTP/1.1 on each, and ends in good order.
+//! The accept loop: accepts connections, serves HTTP/1.1 on each, and shuts down gracefully.
 //!
-//! The loop is our own rather than axum's, because hyper's builder is where header time-outs and buffer sizes are
-//! set. When told to stop it accepts nothing more, lets answers under way go on for a while, then returns. When it is
-//! [time to sleep](IdleShutdown) it returns only if nobody has come: what was accepted is answered to its end, and what was
-//! not is left to whoever has the socket next.
+//! The loop is our own and not axum's, because header time-outs and buffer sizes are set on hyper's builder. When `stop` is done, it
+//! accepts nothing more, lets responses in flight finish within the grace period, then returns. When the service is [idle](IdleShutdown),
+//! it returns only if no client has come: every accepted connection is served to its end, and pending ones stay in the socket's queue for
+//! the next process that listens on it.
 
 use std::convert::Infallible;
 use std::io;
@@ -32,35 +32,36 @@ use crate::net::worker_threads::Workers;
 use crate::net::write_timeout::{Stream, WriteTimeout};
 use crate::sync::lock;
 
-/// Bytes of a request's header that hyper reads, and of an answer that it holds: above the router's own limits, so
-/// that these can answer with a problem.
+/// Size of hyper's buffers for a request's header and a response, in bytes. It is above the router's own limits, so that a header over
+/// these limits gets a problem document.
 const BUFFER: usize = 64 * 1024;
-/// Header fields of a request.
+/// Most header fields in a request.
 const MOST_FIELDS: usize = 128;
-/// A pause when the system is out of descriptors, in which some connections may end.
+/// How long the loop pauses when the process has no file descriptors left. Some connections may end meanwhile.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 
-/// As many are told at a time that there is no place; more are not even that.
+/// How many connections over the limit get a 503 at the same time. More than these are closed without a response.
 const REJECTED: ConnectionLimits = ConnectionLimits { total: 100, per_address: 10 };
 
-/// How often the log is told of those.
+/// Minimum time between two warnings about connections closed without a response.
 const WARN_INTERVAL: Duration = Duration::from_mins(1);
 
-/// How often those are let in who came while the ones before them were answered. Strangers come without end.
+/// How many times a drain accepts the connections that arrived while it served those before. Bounded, because new ones may never stop
+/// coming.
 const DRAIN_ROUNDS: u32 = 5;
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServeOutcome {
-    /// It was told to stop, and all answers could be finished.
+    /// `stop` was done, and every response in flight was finished.
     Drained,
-    /// It was told to stop, and answers were cut off when their time was over.
+    /// `stop` was done, and responses were cut off at the end of the grace period.
     CutOff,
-    /// Nobody needed it any more.
+    /// The service was idle.
     Idle,
 }
 
-/// Serves until `stop` is done, and then for `timeouts.shutdown_grace` at most; or until it may sleep.
+/// Serves until `stop` is done, and then for `timeouts.shutdown_grace` at most; or until `idle` requests a shutdown.
 pub async fn serve(
     listener: Listener,
     handler: impl Handler,
@@ -91,7 +92,7 @@ pub async fn serve(
         };
         match accepted {
             Ok(accepted) => connections.take(accepted),
-            // One that gave up while it waited is no reason to stop.
+            // A client that gave up while it was queued is no reason to stop.
             Err(error) if error.raw_os_error().is_none_or(is_of_one_connection) => {}
             Err(error) => {
                 tracing::error!("could not accept a connection: {error}");
@@ -107,19 +108,19 @@ pub async fn serve(
     }
 }
 
-/// All that are open.
+/// The open connections.
 struct Connections<H> {
     handler: Arc<H>,
     workers: Workers,
     limit: Arc<ConcurrencyLimit>,
-    /// Those who are told that there is no place.
+    /// Bounds the connections that get a 503 because `limit` was reached.
     rejected: Arc<ConcurrencyLimit>,
-    /// When the log was last told of those who are not even told that.
+    /// When a connection closed without a response was last logged.
     said: Mutex<Option<Instant>>,
     timeouts: Timeouts,
-    /// Tells those that are open to finish what they are doing and then to end. Those that come later get another one.
+    /// Tells the open connections to finish their current response and then close. Connections that are accepted later get a new signal.
     finish: Shutdown,
-    /// Tells each to end now.
+    /// Tells every connection to close now.
     cut_off: Shutdown,
     tasks: TaskTracker,
 }
@@ -143,11 +144,11 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Hands a connection to the worker whose turn it is. Those of a Unix socket stay with the runtime that accepted them.
+    /// Hands a connection to the next worker. With [`Workers::here`], that is the runtime that accepted it.
     fn take(&self, accepted: Accepted) {
         match accepted {
             Accepted::Tcp(stream, address) => {
-                // A client of IPv4 by a socket of both protocols is one of IPv4.
+                // On a dual-stack socket, an IPv4 client has an IPv4-mapped IPv6 address.
                 let peer = self.handler.peer(address.ip().to_canonical());
                 let stream = stream.into_std();
                 self.spawn(move || tokio::net::TcpStream::from_std(stream?), peer);
@@ -156,7 +157,7 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Lets answers under way go on for a while, then ends them. Says whether all could be finished.
+    /// Lets responses in flight go on for `grace`, then cuts them off. Returns whether all were finished.
     async fn end(mut self, grace: Duration) -> bool {
         let is_finished = self.finish(grace).await;
         self.cut_off.trigger();
@@ -165,8 +166,8 @@ impl<H: Handler> Connections<H> {
         is_finished
     }
 
-    /// Tells those that are open to end after what they are doing, and waits for that a while. Those that take longer go
-    /// on, and still end then.
+    /// Tells the open connections to close after their current response, and waits for that up to `limit`. Those that take longer go on,
+    /// and still close after that response.
     async fn finish(&mut self, limit: Duration) -> bool {
         std::mem::take(&mut self.finish).trigger();
         self.tasks.close();
@@ -175,7 +176,8 @@ impl<H: Handler> Connections<H> {
         is_finished
     }
 
-    /// Lets nobody in any more but whoever is at the door, and answers all who were let in. Says whether it may sleep.
+    /// Serves every accepted connection to its end, and accepts only those that are already queued. Returns whether the service is still
+    /// idle.
     async fn drain(&mut self, listener: &Listener, idle: &impl IdleShutdown) -> bool {
         for call in 0.. {
             self.finish(FIRST_REQUEST_TIMEOUT).await;
@@ -185,7 +187,7 @@ impl<H: Handler> Connections<H> {
             if call == DRAIN_ROUNDS || !listener.is_waited_at() {
                 break;
             }
-            // Another process may be faster.
+            // Another process may listen on the same socket, and accept first.
             while listener.is_waited_at()
                 && let Ok(Ok(accepted)) =
                     tokio::time::timeout(FIRST_REQUEST_TIMEOUT, listener.accept()).await
@@ -196,19 +198,20 @@ impl<H: Handler> Connections<H> {
         true
     }
 
-    /// A connection was closed unanswered. Whoever does that to us on purpose shall not fill the log too.
+    /// Logs that a connection was closed without a response, at most once per [`WARN_INTERVAL`]: a flood must not fill the log too.
     fn say_closed(&self, peer: Peer) {
         let mut said = lock(&self.said);
         if said.is_none_or(|it| it.elapsed() >= WARN_INTERVAL) {
             *said = Some(Instant::now());
             tracing::warn!(
                 client = ?peer.address,
-                "there is no place left, and connections are closed unanswered: see --connections"
+                "the connection limit is reached: connections are closed without a response (see --connections)"
             );
         }
     }
 
-    /// The stream is opened by the worker: sockets are told of what comes by the runtime that opened them.
+    /// Serves a connection on the next worker. The worker itself opens the stream, because a runtime reports events only for the sockets
+    /// that were opened on it.
     fn spawn<S>(&self, open: impl FnOnce() -> io::Result<S> + Send + 'static, peer: Peer)
     where
         S: Socket,
@@ -237,12 +240,12 @@ impl<H: Handler> Connections<H> {
             }
             drop(permit);
         };
-        // Behind a pointer: what is moved into an async function has its place there twice.
+        // Boxed: the future of an async function holds a moved argument twice.
         self.tasks.spawn_on(cut_off.until_triggered(Box::pin(serving)), worker);
     }
 }
 
-/// Answers one request after the other, until the client has no more or it is time to `finish`.
+/// Serves the requests of a connection, one after the other, until the client has no more or `finish` is triggered.
 async fn serve_connection(
     stream: impl Socket,
     handler: Arc<impl Handler>,
@@ -257,7 +260,7 @@ async fn serve_connection(
         Ok(None) => {}
         Ok(Some(stream)) => {
             let all = serve_all(stream, handler, timeouts, connection, finish);
-            // Few get here, and all would have to have room for it.
+            // Boxed: few connections get here, and the future of every connection would have to have room for it.
             if let Err(error) = Box::pin(all).await {
                 tracing::debug!(?client, "a connection ended early: {error}");
             }
@@ -266,7 +269,7 @@ async fn serve_connection(
     }
 }
 
-/// The same with all of HTTP/1.
+/// Serves a connection through hyper, with all of HTTP/1.
 async fn serve_all(
     mut stream: Stream<impl Socket>,
     handler: Arc<impl Handler>,
@@ -284,13 +287,13 @@ async fn serve_all(
     let first = stream.first();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Whoever sends no more may still wait for its answer.
+        // A client that has closed its sending half may still wait for its response.
         .half_close(true)
         .header_read_timeout(timeouts.header_read)
         .max_buf_size(BUFFER)
         .max_headers(MOST_FIELDS)
         .serve_connection(TokioIo::new(stream), service);
-    // Told to finish, hyper closes a connection whose first request it has not read yet, though that may be here.
+    // When told to shut down, hyper closes a connection whose first request it has not read yet, even if that request has already arrived.
     let told = async move {
         finish.await;
         tokio::time::timeout(FIRST_REQUEST_TIMEOUT, first).await.map(drop).unwrap_or_default();

@@ -1,19 +1,20 @@
-//! Whose a connection and a request are, as far as addresses tell.
+//! The client's address, of a connection and of a request.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::http::request_fields::{Field, RequestFields};
 
-/// Where a connection comes from.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// The other end's address; none where that is a proxy: on a Unix socket, or with `--behind-proxy`.
+    /// The other end's IP address. `None` if the other end is a proxy: on a Unix socket, or with `--behind-proxy`.
     pub address: Option<IpAddr>,
 }
 
 impl Peer {
-    /// The client's address. What a proxy says of it counts only when it comes from this very machine, over loopback
-    /// or a Unix socket, or from one that the operator vouches for: `Fly-Client-IP`, or what the nearest proxy added to `X-Forwarded-For`.
+    /// The address of the client that sent a request. The fields of a proxy count only if the connection comes from this machine (loopback
+    /// or a Unix socket) or from a proxy that the operator trusts: `Fly-Client-IP`, or else the last entry of `X-Forwarded-For`, which the
+    /// nearest proxy added.
     pub fn client(self, fields: RequestFields<'_>) -> IpAddr {
         let address = self.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
         if !address.is_loopback() {
@@ -27,12 +28,12 @@ impl Peer {
     }
 }
 
-/// One client, as far as addresses tell: whoever has one IPv6 address has the other 2⁶⁴ of its network as well.
+/// The network that counts as one client: an IPv4 address, or an IPv6 /64, since the holder of one IPv6 address has its whole /64.
 pub(crate) fn client_network(address: IpAddr) -> IpAddr {
     prefix(address, 32, 64)
 }
 
-/// The network of an address, by its first bits.
+/// The network of an address: its first bits, the others set to zero.
 pub(crate) fn prefix(address: IpAddr, bits_of_v4: u32, bits_of_v6: u32) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(it) => {

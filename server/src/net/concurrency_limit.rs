@@ -1,7 +1,7 @@
-//! How many may come at once: in all, and from one address.
+//! Concurrency limits for connections and requests: in total, and per client address.
 //!
-//! Each connection takes a socket and a file, and each request that is under way takes memory; both end somewhere. Whoever
-//! comes when there is no place is told so (503), rather than let wait or dropped, as long as there is room even for that.
+//! Every connection takes a socket and a file descriptor, and every request in flight takes memory. At the limit, new ones get 503 instead
+//! of waiting or being dropped, as long as there is room even for that response.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex};
 use crate::net::client_address::client_network;
 use crate::sync::lock;
 
-/// How many there may be.
+/// The most connections, or requests, at the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// In all.
+    /// In total.
     pub total: usize,
-    /// From one address. One that stands for this very machine may have all.
+    /// Per client address (IPv6: per /64). Loopback addresses count toward the total only.
     pub per_address: usize,
 }
 
@@ -25,11 +25,11 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Those who are here.
+/// A semaphore with a total and a limit per client address.
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
     limits: ConnectionLimits,
-    /// Locked for a look and an addition.
+    /// Locked only to compare and count.
     in_use: Mutex<InUse>,
 }
 
@@ -39,29 +39,29 @@ struct InUse {
     of: HashMap<IpAddr, usize>,
 }
 
-/// A place that is taken until this is dropped.
+/// Counts as one in use until it is dropped.
 #[derive(Debug)]
 pub struct Permit {
     limit: Arc<ConcurrencyLimit>,
     address: Option<IpAddr>,
 }
 
-/// There is no place.
+/// The limit that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitReached {
-    /// For anyone.
+    /// The total.
     Total,
-    /// For this address.
+    /// That of this address.
     PerAddress,
 }
 
 impl ConcurrencyLimit {
-    /// Nobody yet.
+    /// With nothing in use.
     pub fn new(limits: ConnectionLimits) -> Arc<ConcurrencyLimit> {
         Arc::new(ConcurrencyLimit { limits, in_use: Mutex::default() })
     }
 
-    /// Takes a place for someone, from an address if that says anything.
+    /// Takes a permit for an address. Without an address it counts toward the total only.
     pub fn acquire(
         self: &Arc<ConcurrencyLimit>,
         address: Option<IpAddr>,
@@ -110,7 +110,7 @@ mod tests {
         let first = enter("192.0.2.1").unwrap();
         let second = enter("192.0.2.1").unwrap();
         assert_eq!(enter("192.0.2.1").unwrap_err(), LimitReached::PerAddress);
-        // One house is one client.
+        // Addresses in the same IPv6 /64 are one client.
         let (_third, fourth) = (enter("2001:db8::1").unwrap(), enter("2001:db8::2").unwrap());
         assert_eq!(enter("192.0.2.7").unwrap_err(), LimitReached::Total);
         drop((first, fourth));

@@ -1,30 +1,30 @@
-//! How much an answer is given before the others of its thread have their turn.
+//! How many bytes a response may send before the other responses on its thread have their turn.
 
 use std::cell::Cell;
 
-/// Bytes that the answers of a thread are given in a row, all together, where their clients take them faster than they can be sent: some
-/// hundredth of a second, after which whoever comes anew has a turn.
+/// Bytes that the responses of a thread may send together in one round, where their clients read faster than we can send. It takes about a
+/// hundredth of a second; after that, new requests have their turn.
 const ROUND: usize = 8 << 20;
-/// Bytes of them that one answer is given: at most, so that few share a round fairly, and at least, since each turn costs something.
+/// Upper bound of one response's share, so that a few responses share a round fairly. The lower bound exists because each turn has a cost.
 pub(crate) const MOST_IN_A_ROW: usize = 4 << 20;
 const LEAST_IN_A_ROW: usize = 64 << 10;
 
 thread_local! {
-    /// Answers that the thread is sending.
+    /// Number of responses that this thread is sending.
     static SENDING: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Bytes that an answer of this thread is given before the others have their turn.
+/// Bytes that one response on this thread may send before the others have their turn.
 pub(crate) fn in_a_row() -> usize {
     (ROUND / SENDING.get().max(1)).clamp(LEAST_IN_A_ROW, MOST_IN_A_ROW)
 }
 
-/// Counts an answer among those that its thread is sending. It stays with that thread, as its connection does.
+/// Counts a response as being sent by its thread, until it is dropped. A response stays on one thread, as its connection does.
 #[derive(Debug)]
 pub(crate) struct Counted;
 
 impl Counted {
-    /// One more.
+    /// Counts one more on this thread.
     pub(crate) fn start() -> Counted {
         SENDING.set(SENDING.get() + 1);
         Counted

@@ -1,4 +1,4 @@
-//! What answers requests, as connections see it: they know nothing of files, keys or routes.
+//! The interface between connections and the service: how a connection gets responses without knowing of files, keys or routes.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -14,19 +14,19 @@ use crate::net::concurrency_limit::LimitReached;
 use crate::net::fast_path::request_head::RequestHead;
 use crate::net::sendfile::SendfileQueue;
 
-/// Answers requests.
+/// Responds to requests.
 pub trait Handler: Send + Sync + 'static {
     /// The body of a response.
     type Body: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Unpin + Send + 'static;
 
-    /// The account of a response that takes longer.
+    /// Accounting for a response that was not sent at once.
     type Account: Account + Send + 'static;
 
-    /// A response to a plain read that is known already, and how it is accounted for.
+    /// A response to a plain read that is cached, and its accounting.
     type KnownResponse<'a>: KnownResponse<Body = Self::Body, Account = Self::Account>;
 
-    /// Writes the head of a response to a plain read, if it is known already, and perhaps its content. None where it is not, with
-    /// nothing written.
+    /// Appends the head of a plain read's response to `out`, and perhaps its content, if the response is cached. Otherwise returns `None`
+    /// and writes nothing.
     fn respond_now<'a>(
         &'a self,
         head: &'a RequestHead<'_, '_>,
@@ -35,12 +35,12 @@ pub trait Handler: Send + Sync + 'static {
         out: &mut Vec<u8>,
     ) -> Option<Remainder<Self::KnownResponse<'a>>>;
 
-    /// Who is at the other end of a TCP connection from an address.
+    /// The other end of a TCP connection from an address.
     fn peer(&self, address: IpAddr) -> Peer {
         Peer { address: Some(address) }
     }
 
-    /// The response to a request that came over a connection.
+    /// The response to a request from a connection.
     fn respond(
         &self,
         request: Request<Body>,
@@ -48,44 +48,44 @@ pub trait Handler: Send + Sync + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
-/// What comes behind the head of a response that is known.
+/// What is still to be sent after the head of a cached response.
 #[derive(Debug)]
 pub enum Remainder<K: KnownResponse> {
-    /// Nothing: all there is has been written with it.
+    /// Nothing: the content, if any, was written with the head.
     Nothing(K),
-    /// Content that is still to be sent.
+    /// This content.
     Content(K, K::Content),
 }
 
-/// A response that is known, on its way out. If that is over at once, it is accounted for in one go.
+/// A cached response that is being sent. If it is sent at once, one call of [`sent`](KnownResponse::sent) accounts for it.
 pub trait KnownResponse {
-    /// What is still to be sent of it.
+    /// The content still to be sent.
     type Content: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin;
-    /// The same, accounted for while it is sent.
+    /// The same content, with accounting while it is sent.
     type Body;
-    /// The account of one that takes longer.
+    /// Accounting for a response that is not sent at once.
     type Account: Account;
 
-    /// Bytes of its body.
+    /// Length of the body, in bytes.
     fn length(&self) -> u64;
 
-    /// It has gone out, at once.
+    /// Accounts for a response that was sent at once.
     fn sent(self);
 
-    /// It takes longer, and is accounted for when it ends.
+    /// Starts the accounting for a response that is in memory but could not be written at once.
     fn account(&mut self) -> Self::Account;
 
-    /// Its content takes longer, and is accounted for as it is sent.
+    /// Wraps content that takes longer to send, so that it is accounted for as it is sent.
     fn body(&mut self, content: Self::Content, sendfile_queue: SendfileQueue) -> Self::Body;
 }
 
-/// The account of a response that is written piece by piece.
+/// Accounting for a response that is written piece by piece.
 pub trait Account {
-    /// All of it has gone out, but for so many bytes of a body of some length.
+    /// The response has ended: of a body of `length` bytes, `unsent` were not sent.
     fn ends(self, length: u64, unsent: u64);
 }
 
-/// For a handler that knows no response beforehand.
+/// For a handler that caches no responses.
 impl<B> KnownResponse for (Infallible, std::marker::PhantomData<B>) {
     type Content = Body;
     type Body = B;
@@ -114,28 +114,28 @@ impl Account for Infallible {
     }
 }
 
-/// What a request may want to know of its connection.
+/// What a request can learn about its connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// Where it comes from.
+    /// The other end.
     pub peer: Peer,
-    /// Why there is no place for it, if there is none.
+    /// The limit that was reached, if the connection is over it and gets only a 503.
     pub full: Option<LimitReached>,
-    /// Through which files can leave.
+    /// The queue of file parts for the kernel to send on this connection.
     pub sendfile_queue: SendfileQueue,
 }
 
-/// Who says that nobody needs the service, and hears that somebody does.
+/// Decides when the service may shut down because it is idle.
 pub trait IdleShutdown {
-    /// Done when it is time to sleep.
+    /// Ready when the service should shut down.
     fn requested(&self) -> impl Future<Output = ()>;
-    /// Whether it still is, when nobody is let in any more and those who were have had their answers.
+    /// Whether it still should, asked when no more connections are accepted and those before have been served.
     fn still_idle(&self) -> bool;
-    /// It is put off: somebody is there.
+    /// The shutdown was cancelled, because there are new clients.
     fn cancelled(&self);
 }
 
-/// Never.
+/// A service that is never idle.
 impl IdleShutdown for () {
     fn requested(&self) -> impl Future<Output = ()> {
         std::future::pending()

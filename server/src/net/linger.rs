@@ -1,12 +1,11 @@
-//! Bodies that nobody reads to their end.
+//! Reads the rest of a refused request's body.
 //!
-//! A request may be refused before its body came. A client that is still sending would have its connection reset, and
-//! might never read why; so what is left of a body is read and thrown away for a while, while the answer goes out.
-//! RFC 9112 §9.6 describes the danger. A client that waits for `100 Continue` sends nothing, and is not asked to: hyper then
-//! closes its connection, and the answer says so (RFC 9110 §10.1.1).
+//! A request may be refused before its body was received. If the connection were closed then, a client that is still sending would get a
+//! reset and might never read the response (RFC 9112 §9.6). So the rest of the body is read and discarded for a while, while the response
+//! is sent. A client that waits for `100 Continue` sends nothing, and is not told to: hyper then closes its connection, and the response
+//! says so (RFC 9110 §10.1.1).
 //!
-//! How much and how long has a limit each: whoever is refused may send on for ever, and nobody asked for it. Then the
-//! connection is closed.
+//! Size and time are limited, because a refused client may send without end. At a limit the connection is closed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,23 +22,25 @@ use http_body_util::BodyExt;
 
 /// How long a refused client may go on sending.
 const LONGEST: Duration = Duration::from_secs(20);
-/// Bytes that it may go on to send: enough for most files, so that clients that listen only when all has gone learn why.
+/// Bytes that a refused client may go on sending: enough for most files, so that a client that reads only after it has sent everything gets
+/// the response.
 const MOST: usize = 64 << 20;
 
-/// A client that waits to be asked for its body.
+/// State of a client that waits for `100 Continue`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting {
     is_asked: Arc<AtomicBool>,
 }
 
 impl Waiting {
-    /// Whether it waits in vain: its body was not read.
+    /// Whether the body was never read, so that the client was not told to send it.
     pub(crate) fn is_in_vain(&self) -> bool {
         !self.is_asked.load(Relaxed)
     }
 }
 
-/// Lets a request's body linger, if it has one; tells whether its client waits to be asked for that.
+/// Wraps a request's body, if it has one, so that its rest is read when the body is dropped. Returns also the state of the expectation, if
+/// the client waits for `100 Continue`.
 pub(crate) fn linger(request: Request) -> (Request, Option<Waiting>) {
     if request.body().is_end_stream() {
         return (request, None);
@@ -49,7 +50,7 @@ pub(crate) fn linger(request: Request) -> (Request, Option<Waiting>) {
     (request.map(|body| Body::new(Lingering { body, waiting: its, is_done: false })), waiting)
 }
 
-/// As hyper sees it. Whoever speaks HTTP/1.0, or expects anything else, sends its body at once.
+/// Whether the client waits for `100 Continue`, by hyper's rule: HTTP/1.0 clients and those with another expectation send the body at once.
 fn waits(request: &Request) -> bool {
     let expected = request.headers().get_all(header::EXPECT).iter().next_back();
     request.version() >= Version::HTTP_11
@@ -102,7 +103,7 @@ impl Drop for Lingering {
                 left = less;
             }
         };
-        // Whether it came to its end makes no difference to anyone.
+        // Both outcomes, end of the body and time-out, are fine.
         tokio::spawn(async { tokio::time::timeout(LONGEST, drain).await.unwrap_or_default() });
     }
 }

@@ -1,4 +1,4 @@
-//! Where the service listens: a TCP port, a Unix socket, or a socket it was started with.
+//! Listening sockets: a TCP port, a Unix socket, or a socket inherited from the parent process.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::net::sendfile::NOTSENT_LOWAT;
 
-/// Where to listen, as `--listen` says it.
+/// Where to listen: the value of `--listen`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// `HOST:PORT`.
@@ -24,45 +24,45 @@ pub enum Listen {
     Inherited,
 }
 
-/// A socket that connections come from.
+/// A listening socket.
 #[derive(Debug)]
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
-    /// A Unix socket; its file, where it is ours to remove.
+    /// A Unix socket. With a path if its file is ours to remove.
     Unix(UnixListener, Option<PathBuf>),
 }
 
-/// A connection that was accepted.
+/// An accepted connection.
 #[derive(Debug)]
 pub enum Accepted {
-    /// Over TCP.
+    /// Over TCP, with the other end's address.
     Tcp(TcpStream, SocketAddr),
     /// Over a Unix socket.
     Unix(UnixStream),
 }
 
-/// Why there is no listening there.
+/// Why listening failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The port or socket can't be had.
+    /// The system refused the address.
     #[error("could not listen on {listen}")]
     Bind {
-        /// As it was asked for.
+        /// The address.
         listen: Listen,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Another server answers on the Unix socket.
+    /// Another server is listening on the Unix socket.
     #[error("another server listens on unix:{}", path.display())]
     InUse {
         /// The socket's file.
         path: PathBuf,
     },
-    /// Standard input is no listening socket.
+    /// Standard input is not a listening socket.
     #[error("file descriptor 0 is not a listening TCP or Unix socket")]
     NotInherited {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -100,7 +100,7 @@ impl fmt::Display for Listen {
 }
 
 impl Listener {
-    /// Listens. A Unix socket that nobody answers on any more is replaced.
+    /// Listens at an address. Replaces a Unix socket's file if nothing listens on it any more.
     pub async fn bind(listen: &Listen) -> Result<Listener, ListenError> {
         let bind = |source| ListenError::Bind { listen: listen.clone(), source };
         match listen {
@@ -119,12 +119,12 @@ impl Listener {
         }
     }
 
-    /// The next connection.
+    /// Accepts the next connection.
     pub async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                // Small answers must not wait for the acknowledgement of the one before.
+                // Without this, a small response waits until the previous one is acknowledged (Nagle's algorithm).
                 stream.set_nodelay(true)?;
                 socket2::SockRef::from(&stream).set_tcp_notsent_lowat(NOTSENT_LOWAT)?;
                 Ok(Accepted::Tcp(stream, address))
@@ -133,7 +133,7 @@ impl Listener {
         }
     }
 
-    /// Whether somebody has connected who was not accepted yet.
+    /// Whether connections are queued that have not been accepted yet.
     pub fn is_waited_at(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, poll};
         let socket = match self {
@@ -144,7 +144,7 @@ impl Listener {
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|it| it > 0)
     }
 
-    /// The TCP address, where it is one.
+    /// The local TCP address. `None` for a Unix socket.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().ok(),
@@ -152,7 +152,7 @@ impl Listener {
         }
     }
 
-    /// The Unix socket's path, where it is one and has one.
+    /// The Unix socket's path. `None` for TCP and for unnamed sockets.
     pub fn unix_path(&self) -> Option<PathBuf> {
         match self {
             Listener::Tcp(_) => None,
@@ -173,7 +173,7 @@ impl Drop for Listener {
     }
 }
 
-/// `http://ADDR` or `unix:PATH`, as the first line of output has it.
+/// Writes `http://ADDR` or `unix:PATH`, as in the first line on stdout.
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.tcp_address(), self.unix_path()) {
@@ -184,7 +184,7 @@ impl fmt::Display for Listener {
     }
 }
 
-/// Removes a socket's file, and nothing else that may stand there.
+/// Removes a socket's file. Fails if the path is anything other than a socket.
 #[expect(clippy::disallowed_methods, reason = "the socket is not on the volume")]
 fn remove_socket(path: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, FileType};
@@ -202,7 +202,7 @@ fn remove_socket(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::unlinkat(CWD, path, rustix::fs::AtFlags::empty())?)
 }
 
-/// The socket that stands where standard input would (as supervisord or systemd hand it over).
+/// The listening socket at standard input, as supervisord or systemd pass it.
 fn inherited() -> io::Result<Listener> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     if !rustix::net::sockopt::socket_acceptconn(&socket)? {

@@ -1,4 +1,4 @@
-//! Connections and the bytes that cross them: accepted, bounded, timed, written. Knows nothing of files, keys or routes.
+//! Connections and the bytes on them: accepting, limits, time-outs, writing. Knows nothing of files, keys or routes.
 
 pub(crate) mod accept_loop;
 pub(crate) mod client_address;

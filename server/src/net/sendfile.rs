@@ -1,19 +1,20 @@
-//! Bytes that the kernel takes from the page cache to a socket by itself: `sendfile(2)`, under hyper and under the
-//! [lane](crate::net::fast_path).
+//! Sends files with `sendfile(2)`: the kernel moves bytes from the page cache to the socket. Works below hyper and below the [fast
+//! path](crate::net::fast_path).
 //!
-//! Both write what a body yields, and a body yields bytes. So a body that could be sent by the kernel yields
-//! *stand-ins*: as many bytes as are meant, which nobody is to read, all of them a part of one static array of zeros.
-//! What they stand for waits in the connection's [`SendfileQueue`]. Both keep bytes by reference and hand them to the stream
-//! below, [`SendfileStream`], which knows a stand-in by its address and has the kernel send the file in its place.
+//! Both write the bytes that a body yields. So a body that the kernel can send yields *placeholders*: slices of one static array of zeros,
+//! with the length of the file part they stand for. The file parts wait in the connection's [`SendfileQueue`]. Hyper and the fast path keep
+//! bytes by reference and pass them to [`SendfileStream`] below. It knows a placeholder by its address and has the kernel send the file
+//! part instead.
 //!
-//! This is safe whatever is put in between. As soon as a stand-in is in the outlet, each write must contain it, at its turn and in its
-//! full length. A layer, or another hyper, that copies bodies would write its zeros without: that write is refused, and
-//! the connection ends before the first of them has left. No pointer is ever followed, so nothing here is `unsafe`.
+//! This is safe whatever layer is put in between. As soon as a placeholder is queued, every write must contain it, in order and in full
+//! length. A layer that copies bodies (such as another hyper) would write zeros that are no placeholder: that write is refused, and the
+//! connection ends before the first zero is sent. No pointer is ever followed, so nothing here is `unsafe`.
 //!
-//! A file that has become shorter ends its connection. But what the socket still holds are the file's own pages, and whoever cuts a
-//! file off in place clears the end of one of them. So only files that nobody has changed for a while ([`quiet_period`]) are sent in
-//! this way; the socket is given only as much ahead as it needs ([`NOTSENT_LOWAT`]); and where a client is waited for, the end of a slice is
-//! sent when all before it is nearly gone, which fails if the file has been cut by then.
+//! If a file becomes shorter while it is sent, its connection ends. One race remains: the socket holds the file's own pages, and a
+//! truncation in place clears the end of such a page while it waits to be sent. Three measures keep this window small. Only files that have
+//! not changed for a while ([`quiet_period`]) are sent this way. The socket holds only as much unsent data as it needs ([`NOTSENT_LOWAT`]).
+//! And where the client is slower than we are, the end of a file part is sent only when nearly everything before it has left; that fails if
+//! the file was truncated by then.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -37,53 +38,53 @@ use crate::net::fair_share::in_a_row;
 use crate::net::socket::Socket;
 use crate::sync::lock;
 
-/// Bytes of the longest stand-in.
+/// Maximum length of a placeholder, in bytes.
 pub(crate) const LONGEST: usize = 2 << 20;
 
-/// What stand-ins are parts of. It's never read, so it never takes any memory.
+/// The array that placeholders are slices of. It is never read, so it takes no memory.
 static ZEROS: [u8; LONGEST] = [0; LONGEST];
 
-/// For so long a file must have been left alone at least.
+/// Shortest quiet period.
 const REST: Duration = Duration::from_secs(10);
 
-/// Of all connections, since the start.
+/// Bytes sent by the kernel since the start, for all connections.
 static BY_KERNEL: AtomicU64 = AtomicU64::new(0);
 
-/// For how long a file must have been left alone to be sent in this way: for as long as it was worked on before, since who cuts
-/// files off works on them.
+/// How long a file must be unchanged before it is sent this way: as long as it was worked on before, because a program that truncates files
+/// is one that works on them. At least [`REST`].
 pub(crate) fn quiet_period(file: &File, stat: &Stat) -> Duration {
     stat.worked_on(file).max(REST)
 }
 
-/// Bytes that were sent in this way since the start: nearly all of large answers, or something stands in its way.
+/// Bytes sent by the kernel since the start. This should be nearly all bytes of large responses; if not, something prevents it.
 pub fn bytes_sent() -> u64 {
     BY_KERNEL.load(Relaxed)
 }
 
-/// What one connection's stand-ins stand for, in order. Its body and its stream share it; both are the same task's, so the lock
-/// is always free.
+/// The file parts that one connection's placeholders stand for, in order. The body and the stream share it. Both belong to the same task,
+/// so the lock is always free.
 #[derive(Clone, Debug, Default)]
 pub struct SendfileQueue(Arc<Mutex<Queue>>);
 
 #[derive(Debug, Default)]
 struct Queue(VecDeque<Item>);
 
-/// A part of a file that is to be sent.
+/// A file part to be sent.
 struct Item {
     file: Arc<File>,
     slice: Slice,
     /// Whether the next part follows at once.
     goes_on: bool,
-    /// Whoever wants to know when it has left.
+    /// Called when the part has been sent, or the connection has ended.
     then: Option<Then>,
 }
 
-/// Is told how many bytes were not sent.
+/// Takes the number of bytes that were not sent.
 type Then = Box<dyn FnOnce(u64) + Send>;
 
 impl SendfileQueue {
-    /// Bytes that stand for a part of a file, which `goes_on` with the next part if it was cut. They must be the next to be written.
-    /// What is longer than [`LONGEST`] must be cut.
+    /// A placeholder for a file part. It must be the next bytes written. `goes_on` says that the part was cut and the next one follows. A
+    /// slice longer than [`LONGEST`] must be cut, otherwise the placeholder is empty.
     pub fn placeholder(&self, file: &Arc<File>, slice: Slice, goes_on: bool) -> Bytes {
         let len = usize::try_from(slice.len).unwrap_or(LONGEST);
         let Some(bytes) = ZEROS.get(..len).filter(|it| !it.is_empty()) else { return Bytes::new() };
@@ -91,8 +92,7 @@ impl SendfileQueue {
         Bytes::from_static(bytes)
     }
 
-    /// Calls `then` when all that is in the outlet has been sent, or when its connection ends, with the number of bytes
-    /// that were not sent.
+    /// Calls `then` with the number of unsent bytes: when everything in the queue has been sent, or when the connection ends.
     pub fn when_sent(&self, then: impl FnOnce(u64) + Send + 'static) {
         let mut queue = self.lock();
         let Some(item) = queue.0.back_mut() else {
@@ -161,48 +161,48 @@ struct Next {
     goes_on: bool,
 }
 
-/// How a client's end of a connection is.
+/// State of the client's end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It sends no more, and may read on.
+    /// It sends no more, but may still read.
     Silent,
     /// It does not read either.
     Gone,
 }
 
-/// A stream that knows stand-ins.
+/// A stream that sends file parts in place of their placeholders.
 #[derive(Debug)]
 pub(crate) struct SendfileStream<S> {
     stream: S,
     sendfile_queue: SendfileQueue,
-    /// Whether the kernel waits for full packets, since more of the same answer is to come.
+    /// Whether `TCP_CORK` is set: the kernel waits for full packets, because more of the same response follows.
     is_corked: bool,
-    /// Whether the client lets us wait for what it is sent.
+    /// Whether we had to wait for the client to read, during this response.
     has_waited: bool,
     pace: Pace,
 }
 
-/// How fast a client takes what it is sent.
+/// How fast the client reads.
 #[derive(Debug)]
 enum Pace {
-    /// Not known: so many bytes since then.
+    /// Not known yet: bytes sent since an instant.
     Unknown(Instant, u64),
-    /// So fast that it should never have to wait: its socket holds so many bytes.
+    /// Fast: the socket may hold this many unsent bytes, so that the client never has to wait.
     Fast(u32),
 }
 
-/// Bytes that a socket is given ahead of what it has sent: little enough for thousands of slow clients.
+/// Unsent bytes that a socket may hold: little enough for thousands of slow clients.
 pub(crate) const NOTSENT_LOWAT: u32 = 40 * 1024;
-/// A client is fast that takes so many bytes in a [`WHILE`].
+/// A client is fast if it reads this many bytes within [`WHILE`].
 const FAST: u64 = 8 << 20;
 const WHILE: Duration = Duration::from_secs(1);
-/// Bytes at the end of a slice that a client who is waited for gets only when all before them is nearly gone.
+/// Length of a slice's end that a slow client gets only when nearly everything before it has been sent.
 const END: u64 = 4096;
-/// Bytes from which full packets save more than it costs to ask for them: a tenth of the processors' time of a megabyte.
+/// Slices from this length on are worth the system calls for full packets. For a megabyte, that saves a tenth of the processor time.
 const WORTH_CORK: u64 = 256 * 1024;
 
 impl<S> SendfileStream<S> {
-    /// Sends what is in the outlet in the place of its stand-ins.
+    /// Sends the queue's file parts in place of their placeholders.
     pub(crate) fn new(stream: S, sendfile_queue: SendfileQueue) -> SendfileStream<S> {
         let pace = Pace::Unknown(Instant::now(), 0);
         SendfileStream { stream, sendfile_queue, is_corked: false, has_waited: false, pace }
@@ -210,7 +210,7 @@ impl<S> SendfileStream<S> {
 }
 
 impl<S: Socket> SendfileStream<S> {
-    /// Done when the client sends no more, or is out of reach. Never, if it has sent something that is not read yet.
+    /// Ready when the client has closed its sending half or the whole connection. Never ready while there are unread bytes from the client.
     pub(crate) fn poll_end(&self, context: &mut Context<'_>) -> Poll<End> {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let peek = || Ok(recv(&self.stream, &mut [0; 1], flags)?.1);
@@ -228,19 +228,19 @@ impl<S: Socket> SendfileStream<S> {
         }
     }
 
-    /// Whether the client is known to read no more either: at once by a Unix socket, and by TCP when it has been sent something.
+    /// Whether the client is known not to read any more. A Unix socket tells at once, TCP only after something was sent.
     fn is_hung_up(&self) -> bool {
         let mut sockets = [PollFd::new(&self.stream, PollFlags::empty())];
-        // It does not wait.
+        // Polls with a time-out of zero, so it never blocks.
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|it| it > 0)
     }
 
-    /// Done when the client is out of reach.
+    /// Ready when the connection is broken.
     pub(crate) async fn broken(&self) {
         self.stream.broken().await;
     }
 
-    /// Writes what stands before a stand-in, and then what it stands for, as far as the socket takes it.
+    /// Writes the bytes before a placeholder, then the file part it stands for, as far as the socket takes them.
     fn poll_due(
         &mut self,
         context: &mut Context<'_>,
@@ -264,7 +264,7 @@ impl<S: Socket> SendfileStream<S> {
         match self.poll_until_done(context, |socket| send_file(socket, due, most)) {
             Poll::Pending => {
                 self.has_waited = true;
-                // What was written before must be told; whoever hears of it asks again.
+                // Report the bytes written before the placeholder now. The caller then polls again.
                 return if written > 0 { Poll::Ready(Ok(written)) } else { Poll::Pending };
             }
             Poll::Ready(sent) => {
@@ -281,8 +281,8 @@ impl<S: Socket> SendfileStream<S> {
         Poll::Ready(Ok(written))
     }
 
-    /// A socket whose client is fast holds what it is given in a row, which is taken in no time: much where it is one of few, and little
-    /// where it is one of many, since nginx reads all that a socket holds before it turns to the next.
+    /// Adjusts how much unsent data the socket of a fast client may hold: one turn's share. With few responses that is much. With many it
+    /// is little, because nginx reads everything that a socket holds before it turns to the next one.
     fn went(&mut self, bytes: u64) {
         let share = u32::try_from(in_a_row()).unwrap_or(NOTSENT_LOWAT).max(NOTSENT_LOWAT);
         match &mut self.pace {
@@ -303,11 +303,11 @@ impl<S: Socket> SendfileStream<S> {
             }
         }
         self.pace = Pace::Fast(share);
-        // Without it the client only waits a little more often.
+        // If this fails, the client only has to wait a little more often.
         self.stream.hold(share).unwrap_or_default();
     }
 
-    /// Packets are full while more of the same answer is to come.
+    /// Sets or clears `TCP_CORK`: packets stay full while more of the same response follows.
     fn cork(&mut self, is_corked: bool) -> io::Result<()> {
         if S::CORKS && self.is_corked != is_corked {
             rustix::net::sockopt::set_tcp_cork(&self.stream, is_corked)?;
@@ -332,7 +332,7 @@ impl<S: Socket> SendfileStream<S> {
     }
 }
 
-/// With word that more comes at once, so that the head does not go out in a packet of its own.
+/// Sends a head with `MSG_MORE`, so that it shares a packet with the bytes that follow.
 fn send_head(socket: BorrowedFd<'_>, head: &[IoSlice<'_>]) -> io::Result<usize> {
     let flags = SendFlags::MORE | SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     Ok(sendmsg(socket, head, &mut SendAncillaryBuffer::default(), flags)?)
@@ -353,7 +353,7 @@ fn send_file(socket: BorrowedFd<'_>, due: &Next, most: u64) -> io::Result<usize>
     }
 }
 
-/// Whether bytes are a stand-in, or the rest of one.
+/// Whether bytes are a placeholder, or the rest of one.
 fn is_stand_in(bytes: &[u8]) -> bool {
     ZEROS.as_ptr_range().contains(&bytes.as_ptr())
 }
@@ -475,7 +475,7 @@ mod tests {
         let copied = [b"head".as_slice(), &placeholder].concat();
         assert!(direct.write(&copied).await.is_err());
         assert!(direct.write_vectored(&[IoSlice::new(&copied)]).await.is_err());
-        // A part of it, or another's, is none either.
+        // A part of the placeholder is refused too.
         assert!(direct.write(&placeholder[1..]).await.is_err());
         drop(direct);
         let mut read = Vec::new();
@@ -527,7 +527,7 @@ mod tests {
         let before = held(&direct);
         tokio::spawn(async move { tokio::io::copy(&mut far, &mut tokio::io::sink()).await });
         let file = file(&vec![7; LONGEST]);
-        // A machine that is busy with others may be slow at first.
+        // On a busy machine, the first rounds may be slow.
         for _ in 0..10_000 {
             let slice = Slice { start: 0, len: LONGEST as u64 };
             let mut placeholder = sendfile_queue.placeholder(&file, slice, true);
@@ -549,7 +549,7 @@ mod tests {
         let (far, accepted) = tokio::join!(far, listener.accept());
         let (mut far, sendfile_queue) = (far.unwrap(), SendfileQueue::default());
         let stream = accepted.unwrap().0;
-        // So that what is long is not gone at once.
+        // A small buffer, so that a long part cannot be sent at once.
         socket2::SockRef::from(&stream).set_send_buffer_size(64 * 1024).unwrap();
         let mut direct = SendfileStream::new(stream, sendfile_queue.clone());
         let file = file(&vec![7; LONGEST]);

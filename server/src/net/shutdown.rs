@@ -1,7 +1,7 @@
-//! Word to all who work that it is over, which costs nothing until it comes.
+//! A shutdown signal whose check is one atomic load.
 //!
-//! A [`CancellationToken`] takes a lock that all share each time it is looked at, and a connection looks for each request. Here
-//! it is asked once, to be woken by it; after that a flag is looked at, which nobody writes.
+//! A [`CancellationToken`] takes a shared lock each time it is polled, and connections check for shutdown at every request. So a subscriber
+//! polls the token once, to be woken by it, and afterwards only reads an atomic flag, which is written once.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// Rings once, for all who listen.
+/// Triggers a signal for all its subscribers, once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shutdown {
     has_rung: Arc<AtomicBool>,
@@ -18,13 +18,11 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Rings.
     pub(crate) fn trigger(&self) {
         self.has_rung.store(true, SeqCst);
         self.token.cancel();
     }
 
-    /// An ear for it.
     pub(crate) fn subscribe(&self) -> ShutdownSignal {
         ShutdownSignal {
             has_rung: Arc::clone(&self.has_rung),
@@ -34,22 +32,21 @@ impl Shutdown {
     }
 }
 
-/// Listens for one task.
+/// One task's subscription to a [`Shutdown`].
 #[derive(Debug)]
 pub(crate) struct ShutdownSignal {
     has_rung: Arc<AtomicBool>,
     ringing: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Whom the bell will wake.
+    /// The waker that the token will wake.
     woken: Option<Waker>,
 }
 
 impl ShutdownSignal {
-    /// Whether it has rung.
     pub(crate) fn is_triggered(&self) -> bool {
         self.has_rung.load(SeqCst)
     }
 
-    /// Done when it rings.
+    /// Ready when the signal is triggered.
     pub(crate) fn poll_triggered(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let waker = context.waker();
         if !self.woken.as_ref().is_some_and(|it| it.will_wake(waker)) {
@@ -61,7 +58,7 @@ impl ShutdownSignal {
         if self.is_triggered() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Works until it rings; none if it did before the work was done.
+    /// Runs `work` until the signal is triggered. `None` if that happened before `work` was done.
     pub(crate) async fn until_triggered<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|context| {
@@ -96,7 +93,7 @@ mod tests {
         tokio::task::yield_now().await;
         shutdown.trigger();
         assert_eq!(working.await.unwrap(), None);
-        // By another task than it was made in, and after the fact.
+        // Polled by another task than the one that subscribed, and after the trigger.
         tokio::spawn(moved).await.unwrap();
         assert!(shutdown.subscribe().is_triggered());
     }

@@ -1,4 +1,4 @@
-//! What the kernel can send a file to: a TCP connection or a Unix socket.
+//! Sockets that the kernel can send files to: TCP connections and Unix sockets.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -7,29 +7,29 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
 
-/// What a socket must offer beyond reading and writing.
+/// What sending needs from a socket beyond reading and writing.
 pub(crate) trait Socket:
     AsyncRead + AsyncWrite + AsFd + Unpin + Send + Sync + 'static
 {
-    /// Whether its kernel joins packets (`TCP_CORK`).
+    /// Whether the kernel can join small writes into full packets (`TCP_CORK`).
     const CORKS: bool;
 
-    /// Takes so many bytes ahead of what it has sent, or of what the other end has read where that is the same machine.
+    /// Sets how many unsent bytes the socket holds. On a Unix socket these are the bytes that the other end has not read yet.
     fn hold(&self, bytes: u32) -> io::Result<()>;
 
-    /// Done when it takes more.
+    /// Ready when the socket takes more bytes.
     fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Tries something that may have to wait until it takes more.
+    /// Tries a write that may have to wait until the socket takes more bytes.
     fn try_write(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
 
-    /// Done when something has come, or the other end has gone.
+    /// Ready when bytes have arrived, or the other end has closed.
     fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Tries something that may have to wait until something has come.
+    /// Tries a read that may have to wait until bytes have arrived.
     fn try_read(&self, read: impl FnOnce() -> io::Result<usize>) -> io::Result<usize>;
 
-    /// Done when the connection is broken.
+    /// Ready when the connection is broken.
     fn broken(&self) -> impl Future<Output = ()> + Send;
 }
 
@@ -57,7 +57,7 @@ impl Socket for TcpStream {
     }
 
     async fn broken(&self) {
-        // A failure of asking is the end of it, too.
+        // If waiting itself fails, the connection is unusable too.
         self.ready(Interest::ERROR).await.map(drop).unwrap_or_default();
     }
 }
@@ -65,8 +65,8 @@ impl Socket for TcpStream {
 impl Socket for UnixStream {
     const CORKS: bool = false;
 
-    /// By its buffer, as far as the system lets it grow (`net.core.wmem_max`): it takes more only when three quarters of that have
-    /// been read, so with a small one both ends wait for each other all the time.
+    /// Sets the send buffer, which the system limits (`net.core.wmem_max`). A Unix socket takes more only after three quarters of its
+    /// buffer have been read, so with a small buffer both ends wait for each other all the time.
     fn hold(&self, bytes: u32) -> io::Result<()> {
         socket2::SockRef::from(self).set_send_buffer_size(bytes as usize)
     }
@@ -88,7 +88,7 @@ impl Socket for UnixStream {
     }
 
     async fn broken(&self) {
-        // A failure of asking is the end of it, too.
+        // If waiting itself fails, the connection is unusable too.
         self.ready(Interest::ERROR).await.map(drop).unwrap_or_default();
     }
 }

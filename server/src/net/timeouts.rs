@@ -1,15 +1,15 @@
-//! How long clients may take.
+//! Time-outs for clients.
 
 use std::time::Duration;
 
-/// How long clients may take.
+/// Time-outs for clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// To send a request's header, and to stay silent between two requests.
+    /// For receiving a request's header, and for silence between two requests.
     pub header_read: Duration,
-    /// To take nothing of an answer.
+    /// For a write of a response during which the client reads nothing.
     pub write: Duration,
-    /// To finish what is under way when the service stops.
+    /// For finishing responses in flight when the service stops.
     pub shutdown_grace: Duration,
 }
 
@@ -23,5 +23,5 @@ impl Default for Timeouts {
     }
 }
 
-/// How long those who are connected, and have said nothing yet, may take to say what they want before it ends.
+/// How long a connected client that has sent nothing yet may take for its first request, when the service is shutting down.
 pub(crate) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,9 +1,9 @@
-//! Where connections are served: a runtime a core, each on a thread of its own.
+//! Worker threads for connections: one single-threaded runtime for each core.
 //!
-//! A connection stays with the thread that it was given to. A runtime whose threads take work from each other spends more on
-//! that, and on waking them, than on a small answer itself. What must wait for the disk goes to the blocking pool, and work
-//! that is not a connection's stays with the main runtime, which has one thread too, so no thread is ever held up for long. Behind
-//! nginx, which opens a connection for each request, the main runtime serves those as well: handing them over would cost more.
+//! A connection stays on the thread that it was given to. A work-stealing runtime spends more on stealing work and waking threads than a
+//! small response costs. Disk reads that may block go to the blocking pool. Work that belongs to no connection stays on the main runtime,
+//! which has one thread too. So no thread is ever blocked for long. Behind nginx, which opens a connection for each request, the main
+//! runtime serves the connections too: handing them to another thread would cost more.
 
 use std::cell::Cell;
 use std::io;
@@ -13,23 +13,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Threads that wait for the disk for the connections of all workers together, beside those of the main runtime. More would
-/// not make a disk faster, and each takes memory.
+/// Size of the blocking pools of all workers together. The main runtime has its own. More threads would not make a disk faster, and each
+/// one takes memory.
 const BLOCKING_THREADS: usize = 64;
-/// As many for the main runtime, whose wormhole transfers keep one or two each for as long as they last.
+/// Size of the main runtime's blocking pool. A wormhole transfer keeps one or two of its threads for as long as it lasts.
 pub(crate) const MAIN_BLOCKING_THREADS: usize = 128;
 
 thread_local! {
     static TURN: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Which turn this is of the thread's, if it is a worker's: all that is done between two times that it asks the system what has come.
-/// What has come was sent before.
+/// Number of the current event-loop turn of this worker thread, if it is one. A turn is the work between two polls for new events, so
+/// everything received in a turn was sent before the turn began.
 pub(crate) fn event_loop_turn() -> Option<u64> {
     TURN.get()
 }
 
-/// Threads that serve connections, in turns. Dropped, they end, and what they serve with them.
+/// The worker threads, used in rotation. When dropped, they end, with all connections that they serve.
 #[derive(Debug)]
 pub struct Workers {
     handles: Vec<Handle>,
@@ -38,7 +38,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// One for each core that the process may use.
+    /// Starts one worker for each core that the process may use.
     pub fn start() -> io::Result<Workers> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let end = CancellationToken::new();
@@ -48,7 +48,7 @@ impl Workers {
         Ok(Workers { handles, next: AtomicUsize::new(0), _end: end.drop_guard() })
     }
 
-    /// The runtime that calls this serves them itself: for a few connections, or such as are over with one request.
+    /// Serves on the calling runtime: for a few connections, or for connections with one request each.
     pub fn here() -> Workers {
         let end = CancellationToken::new();
         Workers {
@@ -58,7 +58,7 @@ impl Workers {
         }
     }
 
-    /// Whose turn it is.
+    /// The next worker's runtime.
     pub fn next(&self) -> Option<&Handle> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.handles.get(number % self.handles.len().max(1))
@@ -75,7 +75,7 @@ fn worker(number: usize, cores: usize, end: CancellationToken) -> io::Result<Han
     let handle = runtime.handle().clone();
     let work = move || {
         runtime.block_on(end.cancelled());
-        // A read that waits for a slow disk is not waited for.
+        // Does not wait for reads that are blocked by a slow disk.
         runtime.shutdown_background();
     };
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;

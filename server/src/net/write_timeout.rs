@@ -1,9 +1,8 @@
-//! A connection that does not wait for ever.
+//! A time-out for writes that make no progress.
 //!
-//! A client that takes nothing of an answer for a while is cut off, so that silent ones can't pile up. A slow one
-//! may take as long as it likes, while it takes something. What waits for a request's header is for hyper and
-//! the [lane](crate::net::fast_path) to limit.
-//! Whoever waits for a client's first word can learn that it has come.
+//! A client that reads nothing of a response for a while is disconnected, so that silent clients cannot pile up. A slow client may take as
+//! long as it likes, while it reads something. Time-outs for a request's header are left to hyper and to the [fast
+//! path](crate::net::fast_path). The stream also reports when a client's first bytes have arrived.
 
 use std::io;
 use std::pin::Pin;
@@ -16,43 +15,42 @@ use tokio::time::{Instant, Sleep};
 
 use crate::net::sendfile::SendfileStream;
 
-/// A stream whose writes must get on.
+/// A stream whose writes must make progress.
 pub(crate) struct WriteTimeout<S> {
     stream: S,
-    /// What was read too early, to be read once more.
+    /// Bytes put back, to be read again.
     rewind: Vec<u8>,
-    /// How long a write may stand still.
+    /// Longest time without progress.
     stall: Duration,
-    /// Runs while one does; boxed, so that the stream can move.
+    /// Runs while a write makes no progress. Boxed, so that the stream can move.
     deadline: Option<Pin<Box<Sleep>>>,
-    /// Told of the first bytes that come, once.
+    /// Notified once, when the first bytes arrive.
     first: Option<oneshot::Sender<()>>,
 }
 
 impl<S> WriteTimeout<S> {
-    /// Cuts writes off that stand still for so long.
+    /// Fails writes that make no progress for `stall`.
     pub(crate) fn new(stream: S, stall: Duration) -> WriteTimeout<S> {
         WriteTimeout { stream, rewind: Vec::new(), stall, deadline: None, first: None }
     }
 
-    /// Done when the first bytes have come; fails when none can come any more.
+    /// Ready when the first bytes have arrived. Fails if none can arrive any more.
     pub(crate) fn first(&mut self) -> oneshot::Receiver<()> {
         let (tell, told) = oneshot::channel();
         self.first = Some(tell);
         told
     }
 
-    /// Puts bytes back, to be read before what comes.
+    /// Puts bytes back, to be read before new ones.
     pub(crate) fn rewind(&mut self, bytes: Vec<u8>) {
         self.rewind = bytes;
     }
 
-    /// What is below.
     pub(crate) fn get_ref(&self) -> &S {
         &self.stream
     }
 
-    /// The outcome of a write; an error if it has stood still for too long.
+    /// The outcome of a write, or an error if it made no progress for too long.
     fn bound<T>(
         &mut self,
         poll: Poll<io::Result<T>>,
@@ -96,7 +94,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
         if buffer.filled().len() > before
             && let Some(first) = self.first.take()
         {
-            // Nobody may want to know.
+            // The receiver may have been dropped.
             first.send(()).unwrap_or_default();
         }
         poll
@@ -135,7 +133,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     }
 }
 
-/// A connection's stream.
+/// The stream of a connection.
 pub(crate) type Stream<S> = WriteTimeout<SendfileStream<S>>;
 
 #[cfg(test)]

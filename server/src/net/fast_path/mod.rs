@@ -1,9 +1,10 @@
-//! The way of a connection whose client reads files, or asks how the service is: a lane beside hyper's.
+//! The fast path: plain reads of files, and `/health`, without hyper.
 //!
-//! Most requests are plain reads of files, one after the other over the same connection, and what hyper does for all of HTTP costs
-//! more than many such an answer. Here a head is parsed where it lies, by the parser that hyper has too, and an answer that is
-//! [known](crate::files::cached_response) goes out in the same breath: one read, one write. Other reads are answered by what answers all requests,
-//! and written here. The first request that is anything else takes its connection, with all that has been read of it, over to hyper.
+//! Most requests are plain reads of files, one after the other over the same connection, and hyper's work for all of HTTP costs more than
+//! many such responses. Here, a request head is parsed in place, by the parser that hyper uses too. If its response is
+//! [cached](crate::files::cached_response), it is sent at once: one read, one write. Other plain reads go through the handler that responds
+//! to all requests, and are written here. The first request of any other kind hands the connection to hyper, with all bytes read of it so
+//! far.
 
 pub(crate) mod request_head;
 pub(crate) mod response_head;
@@ -32,49 +33,48 @@ use crate::net::socket::Socket;
 use crate::net::timeouts::{FIRST_REQUEST_TIMEOUT, Timeouts};
 use crate::net::write_timeout::Stream;
 
-/// Bytes of a head; what is longer is hyper's.
+/// Maximum length of a request head, in bytes. A longer one is left to hyper.
 const LONGEST_HEAD: usize = 8 * 1024;
 
-/// A connection in the lane.
+/// A connection on the fast path.
 struct FastPath<'a, A, S> {
     stream: Stream<S>,
     handler: &'a A,
     connection: &'a Connection,
     timeouts: Timeouts,
-    /// Told when it is time to finish.
+    /// Triggered when the connection must finish.
     finish: &'a mut ShutdownSignal,
-    /// What has been read and not answered: the beginning of a head, or what came behind one.
+    /// Bytes read but not handled yet: the beginning of a request head, or what followed one.
     rest: Vec<u8>,
-    /// Whether that may be more than a beginning.
+    /// Whether `rest` has not been parsed yet, so that it may hold a whole head.
     is_rest_new: bool,
-    /// When the next head must be there.
+    /// Deadline for the next request head.
     due: Instant,
-    /// Wakes us then, or earlier: it is set anew only when it has come, not for each request.
+    /// Fires at `due` or earlier. It is not reset for each request, but only when it has fired, or must fire earlier.
     alarm: Pin<Box<Sleep>>,
-    /// Whether anything was answered.
     has_answered: bool,
 }
 
-/// What is to be done next.
+/// What to do next. A `bool` says whether this response is the connection's last.
 enum Step<A: Handler> {
-    /// A read that is not known: to be answered, perhaps as the last.
+    /// Pass a plain read to the handler, since its response is not cached.
     Read(Box<Request<Body>>, bool),
-    /// The rest of an answer that is at hand, with so many bytes of a body, is to be written.
+    /// Write the rest of a response that is in memory. The number is the length of its body.
     Write(Vec<u8>, Box<A::Account>, u64, bool),
-    /// A file is to be sent.
+    /// Send a file.
     Send(Box<ResponseWriter<A::Body>>, bool),
-    /// Something else has come.
+    /// Hand the connection to hyper, with the bytes read so far.
     Over(Vec<u8>),
-    /// Nothing more comes.
+    /// Close the connection.
     End,
 }
 
 thread_local! {
-    /// Where answers are composed.
+    /// Buffer for response heads and small bodies, one for each thread.
     static PAGE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Serves a connection as long as its client only reads. The stream, where there is more to be done with it.
+/// Serves a connection as long as its client sends only plain reads. Returns the stream if the connection must go on with hyper.
 pub(crate) async fn serve<S: Socket>(
     stream: Stream<S>,
     handler: &impl Handler,
@@ -131,7 +131,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
         self.due = Instant::now() + self.timeouts.header_read;
     }
 
-    /// Reads heads, and gives all answers that are known at once.
+    /// Reads request heads, and responds at once to those whose response is cached.
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Step<A>>> {
         loop {
             let mut space = [const { MaybeUninit::uninit() }; LONGEST_HEAD];
@@ -166,7 +166,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
         }
     }
 
-    /// Gives an answer at once, if it is known. What is left to do, if anything is.
+    /// Sends the response at once if it is cached. Returns what is left to do, if anything.
     fn answer_at_once(
         &mut self,
         mut head: RequestHead<'_, '_>,
@@ -181,7 +181,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
                 None => {
                     let turn = match head.request() {
                         Some(request) => Step::Read(Box::new(request), head.is_last),
-                        // hyper knows what to say.
+                        // Hyper sends the error response.
                         None => Step::Over(bytes.to_vec()),
                     };
                     Ok(Some(turn))
@@ -190,7 +190,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
                     let written = match Pin::new(&mut self.stream).poll_write(context, page) {
                         Poll::Ready(Ok(written)) => written,
                         Poll::Ready(Err(error)) => {
-                            // It has its line all the same.
+                            // A response that fails is logged too.
                             let length = known.length();
                             known.account().ends(length, length);
                             return Err(error);
@@ -223,20 +223,20 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
         })
     }
 
-    /// An answer has gone out at once.
+    /// Records that a response was sent at once.
     fn went(&mut self, known: impl KnownResponse, began: Instant) {
         known.sent();
         self.has_answered = true;
         self.due = began + self.timeouts.header_read;
     }
 
-    /// Waits for a head no longer than it may take, nor than there is time.
+    /// Waits for a request head until its deadline, or for the signal to finish.
     fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<Step<A>> {
         if self.finish.poll_triggered(context).is_ready() {
             if self.has_answered && self.rest.is_empty() {
                 return Poll::Ready(Step::End);
             }
-            // Its first request may be here, or on its way.
+            // The first request may already be here, or on its way.
             self.due = self.due.min(Instant::now() + FIRST_REQUEST_TIMEOUT);
             if self.alarm.deadline() > self.due {
                 self.alarm.as_mut().reset(self.due);
@@ -251,17 +251,17 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
         Poll::Pending
     }
 
-    /// Answers a read that is not known. Whether that was the last.
+    /// Responds to a plain read through the handler. Returns whether this was the connection's last response.
     async fn read(&mut self, request: Request<Body>, is_last: bool) -> io::Result<bool> {
         let is_head = *request.method() == Method::HEAD;
-        // A connection would have to have room for all this as long as it lasts; it is over with the head.
+        // Boxed, so that the memory is freed when the head is done. Otherwise every connection would hold it as long as it lasts.
         let answer = Box::pin(self.handler.respond(request, self.connection));
         let (response, begun) = until_gone(&mut self.stream, answer).await?;
         let is_last = is_last || closes(response.headers()) || self.finish.is_triggered();
         let (mut head, framing) = compose(&response, is_head, is_last);
         head.drain(..begun);
         match framing {
-            // The body that it has not is dropped behind it, which ends the request.
+            // The response has no body to send. Dropping it here completes the request.
             None => self.stream.write_all(&head).await?,
             Some(framing) => {
                 let body = std::pin::pin!(response.into_body());
@@ -279,7 +279,7 @@ impl<A: Handler, S: Socket> FastPath<'_, A, S> {
     }
 }
 
-/// The head of an answer, and how its body is told to end.
+/// Writes the head of a response. Returns it with the framing of the body, or `None` if no body follows.
 fn compose<B: HttpBody>(
     response: &Response<B>,
     is_head: bool,
@@ -294,7 +294,8 @@ fn compose<B: HttpBody>(
     let mut framing = Framing::Length;
     if has_content && !has_length {
         match length {
-            // What an answer to `HEAD` does not send has a length all the same; none there means that it is not known.
+            // A response to `HEAD` says the length that `GET` would send. A body without a length, or an empty one, means that the length
+            // is not known.
             None | Some(0) if is_head => {}
             Some(length) => head = head.length(length),
             None => {
@@ -307,7 +308,7 @@ fn compose<B: HttpBody>(
     (out, Some(framing).filter(|_| has_content && !is_head))
 }
 
-/// Writes what is left of an answer that is at hand, and its line.
+/// Writes the rest of a response that is in memory, and completes its account.
 async fn finish<S: Socket>(
     stream: &mut Stream<S>,
     mut unsent: &[u8],
@@ -327,10 +328,10 @@ async fn finish<S: Socket>(
     Ok(())
 }
 
-/// Waits for an answer as long as there may be somebody to have it. Says how many bytes of its head have gone out.
+/// Runs `work`, unless the client goes away before it is done. Returns also how many bytes of the response head were already sent.
 ///
-/// A client that sends no more may have gone, or wait: by TCP the two look the same until something is sent. So it is sent what
-/// every answer begins with, and the system of one that has gone says so.
+/// A client that has closed its sending half may have gone, or may wait for its response: TCP cannot tell the two apart until something is
+/// sent. So we send the first bytes that every response begins with. If the client has gone, its system replies with a reset.
 async fn until_gone<S: Socket, T>(
     stream: &mut Stream<S>,
     work: impl Future<Output = T>,
@@ -356,7 +357,7 @@ async fn until_gone<S: Socket, T>(
     }
 }
 
-/// Whether an answer is the connection's last, by what it says itself.
+/// Whether the response's own `Connection` field makes it the connection's last.
 fn closes(headers: &HeaderMap) -> bool {
     headers.get(header::CONNECTION).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"close"))
 }

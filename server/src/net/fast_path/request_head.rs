@@ -1,7 +1,6 @@
-//! The head of a request that only reads, taken apart where it lies.
+//! Parser for the head of a plain read, in place.
 //!
-//! Pure: takes bytes, keeps none. What is anything else than a plain read is [`Parsed::Other`]: hyper knows all of HTTP,
-//! this knows what most requests are.
+//! Pure: takes bytes, keeps none. Any other request is [`Parsed::Other`], and left to hyper, which knows all of HTTP.
 
 use std::mem::MaybeUninit;
 
@@ -13,20 +12,20 @@ use crate::http::host;
 use crate::http::request_fields::Field;
 use crate::routes::HEALTH;
 
-/// Fields of a plain read; browsers send some fifteen.
+/// Maximum number of header fields in a plain read. Browsers send about fifteen.
 pub const MOST_FIELDS: usize = 48;
 
-/// Room for a head's fields, which nobody needs to clear.
+/// Space for a head's header fields. It needs no initialisation.
 pub(crate) type Room<'a> = [MaybeUninit<httparse::Header<'a>>; MOST_FIELDS];
 
-/// What bytes are that have come.
+/// What the bytes received so far are.
 #[derive(Debug)]
 pub enum Parsed<'room, 'a> {
-    /// They begin with a plain read: `GET` or `HEAD` of a path below `/files/` or of `/health`, of HTTP/1.1, without a body.
+    /// They begin with a plain read: `GET` or `HEAD` of a path below `/files/` or of `/health`, with HTTP/1.1, without a body.
     Read(RequestHead<'room, 'a>),
-    /// More must come before this can be told.
+    /// The head is not complete yet.
     Partial,
-    /// Something else, or nothing that HTTP knows.
+    /// Another request, or not HTTP at all.
     Other,
 }
 
@@ -35,17 +34,17 @@ pub enum Parsed<'room, 'a> {
 pub struct RequestHead<'room, 'a> {
     /// `GET` or `HEAD`.
     pub method: Method,
-    /// Path and query as they came.
+    /// Path and query, as received.
     pub target: &'a str,
-    /// Whether the client wants no more over this connection.
+    /// Whether the client sent `Connection: close`.
     pub is_last: bool,
-    /// Bytes up to the body that it has not.
+    /// Length of the head in bytes, its blank line included.
     pub len: usize,
     fields: &'room [httparse::Header<'a>],
 }
 
 impl<'room, 'a> RequestHead<'room, 'a> {
-    /// Takes the first head of what has come.
+    /// Parses the first request head in `bytes`.
     pub fn parse(bytes: &'a [u8], room: &'room mut Room<'a>) -> Parsed<'room, 'a> {
         let mut request = httparse::Request::new(&mut []);
         let len = match request.parse_with_uninit_headers(bytes, room) {
@@ -88,21 +87,21 @@ impl<'room, 'a> RequestHead<'room, 'a> {
                     value if value.eq_ignore_ascii_case(b"keep-alive") => {}
                     _ => return None,
                 },
-                // What announces a body, or asks for something before it.
+                // Fields that announce a body, or that need a reply before it.
                 6 | 7 | 14 | 17 if is_of_a_body(field.name) => return None,
                 _ => {}
             }
         }
-        // RFC 9112 §3.2.
+        // RFC 9112 §3.2: exactly one `Host` field.
         (hosts == 1).then_some(RequestHead { method, target, is_last, len, fields })
     }
 
-    /// The path, if there is no query.
+    /// The path, if the target has no query.
     pub fn bare_path(&self) -> Option<&'a str> {
         (!self.target.contains(['?', '#'])).then_some(self.target)
     }
 
-    /// The fields that the answer can depend on.
+    /// The header fields that the response can depend on.
     pub fn request_fields(&self) -> HeaderMap {
         let known = self.fields.iter().filter_map(|field| {
             let mut all = Field::ALL.into_iter();
@@ -116,7 +115,7 @@ impl<'room, 'a> RequestHead<'room, 'a> {
         fields
     }
 
-    /// The request as all others see it; none where the address is none.
+    /// The same request for the general handler. `None` if the target is not a valid URI, or a field is not valid.
     pub fn request(&self) -> Option<Request<Body>> {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = self.method.clone();
@@ -143,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// What a browser asks with.
+    /// A request as a browser sends it.
     const PLAIN: &str = "GET /files/run/a.csv?x=1 HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\nRange: bytes=0-1\r\n\r\n";
 
     fn room<'a>() -> Room<'a> {
@@ -270,7 +269,7 @@ mod tests {
         check("/files/a#b", None);
     }
 
-    /// Those of the request that the answer can depend on.
+    /// The fields of the request that the response can depend on.
     fn mattering(request: &Request<Body>) -> HeaderMap {
         let mut fields = request.headers().clone();
         for name in request
@@ -316,7 +315,7 @@ mod tests {
         });
     }
 
-    /// Whether a body follows a head, by RFC 9112 §6.3 alone: hyper goes by that.
+    /// Whether a body follows a head, by RFC 9112 §6.3 alone, as hyper decides it.
     fn announces_body(head: &[u8]) -> bool {
         head.split(|it| *it == b'\n').any(|line| {
             let name = line.split(|it| *it == b':').next().unwrap_or_default();
@@ -326,7 +325,7 @@ mod tests {
         })
     }
 
-    /// Lines as clients send them, or nearly.
+    /// Request heads as clients send them, and nearly valid ones.
     fn some_head() -> impl Strategy<Value = Vec<u8>> {
         let method = prop::sample::select(vec!["GET", "GET", "HEAD", "\r\nGET", "PUT"]);
         let target = prop::sample::select(vec!["/files/a", "/files/", "/files/a?", "/health"]);

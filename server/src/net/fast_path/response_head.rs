@@ -1,4 +1,4 @@
-//! The head of an answer as it goes out over HTTP/1.1 (RFC 9112 §4, §5).
+//! Writer for the head of an HTTP/1.1 response (RFC 9112 §4, §5).
 
 use std::cell::Cell;
 use std::io::Write as _;
@@ -6,15 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-/// What each begins with.
+/// The first bytes of every response.
 pub(crate) const BEGIN: &[u8] = b"HTTP/1.1 ";
 
-/// Writes an answer's head line by line, behind what is in `out`.
+/// Appends a response head to `out`, line by line.
 #[derive(Debug)]
 pub(crate) struct ResponseHead<'a>(&'a mut Vec<u8>);
 
 impl<'a> ResponseHead<'a> {
-    /// Begins with the status.
+    /// Writes the status line.
     pub(crate) fn new(out: &'a mut Vec<u8>, status: StatusCode) -> ResponseHead<'a> {
         out.extend_from_slice(BEGIN);
         out.extend_from_slice(status.as_str().as_bytes());
@@ -24,29 +24,28 @@ impl<'a> ResponseHead<'a> {
         ResponseHead(out)
     }
 
-    /// Lines that were [written](lines) before.
+    /// Appends field lines that [`lines`] wrote before.
     #[must_use]
     pub(crate) fn lines(self, lines: &[u8]) -> ResponseHead<'a> {
         self.0.extend_from_slice(lines);
         self
     }
 
-    /// A field.
     #[must_use]
     pub(crate) fn field(self, name: &str, value: &[u8]) -> ResponseHead<'a> {
         write_field(self.0, name, value);
         self
     }
 
-    /// A number of bytes.
+    /// Writes `Content-Length`, in bytes.
     #[must_use]
     pub(crate) fn length(self, length: u64) -> ResponseHead<'a> {
-        // Memory takes it.
+        // Writing to a `Vec` never fails.
         write!(self.0, "content-length: {length}\r\n").unwrap_or_default();
         self
     }
 
-    /// Ends with the date (RFC 9110 §6.6.1), and with word of it if no other answer follows.
+    /// Writes `Date` (RFC 9110 §6.6.1) and the blank line, and `Connection: close` if this is the connection's last response.
     pub(crate) fn end(self, is_last: bool) {
         if is_last {
             write_field(self.0, "connection", b"close");
@@ -56,13 +55,13 @@ impl<'a> ResponseHead<'a> {
     }
 }
 
-/// Fields as lines.
+/// Header fields as field lines, without `Connection` and `Date`.
 pub(crate) fn lines<'a>(
     fields: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     for (name, value) in fields {
-        // Both are written where it is known what they are.
+        // `end` writes both, because only there their values are known.
         if *name != header::CONNECTION && *name != header::DATE {
             write_field(&mut out, name.as_str(), value.as_bytes());
         }
@@ -77,11 +76,11 @@ fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`: always as long.
+/// `Sun, 06 Nov 1994 08:49:37 GMT`: an HTTP date always has this length.
 type Date = [u8; 29];
 
 thread_local! {
-    /// The second for which it was last written, and how.
+    /// The last date written, and its second since the epoch.
     static WRITTEN: Cell<(u64, Date)> = const { Cell::new((u64::MAX, [0; 29])) };
 }
 

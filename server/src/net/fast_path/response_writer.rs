@@ -1,7 +1,7 @@
-//! An answer on its way out: what is left of its head, then its body, piece by piece.
+//! A response being sent: what is left of its head, then its body, piece by piece.
 //!
-//! A plain state, polled with the stream that it goes to. So it can begin in the breath in which its request was read, and go on in
-//! a task of its own if the socket takes no more, or the disk has to be waited for.
+//! It is plain state, polled with the stream that it writes to. So sending can start in the same poll that read the request, and continue
+//! in a later one if the socket is full or the disk is slow.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,36 +17,36 @@ use crate::net::sendfile::End;
 use crate::net::socket::Socket;
 use crate::net::write_timeout::Stream;
 
-/// Bytes around a chunk: its end, and the length of the next one in hexadecimal.
+/// Room for the bytes around a chunk: its end, and the next chunk's length in hexadecimal.
 const LINE: usize = 32;
 
-/// How a body's end is told (RFC 9112 §6).
+/// How the client finds the end of the body (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// By its length; or there is none.
+    /// By its length, or because there is no body.
     Length,
-    /// By an empty chunk.
+    /// By the empty last chunk.
     Chunks,
 }
 
-/// An answer that is being sent.
+/// A response that is being sent.
 #[derive(Debug)]
 pub(crate) struct ResponseWriter<B> {
-    /// What goes before the data: the head, and what is around chunks.
+    /// Bytes to write before `data`: the head, or the lines around chunks.
     front: Vec<u8>,
-    /// How much of that has been written.
+    /// How much of `front` has been written.
     written: usize,
     data: Bytes,
     body: B,
     is_body_over: bool,
     framing: Framing,
-    /// Whether the chunk before has not got its end.
+    /// Whether the previous chunk still needs its closing line break.
     is_in_chunk: bool,
     counted: Counted,
 }
 
 impl<B> ResponseWriter<B> {
-    /// One whose head is composed.
+    /// Starts with a complete head.
     pub(crate) fn new(head: Vec<u8>, body: B, framing: Framing) -> ResponseWriter<B> {
         ResponseWriter {
             front: head,
@@ -60,7 +60,7 @@ impl<B> ResponseWriter<B> {
         }
     }
 
-    /// The same with another body around the one that it had.
+    /// Wraps the body in another one.
     pub(crate) fn map<C>(self, around: impl FnOnce(B) -> C) -> ResponseWriter<C> {
         let ResponseWriter {
             front,
@@ -78,7 +78,7 @@ impl<B> ResponseWriter<B> {
 }
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ResponseWriter<B> {
-    /// Done when all has been written; fails when the client goes before.
+    /// Ready when everything has been written. Fails if the client goes away before.
     pub(crate) fn poll<S: Socket>(
         &mut self,
         stream: &mut Stream<S>,
@@ -95,7 +95,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ResponseWriter<B> {
                 match Pin::new(&mut self.body).poll_frame(context) {
                     Poll::Ready(frame) => self.take(frame.transpose().map_err(io::Error::other)?),
                     Poll::Pending => {
-                        // What is there need not wait, and nobody need work for a client that is not.
+                        // Send what is in memory now. Then check that the client still waits for the rest.
                         ready!(self.poll_at_hand(stream, context))?;
                         return match ready!(stream.get_ref().poll_end(context)) {
                             End::Gone => Poll::Ready(Err(gone())),
@@ -112,23 +112,23 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ResponseWriter<B> {
         }
     }
 
-    /// The next data, or the end.
+    /// Takes the next data of the body, or its end.
     fn take(&mut self, frame: Option<Frame<Bytes>>) {
         let is_chunked = self.framing == Framing::Chunks;
-        // Behind the last chunk there is something still to be written.
+        // With chunks, the last chunk is still to be written after the body's end.
         self.is_body_over = frame.is_none() || !is_chunked && self.body.is_end_stream();
         self.data = frame.and_then(|it| it.into_data().ok()).unwrap_or_default();
         if !is_chunked || self.data.is_empty() && !self.is_body_over {
             return;
         }
-        // RFC 9112 §7.1.
+        // RFC 9112 §7.1: the previous chunk's line break, this chunk's length, and behind the last chunk an empty line.
         let end = if std::mem::replace(&mut self.is_in_chunk, true) { "\r\n" } else { "" };
         let behind = if self.is_body_over { "\r\n" } else { "" };
         let line = format!("{end}{:x}\r\n{behind}", self.data.len());
         self.front.extend_from_slice(line.as_bytes());
     }
 
-    /// Writes what is at hand.
+    /// Writes what is in memory.
     fn poll_at_hand<S: Socket>(
         &mut self,
         stream: &mut Stream<S>,
@@ -139,7 +139,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ResponseWriter<B> {
             let slices = [IoSlice::new(front), IoSlice::new(&self.data)];
             let slices = match (front.is_empty(), self.data.is_empty()) {
                 (true, true) => {
-                    // The next data may be long in coming, and all that is said around it is short.
+                    // The next data may take long to come, so free the memory of a long head. Chunk lines are short.
                     self.front.clear();
                     self.front.shrink_to(LINE);
                     self.written = 0;
@@ -163,7 +163,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> ResponseWriter<B> {
     }
 }
 
-/// Why an answer is not sent any further.
+/// The error when the client went away before the end of its response.
 pub(crate) fn gone() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionAborted, "the client has gone")
 }
@@ -183,7 +183,7 @@ mod tests {
     use crate::net::sendfile::{SendfileQueue, SendfileStream};
     use crate::net::write_timeout::WriteTimeout;
 
-    /// A socket that takes a few bytes at a time; or all there are, and loses them.
+    /// A socket that takes a limited number of bytes per write. Without a limit, it takes and discards everything.
     struct Narrow(UnixStream, usize);
 
     const ALL: usize = usize::MAX;
@@ -216,7 +216,7 @@ mod tests {
             if self.1 == ALL {
                 return Poll::Ready(Ok(slices.iter().map(|it| it.len()).sum()));
             }
-            // Beyond the first slice, too.
+            // Counts over all slices.
             let bytes: Vec<u8> = slices.iter().flat_map(|it| it.iter().copied()).collect();
             self.poll_write(context, &bytes)
         }
@@ -269,7 +269,7 @@ mod tests {
 
     static MEGABYTE: [u8; 1 << 20] = [0; 1 << 20];
 
-    /// So many megabytes.
+    /// A body of this number of megabytes.
     struct Megabytes(u64);
 
     impl Body for Megabytes {
@@ -307,14 +307,14 @@ mod tests {
         assert_eq!(turns, (16 << 20) / MOST_IN_A_ROW);
     }
 
-    /// What a body does when it is asked.
+    /// What a body does when it is polled.
     #[derive(Clone, Copy)]
     enum Step {
         Data(&'static str),
         Trailers,
-        /// Comes a little later.
+        /// Is pending once.
         Wait,
-        /// Never comes.
+        /// Is pending for ever.
         Stall,
         Fail,
     }
@@ -358,7 +358,7 @@ mod tests {
         (WriteTimeout::new(direct, Duration::from_mins(1)), far)
     }
 
-    /// What a client gets, and how it ended.
+    /// Sends a body. Returns the bytes that the client receives, and how sending ended.
     async fn sent(steps: &[Step], framing: Framing, at_a_time: usize) -> (String, io::Result<()>) {
         let (mut stream, mut far) = stream(at_a_time);
         let mut sending = sending(steps, framing);
@@ -388,7 +388,7 @@ mod tests {
         let several = [Data("a"), Data("0123456789abcdefg")];
         check(&several, "a0123456789abcdefg", "1\r\na\r\n11\r\n0123456789abcdefg\r\n0\r\n\r\n")
             .await;
-        // An empty chunk would be the end.
+        // An empty chunk would end the body.
         let empty = [Data(""), Data("a"), Data(""), Wait, Data(""), Data("b"), Data("")];
         check(&empty, "ab", "1\r\na\r\n1\r\nb\r\n0\r\n\r\n").await;
         check(
@@ -425,7 +425,7 @@ mod tests {
             read = far.read_exact(&mut begun) => assert_eq!(read.unwrap(), 12),
         }
         assert_eq!(begun.as_slice(), b"head\r\n3\r\nabc");
-        // Nobody works for a client that has gone.
+        // The body is not awaited any more when the client has gone.
         drop(far);
         assert_eq!(ended.await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
     }
