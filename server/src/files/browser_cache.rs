@@ -1,21 +1,21 @@
-//! Ranges that a browser's cache got wrong.
+//! Detects ranges that a browser's cache computed wrongly.
 //!
-//! A browser keeps a copy and asks whether it is still good (`Cache-Control: no-cache`). When its page wants a range, or
-//! the cache holds only parts, the cache writes the `Range` itself, and Chromium reckons it on its copy even where that
-//! does not fit the file. It would pass the wrong part on; all of the file is always a right answer (RFC 9110 §14.2).
+//! A browser stores a response and revalidates it (`Cache-Control: no-cache`). If its page wants a range, or if the cache holds only parts,
+//! the cache writes `Range` itself. Chromium computes it from its stored response even if that does not fit the file, and would hand the
+//! wrong part to the page. The whole file is always a correct response (RFC 9110 §14.2).
 
 use crate::http::content_coding::Coding;
 use crate::http::range::Selection;
 use crate::http::request_fields::{Field, RequestFields};
 use crate::http::validators::entity_tags;
 
-/// What is selected, or all of the file if the range was reckoned on another copy.
+/// The given selection, or the whole file if the range was computed from another version or coding.
 ///
 /// Chromium does so in two cases:
-/// - It holds a copy in a coding, and takes the length of that for the file's: whatever was asked for up to the end, it
-///   asks for up to there. A range that ends elsewhere is the page's own.
-/// - Its copy is stale, the page wants the whole file, and it asks for as much as the copy had: of a file that has grown,
-///   the beginning. A page's own `Range` goes out with `Accept-Encoding: identity` (Fetch §4.6), which tells the two apart.
+/// - It has stored a content-coded response, and takes its length for the file's length. A range up to the end then ends at the coded
+///   length. A range that ends elsewhere is the page's own.
+/// - Its stored response is stale, the page wants the whole file, and Chromium asks for as many bytes as it had stored: the beginning of a
+///   file that has grown. A page's own `Range` is sent with `Accept-Encoding: identity` (Fetch §4.6), which tells the two apart.
 pub(crate) fn fitting(
     selection: Selection,
     fields: RequestFields<'_>,

@@ -1,10 +1,9 @@
-//! An answer that was given a moment ago, given again at once if the file is still the same.
+//! Responses to plain reads from the [open-file cache](crate::files::open_file_cache), written at once.
 //!
-//! What a read of a file comes to was found out a moment before and [kept](crate::files::open_file_cache). Here the request is held against that:
-//! the caller's key by the keys as they are now, the file's stamp by one look, conditions and ranges as ever. Nothing waits, and
-//! next to nothing is allocated. Whatever is not as simple has no answer here and takes the [long way](crate::files::get).
+//! Checks the caller's key against the current keys, revalidates the file with one look-up, then evaluates preconditions and range. Nothing
+//! here waits, and almost nothing allocates. Anything less simple returns `None` and goes through [`files::get`](crate::files::get).
 //!
-//! [How the service is](crate::admin::health) is known at any time, and told here too.
+//! [`/health`](crate::admin::health) never has to wait, so its response is written here too.
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -36,42 +35,42 @@ use crate::telemetry::access_log::{self, AccessLogEntry, LoggedBody};
 use crate::telemetry::activity::Immediate;
 use crate::telemetry::counters::range_kind;
 
-/// An answer on its way out. If that is over at once, it is accounted for in one go.
+/// A response that is being sent. If it is sent at once, one call accounts for it.
 #[derive(Debug)]
 pub struct CachedResponse<'a> {
     app: &'a Arc<App>,
     method: &'a Method,
-    /// What it is of; none for the service's health.
+    /// The file. `None` for `/health`.
     known: Option<Arc<CachedFile>>,
     client: IpAddr,
     caller: Caller,
     status: StatusCode,
     began: Instant,
     length: u64,
-    /// Which part of a file it is, if it is one.
+    /// Whether the body is a whole file or a single range, for the counters. `None` if it is neither.
     kind: Option<&'static str>,
-    /// The part that its body is, where it is not the whole.
+    /// `Content-Range`, if the body is a part of a file that is still to be sent.
     range: Option<String>,
     permit: Option<Permit>,
 }
 
-/// Who asks, and over which connection.
+/// What a response depends on besides the request's head.
 #[derive(Debug)]
 pub(crate) struct RequestContext<'a> {
-    /// Where the request comes from.
+    /// The client's address.
     pub client: IpAddr,
-    /// The fields of the request that an answer can depend on.
+    /// The header fields that the response can depend on.
     pub fields: RequestFields<'a>,
-    /// Through which a file can leave.
+    /// The queue of file parts for the kernel to send on this connection.
     pub sendfile_queue: &'a SendfileQueue,
-    /// Taken while the answer lasts.
+    /// Held until the response has been sent.
     pub permit: Option<Permit>,
     /// When the request was read.
     pub began: Instant,
 }
 
-/// Writes the head of an answer by what is known of its file, and its body too where that is small. None where that does not help,
-/// with nothing written.
+/// Writes the head of a response from the cache, and its body too if that is small. Returns `None`, with nothing written, if the cache is
+/// not enough.
 pub(crate) fn respond<'a>(
     app: &'a Arc<App>,
     head: &'a RequestHead<'_, '_>,
@@ -140,7 +139,7 @@ pub(crate) fn respond<'a>(
     })
 }
 
-/// The fields of answers about the service's health, as lines.
+/// The header fields of `/health`, as lines.
 static HEALTH_LINES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut fields = HeaderMap::new();
     health::set_fields(&mut fields);
@@ -222,7 +221,7 @@ impl CachedResponse<'_> {
     }
 }
 
-/// The status of a response, and which bytes of the file are its content, or would be that of `GET`'s.
+/// The status, and the bytes of the file that are the content, or would be the content of a `GET`.
 fn decide(
     known: &CachedFile,
     app: &App,

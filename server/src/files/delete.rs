@@ -1,4 +1,4 @@
-//! `DELETE` of a file, or of a folder where the path ends in `/`: one rename into the trash.
+//! `DELETE` of a file, or of a folder if the path ends in `/`: one rename into the trash.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::extract::query;
 use crate::files::preconditions;
 use crate::problem::Problem;
 
-/// Answers `DELETE` on a path of the tree.
+/// The handler for `DELETE` on a path of the tree.
 pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     target: AuthorizedPath,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    // Who asks for a trial only must not lose a folder.
+    // An unknown parameter, such as one for a dry run, must not delete a folder.
     if target.names_folder {
         query::only(query.as_deref(), &[])?;
     }
@@ -33,7 +33,7 @@ pub(crate) async fn answer(
         volume.discard(&target.path, wanted, user, Timestamp::now(), &may_write)
     };
     tokio::task::spawn_blocking(discard).await.map_err(Problem::internal)??;
-    // Who is told that it is gone does not find what was in it.
+    // After this response, the client must not find the content any more.
     app.open_files.invalidate();
     Ok(StatusCode::NO_CONTENT)
 }
@@ -49,7 +49,7 @@ async fn wanted(
     }
     let there = match app.look(&target.path).await {
         Ok(Found::File(file)) if !target.names_folder => Some(file),
-        // A folder has no version that a condition could name.
+        // A folder has no version that a precondition could match.
         Ok(_) | Err(FindError::Missing { .. } | FindError::NotServed { .. }) => None,
         Err(error) => return Err(error.into()),
     };

@@ -1,7 +1,7 @@
-//! The entity tag of a file: strong, and never given to two versions.
+//! The entity tag of a file: strong, and never the same for two versions.
 //!
-//! Within one step of the kernel's clock a file can change twice under one stamp. A tag for a single answer waits for
-//! that step to end; where there is no time to wait, a file that changed just now gets a tag that is never given again.
+//! Within one step of the kernel's clock, a file can change twice with the same time stamp. So a response with a single file waits until
+//! that step has ended. Where there is no time to wait, a file that has just changed gets a tag that is never used again.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use volume::{FoundFile, Stat};
 
-/// How long the kernel's clock for files may stand still, at most.
+/// The longest step of the kernel's clock for file times.
 const CLOCK_STEP: Duration = Duration::from_millis(11);
 
-/// The tag of the version that was looked at, with its quotes.
+/// The entity tag of a version, with its quotes.
 pub(crate) fn of(stat: &Stat) -> String {
     static UNSETTLED: AtomicU64 = AtomicU64::new(0);
     if stat.is_settled() {
@@ -27,7 +27,7 @@ pub(crate) fn of(stat: &Stat) -> String {
     format!("\"{}~{:x}.{count:x}\"", stat.version(), since_1970.as_nanos())
 }
 
-/// The tag of a file that is about to be sent. Looks at it once more if it changed just now.
+/// The entity tag of a file that is about to be sent. Waits and looks it up again if it has just changed.
 pub(crate) async fn settled(file: &mut FoundFile) -> io::Result<String> {
     if !file.stat.is_settled() {
         tokio::time::sleep(CLOCK_STEP).await;

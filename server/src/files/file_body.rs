@@ -1,10 +1,9 @@
-//! A file's bytes on their way to a client.
+//! The body of a response with a file: streams its bytes.
 //!
-//! What is in the page cache is sent from there by the kernel, where the connection can do that (module [`sendfile`]); short
-//! parts, for which that is not worth it, and bodies that are changed on their way, are read (`preadv2` with `RWF_NOWAIT`).
-//! Either costs no hand-over between threads; only what the disk must fetch goes to the blocking pool. One buffer at most is
-//! under way per body, whatever the file's size. A file that has become shorter ends the connection: a client must never take
-//! padding for data.
+//! If the connection supports it, the kernel sends what is in the page cache (module [`sendfile`]). Short parts, for which that costs more,
+//! and bodies that are changed on the way are read (`preadv2` with `RWF_NOWAIT`). Neither needs a hand-over between threads. Only what must
+//! come from the disk goes to the blocking pool. A body has at most one buffer in flight, whatever the file's size. If the file becomes
+//! shorter, the connection ends: a client must never take padding for data.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -26,19 +25,19 @@ use crate::net::fair_share::in_a_row;
 use crate::net::sendfile::{self, SendfileQueue};
 use crate::sync::lock;
 
-/// Bytes read at a time. Smaller ones cost more system calls, larger ones no fewer cycles.
+/// Bytes per read. Less costs more system calls, more saves no processor time.
 const CHUNK: usize = 128 * 1024;
-/// Bytes below which reading and writing costs less than `sendfile`.
+/// For fewer bytes than this, reading and writing costs less than `sendfile`.
 const WORTH_SENDFILE: u64 = 32 * 1024;
-/// Bytes that are fetched from the disk at a time, while those before them are sent.
+/// Bytes fetched from the disk at a time, while those before them are sent.
 const FETCHED: u64 = 1 << 20;
-/// Buffers kept for reuse when no body needs them.
+/// Unused buffers kept for reuse.
 const BUFFERS_KEPT: usize = 16;
 
-/// What a body is made of, in order.
+/// A piece of a body.
 #[derive(Debug)]
 pub enum Piece {
-    /// Bytes at hand: the headings of a multipart body.
+    /// Bytes in memory: the headings of a multipart body.
     Text(Bytes),
     /// Bytes of the file.
     File(Slice),
@@ -51,19 +50,19 @@ pub struct FileBody {
     pieces: VecDeque<Piece>,
     /// Bytes still to come.
     remaining: u64,
-    /// The end of the part before, if that was in the page cache.
+    /// End of the previous part, if it was in the page cache.
     cached_to: Option<u64>,
-    /// Reads what comes next from the disk.
+    /// The read of the next bytes, on the blocking pool.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
-    /// Brings what comes next into the page cache.
+    /// The fetch of the next bytes into the page cache.
     fetching: Option<JoinHandle<io::Result<()>>>,
-    /// Where the kernel can be asked to send.
+    /// The queue of file parts for the kernel to send, if it may send this body.
     sendfile_queue: Option<SendfileQueue>,
 }
 
 impl FileBody {
-    /// The pieces must lie within the file as it is now. With an outlet, the body's bytes must go to that outlet's connection
-    /// as they are.
+    /// Streams pieces, which must lie within the file as it is now. With a queue, the body's bytes must reach the queue's connection
+    /// unchanged.
     pub fn new(
         file: Arc<File>,
         pieces: impl IntoIterator<Item = Piece>,
@@ -89,7 +88,7 @@ impl FileBody {
         }
     }
 
-    /// A part that the kernel is to send, as soon as it is in the page cache.
+    /// A part for the kernel to send, as soon as it is in the page cache.
     fn poll_sent(
         &mut self,
         slice: Slice,
@@ -109,7 +108,7 @@ impl FileBody {
         self.fetching = None;
         fetched.unwrap_or_else(|it| Err(io::Error::other(it)))?;
         self.cached_to = Some(rest.start);
-        // The next one comes while this is sent.
+        // Fetch the next part while this one is sent.
         let (next, _) = rest.split_at(FETCHED);
         if rest.len >= WORTH_SENDFILE && !is_cached(&self.file, next, self.cached_to) {
             self.fetching = Some(begin_fetch(&self.file, next));
@@ -117,7 +116,7 @@ impl FileBody {
         Poll::Ready(Ok(sendfile_queue.placeholder(&self.file, part, rest.len > 0)))
     }
 
-    /// The bytes of a part.
+    /// The bytes of a part, read.
     fn poll_read(&mut self, slice: Slice, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         let len = usize::try_from(slice.len).unwrap_or(CHUNK).min(CHUNK);
         if self.reading.is_none()
@@ -136,7 +135,7 @@ impl FileBody {
 }
 
 impl Piece {
-    /// Bytes.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         match self {
             Piece::Text(text) => text.len() as u64,
@@ -183,8 +182,8 @@ impl Body for FileBody {
     }
 }
 
-/// Whether a part begins and ends in the page cache. What lies between may not, seldom; then its sending waits. The beginning is not
-/// asked for if the part before ended there, since the kernel reads on.
+/// Whether a part's first and last bytes are in the page cache. Seldom, bytes between them are not; then sending blocks. The first byte is
+/// not checked if the previous part ended there, since the kernel reads ahead.
 fn is_cached(file: &File, part: Slice, cached_to: Option<u64>) -> bool {
     let is_there = |at| {
         let mut byte = [0];
@@ -198,34 +197,34 @@ fn is_cached(file: &File, part: Slice, cached_to: Option<u64>) -> bool {
     is_there(part.start) && is_there(part.last())
 }
 
-/// Where bytes go that are only wanted in memory.
+/// `/dev/null`, to which parts are sent that are only wanted in the page cache.
 static NOWHERE: LazyLock<Option<OwnedFd>> = LazyLock::new(|| {
     #[expect(clippy::disallowed_methods, reason = "it's nothing of the volume's")]
     let opened = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
     opened
         .inspect_err(|error| {
             tracing::warn!(
-                "could not open /dev/null ({error}): reads from the disk will hold up others"
+                "could not open /dev/null: reads from the disk will delay other requests: {error}"
             );
         })
         .ok()
 });
 
-/// Opens what reads from the disk need: if it can't be had, that is said at the start.
+/// Opens `/dev/null` at the start, so that a failure is logged then.
 pub(crate) fn prepare() {
     LazyLock::force(&NOWHERE);
 }
 
-/// Brings a part into the page cache. The kernel takes it from its beginning to its end, so it knows what is going on, and reads
-/// ahead what comes next, in large pages; being asked in advance (`POSIX_FADV_WILLNEED`) it takes small ones, and twice as long.
+/// Brings a part into the page cache. With `sendfile`, the kernel reads it in order, so it reads ahead in large pages. With
+/// `POSIX_FADV_WILLNEED` it uses small pages and takes twice as long.
 fn fetch(file: &File, part: Slice) -> io::Result<()> {
     read_far_ahead(file);
     let (mut at, end) = (part.start, part.start + part.len);
-    // Without it, who sends the part waits for the disk.
+    // Without `/dev/null`, sending the part waits for the disk.
     let Some(nowhere) = &*NOWHERE else { return Ok(()) };
     while at < end {
         let len = usize::try_from(end - at).unwrap_or(sendfile::LONGEST);
-        // Who sends a part that is not there finds that out.
+        // A part that is not in the file any more: sending it reports that.
         if retry_on_intr(|| rustix::fs::sendfile(nowhere, file, Some(&mut at), len))? == 0 {
             break;
         }
@@ -233,26 +232,26 @@ fn fetch(file: &File, part: Slice) -> io::Result<()> {
     Ok(())
 }
 
-/// The same on the blocking pool.
+/// Runs `fetch` on the blocking pool.
 fn begin_fetch(file: &Arc<File>, part: Slice) -> JoinHandle<io::Result<()>> {
     let file = Arc::clone(file);
     spawn_blocking(move || fetch(&file, part))
 }
 
-/// Twice as far as usual.
+/// Doubles the kernel's read-ahead for a file.
 fn read_far_ahead(file: &File) {
-    // Advice only: a file system may not take it.
+    // This is only a hint, which some file systems do not support.
     rustix::fs::fadvise(file, 0, None, Advice::Sequential).unwrap_or_default();
 }
 
-/// All of a small file, if it is in the page cache and still as long.
+/// The content of a small file, if it is in the page cache and still has this length.
 pub(crate) fn small(file: &File, len: u64) -> Option<Bytes> {
     let len = usize::try_from(len).ok().filter(|it| *it > 0)?;
     let content = read_cached(file, 0, len)?.ok()?;
     (content.len() == len).then_some(content)
 }
 
-/// What the page cache has; none where the disk must be asked, or where this can't be told.
+/// Reads from the page cache. `None` if the bytes are not there, or if the file system cannot tell.
 fn read_cached(file: &File, start: u64, len: usize) -> Option<io::Result<Bytes>> {
     let mut buffer = Buffer::of(len);
     let mut slices = [IoSliceMut::new(&mut buffer.bytes)];
@@ -270,15 +269,15 @@ fn read(file: &File, start: u64, len: usize) -> io::Result<Bytes> {
     buffer.into_bytes(read, file, start)
 }
 
-/// Memory for one read, reused when the last part of it has been sent.
+/// A buffer for one read. It is reused when the last slice of it has been sent.
 struct Buffer {
-    /// Filled with whatever was read last: fresh zeros are paid for once.
+    /// Still filled with the previous read, so that zeroing is paid only once.
     bytes: Vec<u8>,
-    /// How many of them count.
+    /// Number of valid bytes.
     read: usize,
 }
 
-/// Every read takes this lock twice, for a push or a pop.
+/// Spare buffers. Locked twice per read, for a push or a pop.
 static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 impl Buffer {
@@ -287,7 +286,8 @@ impl Buffer {
         Buffer { bytes: kept.unwrap_or_else(|| vec![0; len]), read: 0 }
     }
 
-    /// What was read, if the file still has it. Who cuts a file off while it is read clears the end of a page before it is copied.
+    /// The bytes read, if the file still has them. A truncation during a read clears the end of a page before it is copied, so the length
+    /// is checked after the read.
     fn into_bytes(mut self, read: usize, file: &File, start: u64) -> io::Result<Bytes> {
         let len = u64::try_from(rustix::fs::fstat(file)?.st_size).unwrap_or(0);
         if read == 0 || len < start + read as u64 {

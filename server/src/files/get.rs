@@ -1,15 +1,16 @@
 //! `GET` and `HEAD` of a file or a folder, step by step:
 //!
-//! 1. the URL has become a path that the caller may read ([`AuthorizedPath`]), or a folder above what the key covers ([`way`]);
-//! 2. what lies there is found: one look-up, whose handle decides all that follows;
-//! 3. a link's real place needs the caller's right too;
-//! 4. a folder is listed, or redirected to its slash ([`listing`]);
-//! 5. the representation is chosen: the file as it is, or coded on the fly ([`Representation`]);
-//! 6. it is decided what the request gets of it, by its conditions and its range ([`ResponsePlan`]);
-//! 7. the file is opened and its bytes set out ([`FileBody`]);
-//! 8. what is sent ends early where the key is taken away meanwhile ([`Authorizations`]).
+//! 1. The URL becomes a path that the caller may read ([`AuthorizedPath`]), or a folder above the one that the key covers ([`way`]).
+//! 2. The path is looked up once. The handle of that look-up decides everything that follows.
+//! 3. If a link led there, the caller must be allowed to read its real path too.
+//! 4. A folder is listed, or redirected to its address with a slash ([`listing`]).
+//! 5. The representation is chosen: the file as it is, or with a content coding made on the fly ([`Representation`]).
+//! 6. The preconditions and the range decide what the request gets of it ([`ResponsePlan`]).
+//! 7. The file is opened and its body prepared ([`FileBody`]).
+//! 8. If the key is revoked while the body is sent, the response ends early ([`Authorizations`]).
 //!
-//! What a request found out is [kept](crate::files::open_file_cache), for those of the next moment to be answered [at once](crate::files::cached_response).
+//! The result is [cached](crate::files::open_file_cache), so that requests within the next second get their response
+//! [at once](crate::files::cached_response).
 
 use std::fs::File;
 use std::io;
@@ -40,7 +41,7 @@ use crate::problem::Problem;
 use crate::problem::convert::ReadError;
 use crate::telemetry::activity::InFlight;
 
-/// Answers `GET` and `HEAD` on a path of the tree.
+/// The handler for `GET` and `HEAD` on a path of the tree.
 pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     request: Request,
@@ -74,7 +75,7 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// A request that may read what it asks for.
+/// A request whose caller may read its target.
 struct FileRequest<'a> {
     app: &'a App,
     target: &'a AuthorizedPath,
@@ -82,7 +83,7 @@ struct FileRequest<'a> {
 }
 
 impl FileRequest<'_> {
-    /// A file that was found.
+    /// The response with a file.
     async fn file(&self, mut file: FoundFile, moment: Epoch) -> Result<Response, Problem> {
         let method = &self.parts.method;
         let fields = RequestFields::new(&self.parts.headers);
@@ -100,7 +101,7 @@ impl FileRequest<'_> {
             }
             ResponsePlan::NotModified => {
                 let response = representation.not_modified();
-                // What can't be opened is for those to say who want to read it.
+                // If the file cannot be opened, a request that needs its content reports that.
                 if is_kept && let Ok(file) = file.open() {
                     let (path, file) = (self.path(), file.into());
                     self.keep(CachedFile::new(path, stat, representation, file, moment));
@@ -111,10 +112,10 @@ impl FileRequest<'_> {
         }
         let is_wanted_coded = representation.is_coded();
         let (representation, encoder) = representation.with_encoder(&self.app.encoders);
-        // Opened for HEAD as well: what GET could not read, HEAD must not promise.
+        // Opened for `HEAD` too: if `GET` would fail, `HEAD` must not report success.
         let file = Arc::new(file.open().map_err(|it| self.unreadable(it))?);
         if let Some(encoder) = encoder {
-            // What is coded passes through here.
+            // An encoder reads the bytes itself, so the kernel cannot send them.
             let body = match *method {
                 Method::HEAD => Body::empty(),
                 _ => Body::new(FileBody::new(file, Representation::whole(stat.len), None)),
@@ -129,7 +130,7 @@ impl FileRequest<'_> {
         Ok(response)
     }
 
-    /// Whether what is found out about a file may be of use to the requests of a moment.
+    /// Whether the result may be cached.
     fn is_kept(&self, file: &FoundFile) -> bool {
         let Parts { method, uri, .. } = self.parts;
         file.real_path.is_none() && file.stat.is_settled() && OpenFileCache::is_for(method, uri)
@@ -141,13 +142,14 @@ impl FileRequest<'_> {
         }
     }
 
-    /// The path, and how the log shows it.
+    /// The file's path, and the path as the log shows it.
     fn path(&self) -> (RelPath, String) {
         let open = self.parts.extensions.get::<Arc<InFlight>>();
         (self.target.path.clone(), open.map_or_else(String::new, |it| it.path().to_owned()))
     }
 
-    /// The file as it is, or parts of it. Where it was wanted coded it takes turns with those that are.
+    /// The response with the whole file or parts of it, not coded. If a coding was wanted but no encoder is free, the body takes turns with
+    /// the coded ones.
     fn respond(
         &self,
         representation: &Representation,
@@ -181,7 +183,7 @@ impl FileRequest<'_> {
     }
 }
 
-/// RFC 6266, with the name in ASCII for old clients and in full after RFC 8187.
+/// The value of `Content-Disposition` (RFC 6266): the name in ASCII for old clients, and in full by RFC 8187.
 fn attachment(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     let plain = |it: char| {

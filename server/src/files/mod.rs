@@ -1,4 +1,4 @@
-//! Files and folders as they are read and deleted.
+//! Reading and deleting files and folders over HTTP.
 
 pub(crate) mod browser_cache;
 pub(crate) mod cached_response;

@@ -1,11 +1,10 @@
-//! What was found out about files a moment ago, for answering [again](crate::files::cached_response).
+//! The open-file cache: files that were read within the last second, for [responses at once](crate::files::cached_response).
 //!
-//! Most of what a small answer costs is finding out all about its file once more. So what was found out is kept for a moment, with
-//! the open file, and with its content where that is small. One look at the stamp of the open file (a system call) tells whether it
-//! is still that version: who writes to it, replaces it, moves or deletes it changes that. What happens to a *folder* on the way it
-//! does not tell. When something on the volume is said to have left its place, the look goes the way there instead; only a link in
-//! a folder's place is noticed no earlier than when the moment is over. Nothing is kept longer, since a deleted file's room is free
-//! only when nobody has it open any more.
+//! For a small response, most of the work is to look up its file. So the result is cached for a second, with the open file, and with its
+//! content if that is small. One `fstat` of the open file shows whether it is still the same version: writing to it, replacing, moving or
+//! deleting it changes its stamp. A change to a *folder* on its path does not. So after [`OpenFileCache::invalidate`], the path is looked
+//! up again instead. Only a link that has replaced a folder may go unnoticed until the entry expires. Entries live no longer than a second,
+//! because a deleted file's space is free only after everyone has closed it. Authorization is never cached.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -24,69 +23,69 @@ use crate::http::cors;
 use crate::net::fast_path::response_head;
 use crate::net::sendfile;
 
-/// How long the way to a file is trusted.
+/// Lifetime of an entry.
 const MOMENT: Duration = Duration::from_secs(1);
-/// Bytes of the largest content that is kept.
+/// Largest content that is cached, in bytes.
 pub(crate) const LARGEST: u64 = 16 * 1024;
-/// Bytes of all that is kept, about.
+/// Capacity of the cache in bytes, about.
 const ROOM: u64 = 8 << 20;
-/// Bytes that one takes besides its content, about. There are some thousand at most, each with an open file.
+/// Bytes of an entry besides its content, about. This bounds the cache to 2,048 entries, each with an open file.
 const OVERHEAD: u64 = 4 * 1024;
 
-/// What is kept, by the paths of requests.
+/// The cache. Its keys are the paths of requests.
 #[derive(Clone, Debug)]
 pub struct OpenFileCache(Arc<Store>);
 
 #[derive(Debug)]
 struct Store {
     known: Cache<Box<str>, Arc<CachedFile>, Weight>,
-    /// How often something was said to have left its place.
+    /// Number of calls of `invalidate`.
     doubts: AtomicU64,
-    /// Whether somebody will come and clear what is old.
+    /// Whether the task that evicts old entries is running.
     is_looked_after: AtomicBool,
 }
 
-/// What was found out about a file that lies behind no link.
+/// A cache entry: what was found out about a file that was reached without links.
 #[derive(Debug)]
 pub struct CachedFile {
-    /// Where it is.
+    /// Where the file is.
     pub path: RelPath,
     /// The request's path, [as the log shows it](crate::telemetry::redact).
     pub shown: String,
-    /// Which version it is.
+    /// The version.
     pub stat: Stat,
-    /// The file as it is.
+    /// The representation without a content coding.
     pub representation: Representation,
-    /// What the heads of answers with it have in common, beyond [what all have](common_lines).
+    /// Header fields that all responses with this file share, as lines, without the [common ones](common_lines).
     pub lines: Vec<u8>,
-    /// Open.
+    /// The open file.
     pub file: Arc<File>,
-    /// Its bytes.
+    /// The content, if it is small.
     pub kept: Content,
-    /// When the way there was gone.
+    /// When the path was looked up.
     found: Epoch,
 }
 
-/// When something was found out.
+/// A point in time for the cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoch {
     began: Instant,
     doubts: u64,
 }
 
-/// Where a file's bytes are.
+/// Where a file's content is.
 #[derive(Debug)]
 pub enum Content {
-    /// All of them.
+    /// In memory, whole.
     InMemory(Bytes),
-    /// None of them.
+    /// Only in the file.
     OnDisk {
-        /// How long it must have been left alone to be [sent by the kernel](sendfile::quiet_period).
+        /// How long it must be unchanged before the kernel may [send it](sendfile::quiet_period).
         rest: Duration,
     },
 }
 
-/// The fields that all answers with files have, whatever they are.
+/// The header fields that every response with a file has.
 static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
     let mut fields = HeaderMap::new();
     representation::set_always(&mut fields);
@@ -94,7 +93,7 @@ static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
     fields
 });
 
-/// These fields as lines: in one place that is always at hand, not with each file.
+/// These fields as lines, stored once and not with each entry.
 pub(crate) fn common_lines() -> &'static [u8] {
     static LINES: LazyLock<Vec<u8>> = LazyLock::new(|| response_head::lines(&*COMMON));
     &LINES
@@ -114,7 +113,7 @@ impl Weighter<Box<str>, Arc<CachedFile>> for Weight {
 }
 
 impl CachedFile {
-    /// What was found out about a file that has been opened, beginning at a moment.
+    /// An entry for an opened file. `found` is the time before its look-up. Reads the content if it is small and in the page cache.
     pub fn new(
         (path, shown): (RelPath, String),
         stat: Stat,
@@ -141,7 +140,7 @@ impl Default for OpenFileCache {
 }
 
 impl OpenFileCache {
-    /// With so many open files at most.
+    /// A cache with at most this many open files.
     pub fn of(files: u64) -> OpenFileCache {
         let files = files.min(ROOM / OVERHEAD);
         let items = usize::try_from(files).unwrap_or_default();
@@ -150,41 +149,41 @@ impl OpenFileCache {
         OpenFileCache(Arc::new(Store { known, doubts, is_looked_after }))
     }
 
-    /// Whether what a request finds out may be kept. A key in an address may not.
+    /// Whether the result of a request may be cached. It must not be if its URL may contain a key.
     pub fn is_for(method: &Method, uri: &Uri) -> bool {
         matches!(*method, Method::GET | Method::HEAD)
             && uri.query().is_none()
             && uri.path().starts_with("/files/")
     }
 
-    /// What was found out a moment ago.
+    /// The entry for a path, if it has not expired.
     pub fn get(&self, path: &str, now: Instant) -> Option<Arc<CachedFile>> {
         self.0.known.get(path).filter(|it| now.saturating_duration_since(it.found.began) < MOMENT)
     }
 
-    /// Whether a file is still there, and the version that is known.
+    /// Whether the file is still at its path, in the cached version.
     pub fn is_current(&self, known: &CachedFile, volume: &Volume) -> bool {
         let is_trusted = known.found.doubts == self.0.doubts.load(SeqCst);
         let now = if is_trusted { Stat::of_open(&known.file) } else { volume.glance(&known.path) };
         now == Some(known.stat)
     }
 
-    /// Something has left its place, so ways that were gone before may lead nowhere.
+    /// Something was moved or deleted on the volume, so cached paths must be looked up again.
     pub fn invalidate(&self) {
         self.0.doubts.fetch_add(1, SeqCst);
     }
 
-    /// Closes all that is kept open: what is removed from the volume now is to give its room back.
+    /// Closes all cached files, so that the space of files deleted now is freed.
     pub fn let_go(&self) {
         self.0.known.clear();
     }
 
-    /// Now, for what is going to be found out.
+    /// The current point in time, to be taken before a look-up.
     pub fn moment(&self) -> Epoch {
         Epoch { began: Instant::now(), doubts: self.0.doubts.load(SeqCst) }
     }
 
-    /// Keeps what was found out for the requests of a moment.
+    /// Adds an entry.
     pub fn insert(&self, uri: &Uri, known: CachedFile) {
         self.0.known.insert(uri.path().into(), Arc::new(known));
         if !self.0.is_looked_after.swap(true, SeqCst) {
@@ -192,7 +191,7 @@ impl OpenFileCache {
         }
     }
 
-    /// Lets go what is old, until nothing is left.
+    /// Evicts expired entries until none are left.
     async fn look_after(self) {
         loop {
             tokio::time::sleep(MOMENT).await;
@@ -201,7 +200,7 @@ impl OpenFileCache {
                 continue;
             }
             self.0.is_looked_after.store(false, SeqCst);
-            // Something may have come just now, whose request saw that it is looked after.
+            // An entry may have been added in between, by a request that saw this task still running.
             if self.0.known.is_empty() || self.0.is_looked_after.swap(true, SeqCst) {
                 return;
             }

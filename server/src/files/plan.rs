@@ -1,7 +1,7 @@
-//! What a request gets of a file: decided here, for the fast path and for all other requests.
+//! The plan of a response with a file: what a request gets of it, decided here for the fast path and for all other requests.
 //!
-//! Pure: takes the request's fields, what tells the representation from other versions, and its length. Preconditions come first, then
-//! the range (RFC 9110 §13.2.2, §14.2).
+//! Pure: takes the request's fields, the representation's validators and its length. Preconditions are evaluated first, then the range (RFC
+//! 9110 §13.2.2, §14.2).
 
 use std::time::SystemTime;
 
@@ -10,26 +10,26 @@ use crate::http::range::{self, Selection, Slice};
 use crate::http::request_fields::{Field, RequestFields};
 use crate::http::validators::{PreconditionResult, Validators};
 
-/// What the response to a `GET` or `HEAD` of a file is.
+/// The kind of response to a `GET` or `HEAD` of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ResponsePlan {
-    /// 200 with all of it.
+    /// 200 with the whole file.
     Whole,
-    /// 206 with one part of it.
+    /// 206 with one part.
     Slice(Slice),
-    /// 206 with several parts of it.
+    /// 206 with several parts.
     Several(Vec<Slice>),
-    /// 304: the client's copy is still valid.
+    /// 304: the client's stored response is still valid.
     NotModified,
-    /// 412: it is not the version that the client means.
+    /// 412: the file is not in the version that the client expects.
     PreconditionFailed,
-    /// 416: nothing of it is in the range.
+    /// 416: none of the requested bytes exist.
     Unsatisfiable,
 }
 
 impl ResponsePlan {
-    /// Decides. `coded_length` says how long the representation with a tag was when it was coded last; `now` is asked only where a date
-    /// is compared.
+    /// Decides. `coded_length` returns the length of the coded representation with an entity tag, if it is known. `now` is called only if
+    /// the request has a `Range`.
     pub(crate) fn new(
         fields: RequestFields<'_>,
         validators: &Validators,

@@ -1,7 +1,7 @@
-//! Whether a request's conditions let it change what is there (RFC 9110 §13).
+//! Preconditions of requests that change a file (RFC 9110 §13).
 //!
-//! A tag of a coding made on the fly stands for the version of the file that it was made of: whoever read it
-//! compressed may replace it.
+//! The tag of a content coding made on the fly stands for the file version that it was made from. So a client that read the compressed
+//! representation can replace the file.
 
 use http::{HeaderMap, header};
 use volume::FoundFile;
@@ -11,17 +11,17 @@ use crate::http::content_coding::Coding;
 use crate::http::request_fields::RequestFields;
 use crate::http::validators::{PreconditionResult, Validators};
 
-/// Whether there are any.
+/// Whether a request has preconditions.
 pub(crate) fn are_in(headers: &HeaderMap) -> bool {
     [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_UNMODIFIED_SINCE]
         .iter()
         .any(|it| headers.contains_key(it))
 }
 
-/// The verdict on a `PUT` or `DELETE`.
+/// Whether the preconditions of a `PUT` or `DELETE` allow it. `there` is the file that it would replace or delete.
 pub(crate) fn allow_change(there: Option<&FoundFile>, headers: &HeaderMap) -> bool {
     let Some(file) = there else {
-        // §13.1.1, §13.1.4: what is not there matches nothing and has no date.
+        // RFC 9110 §13.1.1, §13.1.4: a missing file matches no tag and has no date.
         return !headers.contains_key(header::IF_MATCH)
             && !headers.contains_key(header::IF_UNMODIFIED_SINCE);
     };
@@ -34,7 +34,7 @@ pub(crate) fn allow_change(there: Option<&FoundFile>, headers: &HeaderMap) -> bo
                 .evaluate(RequestFields::new(headers))
         })
         .collect();
-    // `If-None-Match` must match none of them; `If-Match` one.
+    // `If-None-Match` must match none of the codings' tags; `If-Match` must match one.
     let is_named = headers.contains_key(header::IF_NONE_MATCH)
         && verdicts.contains(&PreconditionResult::NotModified);
     !is_named && verdicts.iter().any(|it| *it != PreconditionResult::Failed)

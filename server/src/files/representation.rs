@@ -1,4 +1,4 @@
-//! A file in the form that a request gets it (RFC 9110 §3.2): its validators, its fields, and the pieces of its body.
+//! The representation of a file that a request gets (RFC 9110 §3.2): its validators, its header fields, and the pieces of its body.
 
 use std::time::SystemTime;
 
@@ -20,31 +20,31 @@ use crate::http::range::{self, Slice};
 use crate::http::request_fields::RequestFields;
 use crate::http::validators::{Validators, http_date};
 
-/// A file that a visitor uploaded may not run scripts, nor load anything from elsewhere. It keeps its origin, which is of no use without
-/// scripts: a browser sends a login's password for its images only so.
+/// The `Content-Security-Policy` of an uploaded file that could run scripts: no scripts, and nothing loaded from elsewhere. The file keeps
+/// its origin, which is harmless without scripts, because otherwise browsers send no password with requests for its images.
 const SANDBOX: &str = "sandbox allow-same-origin; default-src 'none'; img-src 'self' data:; media-src 'self'; \
      font-src 'self' data:; style-src 'self' 'unsafe-inline'";
 
-/// A file in one form.
+/// A file in one representation.
 #[derive(Debug)]
 pub struct Representation {
     media_type: MediaType,
     coding: Coding,
-    /// Whether another request could get it in another coding.
+    /// Whether another request could get it with another content coding.
     pub is_negotiated: bool,
-    /// What tells it from other versions, and from the same one in another coding.
+    /// The validators of this version in this content coding.
     pub validators: Validators,
-    /// The tag of the file as it is.
+    /// The entity tag without a content coding.
     plain_etag: String,
     content_type: HeaderValue,
     embedding: Embedding,
-    /// The fields that 200, 206 and 304 share (§15.4.5).
+    /// The fields that 200, 206 and 304 share (RFC 9110 §15.4.5).
     shared: HeaderMap,
 }
 
 impl Representation {
-    /// A request for ranges gets the file as it is: ranges of a coding made on the fly would not fit together, and
-    /// browsers' caches mix what has the same tag.
+    /// Chooses the representation for a request's header fields. A range request gets the file without a coding: ranges of codings made on
+    /// the fly would not fit together, and browser caches combine parts with the same tag.
     pub async fn choose(
         name: &[u8],
         file: &mut FoundFile,
@@ -59,7 +59,7 @@ impl Representation {
         let last_modified = last_modified(file);
         let validators = Validators { etag: coding.etag(&plain_etag), last_modified };
         let content_type = fields::value(media_type.content_type());
-        // With room for what an answer of its own adds.
+        // Capacity for the fields that a response adds.
         let shared = HeaderMap::with_capacity(16);
         let mut representation = Representation {
             media_type,
@@ -75,7 +75,7 @@ impl Representation {
         Ok(representation)
     }
 
-    /// The same with what makes its coding; without one where all encoders are busy.
+    /// Takes an encoder for the coding. If all encoders are busy, falls back to no coding.
     pub fn with_encoder(mut self, encoders: &Encoders) -> (Representation, Option<Encoder>) {
         let encoder = encoders.take(self.coding);
         if encoder.is_none() && self.coding != Coding::Identity {
@@ -105,17 +105,17 @@ impl Representation {
         &self.shared
     }
 
-    /// Whether it is one in a coding.
+    /// Whether it has a content coding.
     pub fn is_coded(&self) -> bool {
         self.coding != Coding::Identity
     }
 
-    /// The type that 200 and 206 have.
+    /// The value of `Content-Type` for 200 and 206.
     pub fn content_type(&self) -> &HeaderValue {
         &self.content_type
     }
 
-    /// What a request gets of it.
+    /// What a request gets of the file.
     pub(crate) fn plan(
         &self,
         fields: RequestFields<'_>,
@@ -126,7 +126,7 @@ impl Representation {
         ResponsePlan::new(fields, &self.validators, len, SystemTime::now, coded_length)
     }
 
-    /// 304.
+    /// The 304 response.
     pub fn not_modified(&self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -134,7 +134,8 @@ impl Representation {
         response
     }
 
-    /// The file as it is, or what is selected of it: 200 or 206 without its body, and the body's pieces.
+    /// The 200 or 206 response with the whole file or the planned parts, still without its body, and the pieces of the body. No content
+    /// coding.
     pub(crate) fn response(&self, plan: ResponsePlan, len: u64) -> (Response, Vec<Piece>) {
         let mut response = Response::new(Body::empty());
         let is_part = matches!(plan, ResponsePlan::Slice(_) | ResponsePlan::Several(_));
@@ -155,7 +156,7 @@ impl Representation {
                 fields::set(headers, header::CONTENT_TYPE, &multipart);
                 parts(&slices, len, &self.media_type.content_type(), &boundary)
             }
-            // The others have no content.
+            // The whole file. The plans without content never get here.
             _ => Representation::whole(len),
         };
         let length: u64 = pieces.iter().map(Piece::length).sum();
@@ -163,7 +164,7 @@ impl Representation {
         (response, pieces)
     }
 
-    /// The whole file in a coding.
+    /// The 200 response with the whole file in its content coding.
     pub fn coded(&self, encoder: Encoder, plain: Body) -> Response {
         let mut response = Response::new(encoder.encode(plain, Some(&self.validators.etag)));
         let headers = response.headers_mut();
@@ -173,13 +174,13 @@ impl Representation {
         response
     }
 
-    /// The body of a file from end to end.
+    /// The body of a whole file of `len` bytes.
     pub fn whole(len: u64) -> Vec<Piece> {
         (len > 0).then_some(Piece::File(Slice { start: 0, len })).into_iter().collect()
     }
 }
 
-/// Sets the fields that all answers with files have, whatever they are.
+/// Sets the fields that every response with a file has.
 pub(crate) fn set_always(headers: &mut HeaderMap) {
     let mut always = |name, value| headers.insert(name, HeaderValue::from_static(value));
     always(header::CACHE_CONTROL, "no-cache");
@@ -187,12 +188,12 @@ pub(crate) fn set_always(headers: &mut HeaderMap) {
     always(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
 }
 
-/// §8.8.2.1: never later than now.
+/// The date for `Last-Modified`: never later than now (RFC 9110 §8.8.2.1).
 fn last_modified(file: &FoundFile) -> i64 {
     file.stat.modified_seconds().min(jiff::Timestamp::now().as_second())
 }
 
-/// `multipart/byteranges` (§14.6): a heading before each part, and an end.
+/// The pieces of a `multipart/byteranges` body (RFC 9110 §14.6): a heading before each part, and an end.
 fn parts(slices: &[Slice], len: u64, content_type: &str, boundary: &str) -> Vec<Piece> {
     let mut pieces = Vec::with_capacity(slices.len() * 2 + 1);
     let mut line_end = "";
@@ -209,7 +210,7 @@ fn parts(slices: &[Slice], len: u64, content_type: &str, boundary: &str) -> Vec<
     pieces
 }
 
-/// So random that no file holds it by chance, nor on purpose.
+/// A random boundary, so that no file contains it, neither by chance nor on purpose.
 fn boundary() -> String {
     let mut random = [0; 16];
     if getrandom::fill(&mut random).is_err() {

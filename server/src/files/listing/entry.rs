@@ -1,4 +1,4 @@
-//! An entry of a listing as it is shown, and how many there are.
+//! An entry of a listing, and the number of entries.
 
 use jiff::Timestamp;
 use volume::Stat;
@@ -6,21 +6,20 @@ use volume::names::Name;
 
 use super::snapshots::Snapshot;
 
-/// An entry as it is shown.
 pub(super) struct ListingEntry<'a> {
     pub(super) name: Name<'a>,
     pub(super) stat: Stat,
 }
 
 impl ListingEntry<'_> {
-    /// The last write; a time that no calendar has becomes the nearest that one has.
+    /// The time of the last write. A time beyond the calendar's range becomes the nearest one within it.
     pub(super) fn modified(&self) -> Timestamp {
         let nearest = if self.stat.modified < 0 { Timestamp::MIN } else { Timestamp::MAX };
         Timestamp::from_nanosecond(self.stat.modified).unwrap_or(nearest)
     }
 }
 
-/// How many there are of each kind.
+/// Number of folders and of files.
 pub(super) struct Counts {
     pub(super) folders: usize,
     pub(super) files: usize,

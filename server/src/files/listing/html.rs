@@ -1,9 +1,9 @@
-//! The page that people see, and that `SimWrapper`, rclone, wget, lftp, fsspec and GDAL read.
+//! The HTML page of a listing, for people, and for `SimWrapper`, rclone, wget, lftp, fsspec and GDAL, which parse it.
 //!
-//! `SimWrapper` reads it line by line: it wants the literal `<table>`, each entry on one line with
-//! `<td><a href="NAME">`, and no unordered list anywhere. Links that are no entries are absolute paths: fsspec follows
-//! relative ones, also upwards. GDAL wants the title `Index of /PATH/`, with the path as it asked for it, and takes for an entry
-//! whatever has the literal `<a href="`.
+//! - `SimWrapper` reads it line by line. It wants the literal `<table>`, each entry on one line with `<td><a href="NAME">`, and no
+//!   unordered list anywhere.
+//! - fsspec follows relative links, also upwards. So links that are not entries are absolute paths.
+//! - GDAL wants the title `Index of /PATH/`, with the path as it requested it. It takes every literal `<a href="` for an entry.
 
 use std::fmt::Write;
 use std::iter::successors;
@@ -19,7 +19,7 @@ use crate::problem::Problem;
 use crate::web::page;
 use crate::web::text::{escape_html, href, visible};
 
-/// All before the first entry; `summary` says what there is.
+/// The page up to the first entry. `summary` says how many entries there are.
 pub(super) fn head(
     target: &AuthorizedPath,
     summary: &str,
@@ -57,7 +57,7 @@ pub(super) fn head(
     out
 }
 
-/// From where a page's links lead, whose address lost its last slash and is not redirected: `/share/KEY`.
+/// The `<base>` for a page whose address has no slash at its end and is not redirected: `/share/KEY`. Otherwise empty.
 fn base(address: &str) -> String {
     match address.rsplit('/').next() {
         None | Some("") => String::new(),
@@ -65,8 +65,8 @@ fn base(address: &str) -> String {
     }
 }
 
-/// Where to drop files and folders. Shown by its script: without one nothing can be dropped. It says which names are not served,
-/// so that the script leaves out these and no others.
+/// The upload area, where files and folders can be dropped. Hidden until its script shows it. It contains the names that are not served, so
+/// that the script skips exactly these.
 fn upload_area(path: &RelPath) -> String {
     format!(
         "<section id=\"upload\" aria-label=\"Upload\" data-depth=\"{}\" data-into=\"{}\" \
@@ -88,11 +88,11 @@ fn upload_area(path: &RelPath) -> String {
     )
 }
 
-/// A folder on the way down, `up` levels above this one. What the key does not cover is no link: it would lead nowhere.
+/// A folder in the page's path, `up` levels above this one. A folder that the key does not cover gets no link, since the link would fail.
 fn crumb(out: &mut String, target: &AuthorizedPath, folder: &RelPath, up: usize) {
     let name = folder.file_name().map_or_else(|| "files".to_owned(), visible);
     let name = escape_html(&name);
-    // Without a key it is one: the browser asks for a key there.
+    // Without a key it gets a link: the browser asks for the key there.
     let is_covered = !matches!(target.caller.may_read(folder), Err(Problem::NotCovered(_)));
     let _infallible = match up {
         0 => write!(out, "<b>{name}</b>"),
@@ -107,7 +107,7 @@ fn crumb(out: &mut String, target: &AuthorizedPath, folder: &RelPath, up: usize)
     };
 }
 
-/// A column's heading: a button, because programs follow links. Pressed once more it turns the order round.
+/// A column's heading. A button and not a link, because programs follow links. Pressing it again reverses the order.
 fn heading(name: &str, label: &str, sorted_by: &str, is_reversed: bool) -> String {
     let is_sorted = name == sorted_by;
     let value = if is_sorted && !is_reversed { format!("-{name}") } else { name.to_owned() };
@@ -121,10 +121,10 @@ fn heading(name: &str, label: &str, sorted_by: &str, is_reversed: bool) -> Strin
     )
 }
 
-/// Between two pages of entries: groups of rows that a browser can leave out while they are not in sight.
+/// Separates groups of rows. A browser can skip the layout of groups that are out of sight.
 pub(super) const NEXT_GROUP: &str = "</tbody>\n<tbody>\n";
 
-/// One entry, on one line.
+/// An entry, on one line.
 pub(super) fn entry(out: &mut String, entry: &ListingEntry<'_>) {
     let modified = entry.modified();
     let is_folder = entry.name.kind == Kind::Folder;
@@ -144,7 +144,7 @@ pub(super) fn entry(out: &mut String, entry: &ListingEntry<'_>) {
     );
 }
 
-/// All behind the last entry.
+/// The page after the last entry.
 pub(super) fn tail(out: &mut String, takes_uploads: bool) {
     let _infallible =
         write!(out, "</tbody>\n</table>\n</main>\n<script>{}</script>\n", page::SCRIPT);
@@ -155,7 +155,7 @@ pub(super) fn tail(out: &mut String, takes_uploads: bool) {
 }
 
 impl Counts {
-    /// For people, who may have asked for names with a text in them only.
+    /// The counts in words, for people. `filter` is the text that names had to contain, or empty.
     pub(super) fn in_words(&self, filter: &str) -> String {
         let count = |number: usize, one: &str| match number {
             1 => format!("1 {one}"),

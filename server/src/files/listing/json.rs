@@ -1,6 +1,6 @@
 //! A listing as JSON: an array of `{"name","type","size","mtime","etag"}`.
 //!
-//! A name that is no UTF-8 is shown as well as it can be and has its address in `href` besides.
+//! If a name is not valid UTF-8, `name` has replacement characters, and `href` has the exact address.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use super::entry::ListingEntry;
 use crate::files::etag;
 use crate::web::text;
 
-/// What comes before the first entry.
+/// The text before the first entry.
 pub(super) const HEAD: &str = "[";
 
 #[derive(Serialize)]
@@ -29,7 +29,7 @@ struct Row<'a> {
     href: Option<String>,
 }
 
-/// One entry, on a line of its own, with a comma before it unless it is the first of all.
+/// An entry, on its own line, with a comma before it unless it is the first.
 pub(super) fn entry(out: &mut Vec<u8>, entry: &ListingEntry<'_>, is_first: bool) {
     let is_file = entry.name.kind == Kind::File;
     let name = String::from_utf8_lossy(entry.name.bytes);
@@ -45,12 +45,12 @@ pub(super) fn entry(out: &mut Vec<u8>, entry: &ListingEntry<'_>, is_first: bool)
     let end = out.len();
     out.extend_from_slice(if is_first { b"\n" } else { b",\n" });
     if let Err(error) = serde_json::to_writer(&mut *out, &row) {
-        tracing::error!("an entry could not be written as JSON: {error}");
+        tracing::error!("could not write an entry as JSON: {error}");
         out.truncate(end);
     }
 }
 
-/// As RFC 3339 has it, and as the calendar's own formatter writes it, which is made for all formats.
+/// RFC 3339 with milliseconds. The output is that of the calendar's own formatter, which is slower because it handles all formats.
 fn to_milliseconds(time: Timestamp) -> String {
     let parts = Offset::UTC.to_datetime(time);
     let Ok(year @ 0..=9999) = u32::try_from(parts.year()) else { return format!("{time:.3}") };

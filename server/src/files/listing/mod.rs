@@ -1,12 +1,11 @@
-//! A folder as a page for people and for programs that read pages, or as JSON.
+//! Listings: a folder as an HTML page or as JSON.
 //!
-//! A folder's names are read and put in order at once; sizes and times are asked for a page of entries at a time,
-//! on the blocking pool, when the client has taken the page before. A client that goes away ends it, whatever it is at. A listing is
-//! as fresh as its request.
+//! The names are read and sorted at once. Sizes and times are read for one page of entries at a time, on the blocking pool, after the
+//! client has taken the previous page. If the client goes away, the listing ends, at any step. A listing is as fresh as its request.
 //!
-//! What a listing holds while its client reads is small: a page. The names are in a [snapshot](snapshots) that all listings
-//! share the room for. If it has been let go by the time that the client wants more, the folder is read again, and the listing goes on
-//! behind the last entry that it has written: in the order of names nothing comes twice, and nothing that stayed is left out.
+//! While its client reads, a listing holds little memory: one page. The names are in a [snapshot](snapshots), in memory that all listings
+//! share. If the snapshot was evicted when the client wants more, the folder is read again and the listing continues after its last entry.
+//! In the order of names, no entry comes twice, and no entry that stayed is missing.
 
 mod entry;
 mod html;
@@ -39,13 +38,13 @@ use options::{Format, ListingOptions, PARAMETERS};
 use pages::FirstPage;
 use sort::Liveness;
 
-/// A listing of fewer entries than this is not worth a coding.
+/// Listings with fewer entries than this are sent without a content coding.
 const WORTH_CODING: usize = 20;
 
-/// How many entries there are in all, for clients that ask for a part of them.
+/// Number of entries in the whole listing, for clients that ask for a part of it.
 pub(crate) const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// Lists a folder that was found and may be read.
+/// The response with the listing of a folder that the caller may read.
 pub(crate) async fn answer(
     app: Arc<App>,
     target: AuthorizedPath,
@@ -85,7 +84,7 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// A listing's answer, with the fields that each has.
+/// The response with the header fields that every listing has.
 fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -103,7 +102,7 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
                 page::content_security_policy()
             };
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-            // The address may hold a key.
+            // The URL may contain a key.
             fields::set(headers, header::REFERRER_POLICY, "same-origin");
         }
         Format::Json => {
@@ -113,14 +112,14 @@ fn respond(body: Body, format: Format, total: usize, takes_uploads: bool) -> Res
     response
 }
 
-/// To a folder's own address, which ends in a slash. Relative, so that it holds behind any proxy.
+/// Redirects to a folder's own address, which ends in a slash. The location is relative, so that it is valid behind any proxy.
 pub(crate) fn redirect(target: &AuthorizedPath, query: Option<&str>) -> Result<Response, Problem> {
     query::only(query, &PARAMETERS)?;
     let folder = target.own_reference();
     let query =
         query.map(|it| format!("?{}", utf8_percent_encode(it, CONTROLS))).unwrap_or_default();
     let mut response = Response::new(Body::empty());
-    // Not for good: the name may be a file's tomorrow.
+    // Not a permanent redirect: the name may belong to a file tomorrow.
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
     fields::set(response.headers_mut(), header::LOCATION, &format!("{folder}/{query}"));
     fields::set(response.headers_mut(), header::CACHE_CONTROL, "no-cache");
@@ -148,7 +147,7 @@ mod tests {
     use super::*;
     use crate::auth::caller::Caller;
 
-    /// The entries of a page, where there is one listing alone.
+    /// Entries of a page if there is only one listing.
     const PAGE: usize = *snapshots::PAGE.end();
 
     fn number(count: usize) -> impl Iterator<Item = String> {
@@ -162,7 +161,7 @@ mod tests {
         Arc::new(App::new(volume, Keys::parse_list(""), transfers, Duration::ZERO))
     }
 
-    /// A listing of all of `public`, as JSON or as a query wants it, for whoever holds the mark.
+    /// Starts a JSON listing of `public`, or one as the query says. Its client is there as long as the returned `Arc` lives.
     fn begin(app: &Arc<App>, query: &str) -> (FirstPage, Arc<()>) {
         let path = RelPath::from_plain(b"public").unwrap();
         let Ok(Found::Folder(folder)) = app.volume.find(&path, Blocking::MayBlock) else {
@@ -190,7 +189,7 @@ mod tests {
         for name in number(count) {
             std::fs::File::create_new(root.join("public").join(name)).unwrap();
         }
-        // Its last change is certain to show in its times.
+        // Wait until the next change of the folder is certain to change its time stamp.
         let folder = std::fs::File::open(root.join("public")).unwrap();
         while Stat::of_open(&folder).is_some_and(|it| !it.is_settled()) {
             std::thread::yield_now();
@@ -258,7 +257,7 @@ mod tests {
         for name in number(PAGE + 10) {
             std::fs::remove_file(root.path().join("public").join(name)).unwrap();
         }
-        // As if they had been gone when the first page was made.
+        // As if they had been missing when the first page was made.
         prepared.first.text = Bytes::from(json::HEAD);
         prepared.listing.has_entry = false;
         let rows = names((prepared, answered)).await;
@@ -298,7 +297,7 @@ mod tests {
             let mut text = prepared.first.text.to_vec();
             loop {
                 app.snapshots.let_all_go();
-                // Comes before, and would move all others by one place.
+                // It sorts before all others, and would move them by one position.
                 std::fs::write(folder.join("-"), b"").unwrap();
                 let page = prepared.listing.next_page(&reader).unwrap();
                 text.extend_from_slice(&page.text);

@@ -1,4 +1,4 @@
-//! What a request wants of a listing, by its address and by `Accept`.
+//! The options of a listing, from a request's query and `Accept`.
 
 use http::{HeaderMap, Uri};
 use volume::names::{Kind, Name};
@@ -9,21 +9,20 @@ use crate::extract::query;
 use crate::http::accept;
 use crate::problem::Problem;
 
-/// What a listing can be asked for in a URL's query.
+/// The query parameters of a listing.
 pub(super) const PARAMETERS: [&str; 5] = ["format", "sort", "filter", "limit", "after"];
 
-/// What a request wants of a listing.
 #[derive(Debug)]
 pub(super) struct ListingOptions {
-    /// The folder's address as it was asked for, which the page has for its title.
+    /// The folder's address as requested, which the page shows as its title.
     pub(super) address: String,
     pub(super) format: Format,
-    /// At most so many entries (JSON only).
+    /// Maximum number of entries (JSON only).
     pub(super) limit: Option<usize>,
-    /// Those behind this one only (JSON only); a folder's name ends in `/`.
+    /// Only entries after this one (JSON only). A folder's name ends in `/`.
     pub(super) after: Option<Vec<u8>>,
     pub(super) sort: Sort,
-    /// Only names with this text in them, whatever its case.
+    /// Only names that contain this text, in lower case.
     pub(super) filter: String,
 }
 
@@ -68,7 +67,7 @@ impl ListingOptions {
         })
     }
 
-    /// Whether the address ends in an encoded slash, from which the relative links of a page would lead elsewhere.
+    /// Whether the address ends in an encoded slash. A page's relative links would then lead elsewhere.
     pub(super) fn needs_slash(&self, target: &AuthorizedPath) -> bool {
         self.format == Format::Html && target.last_names > 0
     }
@@ -84,7 +83,7 @@ impl ListingOptions {
 }
 
 impl Format {
-    /// JSON for whoever likes it better.
+    /// JSON for clients that prefer it to HTML.
     pub(super) fn preferred(headers: &HeaderMap) -> Format {
         let liking = |media_type| accept::liking(headers, media_type);
         if liking("application/json") > liking("text/html") { Format::Json } else { Format::Html }

@@ -1,4 +1,4 @@
-//! A listing as it is written: page after page, each made when the client has taken the one before.
+//! The pages of a listing, each made when the client has taken the previous one.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -19,11 +19,11 @@ use crate::problem::Problem;
 use crate::problem::convert::ReadError;
 use crate::web::text::visible;
 
-/// Rows that a browser can leave out together while they are not in sight.
+/// Rows per group. A browser can skip the layout of a group that is out of sight.
 pub(super) const GROUP: usize = 500;
-/// What an entry takes as text, where its name is not long: a page grows no more than once or twice.
+/// Length of an entry as text, if its name is not long. With this capacity, a page grows at most once or twice.
 pub(super) const ROOM: usize = 160;
-/// A listing that is being written, page after page.
+/// A listing that is being written, page by page.
 pub(super) struct Listing {
     pub(super) app: Arc<App>,
     pub(super) target: AuthorizedPath,
@@ -31,39 +31,39 @@ pub(super) struct Listing {
     pub(super) options: ListingOptions,
     /// Whether the page has an upload area.
     pub(super) takes_uploads: bool,
-    /// Gone, where others needed its room.
+    /// Dead if the snapshot was evicted.
     pub(super) snapshot: Weak<Snapshot>,
-    /// Entries of the snapshot that come before the next page.
+    /// Number of the snapshot's entries before the next page.
     pub(super) position: usize,
-    /// Entries that the listing may still have.
+    /// Maximum number of entries still to come.
     pub(super) left: usize,
-    /// The last entry of the pages that are made.
+    /// The last entry of the pages made so far.
     pub(super) last: Option<(Kind, Vec<u8>)>,
-    /// How many entries these pages have, with those that were gone when they were asked for.
+    /// Number of entries on these pages, those included that had disappeared.
     pub(super) passed: usize,
-    /// Whether any was there.
+    /// Whether an entry was written.
     pub(super) has_entry: bool,
 }
 
-/// Some entries as text.
+/// A number of entries as text.
 pub(super) struct Page {
     pub(super) text: Bytes,
     pub(super) is_last: bool,
 }
 
-/// A listing with its first page written, and what its header says of it.
+/// A listing with its first page, and the values for the response's header fields.
 pub(super) struct FirstPage {
     pub(super) listing: Listing,
     pub(super) first: Page,
     pub(super) total: usize,
-    /// How many of them this answer has.
+    /// Number of entries in this response.
     pub(super) listed: usize,
-    /// Where the next page is.
+    /// Address of the next page.
     pub(super) next: Option<String>,
 }
 
 impl FirstPage {
-    /// Blocks on the disk.
+    /// Reads the folder and makes the first page. Blocks on the disk.
     pub(super) fn new(
         app: Arc<App>,
         target: AuthorizedPath,
@@ -118,7 +118,7 @@ impl FirstPage {
 }
 
 impl ListingOptions {
-    /// The folder as it is now. Blocks on the disk.
+    /// A snapshot of the folder as it is now. Blocks on the disk.
     pub(super) fn snapshot(
         &self,
         app: &App,
@@ -127,7 +127,7 @@ impl ListingOptions {
         reader: &Liveness,
     ) -> io::Result<Arc<Snapshot>> {
         let has_all = self.sort == Sort::BY_NAME && self.filter.is_empty();
-        // Asked before the names: whatever changes from now on gives the folder another time, once its clock has made a step.
+        // Read before the names: every later change gives the folder another time stamp, because its clock has made a step since.
         let stat = folder.stat_now().filter(|it| has_all && it.is_settled());
         if let Some(stat) = &stat
             && let Some(shared) = app.snapshots.find(&target.path, stat)
@@ -140,7 +140,7 @@ impl ListingOptions {
             Names::read_while(is_wanted, &app.volume, Arc::clone(folder), &target.path, may_read)?;
         let order =
             if has_all { Order::All } else { self.order(&Sorter { app, names: &names, reader }) };
-        // Others read the folder at the same time, and one of them was the first.
+        // Another listing may have read the folder meanwhile.
         if let Some(shared) = stat.as_ref().and_then(|it| app.snapshots.find(&target.path, it)) {
             return Ok(shared);
         }
@@ -148,7 +148,7 @@ impl ListingOptions {
         Ok(Arc::new(Snapshot::new(names, order, version)))
     }
 
-    /// What is listed, in the order of the listing.
+    /// The entries that the filter selects, in the order of the listing.
     pub(super) fn order(&self, sorter: &Sorter<'_>) -> Order {
         let mut listed = self.select(sorter.names);
         if self.sort == Sort::BY_NAME {
@@ -169,12 +169,12 @@ impl ListingOptions {
                     .get(*index as usize)
                     .is_some_and(|it| visible(it.bytes).to_lowercase().contains(&self.filter))
         };
-        // No folder holds four thousand million names.
+        // No folder has more than four billion names.
         let len = u32::try_from(names.len()).unwrap_or(u32::MAX);
         (0..len).filter(matches).collect()
     }
 
-    /// How many of the entries come before the page that is asked for.
+    /// Number of entries before the requested page.
     pub(super) fn start(&self, snapshot: &Snapshot) -> usize {
         let Some(after) = self.after.as_deref().filter(|it| !it.is_empty()) else { return 0 };
         match after.strip_suffix(b"/") {
@@ -185,7 +185,7 @@ impl ListingOptions {
 }
 
 impl Listing {
-    /// The next page, from a snapshot that is kept for those behind it. Blocks on the disk.
+    /// Makes the next page, from a snapshot that is kept for the pages after it. Blocks on the disk.
     pub(super) fn page(
         &mut self,
         head: String,
@@ -198,7 +198,7 @@ impl Listing {
         let is_last = listed <= most;
         let names =
             positions.clone().map_while(|it| snapshot.get(it).filter(|_| reader.is_there()));
-        // Some may be gone since the folder was read.
+        // Some entries may have disappeared since the folder was read.
         let entries = names.zip(self.passed..).filter_map(|(name, passed)| {
             Some((
                 ListingEntry { name, stat: snapshot.names.stat(&self.app.volume, name)? },
@@ -245,12 +245,12 @@ impl Listing {
         self.position = positions.end;
         self.left = listed - positions.len();
         self.passed += positions.len();
-        // It may have to wait for its client.
+        // Without spare capacity, since the page may wait for its client.
         let text = Bytes::from(text.into_boxed_slice());
         Page { text, is_last }
     }
 
-    /// The same, where the snapshot may have been let go. Fails where the folder can't be read any more.
+    /// Makes the next page, even if the snapshot was evicted. Fails if the folder cannot be read any more.
     pub(super) fn next_page(&mut self, reader: &Liveness) -> io::Result<Page> {
         let snapshot = if let Some(it) = self.snapshot.upgrade() {
             it
@@ -265,8 +265,8 @@ impl Listing {
         Ok(self.page(String::new(), &snapshot, reader))
     }
 
-    /// Page after page, each made when the one before has been taken: what the system holds for the client is all that is made
-    /// beforehand, and more than enough for it to go on reading.
+    /// Streams the pages, each made after the previous one was taken. Only the socket's buffer is filled in advance, which is more than
+    /// enough to keep the client reading.
     pub(super) fn stream(
         self,
         first: Bytes,

@@ -1,9 +1,9 @@
-//! Folders as listings under way read them, kept in memory while their clients read, and bounded in bytes.
+//! Snapshots: the names in folders whose listings are being sent, in a bounded amount of memory.
 //!
-//! A listing of several pages needs its folder's names until its client has taken the last one, and a client may take hours. So
-//! only `MOST_BYTES` of names are kept for all listings together; the least recently used go first. A listing whose
-//! snapshot has gone reads its folder again for the next page. Listings of one folder share a snapshot as long as the folder
-//! has not changed. And only so many listings ask the disk at a time.
+//! A listing of several pages needs its folder's names until its client has taken the last page, which may take hours. So all listings
+//! together keep at most `MOST_BYTES` of names; the least recently used snapshot is evicted first. A listing whose snapshot was evicted
+//! reads its folder again for the next page. Listings of the same folder share a snapshot as long as the folder does not change. At most
+//! `MOST_READING` listings read the disk at a time.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -15,45 +15,44 @@ use volume::{RelPath, Stat};
 use crate::bulkhead::Bulkhead;
 use crate::sync::lock;
 
-/// Bytes of names that are kept for all listings together. The latest snapshot is kept whatever its size: 31 bytes for each of
-/// the names, if these are of 15 letters.
+/// Bytes of names kept for all listings together. The latest snapshot is kept whatever its size. A name of 15 letters takes 31 bytes.
 const MOST_BYTES: usize = 16 << 20;
-/// Entries that the pages of all listings together have, about: one listing alone gets long pages, which are made faster, and of very many
-/// that wait for their clients each holds little.
+/// Number of entries that the pages of all listings together have, about. A single listing gets long pages, which are faster to make. With
+/// very many listings, each page that waits for its client is small.
 const ENTRIES: usize = 1500;
-/// Entries of a page: at least, and at most.
+/// Smallest and largest number of entries on a page.
 pub(super) const PAGE: std::ops::RangeInclusive<usize> = 16..=500;
-/// Listings that ask the disk at a time.
+/// Listings that read the disk at the same time.
 const MOST_READING: usize = 4;
 
-/// A folder's names, as they were at one moment, in the order of a listing.
+/// The names in a folder at one moment, in the order of a listing.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) names: Names,
     order: Order,
-    /// Which folder, and which version of it, where nothing else decides what is in the snapshot.
+    /// The folder and its version, if the snapshot depends on nothing else.
     version: Option<(RelPath, Stat)>,
 }
 
-/// Which of a folder's names are listed: positions among them.
+/// The names that are listed, as positions in `Names`.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// All, by name.
+    /// All names, in the order of names.
     All,
-    /// Some, by name.
+    /// Some names, in the order of names.
     Some(Vec<u32>),
-    /// By something else.
+    /// Names in another order.
     Sorted(Vec<u32>),
 }
 
 impl Snapshot {
     pub(super) fn new(names: Names, order: Order, version: Option<(RelPath, Stat)>) -> Snapshot {
-        // What a link leads to changes without its folder.
+        // The target of a link can change without the folder.
         let version = version.filter(|_| matches!(order, Order::All) && !names.has_links());
         Snapshot { names, order, version }
     }
 
-    /// How many entries the listing has.
+    /// Number of entries in the listing.
     pub(super) fn len(&self) -> usize {
         match &self.order {
             Order::All => self.names.len(),
@@ -61,7 +60,7 @@ impl Snapshot {
         }
     }
 
-    /// The entry at a place in the listing.
+    /// The entry at a position in the listing.
     pub(super) fn get(&self, position: usize) -> Option<Name<'_>> {
         match &self.order {
             Order::All => self.names.get(position),
@@ -71,7 +70,7 @@ impl Snapshot {
         }
     }
 
-    /// How many of the entries are folders. They come first.
+    /// Number of folders. They come first.
     pub(super) fn folders(&self) -> usize {
         let is_folder =
             |position: usize| self.get(position).is_some_and(|it| it.kind == Kind::Folder);
@@ -83,8 +82,8 @@ impl Snapshot {
         start
     }
 
-    /// The place behind an entry, whether or not that is (still) there. Where the order is not that of names, an entry that is
-    /// gone had the place before `otherwise`.
+    /// The position after an entry, even if the entry does not exist (any more). In an order other than by name, that of a missing entry is
+    /// `otherwise`.
     pub(super) fn position_behind(&self, kind: Kind, name: &[u8], otherwise: usize) -> usize {
         let position = self.names.position_after(kind, name);
         match &self.order {
@@ -113,11 +112,11 @@ impl Snapshot {
 /// The snapshots of a service.
 #[derive(Debug)]
 pub struct Snapshots {
-    /// The least recently used comes first. Taken for a few steps through the list.
+    /// The least recently used comes first. Locked only for a few steps through the list.
     kept: Mutex<VecDeque<Arc<Snapshot>>>,
-    /// Listings under way.
+    /// Number of listings in progress.
     listings: AtomicUsize,
-    /// Where listings ask the disk.
+    /// Bounds how many listings read the disk.
     pub(super) reading: Bulkhead,
 }
 
@@ -132,7 +131,7 @@ impl Default for Snapshots {
 }
 
 impl Snapshots {
-    /// One of all names of this very version of a folder.
+    /// A snapshot of all names in exactly this version of a folder.
     pub(super) fn find(&self, path: &RelPath, stat: &Stat) -> Option<Arc<Snapshot>> {
         let is_it = |it: &&Arc<Snapshot>| {
             it.version.as_ref().is_some_and(|it| it.1 == *stat && it.0 == *path)
@@ -140,7 +139,7 @@ impl Snapshots {
         self.kept().iter().find(is_it).cloned()
     }
 
-    /// Keeps one that is used now; the least recently used are let go for it.
+    /// Keeps a snapshot as the most recently used, and evicts others if there are too many bytes.
     pub(super) fn keep(&self, snapshot: &Arc<Snapshot>) {
         let mut gone = Vec::new();
         let mut kept = self.kept();
@@ -152,24 +151,24 @@ impl Snapshots {
             bytes -= first.memory();
             gone.push(first);
         }
-        // Not while others wait.
+        // Freed outside the lock, so that others do not wait.
         drop(kept);
         drop(gone);
     }
 
-    /// A listing begins.
+    /// Counts a listing that begins.
     pub(super) fn enter(&self) {
         self.listings.fetch_add(1, Relaxed);
     }
 
-    /// Entries whose sizes and times are asked for, written and sent together, as long as so many listings are under way. A client that
-    /// does not read has one page waiting for it.
+    /// Number of entries on a page, for the current number of listings. The sizes and times of a page are read together, and the page is
+    /// written and sent as one. For a client that does not read, one page waits.
     pub(super) fn page_size(&self) -> usize {
         let share = ENTRIES / self.listings.load(Relaxed).max(1);
         share.clamp(*PAGE.start(), *PAGE.end())
     }
 
-    /// A listing is over. What no other one uses is let go.
+    /// Counts a listing that has ended. Removes its snapshot if no other listing uses it.
     pub(super) fn leave(&self, snapshot: Weak<Snapshot>) {
         self.listings.fetch_sub(1, Relaxed);
         let left = snapshot.as_ptr();
@@ -182,13 +181,13 @@ impl Snapshots {
         lock(&self.kept)
     }
 
-    /// As others do that need the room.
+    /// Evicts all snapshots.
     #[cfg(test)]
     pub(super) fn let_all_go(&self) {
         self.kept().clear();
     }
 
-    /// Bytes of names that are kept.
+    /// Bytes of all snapshots.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.kept().iter().map(|it| it.memory()).sum()

@@ -8,7 +8,7 @@ use volume::names::Names;
 use crate::app::App;
 use crate::problem::Problem;
 
-/// Entries that are not worth a second thread, where all are asked before the first is written.
+/// From this number of entries on, sizes and times are read with two threads, where all are needed before the first entry is written.
 pub(super) const WORTH_A_THREAD: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sort {
@@ -43,7 +43,8 @@ impl Sort {
 }
 
 impl Sort {
-    /// Folders stay first. Sizes and dates are asked of all entries, and one number is kept of each.
+    /// Sorts folders and files separately, so that folders stay first. Reads the sizes or dates of all entries, and keeps one number for
+    /// each.
     pub(super) fn apply(self, sorter: &Sorter<'_>, folders: &mut [u32], files: &mut [u32]) {
         match self.by {
             SortKey::Name => {}
@@ -60,7 +61,7 @@ impl Sort {
     }
 }
 
-/// What is asked of the disk for all entries at once.
+/// Sorts by numbers that must be read from the disk.
 pub(super) struct Sorter<'a> {
     pub(super) app: &'a App,
     pub(super) names: &'a Names,
@@ -68,7 +69,7 @@ pub(super) struct Sorter<'a> {
 }
 
 impl Sorter<'_> {
-    /// By a number that the disk knows, and by name where that is the same.
+    /// Sorts by a number from the disk, then by name.
     pub(super) fn sort<N: Ord + Default + Send>(
         &self,
         shown: &mut [u32],
@@ -102,7 +103,7 @@ impl Sorter<'_> {
     }
 }
 
-/// Whoever waits for an answer or reads it, as the threads see it that work for it. The answer holds the `Arc`, so all
+/// Whether the client still waits for the response or reads it, for the threads that work on it. The response holds the `Arc`, so all
 /// threads know at once when it is dropped.
 #[derive(Clone)]
 pub(super) struct Liveness(Weak<()>);

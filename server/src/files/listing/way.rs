@@ -1,8 +1,8 @@
-//! What the holder of a key for one folder sees above that folder: the way down to it, and nothing that lies beside.
+//! Listings above the folder that a key covers: only the way down to it, and nothing beside.
 //!
-//! Each folder on the way has one entry, the next on the way. It is known from the key alone; of the disk only that is asked
-//! which the key covers, whose time and kind the entries have. So it tells nothing of the folders above, and no other
-//! key's holder anything at all.
+//! Each folder on the way has one entry: the next folder on the way. That is known from the key alone. From the disk, only the covered
+//! folder is read, for the time and kind of the entries. So nothing is revealed about the folders above, and nothing at all to holders of
+//! other keys.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::extract::path::AuthorizedPath;
 use crate::problem::Problem;
 use crate::web::text::visible;
 
-/// The way from a folder down to `goal`, which lies below.
+/// The response with the way from a folder down to `goal`, which lies below it.
 pub(crate) async fn answer(
     app: &Arc<App>,
     target: &AuthorizedPath,
@@ -64,7 +64,7 @@ pub(crate) async fn answer(
     Ok(respond(body, options.format, usize::from(entry.is_some()), false))
 }
 
-/// What the key covers, if it is there and may really be read.
+/// The file or folder that the key covers, if it exists and the caller may read its real path.
 async fn find(
     app: &Arc<App>,
     target: &AuthorizedPath,
@@ -84,7 +84,7 @@ async fn find(
     Ok(found.stat().map(|it| (kind, it)))
 }
 
-/// The entry of a folder on the way: what is covered itself, or the next folder.
+/// The entry of a folder on the way: `goal` itself, or the next folder.
 fn next_on_way<'a>(
     folder: &RelPath,
     goal: &'a RelPath,
@@ -98,7 +98,7 @@ fn next_on_way<'a>(
 }
 
 impl ListingOptions {
-    /// Whether the only entry is one that is asked for.
+    /// Whether the request's options include the only entry.
     fn wants(&self, name: Name<'_>) -> bool {
         let is_before = self
             .after
