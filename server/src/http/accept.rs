@@ -1,22 +1,22 @@
-//! What a client likes best, by `Accept` and the fields like it (RFC 9110 §12.4, §12.5).
+//! Content negotiation: a client's preferences in `Accept` and similar fields (RFC 9110 §12.4, §12.5).
 //!
-//! Pure: takes fields and the names of what can be offered. Names have no case.
+//! Pure: takes header fields and the names of what the server offers. Names are not case-sensitive.
 
 use http::{HeaderMap, HeaderValue, header};
 
-/// How much a client likes something, in thousandths; 0 is not at all.
+/// A quality value in thousandths; 0 means not acceptable.
 pub(crate) type Quality = u32;
 
-/// How much a client likes a media type, beside others: the greatest is the one to send.
+/// How much a client prefers a media type, comparable with others. The greatest is the one to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Liking {
     quality: Quality,
-    /// Of two that it likes equally, a client means the one that it names: browsers and `axios` end theirs in `*/*`. What it
-    /// does not speak of comes before what it refuses.
+    /// Decides between equal quality values: a client means the type that it names, since browsers and `axios` end their lists with `*/*`.
+    /// A type that the client does not mention is better than one that it refuses.
     closeness: Closeness,
 }
 
-/// How closely what a client asks for names a media type.
+/// How precisely a media range matches a media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Closeness {
     Refused,
@@ -29,8 +29,8 @@ enum Closeness {
     ByName,
 }
 
-/// How much a client likes a media type. Of ranges that it lies in, the closest counts (§12.5.1); what else a range says of a type's
-/// parameters does not, since nothing here is offered in two forms of one type.
+/// How much a client prefers a media type. Of all media ranges that match, the most precise one counts (RFC 9110 §12.5.1). Other parameters
+/// of a range have no effect, since the server offers each type in one form only.
 pub(crate) fn liking(fields: &HeaderMap, media_type: &str) -> Liking {
     let ranges = items(fields.get_all(header::ACCEPT));
     let closest =
@@ -53,7 +53,7 @@ fn closeness(range: &str, media_type: &str) -> Option<Closeness> {
     }
 }
 
-/// How much a client likes what it names in a field; none where it does not.
+/// A client's quality value for a name in a field's values. `None` if they do not contain it.
 pub(crate) fn named<'a>(
     values: impl IntoIterator<Item = &'a HeaderValue>,
     name: &str,
@@ -61,7 +61,7 @@ pub(crate) fn named<'a>(
     items(values).find_map(|(it, quality)| it.eq_ignore_ascii_case(name).then_some(quality))
 }
 
-/// What a field names, and how much of each a client likes.
+/// The names in a field, with the client's quality values.
 fn items<'a>(
     values: impl IntoIterator<Item = &'a HeaderValue>,
 ) -> impl Iterator<Item = (&'a str, Quality)> {
@@ -72,7 +72,7 @@ fn items<'a>(
     })
 }
 
-/// A `q` parameter (§12.4.2) in thousandths; 1000 if there is none, 0 if it can't be read.
+/// The parameter `q` (RFC 9110 §12.4.2) in thousandths: 1000 if there is none, 0 if it is invalid.
 fn quality(parameters: &str) -> Quality {
     let mut parameters = parameters.split(';').map(str::trim);
     let q = parameters.find_map(|it| it.strip_prefix("q=").or_else(|| it.strip_prefix("Q=")));
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_greatest_liking_is_for_what_the_client_wants() {
-        // Whether HTML is liked better than JSON, as well, or less.
+        // Compares the preference for HTML with that for JSON.
         use std::cmp::Ordering::{Equal, Greater, Less};
         let check = |accept: &[&str], expected| {
             let fields = fields(accept);
@@ -131,7 +131,7 @@ mod tests {
         check(&["text/html;q=0.9;x=y,application/json;x=y;q=0.8"], Greater);
         check(&["text/html;q=0.8 , application/json ; Q=0.9"], Less);
         check(&["application/json, text/html"], Equal);
-        // What is refused, and what is not spoken of.
+        // Refused, and not mentioned.
         check(&["text/html;q=0"], Less);
         check(&["application/json;q=0"], Greater);
         check(&["text/html;q=0, */*"], Less);
@@ -139,13 +139,13 @@ mod tests {
         check(&["*/*;q=0"], Equal);
         check(&["text/*;q=0, text/html"], Greater);
         check(&["text/*, text/html;q=0"], Less);
-        // Not the same.
+        // Not the same name.
         check(&["text/html5"], Equal);
         check(&["text/htm"], Equal);
         check(&["texts/*"], Equal);
         check(&["text/html;q=2, application/json;q=0.1"], Less);
         check(&["text/html;q=odd, application/json;q=0.1"], Less);
-        // Of the versions of one type, that which is liked best.
+        // The same type with several parameters: the best quality value counts.
         check(&["text/html;level=1;q=0.1, text/html;q=0.9, application/json;q=0.5"], Greater);
     }
 

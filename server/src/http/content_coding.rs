@@ -1,18 +1,17 @@
-//! Content codings made on the fly (RFC 9110 §8.4 and §12.5.3).
+//! Content negotiation for codings made on the fly (RFC 9110 §8.4, §12.5.3): which coding a client prefers.
 //!
-//! Which one a client prefers. A coded representation has an entity tag of its own and no known length. What makes it is
-//! [`encoders`](crate::http::encoders).
+//! A coded representation has its own entity tag and no known length. The [`encoders`](crate::http::encoders) do the work.
 
 use crate::http::accept;
 use crate::http::request_fields::{Field, RequestFields};
 
-/// Below this many bytes the coding costs more than it saves: with a head, they are one packet anyway.
+/// Smallest file worth coding, in bytes. A smaller one fits into one packet together with its head anyway.
 pub(crate) const SMALLEST: u64 = 1400;
 
 /// A content coding, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
-    /// The file as it is.
+    /// No coding.
     Identity,
     /// RFC 8878.
     Zstd,
@@ -23,17 +22,17 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// Every one that a client may have got a file in.
+    /// Every coding in which a client may have received a file.
     pub const ALL: [Coding; 4] = [Coding::Identity, Coding::Zstd, Coding::Brotli, Coding::Gzip];
-    /// In the order of our own liking.
+    /// In the server's order of preference.
     const ON_THE_FLY: [Coding; 3] = [Coding::Zstd, Coding::Brotli, Coding::Gzip];
 
-    /// What a request is best answered in, if that is a file that shrinks. Parts are parts of the file as it is.
+    /// The coding for a response with a compressible file. Ranges are always ranges of the file without a coding.
     pub fn wanted(fields: RequestFields<'_>) -> Coding {
         if fields.contains(Field::Range) { Coding::Identity } else { Coding::preferred(fields) }
     }
 
-    /// What a client likes best; of what it likes equally, what serves it best.
+    /// The coding that a client prefers. Among equal ones, the first in the server's order.
     pub fn preferred(fields: RequestFields<'_>) -> Coding {
         let mut best = (Coding::Identity, 0);
         for offer in Coding::ON_THE_FLY {
@@ -42,12 +41,12 @@ impl Coding {
                 best = (offer, weight);
             }
         }
-        // Whoever says outright that it prefers the plain file gets it.
+        // A client that explicitly prefers no coding gets none.
         let plain = explicit_weight(fields, Coding::Identity.token()).unwrap_or(0);
         if plain > best.1 { Coding::Identity } else { best.0 }
     }
 
-    /// The name in `Content-Encoding`.
+    /// The token in `Content-Encoding`.
     pub fn token(self) -> &'static str {
         match self {
             Coding::Identity => "identity",
@@ -57,7 +56,7 @@ impl Coding {
         }
     }
 
-    /// The entity tag of a representation in this coding, from that of the file as it is.
+    /// The entity tag of a representation with this coding, from the tag without a coding.
     pub fn etag(self, plain: &str) -> String {
         match self {
             Coding::Identity => plain.to_owned(),
@@ -65,7 +64,7 @@ impl Coding {
         }
     }
 
-    /// Whether an entity tag is that of a coding.
+    /// Whether an entity tag is that of a coded representation.
     pub fn made(etag: &str) -> bool {
         let opaque = etag.trim_end_matches('"');
         Coding::ON_THE_FLY
@@ -74,7 +73,7 @@ impl Coding {
     }
 }
 
-/// How much a client likes a coding, in thousandths; 0 is not at all.
+/// A client's quality value for a coding, in thousandths; 0 means not acceptable.
 fn weight(fields: RequestFields<'_>, token: &str) -> u32 {
     explicit_weight(fields, token).or_else(|| explicit_weight(fields, "*")).unwrap_or(0)
 }

@@ -1,8 +1,8 @@
-//! Open to every origin: a page from anywhere may ask, and read all that an answer says (Fetch §3.3). Keys are the protection, and
-//! they never ride on cookies.
+//! CORS: open to every origin. A page from anywhere may send requests, and read everything in a response (Fetch §3.3). Keys are the
+//! protection, and they are never in cookies.
 //!
-//! There is one key that a page need not have to use it: the password that a browser keeps of a login and sends along with a page's
-//! images and scripts by itself. What may need it is embedded by pages of this origin only ([`Embedding`]).
+//! One kind of key can be used by a page that does not know it: the password of a login, which the browser itself sends with a page's
+//! images and scripts. What may need it can be embedded only by pages of the same origin ([`Embedding`]).
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tower::Layer as _;
 use tower_http::cors::{AllowHeaders, AllowMethods, Any, Cors, CorsLayer};
 use volume::RelPath;
 
-/// How long a browser may remember what a preflight allowed. Chromium's own limit is two hours.
+/// How long a browser may cache the result of a preflight. Chromium's own limit is two hours.
 const PREFLIGHT_LASTS: Duration = Duration::from_hours(2);
 
-/// Answers preflights, whatever they ask for.
+/// Responds to every preflight, and allows what it asks for.
 pub(crate) fn preflight() -> Cors<Router> {
     let layer = CorsLayer::new()
         .allow_origin(Any)
@@ -23,38 +23,38 @@ pub(crate) fn preflight() -> Cors<Router> {
         .allow_headers(AllowHeaders::mirror_request())
         .allow_private_network(true)
         .max_age(PREFLIGHT_LASTS)
-        // The answers do not depend on the origin.
+        // The responses do not depend on the origin.
         .vary([]);
     layer.layer(Router::new())
 }
 
-/// Lets an answer be read, with all its fields, which `*` stands for where no cookies are (Fetch §3.3.3). Problems too: an app must
-/// be able to tell what went wrong.
+/// Allows scripts of every origin to read a response with all its fields; `*` stands for all, because there are no cookies (Fetch §3.3.3).
+/// Problems too: an app must be able to report what went wrong.
 pub(crate) fn open(headers: &mut HeaderMap) {
     let all = HeaderValue::from_static("*");
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, all.clone());
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, all);
 }
 
-/// Which pages may embed an answer, as an image or a script, by its address alone (`Cross-Origin-Resource-Policy`, Fetch §3.7). Says
-/// nothing of `fetch`, which brings a key of its own.
+/// Which pages may embed a response, such as an image or a script, by its URL alone (`Cross-Origin-Resource-Policy`, Fetch §3.7). It does
+/// not apply to `fetch`, which sends a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Embedding {
-    /// Pages of every origin: whoever knows the address may read what is there. Pages that are isolated
-    /// (`Cross-Origin-Embedder-Policy: require-corp`) must be told so.
+    /// Pages of every origin: everyone who knows the URL may read the content. Isolated pages, which set `Cross-Origin-Embedder-Policy` to
+    /// `require-corp`, need the field to say so.
     Anywhere,
-    /// Pages of this origin: another's would come by what only a login opens.
+    /// Pages of this origin only. Otherwise another origin's page could embed what only a login opens.
     SameOrigin,
 }
 
 impl Embedding {
-    /// Of what lies at a path, and really elsewhere where a link led there.
+    /// For a file at a path, and at another real path if a link led there.
     pub fn of(key_is_in_address: bool, path: &RelPath, real_path: Option<&RelPath>) -> Embedding {
         let is_public = path.is_public() && real_path.is_none_or(RelPath::is_public);
         if key_is_in_address || is_public { Embedding::Anywhere } else { Embedding::SameOrigin }
     }
 
-    /// Says so.
+    /// Sets the field.
     pub fn tell(self, headers: &mut HeaderMap) {
         let value = match self {
             Embedding::Anywhere => "cross-origin",

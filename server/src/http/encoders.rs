@@ -1,10 +1,9 @@
-//! What makes codings: a few threads of their own, apart from those that serve connections.
+//! Encoders for content codings, on threads of their own, apart from those that serve connections.
 //!
-//! To code a file takes the processor, and whoever else has a connection on the same thread would wait for that. So there is a
-//! thread for each core, started with the first body, of lower priority than the threads that serve. Each body is a task there,
-//! which codes for a [`TURN`] and then lets the others have their turn. What is coded waits for its client, a few pieces at most:
-//! for a slow client little is coded ahead. An encoder holds up to two megabytes, whatever the file's size, so only so many work
-//! at a time.
+//! Coding takes processor time, and other connections on the same thread would have to wait. So there is one encoder thread for each core,
+//! started with the first coded body, with lower priority than the worker threads. Each body is a task there; it codes for one [`TURN`],
+//! then lets the others have their turn. At most a few coded pieces wait for their client, so little is coded ahead for a slow client. An
+//! encoder takes up to two megabytes of memory, whatever the file's size, so their number is limited.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,34 +30,34 @@ use crate::http::content_coding::Coding;
 use crate::http::turns::InTurns;
 use crate::sync::lock;
 
-/// Bytes of coded text handed on at a time.
+/// Bytes of a coded piece.
 const CHUNK: usize = 64 * 1024;
-/// Pieces that wait for their client, beside the one that is being made.
+/// Coded pieces that wait for their client, besides the one in progress.
 const AHEAD: usize = 2;
-/// For so long a file is coded in one turn. Shorter turns would leave an encoder's memory no time to be of use in the processor's caches.
+/// How long a body is coded in one turn. Shorter turns would make poor use of the processor's caches.
 const TURN: Duration = Duration::from_millis(4);
-/// Bytes of a file that are coded at a time.
+/// Bytes of a file that are coded in one step.
 const SLICE: usize = 64 * 1024;
-/// Bytes of a file that are coded at most before something of it is handed on, however well it shrinks: only by being sent something is
-/// a client found to have gone, and by receiving something it knows that the server is there.
+/// Most bytes of a file that are coded before something is sent, however well it compresses. Only by sending does the server notice that a
+/// client has gone, and only by receiving does the client notice that the server is there.
 const FLUSH_AFTER: usize = 128 * SLICE;
 /// Log₂ of the encoders' windows in bytes.
 const WINDOW_BITS: u32 = 18;
-/// Where speed and size meet for text made on the fly, in each coding's own scale.
+/// A compromise between speed and size for text, on each coding's own scale.
 const ZSTD_LEVEL: i32 = 3;
 const BROTLI_LEVEL: i32 = 4;
 const GZIP_LEVEL: i32 = 5;
 
-/// As many encoders work at a time.
+/// Encoders that work at the same time.
 const MOST_ENCODERS: usize = 32;
-/// As many lengths of coded bodies are kept in mind.
+/// Lengths of coded bodies that are remembered.
 const MOST_LENGTHS: usize = 4096;
-/// Threads that wait for the disk, where a file is not in memory.
+/// Threads for disk reads, if a file is not in memory.
 const READERS: usize = 8;
-/// How much lower the threads' priority is (`man 2 nice`): they get a tenth of a processor that others want all of.
+/// How much the threads' priority is lowered (`man 2 nice`): if others need the whole processor, they get a tenth of it.
 const NICER: i32 = 10;
 
-/// The encoders of a service. Whoever comes when all are busy gets the file as it is, in turns with what is coded.
+/// The encoders of a service. When all are busy, bodies are sent without a coding, in turns with the coded ones.
 #[derive(Debug)]
 pub struct Encoders {
     places: Arc<Semaphore>,
@@ -66,13 +65,13 @@ pub struct Encoders {
     threads: Threads,
 }
 
-/// How many bytes the bodies have had that went out whole, by entity tag.
+/// The lengths of coded bodies that were sent whole, by entity tag.
 ///
-/// Taken for one look-up or insertion, by bodies that end and by requests that name a coding's tag and a range.
+/// Locked for one look-up or insertion: by bodies that end, and by range requests with the tag of a coded representation.
 #[derive(Debug, Default)]
 struct Lengths(Mutex<HashMap<String, u64>>);
 
-/// One of them, for one body in one coding.
+/// An encoder, for one body in one coding.
 #[derive(Debug)]
 pub struct Encoder {
     coding: Coding,
@@ -92,7 +91,7 @@ impl Default for Encoders {
 }
 
 impl Encoders {
-    /// An encoder for a coding, if one is needed and free.
+    /// Takes an encoder for a coding. `None` if no coding is needed, or no encoder is free.
     pub fn take(&self, coding: Coding) -> Option<Encoder> {
         if coding == Coding::Identity {
             return None;
@@ -102,7 +101,7 @@ impl Encoders {
         Some(Encoder { coding, permit, lengths: Arc::clone(&self.lengths), threads })
     }
 
-    /// A body that goes out as it is since there was no encoder for it.
+    /// A body that is sent without a coding because no encoder was free.
     pub fn in_turns<B>(&self, body: B) -> Body
     where
         B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Unpin + Send + 'static,
@@ -113,7 +112,7 @@ impl Encoders {
         }
     }
 
-    /// How many bytes the body with a tag has, if it went out whole of late.
+    /// Length of the coded body with an entity tag, if it was sent whole recently.
     pub fn length_of(&self, etag: &str) -> Option<u64> {
         lock(&self.lengths.0).get(etag).copied()
     }
@@ -122,7 +121,7 @@ impl Encoders {
 impl Lengths {
     fn keep(&self, etag: String, length: u64) {
         let mut lengths = lock(&self.0);
-        // What is forgotten costs a range, and nothing worse.
+        // A forgotten length costs a client only the range it could have had.
         if lengths.len() >= MOST_LENGTHS {
             lengths.clear();
         }
@@ -130,7 +129,7 @@ impl Lengths {
     }
 }
 
-/// The threads. None before a body needs them, or where the system has none to give.
+/// The encoder threads. They start with the first body, and do not exist if the system refused to start them.
 #[derive(Debug, Default)]
 struct Threads(OnceLock<Option<Runtime>>);
 
@@ -146,7 +145,7 @@ impl Threads {
                 .build()
                 .inspect_err(|error| {
                     tracing::error!(
-                        "could not start the threads that compress, so nothing is compressed: {error}"
+                        "could not start the encoder threads, so nothing is compressed: {error}"
                     );
                 })
                 .ok()
@@ -158,21 +157,21 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take().flatten() {
-            // Whoever drops this may be a task, which can't wait.
+            // This may be dropped by an async task, which must not block.
             runtime.shutdown_background();
         }
     }
 }
 
-/// Of the calling thread: on Linux each has a priority of its own.
+/// For the calling thread: on Linux, each thread has its own priority.
 fn lower_priority() {
     if let Err(errno) = rustix::process::nice(NICER) {
-        tracing::debug!("could not lower the priority of a thread that compresses: {errno}");
+        tracing::debug!("could not lower the priority of an encoder thread: {errno}");
     }
 }
 
 impl Encoder {
-    /// The body in this coding. Under an entity tag its length is kept in mind. Nothing is coded before it is asked for.
+    /// The body in this coding. With an entity tag, its length is remembered. Coding starts when the body is first polled.
     pub fn encode(self, plain: Body, etag: Option<&str>) -> Body {
         let (etag, lengths) = (etag.map(str::to_owned), Arc::clone(&self.lengths));
         let state = State::New(Some(Box::new((self, plain))));
@@ -180,12 +179,12 @@ impl Encoder {
     }
 }
 
-/// A body in a coding, on its way.
+/// A body that is being coded.
 struct Coded {
     state: State,
     lengths: Arc<Lengths>,
     etag: Option<String>,
-    /// Bytes so far.
+    /// Length so far, in bytes.
     length: u64,
 }
 
@@ -201,10 +200,10 @@ struct Running {
     _task: AbortOnDropHandle<()>,
 }
 
-/// What a task tells the body that it works for.
+/// Messages from the task to the body.
 enum News {
     Piece(Bytes),
-    /// All is coded. A task that ends without it was broken off.
+    /// Everything is coded. A task that ends without this message was aborted.
     End,
     Failed(io::Error),
 }
@@ -214,11 +213,11 @@ impl Running {
         let (teller, news) = mpsc::channel(AHEAD);
         let Encoder { coding, permit, threads, .. } = encoder;
         let task = threads.spawn(async move {
-            // Given back when the encoder's memory is.
+            // Released together with the encoder's memory.
             let _place = permit;
             let ended = Coder::new(coding, teller.clone()).code(plain).await;
             let last = ended.map_or_else(News::Failed, |()| News::End);
-            // Whoever does not listen any more does not want to know.
+            // The body may have been dropped.
             teller.send(last).await.unwrap_or_default();
         });
         Running { news, _task: AbortOnDropHandle::new(task) }
@@ -261,10 +260,10 @@ impl Stream for Coded {
 /// Codes one body.
 struct Coder {
     codec: Box<dyn EncodeV2 + Send>,
-    /// The piece that is being filled, and how far it is.
+    /// The piece that is being filled, and its length so far.
     piece: Vec<u8>,
     filled: usize,
-    /// Bytes of the file that were coded since a piece was handed on.
+    /// Bytes of the file that were coded since the last piece was passed on.
     taken: usize,
     teller: mpsc::Sender<News>,
 }
@@ -311,7 +310,7 @@ impl Coder {
         Ok(())
     }
 
-    /// Has the codec write into what is left of the piece.
+    /// Lets the codec write into the rest of the piece.
     fn step<T>(
         &mut self,
         work: impl FnOnce(&mut (dyn EncodeV2 + Send), &mut WriteBuffer<'_>) -> io::Result<T>,
@@ -323,13 +322,13 @@ impl Coder {
         Ok(done)
     }
 
-    /// Waits while the client has not taken what it was given.
+    /// Passes the piece on. Waits until the client has taken enough.
     async fn hand_on(&mut self) {
         self.taken = 0;
         let mut piece = std::mem::replace(&mut self.piece, vec![0; CHUNK]);
         piece.truncate(std::mem::take(&mut self.filled));
         if !piece.is_empty() {
-            // Where nobody listens any more, this task is about to be ended.
+            // If the body was dropped, this task is about to be aborted.
             self.teller.send(News::Piece(piece.into())).await.unwrap_or_default();
         }
     }
@@ -347,7 +346,7 @@ fn codec(coding: Coding) -> Box<dyn EncodeV2 + Send> {
                 .window_size(WINDOW_BITS.cast_signed());
             Box::new(BrotliEncoder::new(params))
         }
-        // `Encoders` makes none for what is not coded.
+        // `Encoders` never makes an encoder for `Identity`.
         Coding::Gzip | Coding::Identity => {
             Box::new(GzipEncoder::new(Level::Precise(GZIP_LEVEL).into()))
         }
@@ -370,7 +369,7 @@ mod tests {
         let never = stream::pending::<io::Result<Bytes>>();
         let coded = encoders.take(Coding::Gzip).unwrap().encode(body(never), Some("tag"));
         let mut coded = std::pin::pin!(coded.into_data_stream());
-        // It has begun.
+        // Polled once, so the task has started.
         assert!(futures_util::poll!(coded.next()).is_pending());
         drop(encoders);
         assert!(coded.next().await.unwrap().is_err());
@@ -401,7 +400,7 @@ mod tests {
             let mut coded = std::pin::pin!(coded.into_data_stream());
             for number in 1..=4 {
                 assert!(!coded.next().await.unwrap().unwrap().is_empty());
-                // Those that wait come on top.
+                // The pieces that wait are in addition.
                 let most = (number + AHEAD + 2) * FLUSH_AFTER;
                 assert!(taken.load(std::sync::atomic::Ordering::SeqCst) <= most, "{coding:?}");
             }
@@ -413,7 +412,7 @@ mod tests {
         let encoders = Encoders::default();
         let taken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let counted = Arc::clone(&taken);
-        // Does not shrink.
+        // Random bytes do not compress.
         let noise = stream::repeat_with(move || {
             counted.fetch_add(CHUNK, std::sync::atomic::Ordering::SeqCst);
             let mut noise = vec![0; CHUNK];
@@ -425,7 +424,7 @@ mod tests {
         let mut read = 0;
         for _ in 0..50 {
             read += coded.next().await.unwrap().unwrap().len();
-            // The encoder's own window and block come on top.
+            // The encoder's own window and block are in addition.
             let ahead = taken.load(std::sync::atomic::Ordering::SeqCst).saturating_sub(read);
             assert!(ahead < (AHEAD + 8) * CHUNK, "{ahead}");
             for _ in 0..100 {

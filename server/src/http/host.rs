@@ -1,11 +1,11 @@
-//! For whom a request is, as it says in `Host` (RFC 9110 §7.2).
+//! The check of a request's `Host` (RFC 9110 §7.2).
 //!
-//! A request whose `Host` is missing, comes twice or is no host may mean one thing to a proxy and another to the server behind it, so
-//! it is refused (RFC 9112 §3.2). Which host it is makes no difference here. Pure.
+//! If `Host` is missing, occurs twice or is not a host, a proxy may read the request in one way and the server behind it in another. So
+//! such a request is refused (RFC 9112 §3.2). Which host it names makes no difference here. Pure.
 
 use http::{HeaderMap, Version, header};
 
-/// Why a request's `Host` does not do.
+/// Why a request's `Host` is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// There is none.
@@ -14,12 +14,12 @@ pub enum HostError {
     /// There are several.
     #[error("The request has more than one `Host`.")]
     Several,
-    /// It can't be one.
+    /// It is not a host.
     #[error("The request's `Host` is none: it is a name or an address, and perhaps `:PORT`.")]
     Invalid,
 }
 
-/// Refuses what does not say once, and clearly, for whom it is. Before HTTP/1.1 nobody had to.
+/// Checks that a request has exactly one valid `Host`. It may be missing before HTTP/1.1.
 pub(crate) fn check(version: Version, fields: &HeaderMap) -> Result<(), HostError> {
     let mut hosts = fields.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -31,7 +31,7 @@ pub(crate) fn check(version: Version, fields: &HeaderMap) -> Result<(), HostErro
     }
 }
 
-/// Whether a value of `Host` is one: a URI's host (RFC 3986 §3.2.2), and perhaps a port. That may be empty.
+/// Whether a value is a URI's host (RFC 3986 §3.2.2), which may be empty, with an optional port.
 pub(crate) fn is_host(value: &[u8]) -> bool {
     let (name, port) = match value {
         [b'[', rest @ ..] => {

@@ -1,9 +1,9 @@
-//! What kind of content a file's name announces.
+//! Media types, by a file's name.
 //!
-//! What simulations write is listed here, under its registered name where there is one; for the rest a library's
-//! table is asked. Only the name counts: a file is never opened to guess.
+//! The file types of simulations are listed here, with registered media types where they exist. For all others, a library's table is used.
+//! Only the name counts: a file is never opened to guess its type.
 
-/// Types by the last extension.
+/// Media types by a name's last extension.
 const TYPES: [(&str, &str); 45] = [
     ("arrow", "application/vnd.apache.arrow.file"),
     ("avro", "application/avro"),
@@ -54,7 +54,7 @@ const TYPES: [(&str, &str); 45] = [
 
 const UNKNOWN: &str = "application/octet-stream";
 
-/// Types outside `text/` that are text all the same, and shrink when compressed.
+/// Media types outside `text/` that shrink when compressed.
 const TEXTUAL: [&str; 12] = [
     "application/geo+json",
     "application/geo+json-seq",
@@ -70,7 +70,7 @@ const TEXTUAL: [&str; 12] = [
     "image/svg+xml",
 ];
 
-/// Types in which a browser would run a script that the file brings along.
+/// Media types in which a browser runs scripts that the file contains.
 const ACTIVE: [&str; 5] =
     ["application/xhtml+xml", "application/xml", "image/svg+xml", "text/html", "text/xml"];
 
@@ -79,7 +79,7 @@ const ACTIVE: [&str; 5] =
 pub(crate) struct MediaType(&'static str);
 
 impl MediaType {
-    /// By a file's name.
+    /// The media type for a file's name.
     pub(crate) fn of_name(name: &[u8]) -> MediaType {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         let Some((_, extension)) = name.rsplit_once('.') else { return MediaType(UNKNOWN) };
@@ -89,7 +89,7 @@ impl MediaType {
         MediaType(known.or_else(guessed).unwrap_or(UNKNOWN))
     }
 
-    /// The value of `Content-Type`. Text is said to be UTF-8, which is what simulations write.
+    /// The value of `Content-Type`. Text is labelled UTF-8, which is what simulations write.
     pub(crate) fn content_type(self) -> String {
         if self.0.starts_with("text/") {
             format!("{}; charset=utf-8", self.0)
@@ -98,12 +98,12 @@ impl MediaType {
         }
     }
 
-    /// Whether it shrinks when compressed. What is not known to is left alone.
+    /// Whether files of this type shrink when compressed. Unknown types count as not compressible.
     pub(crate) fn is_compressible(self) -> bool {
         self.0.starts_with("text/") || TEXTUAL.contains(&self.0)
     }
 
-    /// Whether a browser might run what is in it.
+    /// Whether a browser might run scripts in a file of this type.
     pub(crate) fn is_active(self) -> bool {
         ACTIVE.contains(&self.0) || self.0.ends_with("+xml")
     }

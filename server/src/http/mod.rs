@@ -1,4 +1,4 @@
-//! What HTTP's header fields mean: values in, values out. Nothing here knows a volume, a connection or the service.
+//! HTTP header fields: values in, values out. Nothing here knows a volume, a connection or the service.
 
 pub(crate) mod accept;
 pub(crate) mod content_coding;

@@ -1,66 +1,65 @@
-//! Which bytes of a file a request asks for (RFC 9110 §14).
+//! Byte ranges: which bytes of a file a request selects (RFC 9110 §14).
 //!
-//! Pure: takes header values and a length, opens nothing and streams nothing. A header that cannot be parsed, or
-//! whose unit is not `bytes`, is ignored, as §14.2 allows; a range outside the file is `Unsatisfiable`. Lengths
-//! come from the opened file, never from its path: the file may be replaced between two look-ups.
+//! Pure: takes header values and a length, opens nothing and streams nothing. A field that cannot be parsed, or whose unit is not `bytes`,
+//! is ignored, as RFC 9110 §14.2 allows. A range outside the file is `Unsatisfiable`. The length must come from the opened file, never from
+//! its path: the file may be replaced between two look-ups.
 
 use crate::http::request_fields::{Field, RequestFields};
 
-/// More ranges than this in one request are answered with the whole file. A reader of tiles or row groups asks for
-/// a few dozen at a time.
+/// A request with more ranges than this gets the whole file. A reader of tiles or row groups requests a few dozen at a time.
 const MOST_RANGES: usize = 200;
 
-/// As many parts may come with their headings even from a file that is smaller than these.
+/// This many parts are sent even if their headings are longer than the file.
 const FREE_HEADINGS: usize = 10;
-/// About what a part's heading takes in a `multipart/byteranges`, in bytes.
+/// Length of a part's heading in `multipart/byteranges`, in bytes, about.
 const HEADING: u64 = 160;
 
-/// Bytes of a file, all within its length: at least one, but of an empty file.
+/// A byte range within a file. Empty only for an empty file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
-    /// The first byte's position.
+    /// Position of the first byte.
     pub start: u64,
-    /// How many.
+    /// Number of bytes.
     pub len: u64,
 }
 
-/// What is to be sent.
+/// What a request selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// The file from end to end: 200.
+    /// The whole file: 200.
     Whole,
-    /// One part of it: 206.
+    /// One part: 206.
     Slice(Slice),
-    /// Two or more parts, in the order asked for: 206 as `multipart/byteranges`. Together no longer than the file.
+    /// Two or more parts, in the order requested: 206 with `multipart/byteranges`. Together they are no longer than the file.
     Several(Vec<Slice>),
-    /// Nothing that was asked for is there: 416.
+    /// None of the requested bytes exist: 416.
     Unsatisfiable,
 }
 
 impl Slice {
-    /// All of a file.
+    /// The whole of a file of `len` bytes.
     pub fn whole(len: u64) -> Slice {
         Slice { start: 0, len }
     }
 
-    /// The position of the last byte, as `Content-Range` has it.
+    /// Position of the last byte, as in `Content-Range`. The slice must not be empty.
     pub fn last(&self) -> u64 {
         self.start + self.len - 1
     }
 
-    /// So many bytes at most, and the rest, which may be none.
+    /// The first `most` bytes at most, and the rest, which may be empty.
     pub fn split_at(self, most: u64) -> (Slice, Slice) {
         let len = self.len.min(most);
         (Slice { len, ..self }, Slice { start: self.start + len, len: self.len - len })
     }
 }
 
-/// The value of `Content-Range` (§14.4) for a part of a file of `len` bytes.
+/// The value of `Content-Range` (RFC 9110 §14.4) for a part of a file of `len` bytes.
 pub fn content_range(slice: Slice, len: u64) -> String {
     format!("bytes {}-{}/{len}", slice.start, slice.last())
 }
 
-/// One range as it is written (RFC 9110 §14.1.2).
+/// One range as written in the field (RFC 9110 §14.1.2).
 #[derive(Clone, Copy)]
 enum Spec {
     /// `first-last` or `first-`.
@@ -72,7 +71,7 @@ enum Spec {
 /// What a request's `Range` selects of a file of `len` bytes.
 pub fn select(fields: RequestFields<'_>, len: u64) -> Selection {
     let mut values = fields.get_all(Field::Range);
-    // RFC 9110 §5.3: a field that is no list may stand there once; of two, neither can be trusted.
+    // RFC 9110 §5.3: `Range` is not a list, so it may occur only once. Neither of two can be trusted.
     let (Some(value), None) = (values.next(), values.next()) else {
         return Selection::Whole;
     };
@@ -83,7 +82,7 @@ pub fn select(fields: RequestFields<'_>, len: u64) -> Selection {
 }
 
 fn select_specs(specs: &[Spec], len: u64) -> Selection {
-    // An empty suffix-range of an empty file would be satisfiable, but no Content-Range can say so.
+    // A suffix range of an empty file is satisfiable, but no `Content-Range` can express an empty part.
     if len == 0 && specs.iter().any(|it| matches!(it, Spec::Suffix(1..))) {
         return Selection::Whole;
     }
@@ -94,7 +93,7 @@ fn select_specs(specs: &[Spec], len: u64) -> Selection {
         [slice] => Selection::Slice(*slice),
         // No request makes the server send more than the file: many overlapping ranges are an attack (CVE-2011-3192).
         _ if sum > len || specs.len() > MOST_RANGES => Selection::Whole,
-        // Nor may many tiny parts weigh more by their headings than the file does.
+        // Nor may the headings of many small parts make a response longer than the file.
         _ if slices.len() > FREE_HEADINGS && sum + headings(slices.len()) > len => Selection::Whole,
         _ => Selection::Several(slices),
     }
@@ -140,7 +139,7 @@ fn parse_spec(text: &str) -> Option<Spec> {
     }
 }
 
-/// One or more digits; more than fits lies behind the end of any file.
+/// Parses digits. A number that does not fit is beyond the end of any file.
 fn number(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|it| it.is_ascii_digit()) {
         return None;

@@ -1,11 +1,11 @@
-//! The header fields of a request that the response to a read can depend on.
+//! The request header fields that the response to a read can depend on.
 //!
-//! What decides about reads takes [`RequestFields`], which gives no other field. The fast path takes just these out of a request's head:
-//! so a field that a decision begins to need can't be missing there.
+//! Everything that decides about reads takes [`RequestFields`], which gives access to these fields only. The fast path copies exactly these
+//! fields from a request's head. So when a decision begins to use another field, the fast path cannot miss it.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// A field that matters.
+/// A field that the response to a read can depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// `accept-encoding`.
@@ -48,7 +48,7 @@ impl Field {
         Field::XForwardedFor,
     ];
 
-    /// Its name in lower case.
+    /// The name, in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Field::AcceptEncoding => "accept-encoding",
@@ -65,7 +65,7 @@ impl Field {
         }
     }
 
-    /// Its name.
+    /// The name.
     pub const fn name(self) -> HeaderName {
         match self {
             Field::AcceptEncoding => header::ACCEPT_ENCODING,
@@ -83,27 +83,27 @@ impl Field {
     }
 }
 
-/// The fields of a request that matter.
+/// A view of a request's header fields, limited to [`Field`].
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFields<'a>(&'a HeaderMap);
 
 impl<'a> RequestFields<'a> {
-    /// Those among a request's fields.
+    /// The view of a request's header fields.
     pub const fn new(fields: &'a HeaderMap) -> RequestFields<'a> {
         RequestFields(fields)
     }
 
-    /// Whether a field is there.
+    /// Whether the request has a field.
     pub fn contains(self, field: Field) -> bool {
         self.0.contains_key(field.name())
     }
 
-    /// A field's first value.
+    /// The first value of a field.
     pub fn get(self, field: Field) -> Option<&'a HeaderValue> {
         self.0.get(field.name())
     }
 
-    /// A field's values, in the order in which they came.
+    /// The values of a field, in the order of the request.
     pub fn get_all(self, field: Field) -> impl DoubleEndedIterator<Item = &'a HeaderValue> + 'a {
         self.0.get_all(field.name()).into_iter()
     }

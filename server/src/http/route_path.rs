@@ -1,14 +1,15 @@
-//! Where a request's path begins, as far as it says which route it is for.
+//! Cleans the beginning of a request's path, up to its route.
 //!
-//! Clients join an address that ends in `/` with a path that begins with one. So empty names and `.` are left out in front of a route, and
-//! in front of the key or number that follows it, as [`Visit`](crate::extract::path::AuthorizedPath) leaves them out of the path of a file. Pure.
+//! Clients join a base URL that ends in `/` with a path that begins with `/`. So empty segments and `.` are removed before a route, and
+//! before the key or upload ID after it, just as [`AuthorizedPath`](crate::extract::path::AuthorizedPath) ignores them in the path of a
+//! file. Pure.
 
 use http::Uri;
 
-/// Routes of which the next name is no file's: a key, or an upload's number.
+/// Routes whose next segment is not a file's name, but a key or an upload ID.
 const WITH_NAME: [&str; 2] = ["/share", "/uploads"];
 
-/// The same address without those; none where it has none of them.
+/// The URI without these segments. `None` if it has none of them.
 pub(crate) fn cleaned(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let start = skip(path);
@@ -26,7 +27,7 @@ pub(crate) fn cleaned(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// A path from the slash before its first name that is not left out.
+/// Skips leading segments that are empty or `.`. The result begins with a slash.
 fn skip(path: &str) -> &str {
     let mut rest = path;
     loop {

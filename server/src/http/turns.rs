@@ -1,9 +1,8 @@
-//! Bodies that go out as they are because all encoders are busy, and take turns with those that are coded.
+//! Bodies that are sent without a coding because all encoders are busy: they take turns with the coded ones.
 //!
-//! A file as it is goes out a hundred times as fast as one that is coded. So a flood of clients of which some get their file coded and the
-//! others get it as it is would leave the encoders nothing of the processors, and whoever else asks for something neither. Before each
-//! part of such a body a task without work goes through the queue of the threads that code: where they are idle it is through at once,
-//! and where they are not the body goes on at their pace. No byte of it passes through there.
+//! A plain file is sent a hundred times as fast as a coded one. So in a flood of requests, plain bodies would leave no processor time for
+//! the encoders, nor for other clients. Before each part of such a body, an empty task goes through the encoder threads' queue. If they are
+//! idle, it is done at once; if they are busy, the body continues at their pace. The bytes themselves do not pass through those threads.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,17 +12,16 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-/// Bytes of a body in one turn. A part that is longer takes several.
+/// Bytes of a body in one turn. A longer part takes several turns.
 const TURN: isize = 32 * 1024;
 
-/// A body that takes turns.
 #[derive(Debug)]
 pub(super) struct InTurns<B> {
     body: B,
-    /// Those that code.
+    /// The encoder threads.
     threads: Handle,
     waiting: Option<JoinHandle<()>>,
-    /// Bytes that it may still give in this turn; below zero where it has taken more than it had turns for.
+    /// Bytes left in this turn. Negative if the last part was longer than the turn.
     left: isize,
 }
 
@@ -44,7 +42,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for InTurns<B> {
         let this = &mut *self;
         while this.left <= 0 {
             let waiting = this.waiting.get_or_insert_with(|| this.threads.spawn(async {}));
-            // It only fails where the service ends, and all may go on.
+            // Fails only when the service ends. Then all bodies may continue.
             ready!(Pin::new(waiting).poll(context)).unwrap_or_default();
             this.waiting = None;
             this.left += TURN;
@@ -79,7 +77,7 @@ mod tests {
         assert_eq!(body.size_hint().exact(), Some(8));
         assert!(!body.is_end_stream());
         assert!(futures_util::poll!(body.frame()).is_pending());
-        // They come to its turn.
+        // Runs the body's empty task, as an encoder thread does.
         let turn = std::thread::spawn(move || {
             threads.block_on(tokio::task::yield_now());
             threads

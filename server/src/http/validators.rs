@@ -1,34 +1,34 @@
-//! Whether a request's conditions let it go on (RFC 9110 §13).
+//! Validators and preconditions (RFC 9110 §13).
 //!
-//! Pure: takes header values and the validators of the representation that would be sent. The order is that of
-//! §13.2.2; a date that can't be parsed is ignored, as §13.1.3 and §13.1.4 require.
+//! Pure: takes header values and the validators of the representation that would be sent. Preconditions are evaluated in the order of RFC
+//! 9110 §13.2.2. An invalid date is ignored, as §13.1.3 and §13.1.4 require.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::http::request_fields::{Field, RequestFields};
 
-/// What tells one version of a representation from another.
+/// The validators of a representation: they tell its versions apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validators {
     /// A strong entity tag, with its quotes.
     pub etag: String,
-    /// When it was last modified, in whole seconds since 1970.
+    /// Time of the last modification, in whole seconds since 1970.
     pub last_modified: i64,
 }
 
-/// What the conditions say.
+/// The result of a request's preconditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PreconditionResult {
-    /// Answer as if there were none.
+    /// Respond as if there were none.
     Proceed,
-    /// 304: the client's copy is still good.
+    /// 304: the client's stored response is still valid.
     NotModified,
-    /// 412: it is not the version that the client means.
+    /// 412: the file is not in the version that the client expects.
     Failed,
 }
 
 impl Validators {
-    /// The verdict on a `GET` or `HEAD` of a representation that exists.
+    /// Evaluates the preconditions of a `GET` or `HEAD`. The representation exists.
     pub fn evaluate(&self, fields: RequestFields<'_>) -> PreconditionResult {
         if fields.contains(Field::IfMatch) {
             if !self.is_listed(fields, Field::IfMatch, Comparison::Strong) {
@@ -47,10 +47,10 @@ impl Validators {
         PreconditionResult::Proceed
     }
 
-    /// Whether a `Range` applies to this version (§13.1.5): there is no `If-Range`, or it names this very one.
+    /// Whether `Range` applies to this version (RFC 9110 §13.1.5): there is no `If-Range`, or it names exactly this version.
     ///
-    /// A date counts when it is this version's to the second and that second is over (§8.8.2.2). A client may only
-    /// send one that it received at least a second later, so that nothing changed between the two.
+    /// A date counts if it equals the time of the last modification in seconds, and that second has ended (RFC 9110 §8.8.2.2). A client may
+    /// only send a date that it received at least a second later, so nothing changed in between.
     pub fn range_applies(&self, fields: RequestFields<'_>, now: SystemTime) -> bool {
         let mut values = fields.get_all(Field::IfRange);
         let value = match (values.next(), values.next()) {
@@ -75,14 +75,15 @@ impl Validators {
     }
 }
 
-/// §8.8.3.2.
+/// RFC 9110 §8.8.3.2.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Comparison {
     Strong,
     Weak,
 }
 
-/// The entity tags of a list; a comma within quotes belongs to the tag. What is none is ignored.
+/// The entity tags in a list. A comma within quotes belongs to the tag. Whatever else is in the list comes out as it is, and matches no
+/// tag.
 pub(crate) fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {
@@ -101,7 +102,7 @@ pub(crate) fn entity_tags(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The date in a field that stands there once.
+/// The date in a field that occurs once.
 fn date(fields: RequestFields<'_>, field: Field) -> Option<i64> {
     let mut values = fields.get_all(field);
     match (values.next(), values.next()) {
@@ -118,9 +119,9 @@ fn seconds(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// An IMF-fixdate (§5.6.7) of whole seconds since 1970. What it can't express becomes the nearest it can.
+/// Writes seconds since 1970 as an IMF-fixdate (RFC 9110 §5.6.7). A time out of its range becomes the nearest one within.
 pub(crate) fn http_date(seconds: i64) -> String {
-    /// 9999-12-31T23:59:59Z
+    /// 9999-12-31T23:59:59Z.
     const LAST: u64 = 253_402_300_799;
     let seconds = u64::try_from(seconds).unwrap_or(0).min(LAST);
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
