@@ -1,7 +1,7 @@
-//! Who is asking, and whether they may.
+//! The caller of a request, and what it may do.
 //!
-//! A key comes in a header or stands in the path; nothing else knows header names for it. Who may read is decided on
-//! the path alone, before the disk is asked, so that an answer never tells whether something exists.
+//! Whether a path may be read is decided on the path alone, before any look-up on the disk. So a response never reveals whether something
+//! exists.
 
 use std::sync::Arc;
 
@@ -13,42 +13,42 @@ use volume::keys::{Key, Scope};
 use crate::auth::key_ring::KeyRing;
 use crate::problem::Problem;
 
-/// What a caller wants with a path.
+/// The kind of access to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// To have it.
+    /// Reading it.
     Read,
-    /// To change it.
+    /// Changing it.
     Write,
 }
 
-/// Whoever made a request.
+/// Who sent a request.
 #[derive(Clone, Debug)]
 pub enum Caller {
     /// Without a key.
     Anyone,
-    /// With a key that is good.
+    /// With a valid key.
     Holder(Arc<Key>),
-    /// With a key that is not known here.
+    /// With an unknown key.
     Stranger,
-    /// With a key whose end has come.
+    /// With an expired key.
     Former(Arc<Key>),
 }
 
 impl Access {
-    /// What a method is for; safe ones only read (RFC 9110 §9.2.1).
+    /// The access that a method needs. Safe methods only read (RFC 9110 §9.2.1).
     pub fn of(method: &Method) -> Access {
         if method.is_safe() { Access::Read } else { Access::Write }
     }
 
-    /// Whether it needs no key on a path.
+    /// Whether a path needs no key for this access.
     pub(super) fn is_free(self, path: &RelPath) -> bool {
         self == Access::Read && path.is_public()
     }
 }
 
 impl Caller {
-    /// Whoever has a key.
+    /// The caller with a key.
     pub(super) fn of(key: &Arc<Key>) -> Caller {
         if key.has_expired(Timestamp::now()) {
             Caller::Former(Arc::clone(key))
@@ -57,7 +57,7 @@ impl Caller {
         }
     }
 
-    /// The same caller by the keys as they are now: one may have been changed or taken away.
+    /// The same caller according to the current keys: a key may have been changed or revoked.
     #[must_use]
     pub fn with_current_keys(&self, keys: &KeyRing) -> Caller {
         match self {
@@ -82,7 +82,7 @@ impl Caller {
         }
     }
 
-    /// What the key covers, where that lies below a folder that may not be read: above it a caller sees the way there.
+    /// The path that the key covers, if it is below a folder that may not be read. There the caller sees only the way down to it.
     pub fn led_to(&self, folder: &RelPath) -> Option<&RelPath> {
         let goal = &self.key()?.path;
         (goal.is_within(folder) && self.may_read(folder).is_err()).then_some(goal)
@@ -102,7 +102,7 @@ impl Caller {
         }
     }
 
-    /// Whether there may be something to see in a folder, or below it.
+    /// Whether the caller may follow changes in a folder: something in or below it may be readable.
     pub fn may_follow(&self, folder: &RelPath) -> Result<(), Problem> {
         match self {
             Caller::Anyone if folder.is_root() => Ok(()),
@@ -111,7 +111,7 @@ impl Caller {
         }
     }
 
-    /// The folders within a folder of which all may be read.
+    /// The folders at or below a folder in which the caller may read everything.
     pub fn sight(&self, folder: &RelPath) -> Vec<RelPath> {
         let (public, of_key) = (RelPath::public(), self.key().map(|it| &it.path));
         std::iter::once(&public)
@@ -124,7 +124,7 @@ impl Caller {
             .collect()
     }
 
-    /// Whether there is any path that may be written.
+    /// Whether there is any path that the caller may write.
     pub fn may_write_somewhere(&self) -> Result<(), Problem> {
         match self {
             Caller::Holder(key) => self.may_write(&key.path),
@@ -134,7 +134,7 @@ impl Caller {
         }
     }
 
-    /// Whether the path may be had for a access.
+    /// Whether the caller has this access to the path.
     pub fn may(&self, access: Access, path: &RelPath) -> Result<(), Problem> {
         match access {
             Access::Read => self.may_read(path),
@@ -142,7 +142,7 @@ impl Caller {
         }
     }
 
-    /// The key, if it is good.
+    /// The key, if it is valid.
     pub fn key(&self) -> Option<&Key> {
         match self {
             Caller::Holder(key) => Some(key),

@@ -1,4 +1,4 @@
-//! The key in a request's header. Nothing else knows header names for it.
+//! The key in a request's header. Only this module knows which field it is in.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use volume::keys::PlainKey;
 
 use crate::http::request_fields::{Field, RequestFields};
 
-/// The key in a request's header: `Authorization: KEY`, `Bearer KEY` (RFC 6750) or the password of `Basic` (RFC 7617).
+/// The key in `Authorization`: `KEY`, `Bearer KEY` (RFC 6750), or the password of `Basic` (RFC 7617).
 pub(crate) fn key_in(fields: RequestFields<'_>) -> Option<PlainKey> {
     let value = fields.get(Field::Authorization)?.as_bytes().trim_ascii();
     let credentials = |scheme: &str| {
@@ -20,7 +20,7 @@ pub(crate) fn key_in(fields: RequestFields<'_>) -> Option<PlainKey> {
     let Some(encoded) = credentials("Basic") else {
         return Some(PlainKey::new(value)).filter(|it| !it.reveal().is_empty());
     };
-    // What can't be decoded is a key that is not known.
+    // If it cannot be decoded, it counts as an unknown key.
     let decoded = STANDARD.decode(encoded).unwrap_or_default();
     let password = decoded.splitn(2, |it| *it == b':').nth(1).unwrap_or_default();
     Some(PlainKey::new(password))

@@ -1,4 +1,4 @@
-//! From a key to a caller, and what the caller was let in for, asked again while a transfer lasts.
+//! From a key to a caller, and authorizations that are checked again during a response.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::auth::key_guesses::{GuessLimiter, Turn};
 use crate::auth::key_ring::KeyRing;
 use crate::problem::Problem;
 
-/// Finds out who is asking for a path. Fails only where too many wrong keys came from the same client.
+/// Identifies the caller for access to a path. Waits, or fails, only if too many wrong keys came from the same client.
 ///
-/// A key that does not matter, because anyone may read the path, makes nobody wait: after too many wrong ones it counts for none.
+/// On a path that anyone may read, a key never causes a delay: after too many wrong keys, it is ignored.
 pub(crate) async fn identify(
     keys: &KeyRing,
     guesses: &GuessLimiter,
@@ -57,7 +57,7 @@ pub(crate) async fn identify(
     Ok(caller)
 }
 
-/// Finds out who asks to read a path, and may, where nothing is in doubt; none where it takes a refusal, or a pause.
+/// Identifies a caller who may read the path, without waiting. `None` if that needs a refusal or a delay.
 pub(crate) fn try_identify(
     keys: &KeyRing,
     guesses: &GuessLimiter,
@@ -80,33 +80,32 @@ pub(crate) fn try_identify(
     Some(caller)
 }
 
-/// What a caller was let in for, to be asked again while it lasts: a key that is taken away meanwhile is not good any
-/// more.
+/// What a caller was authorized for, to be checked again later: the key may have been revoked meanwhile.
 #[derive(Clone, Debug)]
 pub struct Authorization {
-    /// The keys as they will be then.
+    /// The keys, as they will be then.
     pub keys: Arc<KeyRing>,
-    /// Who was let in.
+    /// The caller.
     pub caller: Caller,
-    /// What for.
+    /// The kind of access.
     pub access: Access,
-    /// Where.
+    /// The path.
     pub path: RelPath,
 }
 
 impl Authorization {
-    /// Whether it still holds. Costs a look at whether the keys file has changed.
+    /// Whether it is still valid. Checks whether the keys file has changed.
     pub fn check(&self) -> Result<(), Problem> {
         self.caller.with_current_keys(&self.keys).may(self.access, &self.path)
     }
 }
 
-/// What the body of an answer is sent by: asked for again as long as there is more of it.
+/// The authorizations for a response's body, checked again while it is sent.
 #[derive(Clone, Debug)]
 pub struct Authorizations(Vec<Authorization>);
 
 impl Authorizations {
-    /// To read at all of these places, for whoever may do so now. None where that needs no key.
+    /// For reading all of these paths, by a caller who may read them now. `None` if that needs no key.
     pub fn to_read<'a>(
         keys: &Arc<KeyRing>,
         caller: &Caller,
@@ -123,7 +122,7 @@ impl Authorizations {
         (!all.is_empty()).then_some(Authorizations(all))
     }
 
-    /// Whether all of them still hold.
+    /// Whether all of them are still valid.
     pub fn check(&self) -> Result<(), Problem> {
         self.0.iter().try_for_each(Authorization::check)
     }

@@ -1,14 +1,14 @@
-//! Slows down whoever tries keys.
+//! Slows down clients that guess keys.
 //!
-//! Wrong keys are counted by client address, and by the larger network that it lies in. A place with too many of them in a minute is
-//! suspect: each key that has not been right from the same address before has to wait for its turn, of which there are so many a
-//! second, the right like the wrong. So guessing goes no faster over more connections or from more addresses. Whoever would have to
-//! wait for too long is refused without a look at the key, since an answer to it would be a guess more.
+//! Wrong keys are counted per client address (IPv6: per /64), and per larger network around it. An address or network with too many wrong
+//! keys in a minute is suspect. Then every key that has not been right from the same address before has to wait for its turn, whether it is
+//! right or wrong, and there are only a few turns a second. So guessing is no faster over more connections or from more addresses. If the
+//! wait would be too long, the request is refused without checking the key, since checking it would be one more guess.
 //!
-//! A key that has been right from an address waits for nobody there.
+//! A key that has been right from an address never waits there.
 //!
-//! Where anyone may read, keys only make a difference to what else is offered. Wrong ones are counted apart there, and make nobody wait:
-//! where there were too many, a key counts for none.
+//! On paths that anyone may read, a key only changes what else is offered. Wrong keys are counted separately there and cause no delay:
+//! after too many, keys are ignored.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,40 +26,40 @@ use volume::keys::HashedKey;
 use crate::net::client_address::{client_network, prefix};
 use crate::sync::lock;
 
-/// How long wrong keys are counted together.
+/// Wrong keys are counted within this time.
 const WINDOW: Duration = Duration::from_mins(1);
-/// How much later than at once a suspect is answered, at least; and what lies between two turns of one address.
+/// Shortest delay for a key from a suspect address, and the time between two turns of one address.
 pub const DELAY: Duration = Duration::from_millis(250);
-/// Nobody waits longer for a turn.
+/// Longest wait for a turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// What an address may do,
+/// The limit for an address,
 const OF_ADDRESS: Rule = Rule { allowed: 20, pace: DELAY };
-/// and what all those of a larger network may do together.
+/// and the limit for all addresses in a larger network together.
 const OF_NETWORK: Rule = Rule { allowed: 100, pace: Duration::from_millis(50) };
-/// As many places are kept in mind of each kind, and as many right keys. Beyond that half are forgotten.
+/// Entries of each kind that are kept: addresses, networks, and right keys. At this number, half of them are removed.
 const MOST: usize = 4096;
-/// How long a thread relies on having kept in mind that a key was right.
+/// How long a thread skips recording a right key again.
 const NOTED: Duration = Duration::from_secs(30);
-/// As many of those a thread knows.
+/// Right keys that a thread remembers.
 const MOST_NOTED: usize = 256;
 
-/// What came from where.
+/// Counts wrong keys and remembers right ones.
 #[derive(Debug, Default)]
 pub struct GuessLimiter {
-    /// On paths that need a key.
+    /// For paths that need a key.
     private: Watch,
-    /// On paths that need none.
+    /// For paths that need none.
     public: Watch,
-    /// Keys that were right from an address, and when that was noted last. Taken by a thread once in [`NOTED`] for each.
+    /// Keys that were right from an address, and when that was last recorded. Each thread locks it once per [`NOTED`] for each key.
     right: Mutex<HashMap<(IpAddr, HashedKey), Instant>>,
 }
 
-/// Wrong keys on one kind of paths.
+/// Wrong keys for one kind of path.
 #[derive(Debug, Default)]
 struct Watch {
-    /// Taken by requests with a key, for one look-up.
+    /// Locked by requests with a key, for one look-up.
     suspects: Mutex<Suspects>,
-    /// Whether there are any: most services never see a wrong key, and then nobody takes the lock.
+    /// Whether there are any. Most services never see a wrong key; then nobody takes the lock.
     has_suspects: AtomicBool,
 }
 
@@ -71,9 +71,9 @@ struct Suspects {
 
 #[derive(Debug)]
 struct Rule {
-    /// More wrong keys within [`WINDOW`] make a place suspect.
+    /// More wrong keys than this within [`WINDOW`] make an address or network suspect.
     allowed: u32,
-    /// What lies between two of its turns then.
+    /// Time between two of its turns then.
     pace: Duration,
 }
 
@@ -81,23 +81,23 @@ struct Rule {
 struct Record {
     window_began: Instant,
     wrong: u32,
-    /// The earliest that the next turn can be.
+    /// Earliest time of the next turn.
     next_turn: Instant,
 }
 
-/// When a key may be looked at.
+/// When a key may be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// At once.
     Now,
-    /// So much later.
+    /// After a wait.
     In(Duration),
-    /// Not at all: too many wait already. It may be tried again after so long.
+    /// Not at all, because too many are waiting. The key may be sent again after this time.
     Refused(Duration),
 }
 
 thread_local! {
-    /// Which keys this thread has noted as right, of which service (by its address) and client, and when.
+    /// Keys that this thread has recorded as right, by limiter (its address), client and key, with the time.
     static RIGHT: RefCell<HashMap<(usize, IpAddr, HashedKey), Instant>> = RefCell::default();
 }
 
@@ -107,12 +107,12 @@ impl GuessLimiter {
         self.private.is_suspect(address, now) && !self.was_right_before(address, key)
     }
 
-    /// Whether a key counts on a path that needs none.
+    /// Whether a key is checked on a path that needs none.
     pub fn counts_in_public(&self, address: IpAddr, key: HashedKey, now: Instant) -> bool {
         !self.public.is_suspect(address, now) || self.was_right_before(address, key)
     }
 
-    /// The turn of a key from this address, which is taken by that.
+    /// Takes the next turn for a key from this address.
     pub fn turn(&self, address: IpAddr, key: HashedKey, now: Instant) -> Turn {
         if !self.is_throttled(address, key, now) {
             return Turn::Now;
@@ -127,13 +127,13 @@ impl GuessLimiter {
             return Turn::Refused(wait);
         }
         for (record, rule) in suspects.records(address).filter(suspicious()) {
-            // Of the two, the one that is not as busy goes on counting from its own last turn.
+            // Address and network each count on from their own last turn, since one may be less busy than the other.
             record.next_turn = record.next_turn.max(now + DELAY) + rule.pace;
         }
         Turn::In(wait)
     }
 
-    /// Counts a wrong key. Says how long to stay away if there were too many.
+    /// Counts a wrong key. Returns how long the client should wait if there were too many.
     pub fn record_failure(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         self.private.count(address, now)
     }
@@ -143,7 +143,7 @@ impl GuessLimiter {
         self.public.count(address, now);
     }
 
-    /// Keeps in mind that a key is right, so that its owner need not wait among guessers.
+    /// Records that a key is right, so that its owner does not wait among guessers.
     pub fn record_success(&self, address: IpAddr, key: HashedKey, now: Instant) {
         let whose = std::ptr::from_ref(self).addr();
         let place = client_network(address);
@@ -179,7 +179,7 @@ impl Watch {
             && self.suspects().records(address).any(|(it, rule)| it.is_suspect(rule, now))
     }
 
-    /// Counts a wrong key. For how long its address is suspect, if it is.
+    /// Counts a wrong key. Returns how long its address or network stays suspect, if it is.
     fn count(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let mut suspects = self.suspects();
         let Suspects { addresses, networks } = &mut *suspects;
@@ -195,7 +195,7 @@ impl Watch {
 }
 
 impl Suspects {
-    /// What is known of an address and of its network.
+    /// The records of an address and of its network.
     fn records(&mut self, address: IpAddr) -> impl Iterator<Item = (&mut Record, &'static Rule)> {
         let of_address =
             self.addresses.get_mut(&client_network(address)).map(|it| (it, &OF_ADDRESS));
@@ -210,7 +210,7 @@ impl Record {
     }
 }
 
-/// Counts a wrong key of a place. For how long that is suspect, if it is.
+/// Counts a wrong key for an address or network. Returns how long that stays suspect, if it is.
 fn count(
     records: &mut HashMap<IpAddr, Record>,
     place: IpAddr,
@@ -220,7 +220,7 @@ fn count(
     if records.len() >= MOST && !records.contains_key(&place) {
         records.retain(|_, it| now.saturating_duration_since(it.window_began) < WINDOW);
         if records.len() >= MOST {
-            // Those with the most wrong keys are kept: many addresses that try once hide none that tries often.
+            // Those with the most wrong keys are kept, so that many addresses with one guess each cannot hide one with many guesses.
             forget_half(records, |it| (it.wrong, it.window_began));
         }
     }
@@ -235,7 +235,7 @@ fn count(
     record.is_suspect(rule, now).then(|| window_ends.saturating_duration_since(now))
 }
 
-/// Forgets the lower half, by what they are worth.
+/// Removes the half with the lowest worth.
 fn forget_half<K: Copy + Eq + Hash, V, W: Ord>(known: &mut HashMap<K, V>, worth: impl Fn(&V) -> W) {
     let mut all: Vec<(W, K)> = known.iter().map(|(key, it)| (worth(it), *key)).collect();
     let half = all.len() / 2;
@@ -245,7 +245,7 @@ fn forget_half<K: Copy + Eq + Hash, V, W: Ord>(known: &mut HashMap<K, V>, worth:
     }
 }
 
-/// The larger network that whoever has many addresses has them in, as a rule.
+/// The larger network around an address: the owner of many addresses usually has them in one.
 fn network(address: IpAddr) -> IpAddr {
     prefix(address, 24, 48)
 }
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(guesses.record_failure(HOME, start + WINDOW), None);
     }
 
-    /// How many keys are looked at within ten seconds, if each of so many addresses tries as many at once, again and again.
+    /// Number of keys checked within ten seconds, if each address tries `at_once` keys at once, again and again.
     fn looked_at(addresses: &[IpAddr], at_once: u32) -> u32 {
         let (guesses, start) = (GuessLimiter::default(), Instant::now());
         let mut looked_at = 0;
@@ -334,7 +334,7 @@ mod tests {
         }
         assert!(matches!(guesses.turn(HOME, key("another"), now), Turn::Refused(_)));
         assert_eq!(guesses.turn("10.0.0.1".parse().unwrap(), key("another"), now), Turn::Now);
-        // From elsewhere the same key is one that could be guessed.
+        // From another address, the same key could be a guess.
         let neighbour = "127.0.0.2".parse().unwrap();
         assert!(matches!(guesses.turn(neighbour, key("early"), now), Turn::In(_)));
     }
@@ -349,7 +349,7 @@ mod tests {
             assert_eq!(guesses.turn(HOME, key("guess"), now), Turn::In(DELAY * place));
         }
         assert_eq!(guesses.turn(HOME, key("guess"), now), Turn::Refused(DELAY * 41));
-        // One who is refused takes no place.
+        // A refused client takes no turn.
         let later = now + DELAY;
         assert_eq!(guesses.turn(HOME, key("guess"), later), Turn::In(DELAY * 40));
     }

@@ -1,4 +1,4 @@
-//! The keys as they are now, and once a turn of a worker's event loop.
+//! The current keys, checked at most once per event-loop turn of a worker.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::net::worker_threads;
 /// The keys of a service.
 #[derive(Debug)]
 pub struct KeyRing {
-    /// Where they stand.
+    /// The keys file.
     pub file: KeyFile,
-    /// Tells it from others of the same process.
+    /// Distinguishes the rings of one process.
     number: u64,
 }
 
-/// How long a turn's look at the keys counts at most.
+/// How long the keys of a turn are reused, at most.
 const JUST_NOW: Duration = Duration::from_millis(1);
 
-/// A look at the keys.
+/// The keys as last read by this thread.
 struct Looked {
-    /// Of which ring.
+    /// The ring's number.
     ring: u64,
     turn: Option<u64>,
     when: Instant,
@@ -33,18 +33,18 @@ struct Looked {
 }
 
 thread_local! {
-    /// The last look of this thread.
+    /// The keys as last read by this thread.
     static KEYS: RefCell<Option<Looked>> = const { RefCell::new(None) };
 }
 
 impl KeyRing {
-    /// Those of a file.
+    /// The keys in a file.
     pub fn new(file: KeyFile) -> KeyRing {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         KeyRing { file, number: NEXT.fetch_add(1, Relaxed) }
     }
 
-    /// The keys that are good now. What is new about them goes to the log, once.
+    /// The current keys. Logs a change, or a failure to read the file, once.
     pub fn current(&self) -> Arc<Keys> {
         let (keys, news) = self.file.current();
         match news {
@@ -65,8 +65,8 @@ impl KeyRing {
         keys
     }
 
-    /// The keys as they were when a worker's turn began, if that was just now. What is asked in a turn was sent before it began, but for
-    /// what comes in the middle of one.
+    /// The keys as of this event-loop turn, at most 1 ms old; outside of a worker, the current keys. Requests of a turn were sent before it
+    /// began, except for those that arrive in the middle of it.
     pub fn this_turn(&self, now: Instant) -> Arc<Keys> {
         let turn = worker_threads::event_loop_turn();
         KEYS.with_borrow_mut(|known| {

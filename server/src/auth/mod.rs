@@ -1,4 +1,4 @@
-//! Who asks, and what they may.
+//! Authentication and authorization: who sends a request, and what the caller may do.
 
 pub(crate) mod caller;
 pub(crate) mod credentials;
