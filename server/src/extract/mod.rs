@@ -1,4 +1,4 @@
-//! A request at the edge: its path and its query, as what they mean.
+//! Parses a request at the edge: its path and its query.
 
 pub(crate) mod path;
 pub(crate) mod query;

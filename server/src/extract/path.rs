@@ -1,8 +1,8 @@
-//! A request at the edge: from its URL and header to a path that may be read, or written.
+//! From a request's URL and header to a path that the caller may read or write.
 //!
-//! Two addresses lead to the tree, `/files/PATH` and `/share/KEY/PATH`; behind this module they are the same. Here
-//! the outside's text becomes a [`RelPath`] or a refusal, once; nobody checks again. However a client writes a path (`a//b`,
-//! `a/./b`, `a%2Fb`), what is held against the key, looked up and logged is the one clean path.
+//! Two kinds of URL lead to the tree, `/files/PATH` and `/share/KEY/PATH`; after this module they are the same. Here, text from outside
+//! becomes a [`RelPath`] or a refusal, once; nothing checks it again. However a client writes a path (`a//b`, `a/./b`, `a%2Fb`), the path
+//! that is authorized, looked up and logged is the same clean one.
 
 use std::sync::Arc;
 
@@ -21,21 +21,21 @@ use crate::net::client_address::Peer;
 use crate::problem::Problem;
 use crate::telemetry::activity::InFlight;
 
-/// A path, and whoever asks for it.
+/// A path, and the caller who requests it.
 #[derive(Debug)]
 pub(crate) struct AuthorizedPath {
-    /// What is asked for.
+    /// The requested path.
     pub path: RelPath,
     /// Whether the URL ends in a slash, as a folder's does.
     pub names_folder: bool,
-    /// How many of the path's names stand behind the URL's last `/`, which is where relative references begin: mostly one, none
-    /// behind a slash at the end, and more where a client writes its slashes as `%2F`.
+    /// Number of the path's names after the URL's last `/`, where relative references start. Usually one; none after a slash at the end;
+    /// more if a client encodes slashes as `%2F`.
     pub last_names: usize,
-    /// Whether the URL has one segment for each name and no other, so that `../` leads from name to name.
+    /// Whether the URL has exactly one segment per name, so that each `../` leads up by one name.
     pub is_plain: bool,
-    /// Who is asking.
+    /// The caller.
     pub caller: Caller,
-    /// Their key, where it stands in the URL.
+    /// The caller's key, if it is in the URL.
     pub key_in_address: Option<PlainKey>,
 }
 
@@ -51,14 +51,14 @@ impl FromRequestParts<Arc<App>> for AuthorizedPath {
 }
 
 impl AuthorizedPath {
-    /// A request's, by whoever may have what it asks for.
+    /// The path of a request, if its caller has the access that its method needs.
     pub(crate) async fn of(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
         let authorized = AuthorizedPath::asked(parts, app).await?;
         authorized.caller.may(Access::of(&parts.method), &authorized.path)?;
         Ok(authorized)
     }
 
-    /// A request's, by whomever: whether they may have what it asks for is still to be decided.
+    /// The path of a request. The caller is identified, but still to be authorized.
     pub(crate) async fn asked(parts: &Parts, app: &App) -> Result<AuthorizedPath, Problem> {
         let target = UrlPath::of(parts.uri.path()).ok_or(Problem::NotFound)?;
         let parsed = target.parse()?;
@@ -70,7 +70,7 @@ impl AuthorizedPath {
         Ok(AuthorizedPath { path, names_folder, last_names, is_plain, caller, key_in_address })
     }
 
-    /// The absolute path of a folder's URL, for whoever asks as this one does.
+    /// The absolute URL path of a folder. It has the key in it if this request's URL does.
     pub(crate) fn address_of(&self, folder: &RelPath) -> String {
         let root = match &self.key_in_address {
             None => "/files/".to_owned(),
@@ -79,15 +79,15 @@ impl AuthorizedPath {
         if folder.is_root() { root } else { format!("{root}{}/", folder.to_url()) }
     }
 
-    /// Where a path in the same folder is, relative to the request's own URL, so that it holds behind any proxy.
+    /// A reference to a path in the same folder, relative to the request's URL, so that it works behind any proxy.
     pub(crate) fn reference(&self, path: &RelPath) -> String {
         let names: Vec<String> = path.names().map(volume::escape).collect();
         let from = names.len().saturating_sub(self.last_names.max(1));
         format!("./{}", names.get(from..).unwrap_or_default().join("/"))
     }
 
-    /// Where the visited path itself is, likewise, with all of its names where possible: yarl, and with it aiohttp and fsspec, takes
-    /// off the percent-encoding of what a reference does not name itself.
+    /// A relative reference to the requested path itself, with all of its names if possible. The reason: yarl, and with it aiohttp and
+    /// fsspec, removes the percent-encoding of names that a reference does not contain.
     pub(crate) fn own_reference(&self) -> String {
         let parents = self.path.names().count().saturating_sub(1);
         if !self.is_plain || parents == 0 {
@@ -97,7 +97,7 @@ impl AuthorizedPath {
     }
 }
 
-/// Whoever makes a request, with their name for the log.
+/// Identifies the caller of a request, and records the caller for the log.
 pub(crate) async fn caller(
     parts: &Parts,
     app: &App,
@@ -116,7 +116,7 @@ pub(crate) async fn caller(
     Ok(caller)
 }
 
-/// The parts of a URL's path, as they are written.
+/// The parts of a URL's path, still encoded.
 struct UrlPath<'a> {
     key: Option<&'a str>,
     path: &'a str,
@@ -128,7 +128,7 @@ impl<'a> UrlPath<'a> {
             return Some(UrlPath { key: None, path });
         }
         let rest = path.strip_prefix("/share/")?;
-        // All that the key covers, also by an address that lost its last slash.
+        // The share link without its last slash is the root too: everything that the key covers.
         let (key, path) = rest.split_once('/').unwrap_or((rest, ""));
         Some(UrlPath { key: Some(key), path })
     }
@@ -148,7 +148,7 @@ impl<'a> UrlPath<'a> {
     }
 }
 
-/// What a URL's path comes to, as in [`AuthorizedPath`].
+/// A parsed URL path. The fields are those of [`AuthorizedPath`].
 #[derive(Debug, PartialEq, Eq)]
 struct ParsedPath {
     path: RelPath,

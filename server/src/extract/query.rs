@@ -1,6 +1,6 @@
 //! Parameters in a URL's query.
 //!
-//! Values are bytes: a cursor may hold a file's name, which need not be text.
+//! Values are bytes: a cursor may contain a file's name, which need not be UTF-8.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use volume::OnConflict;
 use crate::problem::Problem;
 use crate::web::text::visible;
 
-/// The first value of a parameter, decoded; empty if it stands there without one.
+/// The first value of a parameter, decoded. Empty if the parameter has no value.
 pub(crate) fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
     query?.split('&').find_map(|it| {
         let (key, value) = it.split_once('=').unwrap_or((it, ""));
@@ -25,7 +25,7 @@ pub(crate) fn value(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// The same within bounds, and refused beyond them.
+/// The first value of a parameter as a number within bounds. Any other value is refused.
 pub(crate) fn number_within<T>(
     query: Option<&str>,
     name: &str,
@@ -52,7 +52,7 @@ pub(crate) fn number<T: FromStr>(query: Option<&str>, name: &str) -> Result<Opti
     number.map(Some).ok_or_else(bad)
 }
 
-/// Refuses parameters that are not known: an answer that has no regard to one would mislead.
+/// Refuses unknown parameters: a response that ignored one would be misleading.
 pub(crate) fn only(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
     let pairs = query.unwrap_or_default().split('&').filter(|it| !it.is_empty());
     match pairs.filter_map(|it| it.split('=').next()).find(|it| !known.contains(it)) {
@@ -69,12 +69,12 @@ pub(crate) fn only(query: Option<&str>, known: &[&str]) -> Result<(), Problem> {
     }
 }
 
-/// What `exists` says, if it is there.
+/// The parameter `exists`, if the query has it.
 pub(crate) fn on_conflict(query: Option<&str>) -> Result<Option<OnConflict>, Problem> {
     value(query, "exists").map(|it| parse_on_conflict(&it)).transpose()
 }
 
-/// The same of a value.
+/// Parses a value of `exists`.
 pub(crate) fn parse_on_conflict(value: &[u8]) -> Result<OnConflict, Problem> {
     let parsed = std::str::from_utf8(value).ok().and_then(|it| it.parse().ok());
     parsed.ok_or_else(|| {
