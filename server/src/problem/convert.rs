@@ -1,4 +1,4 @@
-//! What other parts' errors mean to a client.
+//! Conversion of other modules' errors to problems.
 
 use std::io::ErrorKind;
 
@@ -28,7 +28,7 @@ impl From<Refused> for Problem {
     }
 }
 
-/// Not every failed look-up is a 404, and not every 404 is a failed look-up: decided here and nowhere else.
+/// The only place that decides which failed look-ups are a 404. Not all of them are.
 impl From<FindError> for Problem {
     fn from(error: FindError) -> Problem {
         match error {
@@ -39,13 +39,13 @@ impl From<FindError> for Problem {
     }
 }
 
-/// Why a file or folder that was found could not be opened or read.
+/// A file or folder was found, but could not be opened or read.
 #[derive(Debug, thiserror::Error)]
 #[error("could not read `{path}`")]
 pub struct ReadError {
-    /// What was found.
+    /// Its path.
     pub path: RelPath,
-    /// What the system said.
+    /// The system's error.
     pub source: std::io::Error,
 }
 

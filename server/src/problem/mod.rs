@@ -1,8 +1,7 @@
-//! What a client is told when it can't have what it asked for (RFC 9457).
+//! Problem details (RFC 9457): what a client learns when its request fails.
 //!
-//! A [`Problem`] holds what a client may know. The cause of a failure of ours rides along in the response for the
-//! log and never reaches the client. Problems are written as JSON here; [`page`] turns them into a small page
-//! for a browser that asks for HTML.
+//! A [`Problem`] contains only what a client may know. The cause of an internal error travels in the response's extensions to the log, and
+//! never reaches the client. Problems are written as JSON here; [`page`] turns them into a small page for browsers, which prefer HTML.
 
 pub(crate) mod convert;
 pub(crate) mod page;
@@ -22,115 +21,115 @@ use crate::http::tus_headers::{self, TUS_VERSION, UPLOAD_OFFSET};
 use crate::net::concurrency_limit::LimitReached;
 use crate::web::text::visible;
 
-/// What begins each problem's `type`; what follows is stable.
+/// The beginning of every problem's `type`. The rest of it is stable.
 const TYPE_PREFIX: &str = "urn:sounding:problem:";
 
-/// What a client without a good key is asked for, if it can send a field. No browser asks people for it.
+/// The challenge to a client without a valid key that can send header fields. Browsers show no login dialog for it.
 const BEARER: &str = "Bearer realm=\"sounding\"";
 
-/// Seconds after which there may be room again.
+/// Value of `Retry-After` when the service is at a limit, in seconds.
 const RETRY_AFTER: u32 = 10;
 
-/// Why a request isn't answered with what it asked for.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum Problem {
-    /// The path can't be one on a volume.
+    /// The path cannot be a path on a volume.
     BadPath(Refusal),
-    /// A parameter of the query can't be understood.
+    /// A parameter of the query is invalid.
     BadQuery(String),
-    /// Nothing is there that is served.
+    /// Nothing that is served exists at the path.
     NotFound,
-    /// The path is private and there is no key in the request.
+    /// The path is private and the request has no key.
     NoKey,
-    /// The path is private and the request's key is none of ours.
+    /// The path is private and the request's key is unknown.
     UnknownKey,
-    /// The request's key was good once.
+    /// The request's key has expired.
     ExpiredKey,
-    /// The request's key is good, but not here: it covers another folder, which its holder may know.
+    /// The request's key is valid, but covers another folder. With that folder, if its holder may know it.
     NotCovered(Option<RelPath>),
-    /// The request's key is good here, but only for reading.
+    /// The request's key is valid here, but only for reading.
     ReadOnlyKey,
     /// Too many wrong keys came from this address.
     TooManyWrongKeys {
-        /// Seconds until another one is looked at.
+        /// Seconds until another key is checked.
         retry_after: u64,
     },
-    /// The service itself may not read it.
+    /// File permissions do not allow the service to read it.
     Unreadable,
-    /// The service itself may not write there.
+    /// File permissions do not allow the service to write there.
     Unwritable,
     /// The volume was unmounted, moved or removed, or the service's own folder on it was.
     VolumeLost,
-    /// There is no such method here.
+    /// The method is not allowed here.
     MethodNotAllowed,
-    /// There is no such method here, but these, which the router does not know of.
+    /// Only these methods are allowed here, which the router does not know.
     OnlyMethods(&'static str),
-    /// No such method is known.
+    /// The method is unknown.
     UnknownMethod,
-    /// The body is in a transfer coding that is not known.
+    /// The body has an unsupported transfer coding.
     TransferCoding,
-    /// A field of the request's header can't be understood.
+    /// A header field is invalid.
     BadField(String),
-    /// The body is coded, and would have to be unpacked.
+    /// The body has a content coding, which the service does not decode.
     ContentCoding,
-    /// Something has the name already, and shall not be replaced.
+    /// The name exists already, and must not be replaced.
     Exists,
-    /// A folder has the name, where a file is meant.
+    /// The name is a folder's, but the request is for a file.
     IsFolder,
-    /// Something on the way is a file.
+    /// A part of the path is a file.
     NotAFolder,
     /// The volume is too full.
     NoRoom,
-    /// What came is not what was sent.
+    /// The body does not match its digest.
     DigestMismatch {
-        /// The digest's name.
+        /// Name of the digest algorithm.
         algorithm: &'static str,
     },
-    /// Nothing came for too long.
+    /// No bytes arrived for too long.
     Stalled,
-    /// More came than was announced.
+    /// More bytes arrived than were announced.
     TooLong,
-    /// A newer request goes on with the same upload.
+    /// A newer request continues the same upload.
     TakenOver,
-    /// The upload stands elsewhere than the client believes.
+    /// The upload is at another offset than the client assumes.
     WrongOffset {
-        /// Bytes that have come.
+        /// Bytes received so far.
         offset: u64,
     },
-    /// Bytes of a resumable upload are not those that were sent.
+    /// Bytes of a resumable upload do not match their checksum.
     ChecksumMismatch,
-    /// The client speaks another version of tus, or none.
+    /// The client uses another version of tus, or none.
     WrongTusVersion,
-    /// A transfer can't be had or changed so.
+    /// A transfer refused the request.
     Transfer(Refused),
-    /// The change feed can't be had.
+    /// The change feed is not available.
     NoFeed(Arc<dyn Error + Send + Sync>),
-    /// A request to go on with an upload does not say so.
+    /// A request that continues an upload has the wrong content type.
     WrongContentType,
-    /// A joined upload takes no bytes of its own.
+    /// An upload that is joined from parts takes no bytes itself.
     FinalUpload,
-    /// A part is no part, is not complete, or is another user's.
+    /// A part is not a part, is incomplete, or belongs to another user.
     BadPart(String),
-    /// The body ended before its end.
+    /// The body ended too early.
     BrokenOff(String),
-    /// A condition in the request does not hold.
+    /// A precondition failed.
     PreconditionFailed,
-    /// The file has no such bytes.
+    /// The requested range is outside the file.
     RangeNotSatisfiable {
-        /// The file's length in bytes.
+        /// Length of the file in bytes.
         len: u64,
     },
-    /// The URI is longer than is read.
+    /// The URI is too long.
     UriTooLong,
-    /// The header fields are longer than is read.
+    /// The header fields are too long.
     HeadersTooLarge,
-    /// As many are here as there is room for.
+    /// A concurrency limit is reached.
     TooManyConnections(LimitReached),
-    /// We failed; the log knows why.
+    /// An internal error. The log has its cause.
     Internal(Arc<dyn Error + Send + Sync>),
 }
 
-/// What was told, for whoever writes it otherwise.
+/// The body of a problem, kept for a page that shows it in another form.
 #[derive(Clone, Debug, Serialize)]
 struct ProblemBody {
     r#type: String,
@@ -138,32 +137,32 @@ struct ProblemBody {
     title: &'static str,
     status: u16,
     detail: String,
-    /// What heads the page.
+    /// The heading of the page.
     #[serde(skip)]
     heading: &'static str,
-    /// The detail for people who look at a page, where a browser can ask them for a key.
+    /// The detail for people, where a browser can ask them for a key.
     #[serde(skip)]
     for_people: Option<&'static str>,
-    /// What the reader may have instead, for a link to it.
+    /// A folder that the reader may see instead, for a link.
     #[serde(skip)]
     leads_to: Option<RelPath>,
 }
 
-/// The cause of a failure of ours, for the log.
+/// The cause of an internal error, for the log.
 #[derive(Clone, Debug)]
 pub(crate) struct Cause(Arc<dyn Error + Send + Sync>);
 
-/// Permissions on the volume kept the service itself out, which its operator should know.
+/// Marks a response that failed because of file permissions on the volume, so that the operator is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PermissionDenied;
 
 impl Problem {
-    /// A failure of ours.
+    /// An internal error.
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Problem {
         Problem::Internal(Arc::new(cause))
     }
 
-    /// A method that can't be had here, or that is none of HTTP's own (RFC 9110 §15.6.2).
+    /// For a method that is not allowed here, or unknown to HTTP (RFC 9110 §15.6.2).
     pub fn of_method(method: &Method) -> Problem {
         match *method {
             Method::GET
@@ -179,18 +178,18 @@ impl Problem {
         }
     }
 
-    /// A failure of the disk: it is full, or it is ours to mend.
+    /// For an error of the disk: it is full, read-only or gone, or this is an internal error.
     pub fn of_disk(cause: std::io::Error) -> Problem {
         let kind = cause.kind();
         Problem::of_write(kind, cause)
     }
 
-    /// A change of the tree that the disk did not take.
+    /// For a change that the disk refused.
     fn of_write(kind: ErrorKind, cause: impl Error + Send + Sync + 'static) -> Problem {
         match kind {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Problem::NoRoom,
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Problem::Unwritable,
-            // Of our own (`volume::Loss`), and the system's of a file server that is gone.
+            // `volume::Loss` uses one of these; the other is the system's error when a file server is gone.
             ErrorKind::StaleNetworkFileHandle | ErrorKind::NotConnected => Problem::VolumeLost,
             _ => Problem::internal(cause),
         }
@@ -485,7 +484,7 @@ impl Problem {
         }
     }
 
-    /// The fields that go with the status (RFC 9110 §11.6.1, §10.2.1, §10.2.3, §14.4).
+    /// Adds the fields that belong to the status (RFC 9110 §11.6.1, §10.2.1, §10.2.3, §14.4).
     fn add_fields(&self, headers: &mut HeaderMap) {
         let mut add = |name, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
@@ -509,7 +508,7 @@ impl Problem {
             }
             _ => {}
         }
-        // No cache may keep what a key, a rename or a repair would change.
+        // No cache may store a response that a new key, a rename or a repair would change.
         add(header::CACHE_CONTROL, "no-store");
         add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         add(header::VARY, "Accept");
@@ -549,18 +548,18 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A status's reason phrase; tus has one of its own, 460.
+/// The status's reason phrase. Status 460 is tus's own.
 fn reason(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or("Checksum Mismatch")
 }
 
-/// A folder for people, from the root.
+/// A folder's path for people, from the root.
 fn folder(path: &RelPath) -> String {
     format!("/{}", visible(&path.to_plain()))
 }
 
 impl Cause {
-    /// The whole chain, from what was attempted down to what the system said.
+    /// The whole chain of causes, from what was attempted down to the system's error.
     pub(crate) fn chain(&self) -> String {
         volume::error_chain(&*self.0)
     }

@@ -1,4 +1,4 @@
-//! Problems as a small page, for a browser that asks for HTML.
+//! Problems as a small HTML page, for browsers.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -9,18 +9,18 @@ use super::{BEARER, ProblemBody, folder};
 use crate::http::accept;
 use crate::web::page;
 
-/// Who reads a problem.
+/// How a request's problem is shown: as a page, or as JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct ErrorPage {
-    /// It likes HTML better than JSON, as browsers do.
+    /// Whether the client prefers HTML to JSON, as browsers do.
     wants_html: bool,
     is_head: bool,
-    /// How the request's address begins, where that has a key in it: so do links begin, then.
+    /// The beginning of the request's URL, if it has a key in it. Links then begin with it too.
     shared: Option<String>,
 }
 
 impl ErrorPage {
-    /// Whoever makes a request.
+    /// From a request's header fields.
     pub(crate) fn of(request: &Request) -> ErrorPage {
         let liking = |media_type| accept::liking(request.headers(), media_type);
         let json = liking("application/problem+json").max(liking("application/json"));
@@ -29,7 +29,7 @@ impl ErrorPage {
         ErrorPage { wants_html, is_head: *request.method() == Method::HEAD, shared }
     }
 
-    /// Makes a small page of a problem, if the answer is one and is read by people.
+    /// Replaces a problem's JSON by a page, if the response is a problem and the client prefers HTML.
     pub(crate) fn rewrite(self, response: &mut Response) {
         if !self.wants_html {
             return;
@@ -40,7 +40,7 @@ impl ErrorPage {
             (format!("{root}{}", path.to_url()), folder(path))
         });
         let html = match told.for_people {
-            // The address's key counts below /share/KEY/, whatever a browser asks for.
+            // Below `/share/KEY/` the key in the URL counts, even if the browser asks for another one.
             Some(detail) if self.shared.is_none() => {
                 let again = (String::new(), "Enter a key".to_owned());
                 page::of_problem(told.status, told.heading, detail, Some(again))
@@ -53,14 +53,14 @@ impl ErrorPage {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         if self.shared.is_some() && headers.contains_key(header::WWW_AUTHENTICATE) {
-            // A browser would ask for a password over and over, and none helps: the key in the address counts.
+            // With `Basic`, the browser would ask for a password again and again. None would help, because the key in the URL counts.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(BEARER));
         }
         headers.insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
     }
 }
 
-/// `/share/KEY/`, as a path begins.
+/// The beginning `/share/KEY/` of a path.
 fn shared(path: &str) -> Option<String> {
     let (key, _) = path.strip_prefix("/share/")?.split_once('/')?;
     Some(format!("/share/{key}/"))
