@@ -1,8 +1,8 @@
-//! Digests of what is uploaded: those of RFC 9530, and the checksums of tus.
+//! Digests of uploads: those of RFC 9530, and the checksums of tus.
 //!
-//! A `PUT` brings the whole representation with no coding, so `Repr-Digest` and `Content-Digest` are of the same
-//! bytes. SHA-256 and SHA-512 are checked; the weaker ones of the registry are ignored, as §6 asks. A digest
-//! costs time, so none is made that is not asked for.
+//! A `PUT` has the whole representation without a coding, so `Repr-Digest` and `Content-Digest` are digests of the same bytes. SHA-256 and
+//! SHA-512 are checked; the registry's weaker algorithms are ignored, as RFC 9530 §6 asks. Digests cost time, so only those that a request
+//! needs are computed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,17 +12,17 @@ use sha2::{Digest, Sha256, Sha512};
 
 use crate::problem::Problem;
 
-/// Of the whole file.
+/// Digest of the whole file.
 pub(crate) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
-/// Of the bytes that a tus request brings.
+/// Checksum of the bytes in a tus request.
 pub(crate) const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
-/// What `Upload-Checksum` may be made with.
+/// Algorithms for `Upload-Checksum`.
 pub(crate) const CHECKSUMS: &str = "sha1,sha256";
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
 const WANT_REPR_DIGEST: HeaderName = HeaderName::from_static("want-repr-digest");
 const WANT_CONTENT_DIGEST: HeaderName = HeaderName::from_static("want-content-digest");
 
-/// The digests that a request sends or wants, made as its body comes in.
+/// The digests that a request sends or wants, computed while its body arrives.
 #[derive(Debug, Default)]
 pub struct Digests {
     sha1: Option<Sha1>,
@@ -34,14 +34,14 @@ pub struct Digests {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Algorithm {
-    /// Only where tus clients send it: against broken lines, not against forgers.
+    /// Only for tus clients: it protects against transmission errors, not against forgery.
     Sha1,
     Sha256,
     Sha512,
 }
 
 impl Digests {
-    /// What a request's header says.
+    /// The digests that the header fields of a `PUT` ask for.
     pub fn of(headers: &HeaderMap) -> Result<Digests, Problem> {
         let mut digests = Digests::default();
         for name in [REPR_DIGEST, CONTENT_DIGEST] {
@@ -72,7 +72,7 @@ impl Digests {
         Ok(digests)
     }
 
-    /// What a tus request's header says (tus 1.0, *Checksum*).
+    /// The checksum in the header fields of a tus request (tus 1.0, *Checksum*).
     pub fn of_chunk(headers: &HeaderMap) -> Result<Digests, Problem> {
         let mut digests = Digests::default();
         let Some(value) = headers.get(UPLOAD_CHECKSUM) else { return Ok(digests) };
@@ -94,12 +94,12 @@ impl Digests {
         Ok(digests)
     }
 
-    /// Whether there is anything to check.
+    /// Whether there are any to check.
     pub fn are_sent(&self) -> bool {
         !self.sent.is_empty()
     }
 
-    /// Takes in what came.
+    /// Adds received bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         if let Some(sha1) = &mut self.sha1 {
             sha1.update(bytes);
@@ -112,7 +112,7 @@ impl Digests {
         }
     }
 
-    /// Whether all that were sent are those of what came.
+    /// Checks every digest that was sent against the received bytes.
     pub fn check(&self) -> Result<(), Problem> {
         for (algorithm, sent) in &self.sent {
             let made = match algorithm {
@@ -127,7 +127,7 @@ impl Digests {
         Ok(())
     }
 
-    /// What the answer's `Repr-Digest` says, where it is wanted.
+    /// The value of `Repr-Digest` for the response, if the client wants it.
     pub fn answer(&self) -> Option<String> {
         let made = self.sha256.clone().filter(|_| self.is_wanted)?.finalize();
         Some(format!("sha-256=:{}:", STANDARD.encode(made)))
@@ -151,7 +151,7 @@ impl Algorithm {
         }
     }
 
-    /// Bytes.
+    /// Length of a digest in bytes.
     fn length(self) -> usize {
         match self {
             Algorithm::Sha1 => 20,
@@ -161,13 +161,13 @@ impl Algorithm {
     }
 }
 
-/// The members of a dictionary (RFC 9651 §3.2) whose values hold no comma, as digests and weights don't.
+/// The members of a dictionary (RFC 9651 §3.2) whose values contain no comma, as is true for digests and weights.
 fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).iter().filter_map(|it| it.to_str().ok());
     values.flat_map(|it| it.split(',')).map(str::trim).filter(|it| !it.is_empty())
 }
 
-/// A byte sequence (RFC 9651 §3.3.5).
+/// Decodes a byte sequence (RFC 9651 §3.3.5).
 fn decode(value: &str) -> Option<Vec<u8>> {
     let base64 = value.trim().strip_prefix(':')?.split_once(':')?.0;
     STANDARD.decode(base64).ok()

@@ -1,4 +1,4 @@
-//! Files on their way in: by PUT, by tus.
+//! Uploads: by `PUT`, and resumable ones by tus.
 
 pub(crate) mod digest;
 pub(crate) mod put;

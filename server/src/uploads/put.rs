@@ -1,12 +1,12 @@
 //! `PUT` of one file, step by step:
 //!
-//! 1. the URL has become a path that the caller may write ([`AuthorizedPath`]);
-//! 2. what can't be done is refused before the body is asked for (`Expect: 100-continue`);
-//! 3. the request's conditions are weighed against what is there ([`preconditions`]);
-//! 4. the body is staged, with its digests on the way ([`receive`](crate::uploads::receive));
-//! 5. the file is published, if what is there is still what the conditions were weighed against.
+//! 1. The URL becomes a path that the caller may write ([`AuthorizedPath`]).
+//! 2. What cannot succeed is refused before the client sends the body (`Expect: 100-continue`).
+//! 3. The preconditions are evaluated for the existing file ([`preconditions`]).
+//! 4. The body is staged, and its digests are computed meanwhile ([`receive`](crate::uploads::receive)).
+//! 5. The file is published, unless the existing file has changed since step 3.
 //!
-//! Whatever fails or breaks off before the last step leaves everything as it was.
+//! If anything fails or breaks off before the last step, nothing has changed.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use crate::telemetry::counters::UploadMethod;
 use crate::uploads::digest::{self, Digests};
 use crate::uploads::receive::{BodyLimits, Sink};
 
-/// Answers `PUT` on a path of the tree.
+/// The handler for `PUT` on a path of the tree.
 pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     target: AuthorizedPath,
@@ -76,7 +76,7 @@ pub(crate) async fn answer(
         let unreadable = |source| ReadError { path: published.path.clone(), source };
         fields::set(fields, header::ETAG, &etag::settled(&mut file).await.map_err(unreadable)?);
     }
-    // Another name than the request's where both were kept.
+    // With `exists=keep-both`, the name may differ from the request's.
     fields::set(fields, header::LOCATION, &target.reference(&published.path));
     if let Some(value) = digests.answer() {
         fields::set(fields, digest::REPR_DIGEST, &value);
@@ -85,7 +85,7 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// A part of a file (RFC 9110 §14.5), or one that would have to be unpacked, is not what the path would then hold.
+/// Refuses a part of a file (RFC 9110 §14.5) and a coded body: the stored file would not be what the client means.
 fn refuse_parts_and_codings(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.contains_key(header::CONTENT_RANGE) {
         return Err(Problem::BadField(
@@ -99,7 +99,7 @@ fn refuse_parts_and_codings(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The file that has the name now.
+/// The file that the path names now.
 async fn what_is_there(
     app: &Arc<App>,
     target: &AuthorizedPath,
@@ -107,13 +107,13 @@ async fn what_is_there(
     match app.look(&target.path).await {
         Ok(Found::File(file)) => Ok(Some(file)),
         Ok(Found::Folder(_)) => Err(Problem::IsFolder),
-        // Also what a rename can replace and nobody can read: a FIFO, a link that leads nowhere.
+        // Or something that a rename can replace and nobody can read: a FIFO, or a link that leads nowhere.
         Err(FindError::Missing { .. } | FindError::NotServed { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// What the request wants done to it.
+/// What to do with an existing file, by the request's preconditions and its `exists`.
 fn replacement(
     there: Option<&FoundFile>,
     headers: &HeaderMap,
@@ -133,7 +133,7 @@ fn replacement(
     }
 }
 
-/// Publishes, and finds what was published for its tag; none if it is gone already.
+/// Publishes, and looks the published file up for its entity tag. `None` if it is gone already.
 async fn publish(
     app: &Arc<App>,
     target: &AuthorizedPath,

@@ -1,10 +1,10 @@
-//! A request's body on its way to the disk.
+//! Writes a request's body to the disk.
 //!
-//! While one buffer is written on the blocking pool, the next is gathered from the connection. A client that sends
-//! nothing for a while is cut off, and so is one whose key is taken away; a slow one may take as long as it likes.
+//! While one buffer is written on the blocking pool, the next one is filled from the connection. A client that sends nothing for a while is
+//! disconnected, and so is one whose key is revoked; a slow one may take as long as it likes.
 //!
-//! Hundreds at a time leave the disk, its threads and the memory to the others: few of them write at a time, and the more there
-//! are, the less of each is gathered.
+//! Hundreds of uploads at a time must leave disk, threads and memory for other requests. So only a few write at the same time, and the more
+//! bodies there are, the smaller their buffers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,25 +20,24 @@ use crate::bulkhead::Bulkhead;
 use crate::problem::Problem;
 use crate::uploads::digest::Digests;
 
-/// Bytes of a body that are gathered before they are written, if few bodies come at a time, and if many do. As many are being written
-/// meanwhile.
+/// Size of a body's buffer with few bodies, and with many. Besides it, one more buffer is being written.
 const BUFFER: usize = 512 * 1024;
 const SMALL_BUFFER: usize = 32 * 1024;
-/// Bytes that are gathered of all bodies together, as long as [`SMALL_BUFFER`] for each is less.
+/// Size of all buffers together, unless [`SMALL_BUFFER`] for each is more.
 const ALL_BUFFERS: usize = 8 << 20;
-/// Bodies of which something is written at a time. Writing takes the processor, for digests most of all.
+/// Bodies that write at the same time. Writing takes processor time, mostly for digests.
 const MOST_WRITING: usize = 4;
-/// Files that are made durable and published at a time. That is waiting for the disk, which takes several together.
+/// Files that are made durable and published at the same time. This waits for the disk, which handles several together.
 const MOST_PUBLISHING: usize = 16;
 
-/// What all uploads of a service share.
+/// Limits that all uploads of a service share.
 #[derive(Debug)]
 pub struct Intake {
-    /// Where bodies are written.
+    /// Bounds the writing of bodies.
     writing: Bulkhead,
-    /// Where files are made durable and published.
+    /// Bounds making files durable and publishing them.
     publishing: Bulkhead,
-    /// Bodies on their way.
+    /// Number of bodies being received.
     bodies: AtomicUsize,
 }
 
@@ -53,7 +52,7 @@ impl Default for Intake {
 }
 
 impl Intake {
-    /// Writes a body to its end, or as far as it comes; says why it ended early. Fails only where the writing thread did.
+    /// Writes a body to its end, or as far as it arrives. Returns also why it ended early, if so. Fails only if the writing thread did.
     pub async fn receive(
         &self,
         mut body: Body,
@@ -92,7 +91,7 @@ impl Intake {
         }
     }
 
-    /// Does work that makes something durable, in its turn.
+    /// Runs work that makes something durable, within the limit.
     pub async fn durably<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -101,7 +100,7 @@ impl Intake {
     }
 }
 
-/// A body on its way, until dropped.
+/// Counts a body as being received, until dropped.
 struct Underway<'a>(&'a AtomicUsize);
 
 impl Underway<'_> {
@@ -110,7 +109,7 @@ impl Underway<'_> {
         Underway(bodies)
     }
 
-    /// How many bytes to gather.
+    /// Size of its buffer, in bytes.
     fn buffer(&self) -> usize {
         let share = ALL_BUFFERS / self.0.load(Ordering::Relaxed).max(1);
         share.clamp(SMALL_BUFFER, BUFFER)
@@ -123,25 +122,25 @@ impl Drop for Underway<'_> {
     }
 }
 
-/// Where the bytes go.
+/// Where a body's bytes go.
 #[derive(Debug)]
 pub struct Sink {
-    /// The file.
+    /// The staged file.
     pub staged: Staged,
-    /// What is reckoned on the way.
+    /// The digests that are computed meanwhile.
     pub digests: Digests,
 }
 
-/// What ends a body before its own end.
+/// Conditions that end a body early.
 #[derive(Debug)]
 pub struct BodyLimits {
-    /// Nothing came for so long.
+    /// No bytes for this long.
     pub stall: Duration,
-    /// More came than so many bytes.
+    /// More bytes than this.
     pub most: Option<u64>,
-    /// Somebody wants it ended.
+    /// Another request takes the upload over.
     pub stop: CancellationToken,
-    /// Whoever brings it has no key for it any more.
+    /// The caller's key is revoked.
     pub permit: Authorization,
 }
 
@@ -155,14 +154,14 @@ impl Sink {
     }
 }
 
-/// Some bytes of a body.
+/// Bytes of a body.
 struct WriteBuffer {
     pieces: Vec<Bytes>,
-    /// None where more are to come.
+    /// `None` if there is more to come.
     ended: Option<Result<(), Problem>>,
 }
 
-/// The next bytes of a body, about a buffer of them.
+/// Reads the next bytes of a body, about one buffer.
 async fn gather(
     body: &mut Body,
     limits: &BodyLimits,

@@ -1,4 +1,4 @@
-//! Joining parts, and going on with what a stop of the service interrupted.
+//! Joins parts, and finishes uploads that a restart interrupted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use crate::blocking::blocking;
 use crate::problem::Problem;
 use crate::telemetry::counters::UploadMethod;
 
-/// Bytes joined at a time; between two times the service may end.
+/// Bytes joined in one step. The service may stop between two steps.
 const STEP: u64 = 64 << 20;
-/// The first answers go before.
+/// Delay after the start, so that the first responses are not slowed down.
 const AFTER_START: Duration = Duration::from_secs(2);
 
-/// Joins an upload's parts to the end and publishes the whole.
+/// Joins the parts of an upload and publishes the result.
 pub(super) async fn join(
     app: &App,
     mut upload: Upload,
     lock: UploadLock,
     may_write: impl Fn(&RelPath) -> bool + Send + 'static,
 ) -> Result<Upload, Problem> {
-    // Parts that are being joined take no more bytes.
+    // Holds the parts, so that they take no more bytes meanwhile.
     let mut parts = Vec::new();
     if let UploadKind::Joined { parts: all, .. } = &upload.record.purpose {
         for part in all {
@@ -51,9 +51,9 @@ pub(super) async fn join(
     }
 }
 
-/// Finishes what was complete when the service was stopped: its client may not come back.
+/// Finishes uploads that were complete when the service stopped, since their clients may not come back.
 ///
-/// It is published only if the user who began it still has a key for that.
+/// An upload is published only if its user still has a key that allows it.
 pub(crate) async fn recover(app: Arc<App>) {
     tokio::time::sleep(AFTER_START).await;
     let volume = Arc::clone(&app.volume);
@@ -90,7 +90,7 @@ pub(crate) async fn recover(app: Arc<App>) {
             _ => finish(&app, upload, may_write).await,
         };
         if let Err(problem) = result {
-            tracing::warn!("the upload {id} is complete and could not be published: {problem:?}");
+            tracing::warn!("the upload {id} is complete but could not be published: {problem:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a request that creates an upload asks for.
+//! Parses and checks a request that creates an upload.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::http::tus_headers::{UPLOAD_CONCAT, UPLOAD_METADATA};
 use crate::problem::Problem;
 
-/// What a request wants begun.
+/// The record of the upload that a request asks for.
 pub(super) async fn parse_creation(
     app: &Arc<App>,
     uploader: &Uploader,
@@ -51,7 +51,7 @@ pub(super) async fn parse_creation(
     }
 }
 
-/// The parts that a final upload names by their addresses, which may be relative.
+/// The parts that a final upload names by their URLs, which may be relative.
 pub(super) async fn parts(
     app: &Arc<App>,
     uploader: &Uploader,
@@ -82,7 +82,7 @@ pub(super) async fn parts(
     Ok(parts)
 }
 
-/// Says before the first byte what would go wrong after the last.
+/// Refuses a target before the first byte if publishing would fail after the last.
 pub(super) async fn check_target(app: &Arc<App>, target: &UploadTarget) -> Result<(), Problem> {
     match app.look(&target.path).await {
         Ok(Found::Folder(_)) => Err(Problem::IsFolder),

@@ -1,4 +1,4 @@
-//! Header fields of tus, read and written.
+//! Reading and writing tus header fields.
 
 use http::{HeaderMap, HeaderName, header};
 use volume::uploads::Upload;
@@ -9,7 +9,7 @@ use crate::http::tus_headers::{
 };
 use crate::problem::Problem;
 
-/// When an upload ends, or where it went.
+/// Adds when an unfinished upload expires, and where a finished one was published.
 pub(super) fn describe_end(fields: &mut HeaderMap, upload: &Upload) {
     if let Some(path) = &upload.record.published {
         fields::set(fields, header::CONTENT_LOCATION, &format!("/files/{}", path.to_url()));

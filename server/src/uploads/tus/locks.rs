@@ -1,7 +1,7 @@
-//! Who holds which upload. One request at a time works on an upload; a newer one ends the older.
+//! Locks for uploads. Only one request at a time works on an upload; a newer request ends the older one.
 //!
-//! A client whose line broke comes back at once, while the server still waits for the rest of its last request. The
-//! older request is told to stop, writes down what it has, and lets go.
+//! A client that lost its connection comes back at once, while the server still waits for the rest of its last request. The older request
+//! is told to stop, records the bytes that it has received, and releases the lock.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -12,19 +12,19 @@ use volume::staged_id::StagedId;
 
 use crate::sync::lock;
 
-/// When so many are known, those that nobody holds are forgotten.
+/// At this number of entries, unused ones are removed.
 const MANY: usize = 256;
 
-/// All that are held.
+/// The locks of a service.
 #[derive(Debug, Default)]
 pub struct UploadLocks {
     entries: Mutex<HashMap<StagedId, Weak<LockEntry>>>,
 }
 
-/// An upload in a holder's hands, until dropped.
+/// Holds an upload until dropped.
 #[derive(Debug)]
 pub struct UploadLock {
-    /// Cancelled when somebody else wants it.
+    /// Cancelled when a newer request wants the upload.
     pub stop: CancellationToken,
     _turn: OwnedMutexGuard<()>,
     _entry: Arc<LockEntry>,
@@ -33,12 +33,12 @@ pub struct UploadLock {
 #[derive(Debug, Default)]
 struct LockEntry {
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Of the last who asked.
+    /// The token of the latest holder, or of the latest request that waits.
     stop: Mutex<CancellationToken>,
 }
 
 impl UploadLocks {
-    /// Takes an upload over from whoever holds it, and waits until they let go.
+    /// Takes an upload over from its holder, and waits until it is released.
     pub async fn take(&self, id: StagedId) -> UploadLock {
         let entry = self.entry(id);
         let stop = CancellationToken::new();
@@ -48,7 +48,7 @@ impl UploadLocks {
         UploadLock { stop, _turn: turn, _entry: entry }
     }
 
-    /// Takes an upload if nobody holds it.
+    /// Takes an upload if it is free.
     pub fn try_take(&self, id: StagedId) -> Option<UploadLock> {
         let entry = self.entry(id);
         let turn = Arc::clone(&entry.turn).try_lock_owned().ok()?;

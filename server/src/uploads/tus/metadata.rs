@@ -1,7 +1,7 @@
-//! What a client says of its upload: `Upload-Metadata` (tus 1.0, *Creation*), and the target that follows from it.
+//! `Upload-Metadata` (tus 1.0, *Creation*), and the upload's target that follows from it.
 //!
-//! Pure. Uppy, tus-js-client and tuspy send `filename`; those that bring folders send `relativePath` too, with the
-//! file's name at its end.
+//! Pure. Uppy, tus-js-client and tuspy send `filename`. Clients that upload folders also send `relativePath`, which ends in the file's
+//! name.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,12 +14,12 @@ use crate::extract::query;
 use crate::http::tus_headers::UPLOAD_METADATA;
 use crate::problem::Problem;
 
-/// Keys and their values, decoded.
+/// Names and decoded values.
 #[derive(Debug, Default)]
 pub(crate) struct Metadata(Vec<(String, Vec<u8>)>);
 
 impl Metadata {
-    /// What a request's header says.
+    /// The metadata in a request's header.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Metadata, Problem> {
         let bad = |what: &str| Problem::BadField(format!("`Upload-Metadata`: {what}."));
         let Some(value) = headers.get(UPLOAD_METADATA) else { return Ok(Metadata::default()) };
@@ -35,7 +35,7 @@ impl Metadata {
         Ok(Metadata(pairs))
     }
 
-    /// Where the upload goes. `into` and `exists` of the URL's query go before what the metadata say.
+    /// The target of the upload. `into` and `exists` in the URL's query take precedence over the metadata.
     pub(crate) fn target(&self, query: Option<&str>) -> Result<UploadTarget, Problem> {
         let mut path = match query::value(query, "into") {
             None => RelPath::root(),
@@ -48,7 +48,7 @@ impl Metadata {
                 for part in names.names() {
                     path = path.join(part)?;
                 }
-                // With a slash at its end it is the folder alone.
+                // With a slash at the end, it names only the folder.
                 let end = relative.rsplit(|it| *it == b'/').next();
                 if matches!(end, None | Some(b"" | b".")) {
                     path = path.join(name.ok_or(Refusal::EmptyName)?)?;
@@ -69,7 +69,7 @@ impl Metadata {
         Ok(UploadTarget { path, exists })
     }
 
-    /// A value that says something: a client in a browser may send the words that it prints for nothing.
+    /// A value, unless it is empty or one of the words that a browser's client sends for a missing value.
     fn value(&self, key: &str) -> Option<&[u8]> {
         let (_, value) = self.0.iter().find(|(it, _)| it == key)?;
         (!matches!(value.as_slice(), b"" | b"null" | b"undefined")).then_some(value)

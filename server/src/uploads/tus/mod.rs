@@ -1,15 +1,15 @@
-//! `/uploads`: resumable uploads, as tus 1.0.0 has them (<https://tus.io/protocols/resumable-upload>), with the
-//! extensions *creation*, *creation-with-upload*, *termination*, *checksum*, *expiration* and *concatenation*.
+//! `/uploads`: resumable uploads by tus 1.0.0 (<https://tus.io/protocols/resumable-upload>), with the extensions *creation*,
+//! *creation-with-upload*, *termination*, *checksum*, *expiration* and *concatenation*.
 //!
-//! A request step by step:
+//! A request, step by step:
 //!
-//! 1. client and server speak the same version, which each answer says ([`TusHeaders`]);
-//! 2. the caller is known and may write the upload's target ([`uploader`]);
-//! 3. the upload is taken over from whoever still holds it ([`locks`]);
-//! 4. what comes is appended, and made durable before the client is told ([`receive`](crate::uploads::receive));
-//! 5. what is complete is published, or joined from its parts first ([`concatenation`]).
+//! 1. Client and server must use the same version of tus, which every response names ([`TusHeaders`]).
+//! 2. The caller is identified, and must be allowed to write the upload's target ([`uploader`]).
+//! 3. The upload is taken over from another request that still holds it ([`locks`]).
+//! 4. The bytes are appended, and made durable before the client is told ([`receive`](crate::uploads::receive)).
+//! 5. A complete upload is published; a joined one is first put together from its parts ([`concatenation`]).
 //!
-//! Steps 3 to 5 go on by themselves when the client goes away, so that what came is never lost.
+//! Steps 3 to 5 continue when the client goes away, so no received bytes are lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,10 +46,10 @@ use fields::{check_version, describe_end, is_offset_stream, number};
 use locks::UploadLock;
 use uploader::{Uploader, find};
 
-/// How long a request waits for parts to be joined, which goes on without it.
+/// How long a request waits while parts are joined. Joining continues without it.
 const JOINING: Duration = Duration::from_secs(25);
 
-/// What each answer below `/uploads` says of what is spoken.
+/// Adds the tus header fields to every response below `/uploads`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TusHeaders {
     is_due: bool,
@@ -57,14 +57,14 @@ pub(crate) struct TusHeaders {
 }
 
 impl TusHeaders {
-    /// Whether a request's answer is to have one.
+    /// Notes whether the response to a request needs them.
     pub(crate) fn of(request: &Request) -> TusHeaders {
         let path = request.uri().path();
         let is_due = path == "/uploads" || path.starts_with("/uploads/");
         TusHeaders { is_due, is_options: *request.method() == Method::OPTIONS }
     }
 
-    /// Writes it into the answer's header.
+    /// Adds them to the response.
     pub(crate) fn make(self, response: &mut Response) {
         if !self.is_due {
             return;
@@ -82,7 +82,7 @@ impl TusHeaders {
     }
 }
 
-/// `POST /uploads`: begins an upload, or joins parts.
+/// `POST /uploads`: creates an upload, or joins parts.
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     uploader: Uploader,
@@ -111,7 +111,7 @@ pub(crate) async fn create(
         }
     };
     let work = tokio::spawn(work);
-    // Joining goes on; whoever wants to know when it is done asks for the upload.
+    // Joining continues after this; the client can ask for the upload's state with `HEAD`.
     let patience = if is_joined { JOINING } else { Duration::MAX };
     let done = match tokio::time::timeout(patience, work).await {
         Ok(done) => Some(done.map_err(Problem::internal)??),
@@ -119,7 +119,7 @@ pub(crate) async fn create(
     };
     let mut response = StatusCode::CREATED.into_response();
     let fields = response.headers_mut();
-    // Relative to this very address, so that it holds behind any proxy.
+    // Relative to the request's own URL, so that it works behind any proxy.
     let up = if uri.path().ends_with('/') { "./" } else { "./uploads/" };
     set(fields, header::LOCATION, &format!("{up}{id}"));
     if let Some(upload) = done {
@@ -131,7 +131,7 @@ pub(crate) async fn create(
     Ok(response)
 }
 
-/// `HEAD /uploads/ID`: how much has come.
+/// `HEAD /uploads/ID`: how many bytes have been received.
 pub(crate) async fn head(
     State(app): State<Arc<App>>,
     uploader: Uploader,
@@ -145,7 +145,7 @@ pub(crate) async fn head(
         UploadKind::File(_) | UploadKind::Part => {
             let _held = app.upload_locks.take(first.id).await;
             let upload = find(&app, &uploader, &id).await?;
-            // A client that reads that all has come believes that all is done: so it must be.
+            // A client that sees the full offset believes that the upload is done, so it must be published by then.
             finish(&app, upload, &uploader).await?
         }
     };
@@ -176,7 +176,7 @@ pub(crate) async fn head(
     Ok(response)
 }
 
-/// `PATCH /uploads/ID`: more of it.
+/// `PATCH /uploads/ID`: appends bytes.
 pub(crate) async fn patch(
     State(app): State<Arc<App>>,
     uploader: Uploader,
@@ -195,7 +195,7 @@ pub(crate) async fn patch(
         return Err(Problem::FinalUpload);
     }
     drop(first);
-    // Goes on by itself when the client goes away, so that what came is written down in order.
+    // Spawned, so that it continues when the client goes away and the received bytes are recorded.
     let work = tokio::spawn(async move {
         let lock = app.upload_locks.take(id.parse().map_err(|_no_id| Problem::NotFound)?).await;
         let upload = find(&app, &uploader, &id).await?;
@@ -212,7 +212,7 @@ pub(crate) async fn patch(
     Ok(response)
 }
 
-/// `DELETE /uploads/ID`: ends it; what came is thrown away. What was published stays.
+/// `DELETE /uploads/ID`: removes the upload with its bytes. A published file stays.
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     uploader: Uploader,
@@ -227,7 +227,7 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /uploads/ID`, for networks that let no other method through.
+/// `POST /uploads/ID` with a method override, for networks that block other methods.
 pub(crate) async fn method_override(
     state: State<Arc<App>>,
     uploader: Uploader,
@@ -245,7 +245,7 @@ pub(crate) async fn method_override(
     }
 }
 
-/// Goes on with joining where nobody does, because the server was stopped; takes it from nobody who does.
+/// Continues joining that was interrupted by a restart. If another request is joining, leaves it alone.
 async fn joined_so_far(
     app: &Arc<App>,
     uploader: Uploader,
@@ -264,7 +264,7 @@ async fn joined_so_far(
     find(app, &uploader, &id).await
 }
 
-/// Appends what a body brings. What broke off counts as far as it came, unless it came with a checksum.
+/// Appends a request's body. If the body breaks off, the received bytes count, unless they came with a checksum.
 async fn append(
     app: &Arc<App>,
     mut upload: Upload,
@@ -305,7 +305,7 @@ async fn append(
     finish(app, upload, uploader).await
 }
 
-/// Publishes what is complete.
+/// Publishes the upload if it is complete.
 async fn finish(app: &App, mut upload: Upload, uploader: &Uploader) -> Result<Upload, Problem> {
     let (was_published, may_write) = (upload.is_published(), uploader.may_write());
     let finished = app.intake.durably(move || {

@@ -1,4 +1,4 @@
-//! Who works on an upload, and what they may do to it.
+//! The caller of a tus request, and which uploads it may use.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::extract::path;
 use crate::http::request_fields::RequestFields;
 use crate::problem::Problem;
 
-/// Whoever holds a key that may write somewhere.
+/// A caller with a key that may write somewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Uploader {
     pub(super) caller: Caller,
@@ -42,7 +42,7 @@ impl Uploader {
         move |path| caller.may_write(path).is_ok()
     }
 
-    /// What it may do to an upload, for as long as the key is good.
+    /// The authorization for an upload, checked again while the body arrives.
     pub(super) fn permit(&self, app: &Arc<App>, record: &UploadRecord) -> Authorization {
         let somewhere = || self.caller.key().map_or_else(RelPath::root, |it| it.path.clone());
         let path = record.target().map_or_else(somewhere, |it| it.path.clone());
@@ -50,7 +50,8 @@ impl Uploader {
         Authorization { keys, caller, access: Access::Write, path }
     }
 
-    /// A part belongs to the user who began it; all else to whoever may write its target.
+    /// Whether the caller may use an upload. A part belongs to the user who created it; other uploads to everyone who may write their
+    /// target.
     pub(super) fn may_have(&self, record: &UploadRecord) -> Result<(), Problem> {
         match record.target() {
             Some(target) => self.caller.may_write(&target.path),
@@ -60,7 +61,7 @@ impl Uploader {
     }
 }
 
-/// An upload that the caller may have.
+/// The upload with an ID, if the caller may use it.
 pub(super) async fn find(app: &App, uploader: &Uploader, id: &str) -> Result<Upload, Problem> {
     let id: StagedId = id.parse().map_err(|_no_id| Problem::NotFound)?;
     let volume = Arc::clone(&app.volume);
