@@ -1,4 +1,4 @@
-//! `GET /changes`: what changed behind a cursor, at once or as soon as there is something.
+//! `GET /changes`: the changes after a cursor, at once or as soon as there are any (long polling).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,25 +16,25 @@ use crate::app::App;
 use crate::extract::query;
 use crate::problem::Problem;
 
-/// Rows in an answer, unless the client says otherwise; and the most it may ask for.
+/// Default and largest number of rows in a response.
 const ROWS: usize = 1000;
 const MOST_ROWS: usize = 10_000;
-/// Seconds that a client may wait at most. Proxies give up after a minute or so.
+/// Longest `wait` in seconds. Proxies give up after about a minute.
 const LONGEST_WAIT: u64 = 60;
-/// A folder that arrives is told as one when nothing came for so long,
+/// A folder that is being added is reported as one row after this long without a change,
 const QUIET: Duration = Duration::from_secs(3);
-/// or after so long at the latest.
+/// or after this long at the latest.
 const LONGEST_FOLD: Duration = Duration::from_mins(1);
 
 #[derive(Serialize)]
 struct ChangesResponse {
     cursor: String,
-    /// Whether the client's cursor could not be served: it must list anew.
+    /// Whether the cursor could not be used, so that the client must list everything again.
     fresh: bool,
     changes: Vec<ChangeJson>,
 }
 
-/// Answers.
+/// The handler for `GET /changes`.
 pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     mut following: FeedReader,
@@ -79,7 +79,7 @@ fn respond(batch: Batch) -> Response {
     response
 }
 
-/// Waits until nothing has come for a while: then a folder that arrives is whole.
+/// Waits until there has been no change for a while: then an added folder is complete.
 pub(super) async fn settle(app: &App, news: &mut tokio::sync::watch::Receiver<u64>) {
     let quiet =
         async { while let Ok(Ok(())) = tokio::time::timeout(QUIET, news.changed()).await {} };

@@ -1,8 +1,8 @@
-//! `GET /events`: changes as they come, as server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//! `GET /events`: changes as server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
-//! An open stream keeps a machine awake that a proxy puts to sleep when nothing is open. So a stream in which nothing
-//! happens ends after a while, and says when to come back; a browser that does gets what it missed by `Last-Event-ID`.
-//! A service that [sleeps by itself](crate::idle) ends all streams so before it does.
+//! A proxy that puts idle machines to sleep keeps a machine awake as long as a connection is open. So a stream without changes ends after a
+//! while, and says when to come back. A browser that reconnects gets the missed changes by `Last-Event-ID`. A service that [shuts down when
+//! idle](crate::idle) ends all streams in the same way first.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -23,22 +23,22 @@ use crate::app::App;
 use crate::extract::query;
 use crate::problem::Problem;
 
-/// Between two comments that say that the line stands.
+/// Interval of comments that keep the connection alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// After so long without a change the stream ends, unless the client says otherwise; and the most it may ask for.
+/// Default and largest `quiet`, in seconds: without a change for this long, the stream ends.
 const QUIET: u64 = 5 * 60;
 const LONGEST_QUIET: u64 = 60 * 60;
-/// When a browser comes back after the line broke, in milliseconds,
+/// When a browser should reconnect after a lost connection, in milliseconds,
 const RETRY: u32 = 3_000;
-/// and after a quiet end: its page may do so earlier, when somebody looks at it.
+/// and after a quiet end. The page may do so earlier when somebody looks at it.
 const RETRY_AFTER_QUIET: u32 = 3_600_000;
-/// The same where coming back wakes a machine.
+/// The same if reconnecting would wake a machine.
 const RETRY_AFTER_SLEEP: u32 = 86_400_000;
-/// Rows of one turn.
+/// Largest number of rows per batch.
 const ROWS: usize = 1000;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Tells nginx not to hold events back.
+/// Tells nginx not to buffer events.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 struct Events {
@@ -51,7 +51,7 @@ struct Events {
     is_over: bool,
 }
 
-/// Answers.
+/// The handler for `GET /events`.
 pub(crate) async fn answer(
     State(app): State<Arc<App>>,
     mut following: FeedReader,
@@ -68,7 +68,7 @@ pub(crate) async fn answer(
     let quiet_at = Instant::now() + quiet;
     let mut events =
         Events { app, following, news, quiet, quiet_at, has_begun: false, is_over: false };
-    // What can't be had is said with a status, not in a stream that begins well.
+    // A failure of the first batch becomes an error response, not a stream that breaks off.
     let first = events.next().await?;
     let rest = stream::unfold(events, async |mut events| {
         if events.is_over {
@@ -87,7 +87,7 @@ pub(crate) async fn answer(
 }
 
 impl Events {
-    /// The next lines: events, a heartbeat, or the end.
+    /// The next text of the stream: events, a heartbeat, or the end.
     async fn next(&mut self) -> Result<Bytes, Problem> {
         let heartbeat = Instant::now() + HEARTBEAT;
         loop {
@@ -134,10 +134,10 @@ impl Events {
                     }
                     out.push('\n');
                 }
-                Err(error) => tracing::error!("a change could not be written as JSON: {error}"),
+                Err(error) => tracing::error!("could not write a change as JSON: {error}"),
             }
         }
-        // With no data, so that it is an event to nobody; but from here a browser goes on.
+        // Without data, so no event is dispatched; but the browser remembers the ID, and continues from it.
         let _infallible = write!(out, "id: {}\n\n", batch.cursor);
         out.into()
     }

@@ -1,7 +1,7 @@
-//! Many changes as few: what happened to a whole folder is one row.
+//! Folds many changes into a few rows: one for a whole folder.
 //!
-//! A folder that is added, moved or removed stands for all that is with it. Files that come into a folder that was
-//! there already are one row for that folder; a file that comes alone stays itself. Pure.
+//! A folder that is added, moved or removed stands for everything in it. Files that are added to an existing folder become one row for that
+//! folder; a single file stays a row of its own. Pure.
 
 use std::collections::HashMap;
 
@@ -14,14 +14,14 @@ use super::row::{ChangeJson, VisibleChange, text};
 #[derive(Debug, Default)]
 pub(super) struct Fold {
     groups: Vec<Group>,
-    /// Where the group of a kind and folder stands.
+    /// The group for a kind of change and a folder, as an index.
     by_folder: HashMap<(&'static str, RelPath), usize>,
 }
 
 #[derive(Debug)]
 struct Group {
     folder: RelPath,
-    /// The first change; a file's own row, as long as it is the only one.
+    /// The first change. It is the file's own row as long as it is the only one.
     row: ChangeJson,
     files: u64,
     bytes: u64,
@@ -31,12 +31,11 @@ struct Group {
 }
 
 impl Fold {
-    /// How many rows there are.
     pub(super) fn len(&self) -> usize {
         self.groups.len()
     }
 
-    /// Whether a change belongs to a row that is there.
+    /// Whether a change belongs to an existing row.
     pub(super) fn takes(&self, seen: &VisibleChange<'_>) -> bool {
         self.group_of(seen).is_some()
     }
@@ -52,7 +51,7 @@ impl Fold {
                 group.bytes += seen.stat.map_or(0, |it| it.len);
                 group.has_stat |= seen.stat.is_some();
             }
-            // A removed folder is told after what was in it.
+            // The removal of a folder is reported after the removal of its content.
             Kind::Folder if *seen.path == group.folder => {
                 group.is_whole = true;
                 group.row.from = row.from;
@@ -68,14 +67,14 @@ impl Fold {
         let mut rows: Vec<ChangeJson> =
             self.groups.into_iter().filter_map(Group::into_row).collect();
         rows.sort_by_key(|it| it.seq);
-        // Another row may stand for changes before and behind it.
+        // A cursor would be wrong, because another row may stand for changes before and after it.
         for row in &mut rows {
             row.cursor = None;
         }
         rows
     }
 
-    /// The row of the topmost folder that a change is in.
+    /// The row of the topmost folder that contains a change.
     fn group_of(&self, seen: &VisibleChange<'_>) -> Option<usize> {
         let mut folders = Vec::new();
         let mut folder = match seen.entry {
@@ -90,7 +89,7 @@ impl Fold {
         let groups = folders.into_iter().rev().filter_map(|path| {
             let is_parent = Some(&path) == parent.as_ref();
             let index = *self.by_folder.get(&(seen.kind.as_str(), path))?;
-            // A folder that was there already stands for what is in it, not for what is below.
+            // An existing folder stands for the files directly in it, but not for deeper ones.
             let is_whole = self.groups.get(index).is_some_and(|it| it.is_whole);
             (is_whole || is_parent && seen.entry == Kind::File).then_some(index)
         });
@@ -110,7 +109,7 @@ impl Fold {
         index
     }
 
-    /// What was removed below a folder goes with it.
+    /// Merges the removals below a folder into the removal of the folder.
     fn swallow(&mut self, folder: &RelPath, into: usize) {
         let below = |(at, it): (usize, &Group)| {
             let is_below = at != into
@@ -133,7 +132,7 @@ impl Fold {
 }
 
 impl Group {
-    /// None for one that another has swallowed.
+    /// `None` if the group was merged into another one.
     fn into_row(self) -> Option<ChangeJson> {
         let Group { folder, row, files, bytes, is_whole, has_stat } = self;
         match (is_whole, files) {

@@ -1,7 +1,7 @@
-//! What changed on the volume, for those who wait for it: the journal, as far as a key goes.
+//! The change feed: the volume's journal, as far as a caller may see it.
 //!
-//! [`changes`] answers once, at once or when there is something; [`events`] goes on. Both stand on [`reader`], which
-//! knows where a reader is and what they may see.
+//! [`changes`] responds once, at once or as soon as there is a change; [`events`] is a stream. Both use [`reader`], which knows the
+//! client's cursor and what the caller may see.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -21,31 +21,31 @@ mod fold;
 mod reader;
 mod row;
 
-/// How long it may take to close the journal.
+/// Longest time for closing the journal at shutdown.
 const CLOSING: Duration = Duration::from_secs(3);
 
-/// The journal, and word of what comes into it.
+/// The journal, and notifications of new changes in it.
 #[derive(Debug)]
 pub struct Feed {
     volume: Arc<Volume>,
-    /// Opened by the first who reads, so that a start does not wait for it. One reads at a time, and the others wait
-    /// without a thread: a change wakes all of them at once.
+    /// Opened by the first reader, so that the start does not wait for it. One reader at a time; the others wait without a thread, because
+    /// a change wakes all of them at once.
     journal: Arc<tokio::sync::Mutex<Option<Journal>>>,
-    /// The place of the last change.
+    /// Sequence number of the last change.
     pub(super) last: watch::Sender<u64>,
     observer: Mutex<Option<Observer>>,
-    /// How often hints of what changes were lost.
+    /// How many times the kernel's event queue overflowed, so that changes had to be searched for.
     overflows: Arc<AtomicU64>,
 }
 
 impl Feed {
-    /// Over a volume that nobody observes yet.
+    /// A feed for a volume that is not observed yet.
     pub fn new(volume: Arc<Volume>) -> Feed {
         let (journal, observer) = (Arc::default(), Mutex::default());
         Feed { volume, journal, last: watch::Sender::new(0), observer, overflows: Arc::default() }
     }
 
-    /// Begins to observe the volume, and calls `gone` when something may have left its place; what is amiss goes to the log.
+    /// Starts observing the volume. Calls `gone` when something may have been moved or removed. Problems are logged.
     pub fn observe(&self, gone: impl Fn() + Send + 'static) {
         let (last, overflows) = (self.last.clone(), Arc::clone(&self.overflows));
         let tell = move |news| match news {
@@ -60,7 +60,9 @@ impl Feed {
             ObserverEvent::HintsLost => {
                 gone();
                 overflows.fetch_add(1, Relaxed);
-                tracing::info!("hints of changes were lost: the volume is walked again");
+                tracing::info!(
+                    "notifications of changes were lost: the whole volume is checked for changes again"
+                );
             }
             ObserverEvent::BegunAnew(why) => {
                 tracing::warn!(
@@ -74,29 +76,29 @@ impl Feed {
         *lock(&self.observer) = Some(observer);
     }
 
-    /// Observes no more, and closes the journal: what stands beside it is written into it.
+    /// Stops observing, and closes the journal, which moves its write-ahead log into the main file.
     pub async fn close(&self) {
         let observer = lock(&self.observer).take();
         let journal = self.journal.lock().await.take();
         let closed = tokio::task::spawn_blocking(move || drop((observer, journal)));
         if tokio::time::timeout(CLOSING, closed).await.is_err() {
             tracing::warn!(
-                "the journal was not closed in time; the next start finds what is missing"
+                "the journal was not closed in time; the next start finds the missing changes"
             );
         }
     }
 
-    /// What is amiss with it, for the operator.
+    /// A warning for the operator, if something is wrong with it.
     pub fn warning(&self) -> Option<Warning> {
         lock(&self.observer).as_ref()?.warning()
     }
 
-    /// How often hints of what changes were lost since the start.
+    /// How many times hints of changes were lost since the start.
     pub fn overflows(&self) -> u64 {
         self.overflows.load(Relaxed)
     }
 
-    /// For how long the journal has been behind what is known to have changed.
+    /// How far the journal is behind the known changes.
     pub fn lag(&self) -> Duration {
         let observer = lock(&self.observer);
         observer.as_ref().map_or(Duration::ZERO, Observer::lag)
@@ -116,7 +118,7 @@ impl Feed {
             let result = read(&opened);
             match &result {
                 Ok(_) => *journal = Some(opened),
-                // One that failed is opened anew by the next, who finds a new one if this was damaged.
+                // After a failed read, the next reader opens the journal again. If this one was damaged, that is a new one.
                 Err(error) => drop(opened.put_aside_if_damaged(&volume, error)?),
             }
             result
@@ -126,7 +128,7 @@ impl Feed {
     }
 }
 
-/// Opens a volume's journal. The log is told if that put a damaged one aside.
+/// Opens a volume's journal. Logs if a damaged one was set aside.
 pub(crate) fn open(volume: &Volume) -> Result<Journal, JournalError> {
     let mut journal = Journal::open(volume)?;
     if let Some(damage) = journal.take_damage() {

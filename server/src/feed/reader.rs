@@ -1,4 +1,4 @@
-//! A reader of the feed: where they are, and what they may see.
+//! A reader of the feed: its cursor, and what its caller may see.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use crate::problem::Problem;
 /// Changes read from the journal at a time.
 const BATCH: usize = 1000;
 
-/// A reader: where they are, and what they may see.
+/// A reader of the feed: its cursor, and what its caller may see.
 #[derive(Debug)]
 pub(crate) struct FeedReader {
     app: Arc<App>,
     caller: Caller,
-    /// Only what lies in this folder.
+    /// Only changes in this folder are reported.
     folder: RelPath,
     pub(super) is_folded: bool,
-    /// None before they said where to begin.
+    /// `None` if the client sent none: it starts with the current end of the journal.
     pub(super) cursor: Option<Cursor>,
 }
 
-/// Some changes that a reader sees.
+/// Changes that the reader sees.
 pub(super) struct Batch {
     pub(super) is_fresh: bool,
     pub(super) rows: Vec<ChangeJson>,
@@ -65,9 +65,9 @@ impl FromRequestParts<Arc<App>> for FeedReader {
 }
 
 impl FeedReader {
-    /// What is there behind the cursor, at most so many; moves the cursor behind it.
+    /// The changes after the cursor, at most `limit`; moves the cursor after them.
     ///
-    /// Fails where the key was taken away meanwhile.
+    /// Fails if the key was revoked meanwhile.
     pub(super) async fn next(&mut self, limit: usize) -> Result<Batch, Problem> {
         self.caller = self.caller.with_current_keys(&self.app.key_ring);
         self.caller.may_follow(&self.folder)?;
@@ -90,7 +90,7 @@ impl FeedReader {
                 let is_full = |rows: usize| rows >= limit;
                 if let Some(seen) = VisibleChange::of(change, may_see) {
                     match &mut fold {
-                        // Only one that begins a new row can be too many.
+                        // Only a change that starts a new row can exceed the limit.
                         Some(fold) if is_full(fold.len()) && !fold.takes(&seen) => break 'pages,
                         Some(fold) => fold.add(seen),
                         None if is_full(rows.len()) => break 'pages,

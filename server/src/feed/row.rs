@@ -8,7 +8,7 @@ use volume::{RelPath, Stat};
 
 use crate::files::etag;
 
-/// A change, translated for a reader: what is moved into their sight is added, what is moved out of it is removed.
+/// A change as one reader sees it: something moved into what the reader may see is added, something moved out of it is removed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct VisibleChange<'a> {
     pub(super) cursor: Cursor,
@@ -21,10 +21,9 @@ pub(super) struct VisibleChange<'a> {
     pub(super) stat: Option<&'a Stat>,
 }
 
-/// A change as JSON.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ChangeJson {
-    /// Where a reader goes on who has read this row and none behind it; none for a folded one.
+    /// The cursor after this row. `None` for a folded row.
     #[serde(skip)]
     pub(super) cursor: Option<Cursor>,
     pub(super) seq: u64,
@@ -34,23 +33,23 @@ pub(super) struct ChangeJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) from: Option<String>,
     pub(super) r#type: &'static str,
-    /// Bytes; of a folded row, of all files together.
+    /// Size in bytes. For a folded row, of all its files together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mtime: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) etag: Option<String>,
-    /// How many files a folded row stands for.
+    /// Number of files that a folded row stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) count: Option<u64>,
-    /// The path as it stands in a URL, where it is no UTF-8.
+    /// The path as in a URL, if the path is not valid UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) href: Option<String>,
 }
 
 impl<'a> VisibleChange<'a> {
-    /// None where there is nothing to see.
+    /// `None` if the reader may not see the change.
     pub(super) fn of(
         change: &'a Change,
         may_see: impl Fn(&RelPath) -> bool,
@@ -92,7 +91,7 @@ impl ChangeJson {
     }
 }
 
-/// A path as text, and its address where the text can't stand for it.
+/// A path as text, and as in a URL if the text is not exact.
 pub(super) fn text(path: &RelPath) -> (String, Option<String>) {
     match String::from_utf8(path.to_plain()) {
         Ok(text) => (text, None),
