@@ -1,4 +1,4 @@
-//! One line a request, written when its last byte has gone out or its client has.
+//! The access log: one line per request, written when its last byte has been sent or its client has gone.
 //!
 //! Method, path, status, bytes, duration, the user's name. Never a key ([`redact`]), nor the query, where people put secrets.
 
@@ -31,10 +31,10 @@ use crate::telemetry::log::{self, Escaped};
 use crate::telemetry::redact;
 use crate::telemetry::wake_log;
 
-/// What the log says, as nginx does, when the client went away before there was an answer.
+/// The status in the log if the client went away before there was a response, as in nginx.
 const CLIENT_GONE: u16 = 499;
 
-/// A request has come. Whoever learns who it is from says so to the line's [`InFlight`].
+/// Starts the accounting for a request. When the caller is identified, that is recorded in the entry's [`InFlight`].
 pub(crate) fn begin(
     activity: &Arc<Activity>,
     keys: &KeyRing,
@@ -45,7 +45,7 @@ pub(crate) fn begin(
     let client = peer.client(RequestFields::new(request.headers()));
     let path = redact::path(request.uri().path(), &keys.this_turn(Instant::now()));
     let open = activity.begin(request.method(), path, client);
-    // What never sleeps is not woken either.
+    // A service that never sleeps is not woken.
     if is_woken {
         wake_log::came(activity, &open, request.headers());
     }
@@ -67,28 +67,28 @@ pub(crate) fn begin(
     (request, line)
 }
 
-/// What the line says. Written when dropped, which happens however a request ends.
+/// A request's line. It is written when this is dropped, which happens however the request ends.
 #[derive(Debug)]
 pub struct AccessLogEntry {
     activity: Arc<Activity>,
     open: Arc<InFlight>,
-    /// Until the answer began.
+    /// Time until the response began.
     latency: Option<Duration>,
-    /// None while there is no answer yet.
+    /// `None` as long as there is no response.
     status: Option<StatusCode>,
     bytes: u64,
     is_complete: bool,
-    /// Taken while it lasts.
+    /// Held until the request ends.
     permit: Option<Permit>,
 }
 
 impl AccessLogEntry {
-    /// The request that it is about.
+    /// The request.
     pub fn open(&self) -> &Arc<InFlight> {
         &self.open
     }
 
-    /// A request whose answer was known as soon as it had come.
+    /// For a request whose response was cached.
     pub fn of_known(
         activity: &Arc<Activity>,
         known: Immediate<'_>,
@@ -109,13 +109,13 @@ impl AccessLogEntry {
         }
     }
 
-    /// Bytes of the answer's body have been taken to be sent.
+    /// Adds bytes of the response's body that were handed over to be sent.
     pub fn went(&mut self, bytes: u64) {
         self.bytes += bytes;
         self.activity.sent(&self.open, bytes);
     }
 
-    /// A body that counts what goes out, for an answer that was ready.
+    /// Wraps a response's body, so that its bytes are counted.
     pub fn with(
         self,
         body: Body,
@@ -126,7 +126,7 @@ impl AccessLogEntry {
         LoggedBody { body, permits, line: Some(self), is_complete, sendfile_queue }
     }
 
-    /// There is an answer, which begins to go out.
+    /// A response begins: logs its failure, if it is one, and wraps its body.
     pub fn answered(
         mut self,
         mut response: Response,
@@ -177,7 +177,7 @@ impl Drop for AccessLogEntry {
     fn drop(&mut self) {
         let open = &self.open;
         let (took, time) = (open.elapsed(), Timestamp::now());
-        // HEAD has no body to complete.
+        // The response to a `HEAD` has no body, so it is complete.
         let is_complete = self.is_complete || *open.method() == Method::HEAD;
         let status = self.status.map_or(CLIENT_GONE, |it| it.as_u16());
         let latency = self.latency.unwrap_or(took);
@@ -196,8 +196,7 @@ impl Drop for AccessLogEntry {
     }
 }
 
-/// A request came and its answer has gone out, all at once: what [`begin`] and the line's end would do, but for what
-/// [`wake_log`] says of the first of all.
+/// Accounts for a request whose response was sent at once. It does what [`begin`] and the end of the entry do, except for [`wake_log`].
 pub(crate) fn passed(activity: &Activity, passed: &Immediate<'_>) {
     let time = Timestamp::now();
     activity.passed_by(*passed, time);
@@ -218,7 +217,7 @@ fn ended(is_complete: bool) -> &'static str {
     if is_complete { "complete" } else { "aborted" }
 }
 
-/// Counts what comes in.
+/// A request's body whose bytes are counted.
 struct ReceivedBody {
     body: Body,
     activity: Arc<Activity>,
@@ -249,32 +248,32 @@ impl http_body::Body for ReceivedBody {
     }
 }
 
-/// An answer is cut off, since its reader may not have the rest.
+/// Why a response was cut off: its reader may not read the rest.
 #[derive(Debug, thiserror::Error)]
 #[error("its key is not good for it any more")]
 struct Revoked;
 
-/// Counts what goes out, and sees that it may.
+/// A response's body whose bytes are counted, and whose authorizations are checked again.
 #[derive(Debug)]
 pub struct LoggedBody {
     body: Body,
-    /// None where anyone may have it.
+    /// `None` if no key is needed.
     permits: Option<Authorizations>,
-    /// None when it has been handed on.
+    /// `None` after it was passed on.
     line: Option<AccessLogEntry>,
     is_complete: bool,
     sendfile_queue: SendfileQueue,
 }
 
 impl LoggedBody {
-    /// Whether its reader may still have what comes. Its beginning was asked for just now.
+    /// Whether the caller may still read the rest. The first bytes were authorized just before.
     fn may_go_on(&self) -> bool {
         let is_begun = self.line.as_ref().is_some_and(|it| it.bytes > 0);
         !is_begun || self.permits.as_ref().is_none_or(|it| it.check().is_ok())
     }
 }
 
-/// The body is over when its last bytes wait to be sent; the line is written when they have left.
+/// The body ends when its last bytes are queued. The line is written when they have been sent.
 impl Drop for LoggedBody {
     fn drop(&mut self) {
         let Some(mut line) = self.line.take() else { return };
@@ -310,7 +309,7 @@ impl http_body::Body for LoggedBody {
             }
             Some(Err(error)) => {
                 let path = Escaped(self.line.as_ref().map_or("", |it| it.open.path()));
-                tracing::warn!(%path, "the answer was cut off: {error}");
+                tracing::warn!(%path, "the response was cut off: {error}");
             }
             None => self.is_complete = true,
         }

@@ -1,6 +1,6 @@
-//! What is counted from the start on, for Prometheus.
+//! Counters since the start, for Prometheus.
 //!
-//! Requests are counted by each thread for itself, in `request_counters`; what is rare is counted here.
+//! Each thread counts requests by itself, in `request_counters`. Rare events are counted here.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,22 +8,22 @@ use http::{Method, StatusCode};
 
 use crate::telemetry::startup_time::StartupTime;
 
-/// All that is counted, beside requests.
+/// Counters for rare events.
 #[derive(Debug, Default)]
 pub struct Counters {
     put: AtomicU64,
     tus: AtomicU64,
     resumed: AtomicU64,
-    /// How long the start took.
+    /// Times of the start.
     pub launch: StartupTime,
 }
 
-/// How an upload came.
+/// How a file was uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadMethod {
     /// In one request.
     Put,
-    /// In any number of them.
+    /// In any number of requests.
     Tus,
 }
 
@@ -33,17 +33,17 @@ impl Counters {
         self.uploads(way).fetch_add(1, Relaxed);
     }
 
-    /// Somebody asks how much of an upload has come, to go on with it.
+    /// A client asked for the offset of an unfinished upload, to resume it.
     pub fn resumed(&self) {
         self.resumed.fetch_add(1, Relaxed);
     }
 
-    /// How many files were uploaded in a way.
+    /// Number of files uploaded by a method.
     pub(crate) fn finished(&self, way: UploadMethod) -> u64 {
         self.uploads(way).load(Relaxed)
     }
 
-    /// How often somebody asked, to go on.
+    /// Number of times a client asked for an offset to resume.
     pub(crate) fn resumptions(&self) -> u64 {
         self.resumed.load(Relaxed)
     }
@@ -56,7 +56,7 @@ impl Counters {
     }
 }
 
-/// Which part of a file an answer is, if it is one.
+/// The kind of a response with a file, by its ranges; one of `request_counters::KINDS`.
 pub(crate) fn range_kind(
     method: &Method,
     status: StatusCode,
@@ -66,7 +66,7 @@ pub(crate) fn range_kind(
     match status {
         _ if *method != Method::GET => None,
         StatusCode::OK => is_file.then_some("whole"),
-        // Parts say their places each for themselves (RFC 9110 §15.3.7.2).
+        // With several parts, each part has its own `Content-Range` (RFC 9110 §15.3.7.2).
         StatusCode::PARTIAL_CONTENT if is_single => Some("single"),
         StatusCode::PARTIAL_CONTENT => Some("multi"),
         StatusCode::RANGE_NOT_SATISFIABLE => Some("unsatisfiable"),

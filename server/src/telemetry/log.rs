@@ -1,9 +1,8 @@
-//! The service's log, on standard error: what happens, and a line for each request.
+//! The service's log, on standard error: events, and one line per request.
 //!
-//! What happens is written at once. Requests' lines are gathered for a moment and written together, since a system call
-//! for each would cost more than many an answer does. Each is made by the thread whose request it is, for itself, and only
-//! then added to the others. They come in the order in which they were added; a process that is killed takes those of its
-//! last moment along.
+//! Events are written at once. Request lines are collected for a moment and written together, because a system call for each would cost
+//! more than many a response does. Each line is composed by the thread of its request, and then added to the others. Lines are in the order
+//! in which they were added. A killed process loses those of the last moment.
 
 use clap::ValueEnum;
 use std::cell::RefCell;
@@ -18,7 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::sync::lock;
 
-/// How events are written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people.
@@ -27,70 +26,69 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// How long lines are gathered.
+/// How long request lines are collected.
 const MOMENT: Duration = Duration::from_millis(50);
-/// Bytes that are gathered at most. Whoever comes then waits until they are written.
+/// Most bytes that are collected. The thread that reaches this number writes them.
 const MOST: usize = 256 * 1024;
 
-/// What a request's line says.
+/// The fields of a request's line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AccessFields<'a> {
-    /// When the request was over.
+    /// When the request ended.
     pub time: Timestamp,
-    /// Of the request.
+    /// The request's method.
     pub method: &'a str,
-    /// Clean, percent-encoded, without a key and a query.
+    /// Clean, percent-encoded, without key and query.
     pub path: &'a str,
-    /// Of the answer.
+    /// The response's status.
     pub status: u16,
-    /// Of the answer's body, as far as it went out.
+    /// Bytes of the response's body that were sent.
     pub bytes: u64,
-    /// From the request's head to the end of its answer.
+    /// From the request's head to the end of its response, in microseconds.
     pub micros: u64,
     /// The user's name, or `-`.
     pub user: &'a str,
-    /// Where it came from.
+    /// The client's address.
     pub client: IpAddr,
     /// `complete` or `aborted`.
     pub ended: &'static str,
 }
 
-/// Lines on their way out.
+/// The log's lines that are still to be written.
 #[derive(Debug)]
 struct Log {
     format: LogFormat,
     /// Locked to add a line.
     lines: Mutex<Vec<u8>>,
-    /// Locked while lines are written, so that they stay in order. Never taken under the other one. Holds the room that
-    /// the next are gathered in.
+    /// Locked while lines are written, so that they stay in order. Never locked while `lines` is. Holds the spare buffer.
     out: Mutex<Vec<u8>>,
-    /// Told when the first line has been added.
+    /// Notified when the first line has been added.
     first: Condvar,
 }
 
-/// There is one standard error.
+/// Global, because there is only one standard error.
 static LOG: OnceLock<Log> = OnceLock::new();
 
 thread_local! {
     static PEN: RefCell<Pen> = RefCell::default();
 }
 
-/// What a thread makes its lines with.
+/// A thread's buffer for composing lines.
 #[derive(Debug, Default)]
 struct Pen {
     line: Vec<u8>,
     clock: Clock,
 }
 
-/// Writes times, of which most are of the same second as the one before.
+/// Formats times. Most are in the same second as the previous one.
 #[derive(Debug, Default)]
 struct Clock {
     second: i64,
-    /// The second as text, up to its point; empty before the first.
+    /// The second as text, up to the decimal point. Empty before the first time.
     text: String,
 }
 
-/// Begins to write the log.
+/// Starts writing the log.
 pub(crate) fn start(format: LogFormat) -> io::Result<()> {
     let log = LOG.get_or_init(|| Log {
         format,
@@ -108,18 +106,18 @@ pub(crate) fn start(format: LogFormat) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what has been gathered.
+/// Writes the collected lines.
 pub(crate) fn flush() {
     if let Some(log) = LOG.get() {
         log.flush();
     }
 }
 
-/// Adds a request's line, where there is a log.
+/// Adds a request's line, if the log was started.
 pub(crate) fn request(line: &AccessFields<'_>) {
     let Some(log) = LOG.get() else { return };
     let add = |pen: &mut Pen| log.add(pen.write(line, log.format));
-    // A thread that ends may have put its pen away.
+    // The thread may be ending, so that its buffer is already gone.
     if PEN.try_with(|it| add(&mut it.borrow_mut())).is_err() {
         add(&mut Pen::default());
     }
@@ -156,13 +154,13 @@ impl Log {
     fn flush(&self) {
         let mut out = lock(&self.out);
         std::mem::swap(&mut *out, &mut lock(&self.lines));
-        // There is nowhere to say that nobody can be told anything.
+        // If standard error cannot be written, there is no place to report that.
         io::stderr().lock().write_all(&out).unwrap_or_default();
         out.clear();
     }
 }
 
-/// Writes events, behind the lines that were gathered before them.
+/// Writes events after the lines that were collected before them.
 #[derive(Clone, Copy, Debug)]
 struct FlushingWriter;
 
@@ -189,7 +187,7 @@ impl Write for FlushingWriter {
 }
 
 impl Pen {
-    /// A line, until the next is written.
+    /// Composes a line. It is valid until the next one.
     fn write(&mut self, line: &AccessFields<'_>, format: LogFormat) -> &[u8] {
         self.line.clear();
         match format {
@@ -201,10 +199,10 @@ impl Pen {
 }
 
 impl Clock {
-    /// As jiff writes it with six digits behind the point.
+    /// Writes a time as jiff does, with six digits after the decimal point.
     fn write(&mut self, out: &mut Vec<u8>, time: Timestamp) {
         let (mut second, mut nanos) = (time.as_second(), time.subsec_nanosecond());
-        // Before 1970 both count backwards.
+        // Before 1970, both are negative.
         if nanos < 0 {
             (second, nanos) = (second - 1, nanos + 1_000_000_000);
         }
@@ -221,9 +219,9 @@ impl Clock {
     }
 }
 
-// The parts stand one behind the other: to have them put together by `fmt` takes longer than the rest of the line.
+// Fields are appended one by one: `fmt` would take longer than everything else.
 impl AccessFields<'_> {
-    /// As events are written, so that one reader reads both.
+    /// In the same format as events, so that one parser reads both.
     fn as_text(&self, out: &mut Vec<u8>, clock: &mut Clock) {
         clock.write(out, self.time);
         text(out, "  INFO access: method=");
@@ -281,11 +279,11 @@ fn number(out: &mut Vec<u8>, mut number: u64) {
             break;
         }
     }
-    // The last digit came first.
+    // The digits were written in reverse order.
     out.get_mut(first..).unwrap_or_default().reverse();
 }
 
-/// A number's last digit.
+/// The last digit of a number.
 fn digit(number: u64) -> u8 {
     b'0' + (number % 10) as u8
 }
@@ -300,7 +298,7 @@ fn address(out: &mut Vec<u8>, address: IpAddr) {
                 number(out, octet.into());
             }
         }
-        // Memory takes it, here and below.
+        // Writing to a `Vec` never fails, here and below.
         IpAddr::V6(it) => write!(out, "{it}").unwrap_or_default(),
     }
 }
@@ -313,7 +311,7 @@ fn escaped(out: &mut Vec<u8>, words: &str) {
     }
 }
 
-/// As a string of JSON (RFC 8259 §7).
+/// Writes a JSON string (RFC 8259 §7).
 fn quoted(out: &mut Vec<u8>, words: &str) {
     out.push(b'"');
     if is_plain(words) {
@@ -324,7 +322,7 @@ fn quoted(out: &mut Vec<u8>, words: &str) {
     out.push(b'"');
 }
 
-/// A stranger's text in one line of the log.
+/// Untrusted text, escaped so that it stays on one line of the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Escaped<'a>(pub &'a str);
 
@@ -337,7 +335,7 @@ impl std::fmt::Display for Escaped<'_> {
     }
 }
 
-/// The same between the quotes of a string of JSON.
+/// The same within a JSON string.
 struct Quoted<'a>(&'a str);
 
 impl std::fmt::Display for Quoted<'_> {
@@ -352,7 +350,7 @@ impl std::fmt::Display for Quoted<'_> {
     }
 }
 
-/// Whether a text stands for itself, as most do.
+/// Whether a text needs no escaping, as is usual.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|it| it.is_ascii_graphic() && !matches!(it, b'"' | b'\\' | b'\''))
 }
@@ -408,7 +406,7 @@ mod tests {
         let second = 1_795_795_199_000_000_000;
         let steps = [0, 1, 999, 1000, 1001, 999_999, 123_456_789, 999_999_499, 999_999_500];
         let around = steps.iter().flat_map(|it| [second + it, second + 1_000_000_000 + it]);
-        // A clock may be set back, and machines without one begin in 1970.
+        // A clock may be set back, and machines without one start in 1970.
         let others = [999_999_999, second, 0, 1, 86_399_999_999_999, 951_782_399_999_999_999];
         for nanos in around.chain(others).chain([second + 999_999_999, second + 1_000_000_000]) {
             let time = Timestamp::from_nanosecond(nanos).unwrap();

@@ -1,4 +1,4 @@
-//! What is told of the service: its log, its counters, and what it does right now.
+//! The service's log, its counters, and its current activity.
 
 pub(crate) mod access_log;
 pub(crate) mod activity;

@@ -1,27 +1,27 @@
-//! What `/proc` says of this process (`man 5 proc_pid_stat`).
+//! Figures of this process from `/proc` (`man 5 proc_pid_stat`).
 
 use rustix::param::clock_ticks_per_second;
 
-/// Seconds that the process has had of the processors.
+/// Processor time that the process has used, in seconds.
 pub(crate) fn processor_seconds() -> Option<f64> {
     const USER: usize = 11;
     const SYSTEM: usize = 12;
     Some(seconds(USER)? + seconds(SYSTEM)?)
 }
 
-/// A word behind the name that is a time.
+/// A field after the name that is a time, in seconds.
 pub(super) fn seconds(word: usize) -> Option<f64> {
-    // Some hundred a second; no kernel has more than fit.
+    // A few hundred per second; no kernel has more than fits.
     let ticks = u32::try_from(clock_ticks_per_second()).ok()?;
     Some(number_in(&read("/proc/self/stat")?, word)? / f64::from(ticks))
 }
 
-/// A word behind the name, which stands in parentheses and may hold anything.
+/// A field after the name. The name is in parentheses and may contain anything.
 fn number_in(stat: &str, word: usize) -> Option<f64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(word)?.parse().ok()
 }
 
-/// A file of the kernel's.
+/// Reads a file of `/proc`.
 #[expect(clippy::disallowed_methods, reason = "the kernel's files are not on the volume")]
 pub(crate) fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()

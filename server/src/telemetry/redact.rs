@@ -1,7 +1,7 @@
-//! A request's path as the log and the console may show it: the clean path, without any key.
+//! A request's path as the log and the console show it: the clean path, without any key.
 //!
-//! People paste keys into addresses, and get the address wrong. So of an address that is none of ours nothing is shown, and below
-//! `/files/` a name is left out that is a key or looks like one. A query is never shown.
+//! People paste keys into URLs, and get the URLs wrong. So nothing is shown of a URL that has none of our routes. Below `/files/`, a name
+//! is left out if it is a key or looks like one. A query is never shown.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ use volume::staged_id::StagedId;
 
 use crate::routes::Route;
 
-/// What stands for what is left out.
+/// Replaces what is left out.
 const LEFT_OUT: &str = "...";
-/// Letters and digits in a row that make a key of our own.
+/// Letters and digits in a row that make a generated key.
 const KEYS_LETTERS: usize = 32;
 
-/// The path of a request.
+/// The path to show for a request.
 pub(crate) fn path(raw: &str, keys: &Keys) -> String {
     if let Some(path) = raw.strip_prefix("/files/") {
         return format!("/files/{}", clean(path, keys));
@@ -26,7 +26,7 @@ pub(crate) fn path(raw: &str, keys: &Keys) -> String {
             Some((key, path)) if !is_nothing(key) => {
                 format!("/share/{LEFT_OUT}/{}", clean(path, keys))
             }
-            // The key stands elsewhere, or is missing.
+            // The key is in another place, or missing.
             _ => format!("/share/{LEFT_OUT}"),
         };
     }
@@ -39,9 +39,9 @@ pub(crate) fn path(raw: &str, keys: &Keys) -> String {
     if Route::is_fixed(raw) { raw.to_owned() } else { format!("/{LEFT_OUT}") }
 }
 
-/// A path of the tree as the service reads it; one that it refuses, as well as that goes.
+/// A path of the tree, clean as the service reads it. A path that the service refuses is cleaned as far as possible.
 fn clean(path: &str, keys: &Keys) -> String {
-    // What can't be decoded can't be searched either.
+    // What cannot be decoded cannot be searched for keys either.
     let Ok(plain) = volume::unescape(path.as_bytes()) else { return LEFT_OUT.to_owned() };
     let ends_in_name = |it: &[u8]| !matches!(it, b"" | b".");
     let names = plain.split(|it| *it == b'/').filter(|it| ends_in_name(it));
@@ -53,13 +53,13 @@ fn clean(path: &str, keys: &Keys) -> String {
     format!("{}{slash}", names.join("/"))
 }
 
-/// Whether the cleaner leaves nothing of a name.
+/// Whether cleaning removes a segment: it is empty or `.`.
 fn is_nothing(segment: &str) -> bool {
     let plain: Vec<u8> = percent_decode_str(segment).collect();
     matches!(plain.as_slice(), b"" | b".")
 }
 
-/// Whether a name is a key, or has one in it, or looks so; also where it was encoded more than once.
+/// Whether a name is a key, contains one, or looks like one, even if it was encoded more than once.
 fn is_key(name: &[u8], keys: &Keys) -> bool {
     if let Cow::Owned(decoded) = Cow::from(percent_decode(name))
         && is_key(&decoded, keys)
@@ -74,13 +74,13 @@ fn is_key(name: &[u8], keys: &Keys) -> bool {
         || name.split(|it| !it.is_ascii_alphanumeric()).any(is_like_our_own)
 }
 
-/// Whether a name is a key with an ending. A key may have dots of its own.
+/// Whether a name is a key with an extension. A key may contain dots.
 fn is_known_before_a_dot(name: &[u8], is_known: impl Fn(&[u8]) -> bool) -> bool {
     let dots = name.iter().enumerate().filter(|(_, it)| **it == b'.').map(|(place, _)| place);
     dots.filter_map(|it| name.get(..it)).any(is_known)
 }
 
-/// Random letters of both cases: a key that we made, perhaps long ago. A digest in hexadecimal has one case only.
+/// Whether it is a run of random letters of both cases: a key that we generated, perhaps long ago. A hexadecimal digest has only one case.
 fn is_like_our_own(piece: &[u8]) -> bool {
     piece.len() >= KEYS_LETTERS
         && piece.iter().any(u8::is_ascii_uppercase)
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     const KEY: &str = "kmt-1";
-    /// Of our own making, and known no more.
+    /// A generated key that was revoked.
     const REVOKED: &str = "zoe-4fG7hJ9kL2mN5pQ8rS1tV3wX6yZ0aBcD";
 
     #[test]

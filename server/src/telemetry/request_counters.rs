@@ -1,17 +1,17 @@
-//! What is counted of requests: plain numbers, which their owner has to itself.
+//! Counters for requests: plain numbers, without synchronisation.
 
 use std::time::Duration;
 
 use crate::routes::Route;
 
-/// Which parts of files answers are.
+/// Kinds of responses with files, by the ranges they have.
 pub(crate) const KINDS: [&str; 4] = ["whole", "single", "multi", "unsatisfiable"];
-/// Microseconds until an answer begins: from a page in memory to a wait for changes.
+/// Upper ends of the classes for the time until a response begins, in microseconds: from a page in memory to a long poll for changes.
 const FIRST_BYTE: [u64; 12] = [
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000,
     30_000_000,
 ];
-/// Microseconds until it has gone out: from a listing to tens of gigabytes.
+/// Upper ends of the classes for the time until a response has been sent, in microseconds: from a listing to tens of gigabytes.
 const LAST_BYTE: [u64; 11] = [
     5_000,
     25_000,
@@ -26,55 +26,54 @@ const LAST_BYTE: [u64; 11] = [
     7_200_000_000,
 ];
 
-/// What is counted of requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestCounters {
     routes: [OfRoute; Route::ALL.len()],
     ranges: [u64; KINDS.len()],
 }
 
-/// What is counted of the requests of one route.
+/// Counters for the requests of one route.
 #[derive(Clone, Debug)]
 pub(crate) struct OfRoute {
-    /// Bytes of answers.
+    /// Bytes of response bodies.
     pub(crate) sent: u64,
-    /// Bytes of requests' bodies.
+    /// Bytes of request bodies.
     pub(crate) received: u64,
-    /// Finished requests, by their status: a few, of which the first come the most.
+    /// Finished requests by status. A short list; the statuses seen first are usually the most frequent.
     pub(crate) statuses: Vec<(u16, u64)>,
-    /// Until the answer began.
+    /// Time until the response began.
     pub(crate) first_byte: Histogram<12>,
-    /// Until it had gone out.
+    /// Time until the response was sent.
     pub(crate) last_byte: Histogram<11>,
 }
 
-/// How long things took, by classes.
+/// A histogram of times.
 #[derive(Clone, Debug)]
 pub(crate) struct Histogram<const CLASSES: usize> {
-    /// Where the classes end, in microseconds.
+    /// Upper ends of the classes, in microseconds.
     ends: &'static [u64; CLASSES],
     counts: [u64; CLASSES],
-    /// Those that took longer than any class.
+    /// Number of times above the last class.
     longer: u64,
     sum: Duration,
 }
 
 impl RequestCounters {
-    /// Bytes of an answer went out.
+    /// Adds sent bytes of a response.
     pub(crate) fn sent(&mut self, route: Route, bytes: u64) {
         if let Some(route) = self.routes.get_mut(route as usize) {
             route.sent += bytes;
         }
     }
 
-    /// Bytes of a request's body came in.
+    /// Adds received bytes of a request's body.
     pub(crate) fn received(&mut self, route: Route, bytes: u64) {
         if let Some(route) = self.routes.get_mut(route as usize) {
             route.received += bytes;
         }
     }
 
-    /// An answer begins: which part of a file it is.
+    /// Counts a response by its kind, one of [`KINDS`].
     pub(crate) fn answered(&mut self, kind: &str) {
         let count = KINDS.iter().zip(&mut self.ranges).find(|(it, _)| **it == kind);
         if let Some((_, count)) = count {
@@ -82,7 +81,7 @@ impl RequestCounters {
         }
     }
 
-    /// A request is over: with which status, when its answer began, and when it ended.
+    /// Counts a finished request.
     pub(crate) fn ended(
         &mut self,
         route: Route,
@@ -97,7 +96,7 @@ impl RequestCounters {
         }
     }
 
-    /// Adds what another has counted.
+    /// Adds the counters of another.
     pub(crate) fn add(&mut self, other: &RequestCounters) {
         for (ours, other) in self.routes.iter_mut().zip(&other.routes) {
             ours.sent += other.sent;
@@ -113,12 +112,12 @@ impl RequestCounters {
         }
     }
 
-    /// What is counted of each route.
+    /// The counters of each route.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (&'static str, &OfRoute)> {
         Route::ALL.into_iter().map(Route::pattern).zip(&self.routes)
     }
 
-    /// Answers by which part of a file they were.
+    /// Number of responses of each kind.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (&'static str, u64)> {
         KINDS.into_iter().zip(self.ranges)
     }
@@ -165,17 +164,17 @@ impl<const CLASSES: usize> Histogram<CLASSES> {
         self.sum = self.sum.saturating_add(other.sum);
     }
 
-    /// All lengths together, in seconds.
+    /// Sum of all times, in seconds.
     pub(crate) fn sum(&self) -> f64 {
         self.sum.as_secs_f64()
     }
 
-    /// How many there were.
+    /// Number of times.
     pub(crate) fn count(&self) -> u64 {
         self.counts.iter().sum::<u64>() + self.longer
     }
 
-    /// How many there were in each class, by its end in seconds. The last has none.
+    /// Number of times in each class, with its upper end in seconds. The last class has no end.
     pub(crate) fn classes(&self) -> Vec<(f64, u64)> {
         let ends = self.ends.iter().map(|it| Duration::from_micros(*it).as_secs_f64());
         let last = (f64::INFINITY, self.longer);

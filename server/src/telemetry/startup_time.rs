@@ -1,4 +1,4 @@
-//! How long a start takes, reckoned from where the kernel began the process: whoever woke the machine waits for that.
+//! Start-up time, measured from the start of the process by the kernel: a client that wakes the machine waits for that long.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::telemetry::process;
 
-/// Which of the words behind a process's name says when it began (`man 5 proc_pid_stat`).
+/// Index of the field with the process's start time, among those after its name (`man 5 proc_pid_stat`).
 const BEGAN: usize = 19;
 
-/// What is known of a start. Right to a hundredth of a second, as the kernel tells it.
+/// Times of a start, accurate to a hundredth of a second, as the kernel reports them.
 #[derive(Debug, Default)]
 pub struct StartupTime {
     ready: OnceLock<Duration>,
@@ -23,12 +23,12 @@ impl StartupTime {
         keep_age(&self.ready);
     }
 
-    /// An answer begins. The first counts.
+    /// A response begins. Only the first one counts.
     pub fn answers(&self) {
         keep_age(&self.first_answer);
     }
 
-    /// Until connections were accepted, and until the first answer began.
+    /// Time until connections were accepted, and until the first response began.
     pub fn lengths(&self) -> (Option<Duration>, Option<Duration>) {
         (self.ready.get().copied(), self.first_answer.get().copied())
     }
@@ -38,12 +38,11 @@ fn keep_age(kept: &OnceLock<Duration>) {
     if kept.get().is_none()
         && let Some(age) = age()
     {
-        // Of two at once one is first.
+        // Two threads may get here at once; the first one counts.
         kept.get_or_init(|| age);
     }
 }
 
-/// How old the process is.
 fn age() -> Option<Duration> {
     let began = Duration::from_secs_f64(process::seconds(BEGAN)?);
     let now = clock_gettime(ClockId::Boottime);

@@ -1,4 +1,4 @@
-//! What is amiss with the volume's file system: looked at now and then, told by `/health`.
+//! Warnings about the volume's file system: checked every few seconds, reported by `/health`.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,38 +10,38 @@ use crate::sync::lock;
 
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What was amiss at the last look.
+/// The warnings of the last check.
 #[derive(Debug, Default)]
 pub struct VolumeWarnings {
     now: Mutex<Vec<String>>,
 }
 
 impl VolumeWarnings {
-    /// In words that anyone may read.
+    /// The warnings, as text that anyone may read.
     pub fn warnings(&self) -> Vec<String> {
         lock(&self.now).clone()
     }
 
-    /// Keeps what a look has found; what is new goes to the log.
+    /// Keeps the warnings of a check, and logs new ones.
     fn note(&self, found: Vec<String>) {
         let mut warnings = lock(&self.now);
         for it in found.iter().filter(|it| !warnings.contains(it)) {
             tracing::error!("{it}");
         }
         if found.is_empty() && !warnings.is_empty() {
-            tracing::info!("nothing is amiss with the volume any more");
+            tracing::info!("all problems with the volume are solved");
         }
         *warnings = found;
     }
 }
 
-/// Looks, for ever.
+/// Checks the volume again and again.
 pub(crate) async fn watch(volume: Arc<Volume>, warnings: Arc<VolumeWarnings>) {
     loop {
         let volume = Arc::clone(&volume);
         match tokio::task::spawn_blocking(move || look(&volume)).await {
             Ok(found) => warnings.note(found),
-            Err(error) => tracing::error!("looking at the volume broke off: {error}"),
+            Err(error) => tracing::error!("the check of the volume failed: {error}"),
         }
         tokio::time::sleep(EVERY).await;
     }
@@ -66,7 +66,7 @@ fn look(volume: &Volume) -> Vec<String> {
     loss.into_iter().chain(is_out_of_files).map(str::to_owned).chain(shared).collect()
 }
 
-/// What such a file system means.
+/// The warning for a file system that is shared with other machines.
 pub(crate) fn shared(file_system: &str) -> String {
     format!(
         "the volume lies on {file_system}, {UNTOLD}: that is served, but comes into the feed only when the service starts anew"

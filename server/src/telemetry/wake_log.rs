@@ -1,6 +1,6 @@
-//! What woke the service, said once in the log: the first request, if it came with the start.
+//! Logs once what woke the service: the first request, if it came right after the start.
 //!
-//! A machine that sleeps when nobody needs it costs little, unless something wakes it all the time. This line says who.
+//! A machine that sleeps when it is not needed is cheap, unless something wakes it all the time. This line shows the client.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use http::{HeaderMap, header};
 use crate::telemetry::activity::{Activity, InFlight};
 use crate::telemetry::log::Escaped;
 
-/// Whoever wakes a machine waits for its answer, so it comes within this.
+/// A client that wakes the machine waits for its response, so its request arrives within this time.
 const WITH_THE_START: Duration = Duration::from_secs(10);
-/// Letters of a client's own name for itself.
+/// Longest logged `User-Agent`, in characters.
 const LONGEST_AGENT: usize = 200;
 
-/// A request has come in; the first of all may be what woke the service.
+/// Logs a request if it is the first and may have woken the service.
 pub(crate) fn came(activity: &Activity, open: &InFlight, headers: &HeaderMap) {
     let up = activity.up();
     if !open.is_first() || up > WITH_THE_START {
@@ -32,7 +32,7 @@ pub(crate) fn came(activity: &Activity, open: &InFlight, headers: &HeaderMap) {
     );
 }
 
-/// Says so where none came with the start.
+/// Logs if no request came with the start.
 pub(crate) async fn or_not(activity: &Activity) {
     tokio::time::sleep(WITH_THE_START).await;
     if !activity.has_begun() {

@@ -1,22 +1,21 @@
-//! Who came lately, for one shard.
+//! Recent callers of one shard.
 //!
-//! A key is counted by each who holds it, and many threads hold the same one: a count that all of them change with each
-//! request costs more than the rest of what is remembered of it. So a shard holds it once, and shares it with itself.
+//! Every holder of an `Arc` changes its reference count. If many threads share a key, changing that count with each request costs more than
+//! all other accounting. So each shard has one copy of its own, and shares it only within the shard.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::auth::caller::Caller;
 
-/// How many are known. Whoever comes again later is held anew.
+/// Number of callers that are kept. A caller that was dropped gets a new copy.
 const MOST: usize = 16;
 
-/// Those who came lately.
 #[derive(Debug, Default)]
 pub(super) struct Callers(VecDeque<Arc<Caller>>);
 
 impl Callers {
-    /// The same caller, as the shard holds it; none where they have no name.
+    /// The shard's copy of a caller. `None` if the caller has no name.
     pub(super) fn hold(&mut self, caller: &Caller) -> Option<Arc<Caller>> {
         caller.user()?;
         if let Some(known) = self.0.iter().find(|it| is_same(it, caller)) {
@@ -31,7 +30,7 @@ impl Callers {
     }
 }
 
-/// Whether they have the very same key, and it is as good. One that was changed meanwhile is another.
+/// Whether both have the same key in the same state. A key that was changed meanwhile is another one.
 fn is_same(one: &Caller, other: &Caller) -> bool {
     match (one, other) {
         (Caller::Holder(one), Caller::Holder(other))
@@ -61,7 +60,7 @@ mod tests {
         let mut hold = |it: &Caller| callers.hold(it).unwrap();
         let first = hold(&before[0]);
         assert!(Arc::ptr_eq(&first, &hold(&before[0])));
-        // The same line of a file that was read again.
+        // The same line after the file was read again.
         assert!(!Arc::ptr_eq(&first, &hold(&after[0])));
         for other in &before[1..] {
             assert_eq!(hold(other).user(), other.user());

@@ -1,4 +1,4 @@
-//! The consoles that are open, and who sits at them.
+//! The open consoles, and the presence of their users.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::sync::lock;
 
-/// A console that has not asked for so long is gone.
+/// A console that has sent no request for this long counts as closed.
 const STAYS: Duration = Duration::from_mins(1);
 
-/// Those that asked lately, by what they call themselves.
+/// The consoles, by the ID that each sends.
 #[derive(Debug, Default)]
 pub(super) struct Consoles(Mutex<BTreeMap<String, Console>>);
 
@@ -24,26 +24,26 @@ struct Console {
     presence: Presence,
 }
 
-/// What a console says of whoever sits at it.
+/// What a console reports about its user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Presence {
     /// When a key was last pressed in it.
     pub touched: Option<Instant>,
-    /// The number of the terminal that it draws on, which is no sign of anybody: it draws by itself.
+    /// Device number of its terminal. Activity of that terminal is no sign of a user, because the console itself draws on it.
     pub terminal: Option<u32>,
 }
 
-/// A console that is open.
+/// An open console.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConsoleNow {
-    /// As people call it.
+    /// Its number, for people.
     pub number: u32,
-    /// Since when.
+    /// When it was opened.
     pub since: Timestamp,
 }
 
 impl Consoles {
-    /// One asks: it is there. It may say who sits at it. Returns its number.
+    /// A console sends a request, perhaps with the presence of its user. Returns the console's number.
     pub(super) fn asks(&self, id: &str, presence: Option<Presence>) -> u32 {
         let mut consoles = lock(&self.0);
         consoles.retain(|_, it| it.is_open());
@@ -61,12 +61,12 @@ impl Consoles {
         console.number
     }
 
-    /// One says good-bye.
+    /// A console has ended.
     pub(super) fn end(&self, id: &str) {
         lock(&self.0).remove(id);
     }
 
-    /// Those that are open.
+    /// The open consoles.
     pub(super) fn open(&self) -> Vec<ConsoleNow> {
         let mut consoles: Vec<_> = lock(&self.0)
             .values()
@@ -77,7 +77,7 @@ impl Consoles {
         consoles
     }
 
-    /// Who sits at them.
+    /// The presence of their users.
     pub(super) fn presences(&self) -> Vec<Presence> {
         lock(&self.0).values().filter(|it| it.is_open()).map(|it| it.presence).collect()
     }

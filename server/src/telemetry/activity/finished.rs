@@ -1,4 +1,4 @@
-//! Requests that are over: the last of them, for whoever looks.
+//! Finished requests: the last of them, for readers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,69 +11,69 @@ use jiff::Timestamp;
 use super::in_flight::InFlight;
 use crate::auth::caller::Caller;
 
-/// How many requests that are over are remembered.
+/// Number of finished requests that are kept.
 pub(super) const RECENT: usize = 500;
 
-/// A request whose answer was given at once: all that there is to say of it.
+/// A request whose response was sent at once, with everything to be accounted for.
 #[derive(Clone, Copy, Debug)]
 pub struct Immediate<'a> {
-    /// Of the request.
+    /// The request's method.
     pub method: &'a Method,
     /// Clean, percent-encoded, without a key.
     pub path: &'a str,
-    /// Where it came from.
+    /// The client's address.
     pub client: IpAddr,
-    /// Who asked.
+    /// The caller.
     pub caller: &'a Caller,
-    /// Of the answer.
+    /// The response's status.
     pub status: u16,
-    /// Which part of a file the answer was, as [`range_kind`](crate::telemetry::counters::range_kind) tells it.
+    /// The [kind](crate::telemetry::counters::range_kind) of the response, if it is one with a file.
     pub kind: Option<&'static str>,
-    /// When it came in.
+    /// When it arrived.
     pub began: Instant,
-    /// Until it was over. Its answer began in the same moment.
+    /// Time until it ended. Its response began at the same moment.
     pub took: Duration,
-    /// Bytes of the answer.
+    /// Bytes of the response.
     pub sent: u64,
-    /// Whether all of the answer went out.
+    /// Whether the whole response was sent.
     pub is_complete: bool,
 }
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// Of the answer, or 499.
+    /// The response's status, or 499.
     pub status: u16,
-    /// Until the answer began.
+    /// Time until the response began.
     pub latency: Duration,
-    /// Until it ended.
+    /// Time until it ended.
     pub took: Duration,
-    /// When it ended, by the clock of people.
+    /// When it ended.
     pub time: Timestamp,
-    /// Whether all of the answer went out.
+    /// Whether the whole response was sent.
     pub is_complete: bool,
 }
 
-/// A request that is over, as it is remembered: written out only for whoever looks.
+/// A finished request, formatted only for readers.
 #[derive(Debug)]
 pub(super) struct Finished {
-    /// When it ended, by the clock that nobody sets.
+    /// When it ended, by the monotonic clock.
     pub(super) at: Instant,
     pub(super) ended: Ended,
     pub(super) request: RequestInfo,
 }
 
-/// What was asked.
+/// The request itself.
 #[derive(Clone, Debug)]
 pub(super) enum RequestInfo {
-    /// In a request that was under way for a while. What is left of its body may still come in behind its answer.
+    /// One that took a while. The rest of its body may still arrive after its response.
     InFlight(Arc<InFlight>),
-    /// In one whose answer was given at once.
+    /// One whose response was sent at once.
     Immediate {
         method: Method,
         path: Arc<str>,
         client: IpAddr,
-        /// None for whoever has no name.
+        /// `None` for a caller without a name.
         caller: Option<Arc<Caller>>,
         sent: u64,
     },
@@ -108,7 +108,7 @@ impl RequestInfo {
         }
     }
 
-    /// Bytes that went out, and that came in.
+    /// Bytes sent, and bytes received.
     pub(super) fn moved(&self) -> (u64, u64) {
         match self {
             RequestInfo::InFlight(open) => (open.sent.load(Relaxed), open.received.load(Relaxed)),
@@ -118,7 +118,6 @@ impl RequestInfo {
 }
 
 impl Immediate<'_> {
-    /// How it ended.
     pub(super) fn ended(&self, time: Timestamp) -> Ended {
         let Immediate { status, took, is_complete, .. } = *self;
         Ended { status, latency: took, took, time, is_complete }

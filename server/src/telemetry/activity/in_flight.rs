@@ -1,4 +1,4 @@
-//! A request that is under way.
+//! Requests in flight.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
@@ -12,14 +12,14 @@ use crate::auth::caller::Caller;
 use crate::routes::Route;
 use crate::sync::{lock, micros};
 
-/// A request that is under way.
+/// A request in flight.
 #[derive(Debug)]
 pub struct InFlight {
-    /// Which shard accounts for it.
+    /// The shard that accounts for it.
     pub(super) shard: usize,
-    /// Its position among the shard's, until it ends.
+    /// Its index in the shard, until it ends.
     pub(super) position: usize,
-    /// Its own.
+    /// Its unique number.
     pub(super) number: u64,
     is_first: bool,
     began: Instant,
@@ -27,52 +27,52 @@ pub struct InFlight {
     path: String,
     pub(super) route: Route,
     client: IpAddr,
-    /// Set once, when it is known who asks.
+    /// Set once, when the caller is identified.
     caller: OnceLock<Caller>,
-    /// The part that was asked for, where it is not the whole.
+    /// `Content-Range` of the response, if it is a part of a file.
     range: Mutex<Option<String>>,
-    /// How many bytes there will be, where that is known.
+    /// Length of the body that is being transferred, if known. Otherwise 0.
     expected: AtomicU64,
     pub(super) sent: AtomicU64,
     pub(super) received: AtomicU64,
-    /// Of the answer; 0 before there is one.
+    /// The response's status; 0 while there is none.
     status: AtomicU16,
 }
 
 /// What a request says about whether the service is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// Nothing: it is a stranger's, a look at the health, or not known yet.
+    /// Nothing: it has no valid key and nothing public to read, is about the service's health, or is not decided yet.
     None,
-    /// Somebody with business here wants to be told of changes. That alone keeps nothing awake, however long or often it
-    /// is asked: it would be for ever.
+    /// A caller with a valid key wants to be notified of changes. That alone keeps nothing awake, no matter how long or how often, because
+    /// it would never end.
     Told,
-    /// It is needed while this lasts, and for a while after.
+    /// The service is needed as long as this request lasts, and for a while after it.
     Work,
 }
 
-/// A request that is under way.
+/// A request in flight, as operators see it.
 #[derive(Clone, Debug, Serialize)]
 pub struct OpenNow {
-    /// Its own number.
+    /// Its unique number.
     pub seq: u64,
-    /// Of the request.
+    /// The request's method.
     pub method: String,
     /// Clean, percent-encoded, without a key.
     pub path: String,
-    /// The part that was asked for, where it is not the whole.
+    /// `Content-Range` of the response, if it is a part of a file.
     pub range: Option<String>,
-    /// Whose key it came with.
+    /// The user of its key.
     pub username: Option<String>,
-    /// Where it came from.
+    /// The client's address.
     pub client: IpAddr,
-    /// For how long, in milliseconds.
+    /// Its age in milliseconds.
     pub millis: u64,
-    /// Bytes that went out.
+    /// Bytes sent.
     pub sent: u64,
-    /// Bytes that came in.
+    /// Bytes received.
     pub received: u64,
-    /// How many bytes there will be, where that is known.
+    /// Length of the body that is being transferred, if known.
     pub expected: Option<u64>,
 }
 
@@ -95,7 +95,7 @@ impl OpenNow {
 }
 
 impl InFlight {
-    /// One that has come in just now. Its shard gives it its position.
+    /// A request that has just arrived. Its shard sets position and number.
     pub(super) fn new(
         method: &Method,
         path: String,
@@ -122,7 +122,7 @@ impl InFlight {
         }
     }
 
-    /// Of the request.
+    /// The request's method.
     pub fn method(&self) -> &Method {
         &self.method
     }
@@ -132,12 +132,12 @@ impl InFlight {
         &self.path
     }
 
-    /// Where it came from.
+    /// The client's address.
     pub fn client(&self) -> IpAddr {
         self.client
     }
 
-    /// Says who asks, once that is known.
+    /// Records the caller. Only the first call counts.
     pub fn is_from(&self, caller: &Caller) {
         self.caller.get_or_init(|| caller.clone());
     }
@@ -146,12 +146,12 @@ impl InFlight {
         self.caller.get()
     }
 
-    /// The name of whoever asks, for the log.
+    /// The caller's name, for the log.
     pub fn user(&self) -> Option<&str> {
         self.caller()?.user()
     }
 
-    /// How many bytes there will be, and which part of the file they are.
+    /// Records the length of the body, and the range if it is a part of a file.
     pub fn expect(&self, bytes: Option<u64>, range: Option<&str>) {
         self.expected.fetch_max(bytes.unwrap_or(0), Relaxed);
         if let Some(range) = range {
@@ -159,27 +159,26 @@ impl InFlight {
         }
     }
 
-    /// Whether it is the first of all.
+    /// Whether it is the service's first request.
     pub fn is_first(&self) -> bool {
         self.is_first
     }
 
-    /// How long it has been under way.
+    /// Its age.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// When it came in.
     pub(super) fn began(&self) -> Instant {
         self.began
     }
 
-    /// It has an answer.
+    /// Records the status of its response.
     pub(super) fn is_answered(&self, status: u16) {
         self.status.store(status, Relaxed);
     }
 
-    /// Whether it has none yet, and may be one that counts.
+    /// Whether it has no response yet and may turn out to count.
     pub(super) fn is_undecided(&self) -> bool {
         self.status.load(Relaxed) == 0 && !is_of_the_feed(&self.path)
     }
@@ -193,15 +192,15 @@ impl InFlight {
         matches!(self.method, Method::PUT | Method::PATCH | Method::POST)
     }
 
-    /// Whether it is told of changes as they come.
+    /// Whether it is a stream of changes.
     pub(super) fn is_stream(&self) -> bool {
         self.path == "/events"
     }
 }
 
 impl Demand {
-    /// A good key makes a request count, whatever becomes of it; without one, only an answer that has something public
-    /// to tell of. `/health` and what is tried at doors have neither.
+    /// A request with a valid key counts, whatever its outcome. Without a key, it counts only if something public is there. `/health` and
+    /// attempts at other URLs do not count.
     pub(super) fn of(method: &Method, path: &str, status: u16, has_key: bool) -> Demand {
         match (is_of_the_feed(path), has_key) {
             (true, true) => Demand::Told,
@@ -210,7 +209,7 @@ impl Demand {
             (false, false) => {
                 let is_of_the_tree = ["/files/", "/share/"].iter().any(|it| path.starts_with(it));
                 let is_look = matches!(*method, Method::GET | Method::HEAD);
-                // Redirects and preflights are answered without a look at what is there.
+                // Redirects and preflights are sent without a look-up, so they do not count.
                 let is_there = matches!(status, 200..300 | 304 | 412 | 416);
                 if is_of_the_tree && is_look && is_there { Demand::Work } else { Demand::None }
             }

@@ -1,4 +1,4 @@
-//! When keys were last used: noted with each request, and written out for whoever looks.
+//! Last uses of keys: recorded with each request, and formatted only for readers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,20 +11,20 @@ use super::finished::RequestInfo;
 
 const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
 
-/// When keys were last used, written out.
+/// The last uses of keys, formatted.
 #[derive(Debug, Default)]
 pub(super) struct KeyUsage {
-    /// By the keys' ids.
+    /// By the keys' IDs.
     pub(super) known: KeyUses,
-    /// Whether they are not written down yet.
+    /// Whether they have changed since they were last stored.
     pub(super) are_changed: bool,
 }
 
-/// What came since somebody looked, by days.
+/// Uses since the last read, by day.
 #[derive(Debug, Default)]
 pub(super) struct PendingUsage(Vec<(i64, HashMap<HashedKey, Use>)>);
 
-/// The last use of a key on a day, and how many there were.
+/// The last use of a key on a day, and the number of uses.
 #[derive(Debug)]
 struct Use {
     request: RequestInfo,
@@ -33,7 +33,7 @@ struct Use {
 }
 
 impl PendingUsage {
-    /// One more request came with a key.
+    /// Records a request with a key.
     pub(super) fn used(&mut self, key: HashedKey, request: &RequestInfo, now: Timestamp) {
         let today = now.as_second().div_euclid(SECONDS_OF_DAY);
         if self.0.last().is_none_or(|(day, _)| *day != today) {
@@ -55,7 +55,7 @@ impl PendingUsage {
 }
 
 impl KeyUsage {
-    /// Adds what came since, in the order in which it came.
+    /// Adds pending uses, in the order of time.
     pub(super) fn add(&mut self, fresh: impl IntoIterator<Item = PendingUsage>) {
         let days = fresh.into_iter().flat_map(|it| it.0);
         let mut uses: Vec<(HashedKey, Use)> = days.flat_map(|(_, it)| it).collect();

@@ -1,8 +1,8 @@
-//! What the service does right now, for whoever looks after it.
+//! The current activity of the service, for its operators.
 //!
-//! A request is accounted for by the thread that serves it: one short lock when it begins and one when it ends, which no
-//! other thread wants unless somebody looks. Whoever looks puts together what the threads know. Nothing here runs by itself:
-//! a service that nobody asks sleeps.
+//! Each thread accounts for the requests that it serves: with one short lock when a request begins and one when it ends, which no other
+//! thread wants unless somebody reads. A reader combines the accounts of all threads. Nothing here runs in the background: a service
+//! without requests sleeps.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -42,61 +42,61 @@ use rates::Sums;
 use recent::CompletionOrder;
 use shard::Shards;
 
-/// For how long it is told that permissions kept the service out of something.
+/// How long a failure because of permissions is reported.
 const KEPT_OUT_TOLD: Duration = Duration::from_hours(1);
-/// How far back the disk's trend looks.
+/// The period for the disk's trend.
 const TREND: Duration = Duration::from_mins(5);
 
-/// All that is remembered.
+/// The accounting of a service.
 ///
-/// On cache lines of its own: beside it there is a count of those who share it, which changes with many a request.
+/// Aligned, so that it shares no cache line with the reference count beside it, which changes with many requests.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Activity {
     started: Instant,
-    /// When it began to serve.
+    /// When the service started.
     pub since: Timestamp,
-    /// Locked for a few instructions when a request begins and ends, and one after another to look.
+    /// Locked for a few instructions when a request begins and ends; locked one after another for reading.
     shards: Shards,
     /// Whether there has been any request. Written once.
     has_begun: AtomicBool,
-    /// Whether anybody has come who had business here. Written once, or nearly.
+    /// Whether there has been any request that counts. Written about once.
     is_wanted: AtomicBool,
-    /// Locked to look, before the shards.
+    /// Locked for reading, before the shards.
     order: Mutex<CompletionOrder>,
-    /// Locked to look, before the shards.
+    /// Locked for reading, before the shards.
     key_uses: Mutex<KeyUsage>,
     consoles: Consoles,
     disk: Mutex<VecDeque<(Instant, u64)>>,
-    /// What is counted since the start, beside requests.
+    /// Counters other than those of requests.
     pub counted: Counters,
-    /// When permissions on the volume last kept the service out of something that was asked for.
+    /// When file permissions last prevented the service from doing what a request asked for.
     kept_out: Mutex<Option<Instant>>,
 }
 
-/// What keeps the service awake, as far as requests do.
+/// The demand of requests that keeps the service awake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
-    /// Whether anybody has come who had business here.
+    /// Whether there has been any request that counts.
     pub is_wanted: bool,
-    /// Answers on their way out that count.
+    /// Responses in flight that count.
     pub downloads: usize,
-    /// Bodies on their way in that count.
+    /// Request bodies in flight that count.
     pub uploads: usize,
-    /// Requests that have no answer yet, and of which it is not known whether they count.
+    /// Requests without a response so far, so that it is not known whether they count.
     pub undecided: usize,
-    /// When the last request that counts was over.
+    /// When the last request that counts ended.
     pub needed: Option<Instant>,
 }
 
-/// How many requests are under way.
+/// Number of requests in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnderWay {
-    /// In all.
+    /// All.
     pub all: usize,
-    /// Whose bodies may bring something.
+    /// Those that may upload something.
     pub uploads: usize,
-    /// That are told of changes as they come.
+    /// Streams of changes.
     pub streams: usize,
 }
 
@@ -118,30 +118,30 @@ impl Default for Activity {
     }
 }
 
-/// What requests say of themselves.
+/// Accounting, by the threads that serve requests.
 impl Activity {
-    /// A request has come in. The path is without a key.
+    /// A request has arrived. Its path must not contain a key.
     pub fn begin(&self, method: &Method, path: String, client: IpAddr) -> Arc<InFlight> {
         let shard = self.shards.mine();
         let open = InFlight::new(method, path, client, shard, self.begins());
         self.shards.at(shard).begin(open)
     }
 
-    /// Bytes of an answer went out.
+    /// Bytes of a response were sent.
     pub fn sent(&self, open: &InFlight, bytes: u64) {
         open.sent.fetch_add(bytes, Relaxed);
         let second = self.second(Instant::now());
         self.shards.at(open.shard).sent(open.route, second, bytes);
     }
 
-    /// Bytes of a request's body came in.
+    /// Bytes of a request's body were received.
     pub fn received(&self, open: &InFlight, bytes: u64) {
         open.received.fetch_add(bytes, Relaxed);
         let second = self.second(Instant::now());
         self.shards.at(open.shard).received(open.route, second, bytes);
     }
 
-    /// A request has an answer, which begins to go out: which part of a file it is, if it is one.
+    /// A response begins. `kind` is its [kind](crate::telemetry::counters::range_kind), if it is one with a file.
     pub fn answered(&self, open: &InFlight, status: u16, kind: Option<&'static str>) {
         open.is_answered(status);
         if open.need() != Demand::None {
@@ -153,9 +153,9 @@ impl Activity {
         }
     }
 
-    /// A request is over.
+    /// A request has ended.
     pub fn end(&self, open: &Arc<InFlight>, ended: Ended) {
-        // One that broke off without an answer counts by its key.
+        // A request that broke off before its response counts by its key.
         let need = open.need();
         if need != Demand::None {
             self.want();
@@ -167,13 +167,13 @@ impl Activity {
         ledger.over(over, open.route, self.second(at), need);
     }
 
-    /// A request came and its answer has gone out, all at once: as if it had begun, been answered and ended. Of the first of
-    /// all there is [more to say](crate::telemetry::wake_log), so it is better begun.
+    /// A request whose response was sent at once: as if it had begun, been answered and ended. For the very first request, use `begin`,
+    /// because there is [more to log](crate::telemetry::wake_log).
     pub fn passed(&self, passed: Immediate<'_>) {
         self.passed_by(passed, Timestamp::now());
     }
 
-    /// The same for whoever knows the time.
+    /// The same for a caller that knows the time.
     pub(crate) fn passed_by(&self, passed: Immediate<'_>, time: Timestamp) {
         let Immediate { method, path, caller, status, kind, sent, .. } = passed;
         self.begins();
@@ -194,33 +194,33 @@ impl Activity {
         ledger.over(over, route, second, need);
     }
 
-    /// Permissions on the volume kept the service out of what a request was about.
+    /// File permissions prevented the service from doing what a request asked for.
     pub fn kept_out(&self) {
         *lock(&self.kept_out) = Some(Instant::now());
     }
 
-    /// One more request. Returns whether it is the first of all.
+    /// Counts the beginning of a request. Returns whether it is the first one.
     fn begins(&self) -> bool {
-        // What is written once can be read by all without a wait.
+        // Read first: reading a value that no thread writes costs no wait.
         !self.has_begun.load(Relaxed) && !self.has_begun.swap(true, Relaxed)
     }
 
-    /// Somebody has come who has business here.
+    /// A request that counts has arrived.
     fn want(&self) {
         if !self.is_wanted.load(Relaxed) {
             self.is_wanted.store(true, Relaxed);
         }
     }
 
-    /// Which second a moment is in, since the start.
+    /// Seconds from the start to an instant.
     fn second(&self, moment: Instant) -> u64 {
         moment.saturating_duration_since(self.started).as_secs()
     }
 }
 
-/// What is told of requests.
+/// Reading, for operators, metrics and the idle shutdown.
 impl Activity {
-    /// What keeps the service awake, as far as requests do.
+    /// The demand of requests that keeps the service awake.
     pub fn work(&self) -> Work {
         let mut work = Work::default();
         for ledger in self.shards.each() {
@@ -234,11 +234,11 @@ impl Activity {
                 }
             }
         }
-        // Behind the shards: who was seen to have ended there had said so before.
+        // Read after the shards: a request that was seen as ended there has set it before.
         Work { is_wanted: self.is_wanted.load(Relaxed), ..work }
     }
 
-    /// How many requests are under way.
+    /// Number of requests in flight.
     pub fn under_way(&self) -> UnderWay {
         let mut under_way = UnderWay::default();
         for ledger in self.shards.each() {
@@ -251,12 +251,12 @@ impl Activity {
         under_way
     }
 
-    /// When each key was last used.
+    /// The last use of each key.
     pub fn key_uses(&self) -> KeyUses {
         self.uses().known.clone()
     }
 
-    /// What was known before the service started.
+    /// Adds the uses of keys from before the start.
     pub fn remember(&self, uses: KeyUses) {
         let mut ours = lock(&self.key_uses);
         for (key, old) in uses {
@@ -264,13 +264,13 @@ impl Activity {
         }
     }
 
-    /// The uses of keys, where they changed since they were last taken to be written down.
+    /// The uses of keys, if they have changed since the last call, for storing them.
     pub fn take_changed_key_uses(&self) -> Option<KeyUses> {
         let mut uses = self.uses();
         std::mem::take(&mut uses.are_changed).then(|| uses.known.clone())
     }
 
-    /// What is under way, the oldest first.
+    /// The requests in flight, oldest first.
     pub fn open(&self) -> Vec<OpenNow> {
         let mut open: Vec<Arc<InFlight>> = Vec::new();
         for ledger in self.shards.each() {
@@ -280,12 +280,12 @@ impl Activity {
         open.iter().map(|it| OpenNow::of(it)).collect()
     }
 
-    /// What is over, behind a place in the order.
+    /// The ended requests, from a sequence number on.
     pub fn recent(&self, since: u64) -> Vec<Recent> {
         lock(&self.order).recent(&self.shards, since)
     }
 
-    /// The last five minutes in parts, the oldest first, and latencies of all of them.
+    /// Rates of the last five minutes in a number of parts, oldest first, and latencies over all of them.
     pub fn figures(&self, parts: usize) -> Rates {
         let mut sums = Sums::new(self.second(Instant::now()), parts);
         for ledger in self.shards.each() {
@@ -294,7 +294,7 @@ impl Activity {
         sums.figures()
     }
 
-    /// What is counted of requests since the start.
+    /// Counters for requests since the start.
     pub(crate) fn tally(&self) -> RequestCounters {
         let mut tally = RequestCounters::default();
         for ledger in self.shards.each() {
@@ -308,7 +308,7 @@ impl Activity {
         self.has_begun.load(Relaxed)
     }
 
-    /// What the operator should know of the permissions on the volume. Names nothing, for anyone may read it.
+    /// A warning for the operator about the permissions on the volume. It contains no names, because anyone may read it.
     pub fn kept_out_warning(&self) -> Option<&'static str> {
         let is_told = lock(&self.kept_out).is_some_and(|it| it.elapsed() < KEPT_OUT_TOLD);
         is_told.then_some(
@@ -316,7 +316,7 @@ impl Activity {
         )
     }
 
-    /// The uses of keys, with all that came by now.
+    /// The uses of keys, including those of all shards.
     fn uses(&self) -> MutexGuard<'_, KeyUsage> {
         let mut uses = lock(&self.key_uses);
         uses.add(self.shards.each().map(|mut it| std::mem::take(&mut it.uses)));
@@ -324,29 +324,29 @@ impl Activity {
     }
 }
 
-/// What is so beside requests.
+/// Consoles, the disk and the uptime.
 impl Activity {
-    /// A console asks: it is there. It may say who sits at it. Returns its number.
+    /// A console sends a request, perhaps with the presence of its user. Returns the console's number.
     pub fn console(&self, id: &str, presence: Option<Presence>) -> u32 {
         self.consoles.asks(id, presence)
     }
 
-    /// A console says good-bye.
+    /// A console has ended.
     pub fn console_ends(&self, id: &str) {
         self.consoles.end(id);
     }
 
-    /// The consoles that are open.
+    /// The open consoles.
     pub fn consoles(&self) -> Vec<ConsoleNow> {
         self.consoles.open()
     }
 
-    /// Who sits at them.
+    /// The presence of their users.
     pub fn presences(&self) -> Vec<Presence> {
         self.consoles.presences()
     }
 
-    /// The free space was looked at. Returns bytes that are filled each second, as far back as is known.
+    /// Records the free space. Returns the bytes filled per second over the recorded period.
     pub fn filling(&self, free: u64) -> Option<f64> {
         let now = Instant::now();
         let mut samples = lock(&self.disk);
@@ -359,12 +359,12 @@ impl Activity {
         (seconds >= 1.0).then(|| filled / seconds)
     }
 
-    /// When it began to serve, by the clock that nobody sets.
+    /// When the service started, by the monotonic clock.
     pub fn started(&self) -> Instant {
         self.started
     }
 
-    /// How long it has been serving.
+    /// Time since the start.
     pub fn up(&self) -> Duration {
         self.started.elapsed()
     }

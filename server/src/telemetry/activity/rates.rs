@@ -1,36 +1,35 @@
-//! Figures of the last five minutes, second by second.
+//! Rates of the last five minutes, second by second.
 //!
-//! Plain numbers: who counts has them to itself. Who looks adds up what several have counted.
+//! Plain numbers without synchronisation: each owner counts for itself, and a reader adds them up.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// How many seconds are remembered, one by one.
+/// Number of seconds that are kept.
 const SECONDS: usize = 300;
-/// Latencies are counted in classes, each a fifth wider than the one before: the first ends at 100 µs, the last
-/// at about 40 minutes.
+/// Number of latency classes. Each is a fifth wider than the previous one: the first ends at 100 µs, the last at about 40 minutes.
 const CLASSES: usize = 96;
 const FIRST_CLASS_MICROS: f64 = 100.0;
 const CLASS_RATIO: f64 = 1.2;
-/// Where the classes end, in nanoseconds, but for the last: it takes all that is longer.
+/// Upper ends of the classes in nanoseconds. The last class has no end.
 const CLASS_ENDS: [u64; CLASSES - 1] = class_ends();
 
 /// The last five minutes.
 #[derive(Debug)]
 pub(super) struct Seconds(Box<[Second]>);
 
-/// One second's figures. Their place is used again five minutes later.
+/// The numbers of one second. The entry is reused five minutes later.
 #[derive(Clone, Debug)]
 pub(super) struct Second {
-    /// Which second it is, since the start; none before the first.
+    /// The second since the start. `None` before the first use.
     number: Option<u64>,
     requests: u64,
     refused: u64,
     errors: u64,
-    /// Bytes that went out.
+    /// Bytes sent.
     pub(super) sent: u64,
-    /// Bytes that came in.
+    /// Bytes received.
     pub(super) received: u64,
     latencies: [u32; CLASSES],
 }
@@ -38,41 +37,41 @@ pub(super) struct Second {
 /// A part of the last five minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Interval {
-    /// Requests that ended in it.
+    /// Requests that ended.
     pub requests: u64,
-    /// Those of them that were answered with a status from 400 to 499.
+    /// Those with a status from 400 to 499.
     pub refused: u64,
-    /// Those of them that failed for the service's own fault, with a status from 500 on.
+    /// Those with a status from 500 on: failures of the service.
     pub errors: u64,
-    /// Bytes that went out.
+    /// Bytes sent.
     pub sent: u64,
-    /// Bytes that came in.
+    /// Bytes received.
     pub received: u64,
-    /// Half of its answers began within so many microseconds.
+    /// Median of the time until the response began, in microseconds.
     pub p50_micros: u64,
-    /// And 99 of 100.
+    /// 99th percentile of the same.
     pub p99_micros: u64,
 }
 
-/// Figures of the last five minutes.
+/// Rates of the last five minutes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rates {
-    /// How many seconds a part is.
+    /// Length of a part, in seconds.
     pub part_seconds: usize,
-    /// The oldest first; the last is not over yet.
+    /// The oldest first. The last one is not complete yet.
     pub parts: Vec<Interval>,
-    /// Half of the answers began within so many microseconds.
+    /// Median of the time until the response began, in microseconds.
     pub p50_micros: u64,
-    /// And 99 of 100.
+    /// 99th percentile of the same.
     pub p99_micros: u64,
 }
 
-/// Figures while they are added up.
+/// Sums over all shards.
 #[derive(Debug)]
 pub(super) struct Sums {
-    /// Which second it is, since the start.
+    /// The current second since the start.
     now: u64,
-    /// How many seconds a part is.
+    /// Length of a part, in seconds.
     length: usize,
     parts: Vec<Interval>,
     latencies: Vec<[u64; CLASSES]>,
@@ -85,7 +84,7 @@ impl Default for Seconds {
 }
 
 impl Seconds {
-    /// The figures of a second, to be added to.
+    /// The numbers of a second, to be added to.
     pub(super) fn at(&mut self, number: u64) -> &mut Second {
         #[expect(clippy::cast_possible_truncation, reason = "a remainder of 300")]
         let place = (number % SECONDS as u64) as usize;
@@ -111,7 +110,7 @@ impl Second {
         }
     }
 
-    /// A request is over: with which status, and how long it took until its answer began.
+    /// Counts a finished request. `latency` is the time until its response began.
     pub(super) fn ended(&mut self, status: u16, latency: Duration) {
         self.requests += 1;
         self.refused += u64::from((400..500).contains(&status));
@@ -123,7 +122,7 @@ impl Second {
 }
 
 impl Sums {
-    /// Nothing yet, in so many parts.
+    /// Empty sums in a number of parts.
     pub(super) fn new(now: u64, parts: usize) -> Sums {
         Sums {
             now,
@@ -133,7 +132,7 @@ impl Sums {
         }
     }
 
-    /// Adds what somebody has counted.
+    /// Adds the numbers of one shard.
     pub(super) fn add(&mut self, seconds: &Seconds) {
         for second in &seconds.0 {
             let age = second.number.and_then(|it| self.now.checked_sub(it));
@@ -151,7 +150,7 @@ impl Sums {
         }
     }
 
-    /// What it comes to.
+    /// The rates of the sums.
     pub(super) fn figures(mut self) -> Rates {
         let mut all = [0_u64; CLASSES];
         for (part, latencies) in self.parts.iter_mut().zip(&self.latencies) {
@@ -189,7 +188,7 @@ const fn class_ends() -> [u64; CLASSES - 1] {
     ends
 }
 
-/// The upper end of the class in which that part of all is reached.
+/// The upper end of the class with this percentile.
 fn percentile(classes: &[u64; CLASSES], percent: u64) -> u64 {
     let all: u64 = classes.iter().sum();
     let mut sum = 0;
@@ -223,7 +222,7 @@ mod tests {
             let class = classes.max(1.0).log(CLASS_RATIO).ceil() as usize;
             class.min(CLASSES - 1)
         };
-        // On a border itself, a logarithm may be off by the last of its digits.
+        // Exactly at an end, a logarithm may be wrong in its last digit.
         let beside = CLASS_ENDS.iter().flat_map(|it| [it - 2, it + 2]);
         for nanos in beside.chain([0, 1, 50_000, 99_999, 100_001, u64::MAX]) {
             let latency = Duration::from_nanos(nanos);

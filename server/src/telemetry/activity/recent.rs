@@ -1,4 +1,4 @@
-//! The last requests that are over, in the order in which they ended.
+//! The last finished requests, in the order in which they ended.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -11,47 +11,47 @@ use super::shard::Shards;
 use crate::auth::caller::Caller;
 use crate::sync::micros;
 
-/// A request that is over.
+/// A finished request.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recent {
-    /// Its place in the order in which they ended.
+    /// Its number in the order of endings.
     pub seq: u64,
     /// When it ended.
     pub time: Timestamp,
-    /// Of the answer; 499 where the client did not wait for one.
+    /// The response's status; 499 if the client did not wait for it.
     pub status: u16,
-    /// Until the answer began, in microseconds.
+    /// Time until the response began, in microseconds.
     pub latency_micros: u64,
-    /// Until it ended, in microseconds.
+    /// Time until it ended, in microseconds.
     pub micros: u64,
-    /// Of the request.
+    /// The request's method.
     pub method: String,
     /// Clean, percent-encoded, without a key.
     pub path: String,
-    /// Bytes of the answer.
+    /// Bytes of the response.
     pub sent: u64,
     /// Bytes of the request's body.
     pub received: u64,
-    /// Whose key it came with.
+    /// The user of its key.
     pub username: Option<String>,
-    /// Where it came from.
+    /// The client's address.
     pub client: IpAddr,
-    /// Whether all of the answer went out.
+    /// Whether the whole response was sent.
     pub complete: bool,
 }
 
-/// The order in which requests ended, made when somebody looks: until then each shard remembers its own.
+/// The order in which requests ended. It is made when somebody reads; until then, each shard keeps its own.
 ///
-/// What ends during a look has its place behind what was seen in it, so who asks for what is new misses nothing.
+/// A request that ends during a read gets a number after those of the read. So a reader that asks for later ones misses nothing.
 #[derive(Debug, Default)]
 pub(super) struct CompletionOrder {
     recent: VecDeque<(u64, Finished)>,
-    /// The next one's place.
+    /// Number of the next request.
     next: u64,
 }
 
 impl CompletionOrder {
-    /// Those that are over, from a place in the order on.
+    /// The finished requests from a number on.
     pub(super) fn recent(&mut self, shards: &Shards, since: u64) -> Vec<Recent> {
         self.gather(shards);
         let recent = self.recent.iter().filter(|(seq, _)| *seq >= since);
@@ -64,7 +64,7 @@ impl CompletionOrder {
             self.next += ledger.take_over(&mut fresh);
         }
         fresh.sort_by_key(|it| it.at);
-        // A shard that has forgotten some has more than enough later ones.
+        // A shard that has dropped requests has kept more than enough later ones.
         let first = self.next - fresh.len() as u64;
         self.recent.extend((first..).zip(fresh));
         self.recent.drain(..self.recent.len().saturating_sub(RECENT));

@@ -1,7 +1,7 @@
-//! What is accounted for requests, by the threads that serve them.
+//! Shards of the accounting, for the threads that serve requests.
 //!
-//! Each thread has a shard to itself, as a rule, on cache lines of its own: its lock is free and at hand. A request stays
-//! with the shard that it began in. Whoever looks asks one after another.
+//! A thread usually has a shard to itself, on cache lines of its own, so its lock is free and in the cache. A request stays in the shard in
+//! which it began. A reader locks one shard after another.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -21,36 +21,35 @@ use crate::sync::lock;
 use crate::telemetry::request_counters::RequestCounters;
 
 thread_local! {
-    /// Which of the threads that serve requests this is.
+    /// Number of this thread, among those that serve requests.
     static THREAD: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// All shards: one for each core.
+/// The shards: one for each core.
 #[derive(Debug)]
 pub(super) struct Shards(Box<[Shard]>);
 
-/// Two lines, since processors fetch them in pairs.
+/// 128-byte aligned: adjacent cache lines are prefetched in pairs, so this avoids false sharing.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Shard(Mutex<Ledger>);
 
-/// What one shard remembers.
+/// The accounts of one shard.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// The next request's own number. No two shards give the same.
+    /// Number for the next request. Numbers are unique over all shards.
     next: u64,
     step: u64,
-    /// Those under way, each at its place.
+    /// Requests in flight, each at its position.
     open: Vec<Option<Arc<InFlight>>>,
-    /// Places that are free.
     free: Vec<usize>,
-    /// Those that are over, and that nobody has looked at.
+    /// Ended requests that no reader has collected yet.
     recent: VecDeque<Finished>,
-    /// How many they were, with those that are forgotten.
+    /// Number of ended requests, including those that were dropped from `recent`.
     ended: u64,
-    /// When the last request that counts was over.
+    /// When the last request that counts ended.
     pub(super) needed: Option<Instant>,
-    /// When keys were used, as far as nobody has looked.
+    /// Uses of keys that no reader has collected yet.
     pub(super) uses: PendingUsage,
     pub(super) callers: Callers,
     pub(super) seconds: Seconds,
@@ -64,13 +63,13 @@ impl Default for Shards {
 }
 
 impl Shards {
-    /// So many, but one at least.
+    /// A number of shards, at least one.
     pub(super) fn new(count: usize) -> Shards {
         let count = count.max(1);
         Shards((0..count).map(|it| Shard(Mutex::new(Ledger::new(it, count)))).collect())
     }
 
-    /// Which is this thread's. Threads take turns when they first ask.
+    /// The index of this thread's shard. Threads get their numbers in the order of their first call.
     pub(super) fn mine(&self) -> usize {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = THREAD.get().unwrap_or_else(|| {
@@ -81,14 +80,14 @@ impl Shards {
         number % self.0.len()
     }
 
-    /// One of them.
+    /// A shard, locked.
     pub(super) fn at(&self, number: usize) -> MutexGuard<'_, Ledger> {
         #[expect(clippy::indexing_slicing, reason = "a remainder of its length")]
         let shard = &self.0[number % self.0.len()];
         lock(&shard.0)
     }
 
-    /// One after another.
+    /// All shards, locked one after another.
     pub(super) fn each(&self) -> impl Iterator<Item = MutexGuard<'_, Ledger>> {
         self.0.iter().map(|it| lock(&it.0))
     }
@@ -111,7 +110,7 @@ impl Ledger {
         }
     }
 
-    /// A request is under way.
+    /// Adds a request in flight.
     pub(super) fn begin(&mut self, mut open: InFlight) -> Arc<InFlight> {
         open.number = self.next;
         self.next += self.step;
@@ -124,31 +123,31 @@ impl Ledger {
         open
     }
 
-    /// A request is not under way any more.
+    /// Removes a request in flight.
     pub(super) fn end(&mut self, open: &InFlight) {
         if self.open.get_mut(open.position).and_then(Option::take).is_some() {
             self.free.push(open.position);
         }
     }
 
-    /// Those under way.
+    /// The requests in flight.
     pub(super) fn open(&self) -> impl Iterator<Item = &Arc<InFlight>> {
         self.open.iter().flatten()
     }
 
-    /// Bytes of an answer went out.
+    /// Bytes of a response were sent.
     pub(super) fn sent(&mut self, route: Route, second: u64, bytes: u64) {
         self.tally.sent(route, bytes);
         self.seconds.at(second).sent += bytes;
     }
 
-    /// Bytes of a request's body came in.
+    /// Bytes of a request's body were received.
     pub(super) fn received(&mut self, route: Route, second: u64, bytes: u64) {
         self.tally.received(route, bytes);
         self.seconds.at(second).received += bytes;
     }
 
-    /// A request is over, in a second since the start.
+    /// A request has ended, in a second since the start.
     pub(super) fn over(&mut self, over: Finished, route: Route, second: u64, need: Demand) {
         let Ended { status, latency, took, time, .. } = over.ended;
         self.tally.ended(route, status, latency, took);
@@ -166,7 +165,7 @@ impl Ledger {
         self.ended += 1;
     }
 
-    /// Hands on those that are over. Returns how many they are, with those that are forgotten.
+    /// Moves the ended requests to a reader. Returns their number, including those that were dropped.
     pub(super) fn take_over(&mut self, to: &mut Vec<Finished>) -> u64 {
         to.extend(self.recent.drain(..));
         std::mem::take(&mut self.ended)

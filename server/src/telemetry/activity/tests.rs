@@ -9,7 +9,7 @@ use crate::auth::caller::Caller;
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// As on a machine with so many cores.
+/// As on a machine with this number of cores.
 fn activity(shards: usize) -> Activity {
     Activity { shards: Shards::new(shards), ..Activity::default() }
 }
@@ -39,14 +39,14 @@ fn passed<'a>(path: &'a str, caller: &'a Caller) -> Immediate<'a> {
     }
 }
 
-/// Whoever has a key.
+/// A caller with a key.
 fn holder(user: &str) -> Caller {
     let keys = Keys::parse(format!("{user},{user}-secret-0123456789,write\n").as_bytes());
     let key = volume::keys::PlainKey::new(format!("{user}-secret-0123456789").as_bytes());
     Caller::Holder(keys.find(key.hash()).unwrap().clone())
 }
 
-/// Does the same in each of several threads, which have a shard each.
+/// Does the same in several threads, each with its own shard.
 fn in_threads(activity: &Activity, work: impl Fn(usize) + Sync) {
     assert_eq!(activity.shards.each().count(), 4);
     std::thread::scope(|scope| {
@@ -169,13 +169,13 @@ fn what_is_under_way_in_several_threads_is_told_in_the_order_in_which_it_began()
     assert_eq!(activity.under_way(), UnderWay { all: 12, uploads: 0, streams: 4 });
     let work = activity.work();
     assert_eq!((work.is_wanted, work.downloads, work.needed), (true, 4, None));
-    // They may end elsewhere.
+    // They may end in other threads.
     for request in &open {
         end(&activity, request, 200, 1);
     }
     assert_eq!(activity.under_way(), UnderWay::default());
     assert!(activity.work().needed.is_some());
-    // Their places are taken again.
+    // Their positions are used again.
     let again = begin(&activity, "/files/b");
     assert_eq!(activity.open().len(), 1);
     end(&activity, &again, 200, 1);
@@ -252,7 +252,7 @@ fn what_passed_is_remembered_like_what_began_and_ended() {
         )
     });
     assert_eq!(told[0], told[1]);
-    // A stranger's look at the health is not needed.
+    // A request for the health without a key is no demand.
     let health = Immediate { status: 200, kind: None, ..passed("/health", &Caller::Anyone) };
     let activity = Activity::default();
     activity.passed(health);
@@ -267,7 +267,7 @@ fn uses_of_keys_are_told_by_the_last_of_them_and_counted_by_day() {
     let at = |path: &str, caller: &Caller, when: &str| {
         activity.passed_by(passed(path, caller), time(when));
     };
-    // Midnight comes between, and each thread knows another part of it.
+    // Midnight passes meanwhile, and each thread knows a part of the uses.
     in_threads(&activity, |thread| {
         let last = format!("2026-11-21T10:00:0{thread}Z");
         at("/files/early", &callers[0], "2026-11-20T23:59:59Z");
