@@ -1,9 +1,8 @@
-//! Whether the service is needed, and its going to sleep when it is not.
+//! Decides whether the service is needed, and shuts it down when it is idle.
 //!
-//! A thread of its own looks when the next deadline comes, and not more often than that: requests, transfers and
-//! consoles only leave word of themselves. When nothing has kept the service awake for long enough, it dozes: those
-//! who wait for changes are told, and let go. If nobody has come by then, the accept loop is asked to
-//! [lie down](IdleShutdown), which it does unless somebody is at the door.
+//! A thread of its own checks at the next deadline, and not more often; requests, transfers and consoles only leave records of their
+//! activity. When nothing has kept the service awake for long enough, it dozes: requests that wait for changes are ended. If no client has
+//! come by the end of that time, the accept loop is told to [shut down](IdleShutdown), which it does unless there are new connections.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,50 +23,50 @@ use rules::Signals;
 pub(crate) use rules::{Reason, Rules, SleepDecision};
 use sessions::Sessions;
 
-/// How long an operator may want it awake.
+/// Longest time that an operator may keep the service awake.
 pub(crate) const LONGEST_KEPT: Duration = Duration::from_hours(12);
-/// The rules' own times, in minutes.
+/// Times of the other rules, in minutes.
 const UNWANTED: u32 = 2;
 const CONSOLE: u32 = 30;
 const SESSION: u32 = 2 * 60;
 const WAITING: u32 = 2 * 60;
 
-/// Going to sleep, as far as one service is concerned.
+/// The idle shutdown of one service.
 #[derive(Debug)]
 pub struct Idle {
-    /// None where it never sleeps by itself.
+    /// `None` if it never shuts down when idle.
     rules: Option<Rules>,
     activity: Arc<Activity>,
     transfers: Transfers,
-    /// Locked to look, and to change what an operator wants.
+    /// Locked for a check, and to change what an operator wants.
     known: Mutex<IdleState>,
-    /// Told when a deadline may come sooner than was thought.
+    /// Notified when a deadline may have moved to an earlier time.
     sooner: Condvar,
     phase: watch::Sender<Phase>,
 }
 
-/// What is remembered from look to look.
+/// State that is kept from check to check.
 #[derive(Debug, Default)]
 struct IdleState {
     sessions: Sessions,
     kept_until: Option<Timestamp>,
-    /// Whether there is something that was not looked at.
+    /// Whether a change has not been checked yet.
     is_sooner: bool,
 }
 
-/// How fast asleep it is.
+/// The stage of the shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
     #[default]
     Awake,
-    /// Who waits for changes is let go. Whoever comes wakes it.
+    /// Requests that wait for changes are ended. A new client wakes the service.
     Dozing,
-    /// The accept loop is to lie down.
+    /// The accept loop must shut down.
     IdleShutdown,
 }
 
 impl Rules {
-    /// By how long nobody may need it. `minute` is a minute's length but in tests.
+    /// Rules for a given idle time. `minute` is the length of a minute, which is shorter in tests.
     pub fn new(idle: Duration, minute: Duration) -> Rules {
         Rules {
             idle,
@@ -81,7 +80,7 @@ impl Rules {
 }
 
 impl Idle {
-    /// By rules, or never.
+    /// With rules, or without, if the service never shuts down when idle.
     pub fn new(rules: Option<Rules>, activity: Arc<Activity>, transfers: Transfers) -> Idle {
         Idle {
             activity,
@@ -93,14 +92,14 @@ impl Idle {
         }
     }
 
-    /// How long nobody may need it; none where it never sleeps by itself.
+    /// The idle time. `None` if it never shuts down when idle.
     pub fn length(&self) -> Option<Duration> {
         self.rules.map(|it| it.idle)
     }
 
-    /// What keeps it awake now, and until when.
+    /// What keeps the service awake now, and until when.
     pub fn decision(&self) -> SleepDecision {
-        // Without a sleep to come, only what is under way is of interest.
+        // Without rules, only activity that lasts is of interest.
         let rules =
             self.rules.unwrap_or_else(|| Rules::new(Duration::ZERO, Duration::from_mins(1)));
         let decision = self.look(&rules, &mut self.known());
@@ -110,26 +109,25 @@ impl Idle {
         }
     }
 
-    /// Until when an operator wants it awake.
+    /// Until when an operator keeps the service awake.
     pub fn kept_until(&self) -> Option<Timestamp> {
         self.known().kept_until.filter(|it| *it > Timestamp::now())
     }
 
-    /// An operator wants it awake until then, or no more than any other time. It is never for longer than
-    /// [`LONGEST_KEPT`].
+    /// Keeps the service awake until a time on behalf of an operator, or ends that. Limited to [`LONGEST_KEPT`] from now.
     pub fn keep(&self, until: Option<Timestamp>) {
         let longest = Timestamp::now().checked_add(LONGEST_KEPT).unwrap_or(Timestamp::MAX);
         self.known().kept_until = until.map(|it| it.min(longest));
         self.look_again();
     }
 
-    /// A deadline may come sooner than was thought.
+    /// A deadline may have moved to an earlier time.
     pub fn look_again(&self) {
         self.known().is_sooner = true;
         self.sooner.notify_all();
     }
 
-    /// Somebody begins to wait for changes. If it dozes, but was needed since then, they need not be let go again.
+    /// A request starts to wait for changes. If the service dozes but was needed meanwhile, it wakes, so that the request is not ended.
     pub fn rouse(&self) {
         let is_dozing = *self.phase.borrow() == Phase::Dozing;
         if is_dozing && !self.decision().is_due(Instant::now()) {
@@ -137,9 +135,9 @@ impl Idle {
         }
     }
 
-    /// Done when it dozes: whoever waits for changes is let go.
+    /// Ready when the service dozes, so that requests that wait for changes end.
     pub async fn dozes(&self) {
-        // The sender lives as long as this does.
+        // Never fails: the sender lives as long as `self`.
         self.phase
             .subscribe()
             .wait_for(|it| *it != Phase::Awake)
@@ -148,12 +146,12 @@ impl Idle {
             .unwrap_or_default();
     }
 
-    /// Whether it is time to lie down.
+    /// Whether the accept loop must shut down.
     pub fn is_asleep(&self) -> bool {
         *self.phase.borrow() == Phase::IdleShutdown
     }
 
-    /// Starts the clock, where it sleeps at all.
+    /// Starts the thread, if there are rules.
     pub fn start(self: &Arc<Idle>) -> std::io::Result<()> {
         let Some(rules) = self.rules else { return Ok(()) };
         let idle = Arc::clone(self);
@@ -161,7 +159,7 @@ impl Idle {
         clock.spawn(move || idle.run(&rules)).map(drop)
     }
 
-    /// For ever: sleeping ends the process.
+    /// Runs until the shutdown ends the process.
     fn run(&self, rules: &Rules) {
         loop {
             self.wait_until_due(rules);
@@ -186,14 +184,14 @@ impl Idle {
             if decision.is_due(now) {
                 return;
             }
-            // What is under way may end, and what ends leaves that much time.
+            // When something in progress ends, the service stays awake for `rules.idle` after that. So no earlier check is needed.
             let again = now + rules.idle;
             let wait = decision.sleeps_at.map_or(again, |it| it.min(again)) - now;
             known = self.wait(known, wait);
         }
     }
 
-    /// Tells the accept loop, and waits for it to say that it can't: otherwise the process ends.
+    /// Tells the accept loop to shut down, and waits until it refuses. If it does not refuse, the process ends.
     fn lie_down(&self) {
         self.enter(Phase::IdleShutdown);
         let mut known = self.known();
@@ -202,7 +200,7 @@ impl Idle {
         }
     }
 
-    /// Waits for so long, or less where a deadline may come sooner.
+    /// Waits for a time, or until a deadline may have moved to an earlier time.
     fn wait<'a>(
         &self,
         mut known: MutexGuard<'a, IdleState>,
@@ -256,7 +254,7 @@ impl IdleShutdown for &Idle {
         phase.wait_for(|it| *it == Phase::IdleShutdown).await.map(drop).unwrap_or_default();
     }
 
-    /// Nobody has come who counts, and nobody is left without an answer.
+    /// No request that counts has arrived, and every request has its response.
     fn still_idle(&self) -> bool {
         let is_due = self.decision().is_due(Instant::now());
         is_due && self.activity.work().undecided == 0
@@ -267,17 +265,17 @@ impl IdleShutdown for &Idle {
     }
 }
 
-/// Bytes can't flow before somebody else does something, who may never come.
+/// Whether a transfer cannot move bytes until the other side does something, which may never happen.
 fn waits_for_the_other_side(transfer: &Transfer) -> bool {
     match transfer.state {
         TransferState::Connecting | TransferState::Waiting => true,
-        // An operator who is asked has ten minutes.
+        // A received offer does not count as waiting: the operator has ten minutes to accept it.
         TransferState::Offered => transfer.direction == Direction::Send,
         _ => false,
     }
 }
 
-/// The same moment by the clock that nobody sets.
+/// The same moment on the monotonic clock.
 fn instant(moment: Timestamp, now: Instant) -> Instant {
     let ahead = moment.duration_since(Timestamp::now());
     let length = ahead.unsigned_abs();
@@ -285,7 +283,7 @@ fn instant(moment: Timestamp, now: Instant) -> Instant {
     moved.unwrap_or(now)
 }
 
-/// The same moment by the clock of people.
+/// The same moment on the wall clock.
 pub(crate) fn timestamp(moment: Instant) -> Timestamp {
     let (now, today) = (Instant::now(), Timestamp::now());
     let told = match moment.checked_duration_since(now) {

@@ -1,17 +1,17 @@
-//! When a service that nobody needs goes to sleep: the rules, and nothing else.
+//! The rules for shutting down an idle service.
 //!
-//! Pure: takes what is known at a moment, and says what keeps the service awake and until when. What is under way keeps
-//! it awake as long as it lasts, and [`Rules::idle`] behind its end; the rest keeps it awake until a time of its own.
+//! Pure: takes the state at one moment; says what keeps the service awake, and until when. An activity in progress keeps it awake as long
+//! as it lasts, and for [`Rules::idle`] after its end. Everything else keeps it awake until a time of its own.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How long what keeps it awake.
+/// How long each kind of activity keeps the service awake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// How long nobody may have needed it before it sleeps.
+    /// How long the service must be unused before it shuts down.
     pub idle: Duration,
-    /// The same for a start that nobody turned out to want: who tries doors wakes the machine, but not for long.
+    /// The same after a start for which no request counted: unauthenticated requests can wake a machine, but not for long.
     pub unwanted: Duration,
     /// How long the last key press in a console counts.
     pub console: Duration,
@@ -19,71 +19,71 @@ pub struct Rules {
     pub session: Duration,
     /// How long a wormhole transfer may wait for the other side.
     pub waiting: Duration,
-    /// How long it dozes before it sleeps.
+    /// How long it dozes before it shuts down.
     pub doze: Duration,
 }
 
-/// What is known at a moment.
+/// The state at one moment.
 #[derive(Clone, Debug)]
 pub struct Signals {
-    /// When the service began.
+    /// When the service started.
     pub started: Instant,
-    /// Whether anybody with a key, or after something public, has come since then.
+    /// Whether there has been a request with a valid key, or for something public, since then.
     pub is_wanted: bool,
-    /// When the last request that counts was over.
+    /// When the last request that counts ended.
     pub request: Option<Instant>,
-    /// Answers on their way out.
+    /// Responses in flight.
     pub downloads: usize,
-    /// Bodies on their way in.
+    /// Request bodies in flight.
     pub uploads: usize,
-    /// Wormhole transfers that have met the other side.
+    /// Wormhole transfers that are connected with the other side.
     pub transfers: usize,
-    /// When those began that wait for it.
+    /// Start times of the transfers that wait for the other side.
     pub waiting: Vec<Instant>,
-    /// When the last transfer was over.
+    /// When the last transfer ended.
     pub transfer: Option<Instant>,
-    /// When a key was last pressed in each open console.
+    /// When a key was last pressed, in each open console.
     pub consoles: Vec<Instant>,
-    /// Ssh sessions, and when one of them was last used.
+    /// Number of ssh sessions, and when one of them was last used.
     pub sessions: Option<(usize, Instant)>,
-    /// When sessions that counted were last seen.
+    /// When ssh sessions that count were last seen.
     pub session: Option<Instant>,
-    /// Until when an operator wants it awake.
+    /// Until when an operator keeps the service awake.
     pub kept_until: Option<Instant>,
 }
 
 /// What keeps a service awake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It has only just begun.
+    /// It has just started.
     Start,
-    /// A request that counts is not long over; or a transfer, or an ssh session.
+    /// A request that counts, a transfer or an ssh session ended recently.
     Recent,
-    /// So many answers are on their way out.
+    /// This number of responses in flight.
     Downloads(usize),
-    /// So many bodies are on their way in.
+    /// This number of request bodies in flight.
     Uploads(usize),
-    /// So many wormhole transfers are under way.
+    /// This number of wormhole transfers.
     Transfers(usize),
-    /// Somebody sits at so many consoles.
+    /// This number of consoles in use.
     Consoles(usize),
-    /// Somebody is logged in by ssh, so many times.
+    /// This number of ssh sessions in use.
     Sessions(usize),
-    /// An operator wants it so.
+    /// An operator keeps it awake.
     Kept,
 }
 
-/// Whether to sleep.
+/// Whether, and when, to shut down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SleepDecision {
-    /// What keeps it awake. [`Reason::Start`] and [`Reason::Recent`] are told only where there is nothing else.
+    /// What keeps the service awake. [`Reason::Start`] and [`Reason::Recent`] are included only if there is no other reason.
     pub reasons: Vec<Reason>,
-    /// When it sleeps, if nothing comes between; none while something is under way whose end is not known.
+    /// When it shuts down, unless something happens before. `None` while an activity is in progress whose end is not known.
     pub sleeps_at: Option<Instant>,
 }
 
 impl Rules {
-    /// Weighs what is known.
+    /// Applies the rules.
     pub fn decide(&self, known: &Signals, now: Instant) -> SleepDecision {
         let lasts = |it: &Instant, length: Duration| *it + length > now;
         let waiting: Vec<_> =
@@ -104,7 +104,7 @@ impl Rules {
             reasons.into_iter().filter(|it| it.1 > 0).map(|it| it.0).collect();
 
         let start = known.started + if known.is_wanted { self.idle } else { self.unwanted };
-        // One that is still there was forgotten, and not over a moment ago.
+        // If there are still sessions, they did not end recently: they are unused.
         let session = known.session.filter(|_| known.sessions.is_none());
         let recent = [known.request, known.transfer, session].into_iter().flatten().max();
         let recent = recent.map(|it| it + self.idle);
@@ -126,18 +126,18 @@ impl Rules {
 }
 
 impl SleepDecision {
-    /// Whether its time has come.
+    /// Whether the service should shut down now.
     pub fn is_due(&self, now: Instant) -> bool {
         self.sleeps_at.is_some_and(|it| it <= now)
     }
 }
 
 impl Reason {
-    /// The words for all of them.
+    /// The names of all reasons.
     pub const NAMES: [&str; 8] =
         ["start", "recent", "download", "upload", "transfer", "console", "ssh", "kept"];
 
-    /// How many things it stands for.
+    /// Number of activities.
     pub fn count(self) -> usize {
         match self {
             Reason::Downloads(count)
@@ -149,7 +149,7 @@ impl Reason {
         }
     }
 
-    /// One word for it.
+    /// Its name, one word.
     pub fn name(self) -> &'static str {
         match self {
             Reason::Start => "start",
@@ -164,7 +164,7 @@ impl Reason {
     }
 }
 
-/// As people are told, behind `awake for`.
+/// The reason in words, as in "awake for ...".
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (count, one, more) = match *self {
@@ -188,7 +188,7 @@ mod tests {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
 
-    /// Ten minutes of idle, a start at second 0, and what else is known, in seconds since then.
+    /// Ten minutes of idle time, a start at second 0, and the rest of the state in seconds after the start.
     #[derive(Default)]
     struct Case {
         now: u64,
@@ -236,7 +236,7 @@ mod tests {
         check(start(0), &[Reason::Start], Some(2 * MINUTE));
         check(start(119), &[Reason::Start], Some(2 * MINUTE));
         check(start(120), &[], Some(2 * MINUTE));
-        // Whoever only follows changes was wanted, and keeps nothing awake.
+        // A client that only follows changes counts for the start, but keeps nothing awake.
         let followed = |now| Case { is_wanted: true, ..start(now) };
         check(followed(120), &[Reason::Start], Some(10 * MINUTE));
         check(followed(600), &[], Some(10 * MINUTE));
@@ -251,7 +251,7 @@ mod tests {
         check(served(1500, 900), &[], Some(1500));
         check(Case { transfer: Some(1200), ..served(1500, 900) }, &[Reason::Recent], Some(1800));
         check(Case { session: Some(1300), ..served(1500, 900) }, &[Reason::Recent], Some(1900));
-        // The last request was at once: the start counts no less than it.
+        // Even if the last request was right after the start, the service stays awake no shorter than after the start.
         check(served(30, 1), &[Reason::Recent], Some(601));
     }
 
@@ -292,7 +292,7 @@ mod tests {
         let session =
             |now| Case { now, sessions: Some((1, HOUR)), session: Some(now), ..Case::default() };
         check(session(2 * HOUR), &[Reason::Sessions(1)], Some(3 * HOUR));
-        // A forgotten one was seen until its time was over, and is still there.
+        // An unused session was last seen as counting at the end of its time, and is still there.
         let forgotten = Case { session: Some(3 * HOUR - 60), ..session(3 * HOUR) };
         check(forgotten, &[], Some(2 * MINUTE));
         let left = Case { sessions: None, session: Some(2 * HOUR), ..session(2 * HOUR + 60) };
@@ -305,7 +305,7 @@ mod tests {
         check(kept(HOUR), &[Reason::Kept], Some(2 * HOUR));
         check(kept(2 * HOUR - 1), &[Reason::Kept], Some(2 * HOUR));
         check(kept(2 * HOUR), &[], Some(2 * MINUTE));
-        // It makes nothing shorter.
+        // It never shortens another reason.
         check(
             Case { request: Some(2 * HOUR - 60), ..kept(HOUR + 1) },
             &[Reason::Kept],

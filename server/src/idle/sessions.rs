@@ -1,33 +1,33 @@
-//! Who is logged in by ssh: connections to port 22 of this machine, and its terminals' last use.
+//! Ssh sessions: connections to port 22 of this machine, and the last use of its terminals.
 //!
-//! Shells, `sftp` and whatever is run by hand over ssh need nothing of the service but that the machine stays awake. An
-//! open connection alone is not enough: it may have been forgotten.
+//! Shells, `sftp` and programs run over ssh need only one thing of the service: that the machine stays awake. An open connection alone is
+//! not enough, because it may have been forgotten.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The kernel's tables of TCP connections.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
-/// How they say port 22, and that a connection stands.
+/// Port 22 and an established connection, as these tables write them.
 const SSH_PORT: &str = ":0016";
 const ESTABLISHED: &str = "01";
-/// Where terminals are.
+/// The directory of the terminals.
 const TERMINALS: &str = "/dev/pts";
 
-/// The sessions there are, from look to look.
+/// The sessions, from check to check.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    /// Who is connected from where, as the kernel has it.
+    /// The remote addresses, as the kernel writes them.
     known: BTreeSet<String>,
-    /// When one came that was not there before.
+    /// When a new session was first seen.
     newest: Option<Instant>,
-    /// When some were last seen that count.
+    /// When sessions that count were last seen.
     seen: Option<Instant>,
 }
 
 impl Sessions {
-    /// How many there are, and when one of them was last used: when it came, or something was typed or printed.
-    /// What is printed in the terminals of consoles is left out: a console draws by itself.
+    /// Number of sessions, and when one of them was last used: when it began, or something was typed or printed. Output in the terminals of
+    /// consoles does not count, because a console draws by itself.
     pub(super) fn look(
         &mut self,
         now: Instant,
@@ -49,7 +49,7 @@ impl Sessions {
         Some((self.known.len(), used))
     }
 
-    /// When some were last seen that count.
+    /// When sessions that count were last seen.
     pub(super) fn last_seen(&self) -> Option<Instant> {
         self.seen
     }
@@ -57,11 +57,11 @@ impl Sessions {
 
 #[expect(clippy::disallowed_methods, reason = "the kernel's tables are not on the volume")]
 fn read(table: &str) -> String {
-    // Where there is no IPv6 there is no table of it.
+    // Without IPv6, there is no table for it.
     std::fs::read_to_string(table).unwrap_or_default()
 }
 
-/// The other ends of connections to the ssh port, of a table as the kernel writes it.
+/// The remote addresses of connections to the ssh port, from a table as the kernel writes it.
 fn connections(table: &str) -> Vec<String> {
     let other_end = |line: &str| {
         let mut columns = line.split_ascii_whitespace().skip(1);
@@ -71,16 +71,16 @@ fn connections(table: &str) -> Vec<String> {
     table.lines().filter_map(other_end).collect()
 }
 
-/// When something was last typed or printed in any terminal but a few.
+/// When something was last typed or printed in any terminal, except for the given ones.
 #[expect(clippy::disallowed_methods, reason = "terminals are not on the volume")]
 fn terminals_used(now: Instant, but: &[u32]) -> Option<Instant> {
     let used = |entry: std::io::Result<std::fs::DirEntry>| {
         let entry = entry.ok()?;
-        // What has no number is where new ones come from, and none itself.
+        // The entry without a number (`ptmx`) creates terminals and is not one itself.
         let number: u32 = entry.file_name().to_str()?.parse().ok()?;
         let metadata = entry.metadata().ok().filter(|_| !but.contains(&number))?;
         let last = metadata.accessed().ok()?.max(metadata.modified().ok()?);
-        // One whose clock is ahead was used now.
+        // A time in the future counts as now.
         let age = SystemTime::now().duration_since(last).unwrap_or_default();
         now.checked_sub(age)
     };
