@@ -1,4 +1,4 @@
-//! `GET /health`: 200 as soon as the service can serve; the body says whether anything is amiss.
+//! `GET /health`: 200 as soon as the service can serve. The body reports warnings.
 
 use std::sync::Arc;
 
@@ -13,38 +13,39 @@ use crate::app::App;
 
 #[derive(Serialize)]
 struct Health {
-    /// `ok`, or `degraded` if there is a warning.
+    /// `ok`, or `degraded` if there are warnings.
     status: &'static str,
     version: &'static str,
     warnings: Vec<String>,
 }
 
-/// Answers without a key.
+/// The handler. It needs no key.
 pub(crate) async fn answer(State(app): State<Arc<App>>) -> Response {
     let mut response = Response::new(Body::from(told(&app, &app.key_ring.current())));
     set_fields(response.headers_mut());
     response
 }
 
-/// How it is, as JSON. Nothing that a stranger may not know.
+/// The body, as JSON. It contains nothing that a stranger must not know.
 pub(crate) fn told(app: &App, keys: &Keys) -> Vec<u8> {
     let warnings = warnings(app, keys);
     let status = if warnings.is_empty() { "ok" } else { "degraded" };
     let health = Health { status, version: env!("CARGO_PKG_VERSION"), warnings };
-    // Texts alone can always be written.
+    // Plain strings can always be serialized.
     serde_json::to_vec(&health).unwrap_or_default()
 }
 
-/// The fields of an answer, but for its length.
+/// Sets the response's header fields, except for its length.
 pub(crate) fn set_fields(fields: &mut HeaderMap) {
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // As the front says of all that is no file, so that the fast path says it too.
+    // The fast path writes these fields too, so this one is here and not only in `service`, which adds it to every response that is no
+    // file.
     fields.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
-/// What is amiss, in words that anyone may read: no path, and nothing of what the system said. The log and the operator's
-/// console have the whole of it.
+/// The warnings in words that anyone may read: without paths and without the system's errors. Those are in the log and on the operator's
+/// console.
 pub(crate) fn warnings(app: &App, keys: &Keys) -> Vec<String> {
     let mut warnings = Vec::new();
     if app.key_ring.file.trouble().is_some() {

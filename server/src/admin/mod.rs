@@ -1,6 +1,6 @@
-//! The operators' door: what goes on, told over a Unix socket that only the service's own user can open.
+//! The admin interface for operators: the current activity, over a Unix socket that only the service's own user can open.
 //!
-//! HTTP with JSON answers, its routes apart from the public ones, which never lead here. No answer holds a key.
+//! HTTP with JSON responses. Its routes are separate from the public ones. No response contains a key.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
@@ -29,18 +29,17 @@ use crate::net::listener::{Listen, ListenError, Listener};
 use crate::problem::Problem;
 use crate::telemetry::activity::{ConsoleNow, OpenNow, Presence, Rates, Recent};
 
-/// Where machines have such sockets.
+/// The usual directory for such sockets.
 const FOLDER: &str = "/run/sounding";
 const SOCKET: &str = "admin.sock";
-/// How many parts the last five minutes are told in.
+/// Number of parts in which the last five minutes are reported.
 const PARTS: usize = 60;
-/// How many arrivals are told.
+/// Number of reported arrivals.
 const ARRIVALS: usize = 20;
-/// Among how many changes they are looked for.
+/// Number of changes in which arrivals are searched for.
 const LATEST: usize = 200;
 
-/// Where the socket is, if nobody says: in `/run/sounding` where that can be written, or else in the user's runtime
-/// folder. None where there is neither.
+/// The socket's default path: in `/run/sounding` if that is writable, otherwise in the user's runtime directory. `None` if neither works.
 pub(crate) fn default_path() -> Option<PathBuf> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(|it| PathBuf::from(it).join("sounding"));
     [Some(PathBuf::from(FOLDER)), runtime]
@@ -50,7 +49,7 @@ pub(crate) fn default_path() -> Option<PathBuf> {
         .map(|it| it.join(SOCKET))
 }
 
-/// Makes a folder for the socket, for its owner alone. Says whether it can be used.
+/// Makes a directory for the socket, for its owner only. Returns whether it is usable.
 fn is_ours(folder: &Path) -> bool {
     use rustix::fs::{Access, Mode};
     match rustix::fs::mkdir(folder, Mode::RWXU) {
@@ -60,7 +59,7 @@ fn is_ours(folder: &Path) -> bool {
     rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
 }
 
-/// Listens on the socket, which only its owner can open.
+/// Listens on a socket that only its owner can open.
 #[expect(clippy::disallowed_methods, reason = "the socket is not on the volume")]
 pub(crate) async fn bind(path: &Path) -> Result<Listener, ListenError> {
     let listen = Listen::Unix(path.to_owned());
@@ -70,7 +69,6 @@ pub(crate) async fn bind(path: &Path) -> Result<Listener, ListenError> {
     Ok(listener)
 }
 
-/// The admin interface's routes.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/service", get(service))
@@ -84,15 +82,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Which service this is.
+/// Identifies the service.
 #[derive(Serialize)]
 struct Service {
     version: &'static str,
     pid: u32,
     since: Timestamp,
-    /// The volume's device and inode: a console knows by them whether it is its own.
+    /// Device and inode of the volume, so that a console can tell whether it shows the same volume.
     volume: (u64, u64),
-    /// Where it listens, if that is an address.
+    /// The address on which it listens, if it is TCP.
     address: Option<String>,
 }
 
@@ -106,10 +104,9 @@ async fn service(State(app): State<Arc<App>>) -> Result<Json<Service>, Problem> 
     }))
 }
 
-/// What goes on.
 #[derive(Serialize)]
 struct ActivityNow {
-    /// When this service began: one that was started anew counts anew.
+    /// When the service started; its counters start with it.
     since: Timestamp,
     up_seconds: u64,
     #[serde(flatten)]
@@ -120,7 +117,7 @@ struct ActivityNow {
     disk: Disk,
     #[serde(flatten)]
     sleep: Sleep,
-    /// What the operator should know of, in plain words.
+    /// Warnings for the operator, in plain words.
     warnings: Vec<String>,
     console: Option<u32>,
     consoles: Vec<ConsoleNow>,
@@ -130,7 +127,7 @@ struct ActivityNow {
 struct Disk {
     size: u64,
     free: u64,
-    /// Bytes a second that get less, or more where it is negative.
+    /// Bytes per second by which the free space shrinks. Negative if it grows.
     filling: Option<f64>,
 }
 
@@ -152,7 +149,7 @@ async fn activity(
         let value = query::value(query.as_deref(), name)?;
         Some(String::from_utf8_lossy(&value).into_owned())
     };
-    // For how many seconds nobody has pressed a key in it.
+    // Seconds since a key was last pressed in the console.
     let untouched = query::number(query.as_deref(), "untouched")?.map(Duration::from_secs);
     let presence = Presence {
         touched: untouched.and_then(|it| Instant::now().checked_sub(it)),
@@ -162,7 +159,7 @@ async fn activity(
     let since = text("since").and_then(|it| it.parse().ok()).unwrap_or(0);
     let volume = Arc::clone(&app.volume);
     let looked = tokio::task::spawn_blocking(move || {
-        // Without a journal nothing else is worse.
+        // Without a journal, everything else is still reported.
         let latest = latest(&volume).unwrap_or_default();
         (volume.space(), latest)
     });
@@ -191,7 +188,7 @@ async fn activity(
     }))
 }
 
-/// A wormhole transfer, told beside the requests.
+/// The last changes in the journal.
 fn latest(volume: &Volume) -> Result<Vec<Change>, JournalError> {
     let journal = feed::open(volume)?;
     let latest = journal.latest(LATEST);
@@ -201,6 +198,7 @@ fn latest(volume: &Volume) -> Result<Vec<Change>, JournalError> {
     latest
 }
 
+/// A wormhole transfer, reported together with the requests in flight.
 fn of_transfer(transfer: &Transfer) -> OpenNow {
     let path = match (&transfer.path, transfer.paths.first(), &transfer.code) {
         (Some(path), ..) | (None, Some(path), _) => path.to_url(),
@@ -212,7 +210,7 @@ fn of_transfer(transfer: &Transfer) -> OpenNow {
     };
     let length = Timestamp::now().duration_since(transfer.started).unsigned_abs();
     OpenNow {
-        // No request gets so far.
+        // No request's number gets this high.
         seq: u64::MAX - transfer.number,
         method: "wormhole".to_owned(),
         path,
@@ -226,16 +224,16 @@ fn of_transfer(transfer: &Transfer) -> OpenNow {
     }
 }
 
-/// Why the service is awake, and for how long.
+/// Why the service is awake, and until when.
 #[derive(Serialize)]
 struct Sleep {
-    /// Why, in plain words.
+    /// The reasons, in plain words.
     awake: Vec<String>,
-    /// After how many seconds without need it sleeps; none where it never does by itself.
+    /// Idle time before it shuts down, in seconds. `None` if it never shuts down when idle.
     idle_exit: Option<u64>,
-    /// When it will sleep, if nothing comes between; none where that is not known yet.
+    /// When it shuts down, unless something happens before. `None` if that is not known yet.
     sleeps_at: Option<Timestamp>,
-    /// Until when an operator wants it awake.
+    /// Until when an operator keeps it awake.
     kept_until: Option<Timestamp>,
 }
 
@@ -251,13 +249,13 @@ impl Sleep {
     }
 }
 
-/// How long an operator wants the service awake.
+/// How long an operator wants to keep the service awake.
 #[derive(Deserialize)]
 struct Keep {
     seconds: u64,
 }
 
-/// It is to stay awake for a while, counted from now.
+/// Ends the wish of an operator to keep the service awake.
 async fn keep_awake(
     State(app): State<Arc<App>>,
     Json(keep): Json<Keep>,
@@ -266,7 +264,7 @@ async fn keep_awake(
     keep_until(app, Timestamp::now().checked_add(length).ok()).await
 }
 
-/// It need not stay awake any longer.
+/// Ends that.
 async fn keep_awake_no_more(State(app): State<Arc<App>>) -> Result<Json<Sleep>, Problem> {
     keep_until(app, None).await
 }
@@ -283,7 +281,7 @@ async fn why_awake(State(app): State<Arc<App>>) -> Json<Sleep> {
     Json(Sleep::of(&app))
 }
 
-/// A console says good-bye.
+/// A console has ended.
 async fn end(State(app): State<Arc<App>>, RawQuery(query): RawQuery) {
     if let Some(id) = query::value(query.as_deref(), "console") {
         app.activity.console_ends(&String::from_utf8_lossy(&id));
@@ -304,16 +302,16 @@ impl Arrival {
     }
 }
 
-/// What the service knows of the keys that the file does not say.
+/// What the service knows about the keys beyond their file.
 #[derive(Serialize)]
 struct KeysNow {
-    /// Which text of the file is in force.
+    /// The version of the file whose keys are in force.
     version: Option<String>,
-    /// Why another one is not.
+    /// Why a newer version is not in force.
     trouble: Option<String>,
-    /// Those from `API_KEYS`.
+    /// The keys from `API_KEYS`.
     extra: Vec<ExtraKey>,
-    /// By the keys' ids.
+    /// By the keys' IDs.
     uses: KeyUses,
 }
 
@@ -321,7 +319,7 @@ struct KeysNow {
 struct ExtraKey {
     id: String,
     username: String,
-    /// What may be shown of it.
+    /// The key, masked.
     apikey: String,
 }
 

@@ -1,4 +1,4 @@
-//! Wormhole transfers, over the admin socket: started, listed, followed, answered, cancelled.
+//! Wormhole transfers over the admin socket: start, list, follow, answer, cancel.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use crate::app::App;
 use crate::extract::query;
 use crate::problem::Problem;
 
-/// No follower waits longer for one answer.
+/// Longest wait for a change, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
-/// All of them, the newest first.
+/// All transfers, newest first.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
 ) -> Result<Json<Vec<TransferStatus>>, Problem> {
     Ok(Json(app.transfers.list().await?))
 }
 
-/// A new one. `console`: who asks.
+/// Starts a transfer. The query's `console` says who does.
 pub(super) async fn start(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
@@ -34,7 +34,7 @@ pub(super) async fn start(
     Ok((StatusCode::CREATED, Json(app.transfers.get(number).await?)))
 }
 
-/// One of them; with `change` and `wait` as soon as it has changed since, or after so many seconds.
+/// One transfer. With `change` and `wait`, the response comes when it has changed since, or after that number of seconds.
 pub(super) async fn get(
     State(app): State<Arc<App>>,
     Path(number): Path<u64>,
@@ -49,7 +49,7 @@ pub(super) async fn get(
     Ok(Json(now))
 }
 
-/// What an operator says to an offer.
+/// An operator's answer to an offer.
 pub(super) async fn answer(
     State(app): State<Arc<App>>,
     Path(number): Path<u64>,
@@ -59,7 +59,6 @@ pub(super) async fn answer(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// It is not wanted any more.
 pub(super) async fn cancel(
     State(app): State<Arc<App>>,
     Path(number): Path<u64>,
@@ -75,12 +74,12 @@ pub(super) struct Forgotten {
     forgotten: usize,
 }
 
-/// Those that are over are forgotten.
+/// Removes finished transfers from the list.
 pub(super) async fn forget(State(app): State<Arc<App>>) -> Result<Json<Forgotten>, Problem> {
     Ok(Json(Forgotten { forgotten: app.transfers.forget().await? }))
 }
 
-/// Who asks, as people call them.
+/// The caller's name, for people.
 fn who(app: &App, query: Option<&str>) -> String {
     match query::value(query, "console") {
         Some(id) => {
