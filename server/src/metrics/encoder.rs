@@ -1,4 +1,4 @@
-//! Figures that are read off when somebody asks, each with its name, and what it is.
+//! Helpers that encode metrics at a scrape, each with its name and help text.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ use prometheus_client::registry::Unit;
 
 use crate::telemetry::request_counters::Histogram;
 
-/// Where they are written.
+/// Encodes metrics of this service.
 pub(super) struct Encoder<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Encoder<'_> {
-    /// What goes up and down.
+    /// A value that rises and falls.
     pub(super) fn gauge(
         &mut self,
         name: &str,
@@ -29,7 +29,7 @@ impl Encoder<'_> {
         ConstGauge::new(value).encode(encoder)
     }
 
-    /// What goes up and down, and is there for several things, or for none.
+    /// A value that rises and falls, for several label sets or none.
     pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
@@ -44,7 +44,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// What only grows.
+    /// A value that only rises.
     pub(super) fn counter(
         &mut self,
         name: &str,
@@ -56,7 +56,7 @@ impl Encoder<'_> {
         ConstCounter::new(value).encode(encoder)
     }
 
-    /// What only grows, for each of several things.
+    /// A value that only rises, for several label sets.
     pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
@@ -71,7 +71,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// How long things took, for each of several.
+    /// Histograms of times, for several label sets.
     pub(super) fn histograms<'a, L: EncodeLabelSet, const CLASSES: usize>(
         &mut self,
         name: &str,

@@ -1,7 +1,7 @@
-//! What Prometheus scrapes, on a port of its own.
+//! The metrics for Prometheus, on a port of their own.
 //!
-//! What happened is [counted](crate::telemetry::counters) as it happens; what is so at a moment is read off when somebody asks. Names
-//! of people, files and addresses are in none of it.
+//! Events are [counted](crate::telemetry::counters) when they happen; states are read at each scrape. Metrics contain no names of people or
+//! files, and no addresses.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,16 +30,16 @@ use crate::app::App;
 use crate::http::accept;
 use crate::problem::Problem;
 
-/// What comes before the names that are ours.
+/// Prefix of the service's own metric names.
 const PREFIX: &str = "sounding";
-/// `OpenMetrics`, for those who ask for it: without, it is the older text, which all read.
+/// The media type of `OpenMetrics`. Clients that do not ask for it get the older text format, which all can read.
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const OPEN_METRICS_1: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How the answer is written: its type, and what writes it.
+/// A format of the response: its media type, and its encoder.
 type Form = (&'static str, fn(&mut String, &Registry) -> fmt::Result);
 
-/// The one route there is.
+/// The only route.
 pub(crate) fn router(app: &Arc<App>) -> Router {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(OfProcess));
@@ -60,7 +60,7 @@ async fn answer(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
     let (content_type, encode) = form(&headers);
-    // The volume is asked how full it is, which may have to wait for a disk.
+    // Reading the volume's free space may block on a disk.
     let encoded = tokio::task::spawn_blocking(move || {
         let mut text = String::new();
         encode(&mut text, &registry).map(|()| text)

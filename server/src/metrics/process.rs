@@ -1,4 +1,4 @@
-//! What the process takes of the machine, under the names that Prometheus's own clients give it.
+//! Resources that the process uses, under the names of Prometheus's own clients.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ impl Collector for OfProcess {
     }
 }
 
-/// A number of the status as the kernel writes it.
+/// A number in `/proc/self/status`.
 fn figure(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|it| it.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
@@ -47,6 +47,6 @@ fn figure(status: &str, name: &str) -> Option<u64> {
 
 #[expect(clippy::disallowed_methods, reason = "the kernel's files are not on the volume")]
 fn open_descriptors() -> Option<usize> {
-    // The look itself takes one.
+    // Reading the directory takes one itself.
     std::fs::read_dir("/proc/self/fd").ok().map(|it| it.count().saturating_sub(1))
 }

@@ -1,4 +1,4 @@
-//! What is counted of requests, and of uploads by them, since the start.
+//! Counters of requests and uploads since the start.
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl Collector for OfRequests {
     }
 }
 
-// All routes are there from the start: a rate needs the zero before the first.
+// All routes are present from the start, because a rate needs the zero before the first event.
 impl OfRequests {
     fn answers(tally: &RequestCounters, sheet: &mut Encoder<'_>) -> fmt::Result {
         let over = tally.routes().flat_map(|(route, it)| {
@@ -113,7 +113,8 @@ mod tests {
             ]
         );
         let figures = text.lines().filter(|it| !it.starts_with('#'));
-        // Parts, bytes out and in, classes with the last and two sums, ways, and the one without labels.
+        // Range kinds; per route bytes sent, bytes received and two histograms (classes, `+Inf`, sum, count); upload methods; and one
+        // without labels.
         assert_eq!(figures.clone().count(), 4 + 17 * (1 + 1 + 15 + 14) + 2 + 1);
         assert!(figures.clone().all(|it| it.ends_with(" 0") || it.ends_with(" 0.0")), "{text}");
     }

@@ -1,4 +1,4 @@
-//! In which state the service is: the volume, the watcher, the journal, the keys, and why it is awake.
+//! The state of the service: volume, watcher, journal, keys, and why it is awake.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,6 @@ impl Collector for OfService {
 }
 
 impl OfService {
-    /// What is under way.
     fn requests(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
         let under_way = self.0.activity.under_way();
         let of = [
@@ -49,7 +48,7 @@ impl OfService {
     }
 
     fn volume(&self, sheet: &mut Encoder<'_>) -> fmt::Result {
-        // One that can't be asked has no figures; its absence tells.
+        // If the volume cannot be read, its metrics are absent.
         let Ok(space) = self.0.volume.space() else { return Ok(()) };
         for (name, help, value) in [
             ("volume_size", "Bytes that the volume holds", space.size),
@@ -107,7 +106,7 @@ impl OfService {
     }
 }
 
-/// Nothing, where there is nothing to tell yet.
+/// A time in seconds. Absent as long as there is none.
 fn seconds(
     sheet: &mut Encoder<'_>,
     name: &str,

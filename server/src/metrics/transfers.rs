@@ -1,4 +1,4 @@
-//! Wormhole transfers: how many, how they ended, what they moved, and how far those under way are.
+//! Wormhole transfers: number, outcomes, bytes, and the progress of those in flight.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use transfers::transfer::{Direction, Transfer};
 
 use super::encoder::Encoder;
 
-/// A metric of a transfer: its name, what it is, and how it is read off.
+/// A metric of a transfer: its name, its help text, and its value.
 type Figure = (&'static str, &'static str, fn(&Transfer) -> u64);
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Collector for OfTransfers {
 }
 
 impl OfTransfers {
-    /// Of each transfer under way.
+    /// The metrics of each transfer in flight.
     fn progress(&self, sheet: &mut Encoder<'_>) -> Result<(), fmt::Error> {
         let live = self.0.under_way();
         let figures: [Figure; 2] = [
