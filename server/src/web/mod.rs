@@ -1,4 +1,4 @@
-//! What a browser is given besides files: pages, the script for web apps, the description; and a stranger's text made safe.
+//! Content for browsers besides files: pages, the script for web apps, the API description; and escaping of untrusted text.
 
 pub(crate) mod openapi;
 pub(crate) mod page;

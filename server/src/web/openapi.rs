@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the description of the HTTP surface, kept by hand beside this file.
+//! `GET /openapi.json`: the description of the HTTP API, written by hand next to this file.
 
 use axum::response::IntoResponse;
 use http::header;

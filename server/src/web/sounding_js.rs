@@ -1,8 +1,7 @@
-//! `GET /sounding.js` and `GET /sounding.d.ts`: what web apps reach the service with, and its types. Both stand beside
-//! this file.
+//! `GET /sounding.js` and `GET /sounding.d.ts`: the module for web apps, and its types. Both are next to this file.
 //!
-//! A page that imports the module from here can't begin before the server is awake. So browsers may keep it for a day, and
-//! for a week after that begin with the one they have while they ask for a newer one.
+//! A page that imports the module from here can start only after the server has woken. So browsers may cache it for a day, and for a week
+//! after that use the cached one while they fetch a newer one.
 
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -17,12 +16,10 @@ const MODULE: &str = include_str!("sounding.js");
 const TYPES: &str = include_str!("sounding.d.ts");
 const CACHING: &str = "public, max-age=86400, stale-while-revalidate=604800";
 
-/// The module.
 pub(crate) async fn module(headers: HeaderMap) -> Response {
     answer(MODULE, "text/javascript; charset=utf-8", &headers)
 }
 
-/// Its types.
 pub(crate) async fn types(headers: HeaderMap) -> Response {
     answer(TYPES, "application/typescript; charset=utf-8", &headers)
 }
@@ -30,7 +27,7 @@ pub(crate) async fn types(headers: HeaderMap) -> Response {
 fn answer(text: &'static str, media_type: &str, headers: &HeaderMap) -> Response {
     let tag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(Sha256::digest(text)));
     let mut known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|it| it.to_str().ok());
-    // A proxy that codes it on the way makes the tag a weak one.
+    // A proxy that compresses the response makes its entity tag weak.
     let is_known = known.any(|it| {
         entity_tags(it).any(|it| it == "*" || it.strip_prefix("W/").unwrap_or(it) == tag)
     });

@@ -1,11 +1,10 @@
-//! A file's name is a stranger's text: how it is shown, and how it stands in an address.
+//! File names are untrusted text: how to show them, and how to write them in a URL.
 
 use std::fmt::Write;
 
 use volume::names::{Kind, Name};
 
-/// With what can't be seen made visible: control characters, marks that turn the direction of writing, bytes that
-/// are no UTF-8.
+/// Makes invisible things visible: control characters, marks that change the direction of writing, bytes that are not UTF-8.
 pub(crate) fn visible(name: &[u8]) -> String {
     let mut out = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
@@ -28,7 +27,7 @@ fn is_invisible(it: char) -> bool {
         '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// As text in HTML, also within double quotes.
+/// Escapes text for HTML, also within double quotes.
 pub(crate) fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for it in text.chars() {
@@ -43,8 +42,8 @@ pub(crate) fn escape_html(text: &str) -> String {
     out
 }
 
-/// A relative reference to an entry, which ends in `/` for a folder. Python's fsspec takes whatever begins with `http` for an absolute
-/// one and leaves it out, so in such a name the first letter is encoded too.
+/// A relative reference to an entry, with a `/` at its end for a folder. Python's fsspec takes every reference that begins with `http` for
+/// an absolute URL and skips it, so the first letter of such a name is encoded too.
 pub(crate) fn href(name: Name<'_>) -> String {
     let slash = if name.kind == Kind::Folder { "/" } else { "" };
     let name = volume::escape(name.bytes);

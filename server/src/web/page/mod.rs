@@ -1,6 +1,6 @@
-//! What all our pages share: style, script, and the policy that lets nothing else in.
+//! The parts that all pages share: style, script, and a policy that allows nothing else.
 //!
-//! Style and script stand in the page itself: nothing is loaded from elsewhere, and a page that was saved still works.
+//! Style and script are inside the page. So nothing is loaded from elsewhere, and a saved page still works.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
@@ -13,19 +13,19 @@ use sha2::{Digest, Sha256};
 use crate::web::text::escape_html;
 
 const STYLE: &str = include_str!("page.css");
-/// What a listing's page ends with.
+/// The script at the end of a listing.
 pub(crate) const SCRIPT: &str = include_str!("page.js");
 
-/// What it ends with besides, for those who may upload.
+/// A second script, for callers who may upload.
 pub(crate) const UPLOAD_SCRIPT: &str = concat!(include_str!("size.js"), include_str!("upload.js"));
 
-/// `Content-Security-Policy` for our own pages: their own style and script, by hash, and nothing else.
+/// `Content-Security-Policy` for pages: their own style and script, by hash, and nothing else.
 pub(crate) fn content_security_policy() -> HeaderValue {
     static POLICY: LazyLock<String> = LazyLock::new(|| policy("'none'", &[SCRIPT]));
     header(&POLICY)
 }
 
-/// The same for a page with an upload area, which speaks to its own server.
+/// The same for a page with an upload area, which connects to its own server.
 pub(crate) fn content_security_policy_with_uploads() -> HeaderValue {
     static POLICY: LazyLock<String> = LazyLock::new(|| policy("'self'", &[SCRIPT, UPLOAD_SCRIPT]));
     header(&POLICY)
@@ -46,7 +46,7 @@ fn header(policy: &str) -> HeaderValue {
     HeaderValue::from_str(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-/// Down to the body, which follows. `more` is for its head.
+/// The beginning of a page, up to its body. `more` is added to its head.
 pub(crate) fn top(title: &str, more: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -56,7 +56,7 @@ pub(crate) fn top(title: &str, more: &str) -> String {
     )
 }
 
-/// Text with what stands between backticks set as code.
+/// Escapes text, and marks the parts between backticks as code.
 fn with_code(text: &str) -> String {
     let mut parts = text.split('`').map(escape_html);
     let mut out = parts.next().unwrap_or_default();
@@ -66,7 +66,7 @@ fn with_code(text: &str) -> String {
     out
 }
 
-/// A small page that says what went wrong, with a link (its address and text) to what the reader may have instead.
+/// A small page for a problem, with a link (its URL and text) to something that the reader may have instead.
 pub(crate) fn of_problem(
     status: u16,
     title: &str,
