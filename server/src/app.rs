@@ -1,4 +1,4 @@
-//! What every handler may use.
+//! The state that all handlers share.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,49 +24,49 @@ use crate::telemetry::volume_warnings::VolumeWarnings;
 use crate::uploads::receive::Intake;
 use crate::uploads::tus::locks::UploadLocks;
 
-/// Shared by all connections, for as long as the server runs.
+/// The state of a service, shared by all connections as long as it runs.
 #[derive(Debug)]
 pub struct App {
-    /// What is served.
+    /// The volume.
     pub volume: Arc<Volume>,
-    /// Who may have it; looked at anew by each request with a key.
+    /// The keys; checked again by each request with a key.
     pub key_ring: Arc<KeyRing>,
-    /// Who has tried wrong keys of late.
+    /// Slows down clients that guess keys.
     pub guess_limiter: GuessLimiter,
-    /// What makes codings on the fly, as far as memory allows.
+    /// Encoders for content codings, limited by memory.
     pub encoders: Encoders,
-    /// Folders that listings under way read from.
+    /// Names in folders, for listings in progress.
     pub snapshots: Snapshots,
-    /// Uploads under way.
+    /// Limits for uploads in progress.
     pub intake: Intake,
-    /// Answers that were given a moment ago.
+    /// The open-file cache.
     pub open_files: OpenFileCache,
-    /// Who has requests under way.
+    /// The limit for requests of proxies' clients.
     pub requests: Arc<ConcurrencyLimit>,
-    /// Who works on which resumable upload.
+    /// Locks of resumable uploads.
     pub upload_locks: UploadLocks,
-    /// What goes on right now.
+    /// The current activity.
     pub activity: Arc<Activity>,
-    /// What is amiss with the volume's file system.
+    /// Warnings about the volume's file system.
     pub disk: Arc<VolumeWarnings>,
-    /// What changes on the volume.
+    /// The change feed.
     pub feed: Feed,
     /// Wormhole transfers.
     pub transfers: Transfers,
-    /// Whether all this is needed.
+    /// The idle shutdown.
     pub idle: Arc<Idle>,
-    /// Cancelled when the service ends: those who wait for changes are let go.
+    /// Cancelled when the service stops, so that clients that wait for changes get their response.
     pub ending: CancellationToken,
-    /// How long the body of an upload may stand still.
+    /// Longest time without bytes in an upload's body.
     pub stall: Duration,
-    /// Whether whoever connects is a proxy, which says whose a request is.
+    /// Whether all connections come from a trusted proxy, which names the clients.
     pub is_behind_proxy: bool,
-    /// Where it listens, as its first line of output has it.
+    /// The listener's address, as in the first line on stdout.
     pub listening: OnceLock<String>,
 }
 
 impl App {
-    /// A service over a volume, with keys besides those in the volume's file. It never sleeps by itself.
+    /// A service for a volume, with keys besides those in the volume's file. It never shuts down when idle.
     pub fn new(
         volume: Arc<Volume>,
         extra_keys: Keys,
@@ -98,7 +98,7 @@ impl App {
         }
     }
 
-    /// Begins to observe the volume.
+    /// Starts to observe the volume.
     pub fn observe(&self) {
         let open_files = self.open_files.clone();
         self.volume.before_making_room(move || open_files.let_go());
@@ -106,12 +106,12 @@ impl App {
         self.feed.observe(move || open_files.invalidate());
     }
 
-    /// What lies at a path. Waits for the disk on the blocking pool, and only where it must.
+    /// Looks a path up. Uses the blocking pool only if the disk must be read. A failed look-up becomes a `Problem`.
     pub async fn find(self: &Arc<App>, path: &RelPath) -> Result<Found, Problem> {
         Ok(self.look(path).await?)
     }
 
-    /// The same, for whom nothing there is an answer too.
+    /// The same with the error of the look-up, for callers to whom a missing file is a valid result.
     pub async fn look(self: &Arc<App>, path: &RelPath) -> Result<Found, FindError> {
         match self.volume.find(path, Blocking::CachedOnly) {
             Err(FindError::WouldBlock { .. }) => {}
@@ -124,8 +124,8 @@ impl App {
         })
     }
 
-    /// Refuses what can't be published at a path, by what stands above it or by permissions, before its bytes come, and before room is
-    /// made for them.
+    /// Checks that something can be published at a path: that the folders above allow it, and the permissions. Done before the bytes
+    /// arrive, and before space is reserved for them.
     pub async fn check_writable(
         self: &Arc<App>,
         path: &RelPath,
@@ -140,7 +140,7 @@ impl App {
         tokio::task::spawn_blocking(check).await.map_err(Problem::internal)?
     }
 
-    /// Begins an upload.
+    /// Stages a file. `expected` is its length in bytes, if known.
     pub async fn stage(self: &Arc<App>, expected: Option<u64>) -> Result<Staged, Problem> {
         let volume = Arc::clone(&self.volume);
         let staged = tokio::task::spawn_blocking(move || volume.stage(expected)).await;

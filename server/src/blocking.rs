@@ -1,8 +1,8 @@
-//! Work that waits for the disk, on threads of its own.
+//! Runs blocking work on the blocking pool.
 
 use crate::problem::Problem;
 
-/// Does the work on the blocking pool. Where it can't be done, that is a fault of ours.
+/// Runs work on the blocking pool. A panic in it becomes an internal error.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {

@@ -1,5 +1,7 @@
-//! Blocking work of one kind, a few at a time, on threads of its own: a flood of it leaves threads and the disk to the others, and what
-//! it allocates lies together, so that the system gets it back.
+//! Bulkheads: blocking work of one kind, limited in number, on threads of its own.
+//!
+//! A flood of such work leaves other threads and the disk free. What it allocates is close together in memory, so that it can be returned
+//! to the system.
 
 use std::sync::Arc;
 
@@ -7,31 +9,31 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-/// Lets so many pieces of work run at a time. Whoever came first goes first.
+/// Runs a limited number of jobs at a time, in the order of arrival.
 #[derive(Clone, Debug)]
 pub(crate) struct Bulkhead {
     permits: Arc<Semaphore>,
     threads: Arc<Threads>,
 }
 
-/// A pool of threads for blocking work; they come with it, and go when there has been none for ten seconds. None where it could not be
-/// made: then the work is done where that of all others is.
+/// A pool of threads for blocking work. They start with work, and end after ten seconds without. `None` if it could not be made; then the
+/// general blocking pool is used.
 #[derive(Debug)]
 struct Threads(Option<Runtime>);
 
 impl Bulkhead {
-    /// For so many at a time.
+    /// For a number of jobs at a time.
     pub(crate) fn new(most: usize) -> Bulkhead {
         let threads = Builder::new_current_thread().max_blocking_threads(most).build().ok();
         Bulkhead { permits: Arc::new(Semaphore::new(most)), threads: Arc::new(Threads(threads)) }
     }
 
-    /// Waits for a place and does the work. The place is taken until the work is done, whoever still waits for it.
+    /// Waits for a permit and does the work. The permit is held until the work is done, even if nobody waits for the result any more.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        // It is never closed, so there always is a place in the end.
+        // Never fails, because the semaphore is never closed.
         let permits = Arc::clone(&self.permits).acquire_owned().await;
         let work = move || {
             let _place = permits;
@@ -44,7 +46,7 @@ impl Bulkhead {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // What waits for a slow disk is not waited for.
+        // Does not wait for work that is blocked by a slow disk.
         if let Some(threads) = self.0.take() {
             threads.shutdown_background();
         }

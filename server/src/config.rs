@@ -1,4 +1,4 @@
-//! Flags and variables as they are written, and what they mean.
+//! The command line and environment: as written, and as meant.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,19 +16,19 @@ use crate::net::listener::Listen;
 use crate::net::timeouts::Timeouts;
 use crate::telemetry::log::LogFormat;
 
-/// Connections at a time, where nobody says how many.
+/// Default for the limit of connections.
 pub(crate) const CONNECTIONS: usize = 10_000;
 
-/// The variable that brings keys besides those in the volume's file. No flag: everyone can see a flag's value.
+/// The variable with keys besides those in the volume's file. There is no flag for it, because everyone can see a flag's value.
 const API_KEYS: &str = "API_KEYS";
 
-/// Variables as they were called before, each with its argument: read where the new one is not set.
+/// Old names of variables, each with its argument: read if the new one is not set.
 const OLD_VARIABLES: [(&str, &str); 2] = [
     ("import_keys", "SOUNDING_TAKE_KEYS"),
     ("connections_per_client", "SOUNDING_CONNECTIONS_OF_ONE"),
 ];
 
-/// As the command line and the environment have it.
+/// The command line and environment, as written.
 #[derive(Debug, Parser)]
 #[command(name = "sounding-server", version, about = "Serves the files of a data volume over HTTP.", long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
 pub(crate) struct Flags {
@@ -128,39 +128,39 @@ Examples:
 Environment:
   API_KEYS   key1,key2: more keys; a user's name is the part before the first `-`";
 
-/// What is meant.
+/// The configuration, as meant.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// The volume's root.
     pub volume: PathBuf,
     /// Where to listen.
     pub listen: Listen,
-    /// The admin socket, if it was named.
+    /// The admin socket, if it was given.
     pub admin: Option<PathBuf>,
-    /// How long clients may take.
+    /// Time-outs for clients.
     pub timeouts: Timeouts,
-    /// How many may come at once.
+    /// Limits of concurrent connections.
     pub limits: ConnectionLimits,
-    /// Whether whoever connects is a proxy, which says whose a request is.
+    /// Whether all connections come from a trusted proxy, which names the clients.
     pub is_behind_proxy: bool,
     /// Where Prometheus scrapes, if it does.
     pub metrics: Option<Listen>,
-    /// Where the keys of a server that was here before are, if that was said.
+    /// The keys file of a previous server, if it was given.
     pub import_keys: Option<PathBuf>,
-    /// How wormhole transfers are made.
+    /// Settings of wormhole transfers.
     pub wormhole: Settings,
-    /// Which servers they go by, where that was said.
+    /// The servers for wormhole transfers, if they were given.
     pub servers: Servers,
-    /// When it sleeps, if it does by itself.
+    /// The rules for shutting down when idle, if it does.
     pub idle: Option<Rules>,
-    /// How events are written.
+    /// The log's format.
     pub log: LogFormat,
     /// Keys besides those on the volume.
     pub extra_keys: Keys,
 }
 
 impl Config {
-    /// From this process's arguments and environment. Ends it with a message if they can't be understood.
+    /// From this process's arguments and environment. Ends the process with a message if they are invalid.
     pub(crate) fn of_process() -> Config {
         let mut command = Flags::command();
         for (argument, variable) in OLD_VARIABLES {

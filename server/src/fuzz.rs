@@ -1,4 +1,4 @@
-//! The readers of what clients send, for fuzz targets. Not part of the interface.
+//! Parsers of client input, for the fuzz targets. Not part of the interface.
 
 use http::header::RANGE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -8,7 +8,7 @@ use crate::http::request_fields::RequestFields;
 use crate::net::fast_path::request_head::{MOST_FIELDS, Parsed, RequestHead};
 use crate::uploads::tus::metadata::Metadata;
 
-/// The head of a request, and what may have come behind it. What is taken for a plain read is one to HTTP's own library.
+/// A request's head, and bytes after it. What is taken for a plain read must be valid for the `http` crate too.
 pub fn head(bytes: &[u8]) {
     let mut room = [const { std::mem::MaybeUninit::uninit() }; MOST_FIELDS];
     let Parsed::Read(head) = RequestHead::parse(bytes, &mut room) else { return };
@@ -22,11 +22,11 @@ pub fn head(bytes: &[u8]) {
     drop(head.request_fields());
 }
 
-/// A `Range` for a file of a length that the first eight bytes say: what is selected lies within the file.
+/// A `Range` for a file whose length is in the first eight bytes: every selected slice lies within the file.
 pub fn range(bytes: &[u8]) {
     let Some((len, value)) = bytes.split_first_chunk::<8>() else { return };
     let Ok(value) = HeaderValue::from_bytes(value) else { return };
-    // A file is no longer than the system's signed numbers.
+    // A file's length fits into a signed 64-bit number.
     let len = u64::from_le_bytes(*len) >> 1;
     let slices = match select(RequestFields::new(&HeaderMap::from_iter([(RANGE, value)])), len) {
         Selection::Whole | Selection::Unsatisfiable => return,
@@ -40,7 +40,7 @@ pub fn range(bytes: &[u8]) {
     }
 }
 
-/// `Upload-Metadata` and, behind a line end, the query of an upload's address.
+/// `Upload-Metadata`, and after a line break the query of an upload's URL.
 pub fn upload_metadata(bytes: &[u8]) {
     let mut parts = bytes.splitn(2, |it| *it == b'\n');
     let Ok(value) = HeaderValue::from_bytes(parts.next().unwrap_or_default()) else { return };

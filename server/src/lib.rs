@@ -1,9 +1,11 @@
 //! The Sounding Board file service.
 //!
-//! Streams a volume's files with HTTP ranges behind keys, lists its folders, and takes uploads in. It stands on the crate [`volume`] for
-//! everything on the disk and adds what HTTP needs. A request's way through the folders: `net` accepts its connection and, if it is a
-//! plain read whose response is known, answers it by `files::cached_response`; otherwise `service` sends it through `router` to
-//! `files`, `uploads` or `feed`, which find out by `extract` and `auth` whose it is and what it may have.
+//! Serves a volume's files over HTTP, with ranges and API keys; lists its folders; and takes uploads. The crate [`volume`] does everything
+//! on the disk; this crate adds HTTP.
+//!
+//! A request's way through the modules: `net` accepts its connection. If it is a plain read whose response is cached,
+//! `files::cached_response` writes it at once. Otherwise `service` passes it through `router` to `files`, `uploads` or `feed`, which use
+//! `extract` and `auth` to find out who the caller is and what it may do.
 
 mod admin;
 mod app;

@@ -1,4 +1,4 @@
-//! What tidies the service's own folder, now and then.
+//! Regular cleaning of the service's own folder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,27 +10,27 @@ use volume::clock::Clock;
 use volume::staging::Left;
 use volume::{Volume, trash};
 
-/// The first answers go before.
+/// Delay after the start, so that the first responses are not slowed down.
 const AFTER_START: Duration = Duration::from_secs(5);
 const EVERY: Duration = Duration::from_hours(1);
 const KEY_USES_EVERY: Duration = Duration::from_mins(1);
 
-/// Removes what killed programs left, at once and then again and again; and what has had its time, when the first
-/// answers have gone. For ever.
+/// Cleans up without end: leftovers of killed programs at once and then every hour, expired uploads and trash after a delay and then every
+/// hour.
 pub(crate) async fn keep(app: Arc<App>) {
     let volume = Arc::clone(&app.volume);
-    // While there is room for it: a full disk must not keep anybody from deleting.
+    // Made while there is space: on a full disk, deleting must still be possible.
     match tokio::task::spawn_blocking(move || volume.make_trash()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!("could not make .sounding/trash: {error}"),
-        Err(error) => tracing::error!("making .sounding/trash broke off: {error}"),
+        Err(error) => tracing::error!("making .sounding/trash failed: {error}"),
     }
     sweep(&app).await;
     tokio::time::sleep(AFTER_START).await;
     loop {
         let volume = Arc::clone(&app.volume);
         if let Err(error) = tokio::task::spawn_blocking(move || tidy(&volume)).await {
-            tracing::error!("tidying broke off: {error}");
+            tracing::error!("cleaning .sounding failed: {error}");
         }
         tokio::time::sleep(EVERY).await;
         sweep(&app).await;
@@ -38,24 +38,20 @@ pub(crate) async fn keep(app: Arc<App>) {
 }
 
 async fn sweep(app: &App) {
-    // They tell by what lies in staging how they ended, so it is swept after them.
+    // Their outcome depends on what is in staging, so staging is swept afterwards.
     recover_transfers(&app.transfers).await;
     let volume = Arc::clone(&app.volume);
     match tokio::task::spawn_blocking(move || volume.sweep_staging()).await {
         Ok(Ok(Left { things: 0, .. })) => {}
         Ok(Ok(Left { things, bytes })) => {
-            tracing::info!(
-                things,
-                bytes,
-                "removed from staging what programs left that were killed"
-            );
+            tracing::info!(things, bytes, "removed leftovers of killed programs from staging");
         }
         Ok(Err(error)) => tracing::error!("could not sweep .sounding/staging: {error}"),
-        Err(error) => tracing::error!("sweeping .sounding/staging broke off: {error}"),
+        Err(error) => tracing::error!("sweeping .sounding/staging failed: {error}"),
     }
 }
 
-/// Says of transfers whose program has ended what became of them.
+/// Records the outcome of transfers whose program has ended.
 async fn recover_transfers(transfers: &Transfers) {
     match transfers.recover().await {
         Ok(interrupted) => {
@@ -72,13 +68,13 @@ async fn recover_transfers(transfers: &Transfers) {
     }
 }
 
-/// Remembers from start to start when each key was last used.
+/// Restores the last uses of keys from the previous start, then stores them regularly.
 pub(crate) async fn keep_key_uses(app: Arc<App>) {
     let volume = Arc::clone(&app.volume);
     match tokio::task::spawn_blocking(move || volume.key_uses()).await {
         Ok(Ok(uses)) => app.activity.remember(uses),
         Ok(Err(error)) => tracing::warn!("could not read .sounding/key-use.json: {error}"),
-        Err(error) => tracing::error!("reading .sounding/key-use.json broke off: {error}"),
+        Err(error) => tracing::error!("reading .sounding/key-use.json failed: {error}"),
     }
     loop {
         tokio::time::sleep(KEY_USES_EVERY).await;
@@ -86,7 +82,7 @@ pub(crate) async fn keep_key_uses(app: Arc<App>) {
     }
 }
 
-/// Writes down when each key was last used, if that is not written yet.
+/// Stores the last uses of keys, if they have changed.
 pub(crate) async fn write_key_uses(app: &App) {
     let Some(uses) = app.activity.take_changed_key_uses() else { return };
     let volume = Arc::clone(&app.volume);
@@ -114,12 +110,12 @@ fn tidy(volume: &Volume) {
     }
     match volume.sweep_uploads(now) {
         Ok(0) => {}
-        Ok(swept) => tracing::info!(swept, "removed uploads that nobody went on with for a week"),
+        Ok(swept) => tracing::info!(swept, "removed unfinished uploads after a week"),
         Err(error) => tracing::error!("could not sweep .sounding/uploads: {error}"),
     }
     match volume.empty_trash(trash::KEPT, now) {
         Ok(0) => {}
-        Ok(emptied) => tracing::info!(emptied, "emptied the trash of what is older than 30 days"),
+        Ok(emptied) => tracing::info!(emptied, "removed trash older than 30 days"),
         Err(error) => tracing::error!("could not empty .sounding/trash: {error}"),
     }
 }

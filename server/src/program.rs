@@ -1,6 +1,6 @@
-//! The program: its log, its runtime, and what it says where it can't start.
+//! The program: log, runtime, and the error message if it cannot start.
 //!
-//! Here and not in `main.rs`, so that what is generic is compiled with the library, once.
+//! It is here and not in `main.rs`, so that generic code is compiled only once, with the library.
 
 use std::process::ExitCode;
 
@@ -9,13 +9,13 @@ use crate::net::worker_threads::MAIN_BLOCKING_THREADS;
 use crate::startup;
 use crate::telemetry::log;
 
-/// Runs the service with the words of the command line, until it ends.
+/// Runs the service with the process's command line, until it ends. Fails with a message on standard error if it cannot start.
 pub fn main() -> ExitCode {
     let config = Config::of_process();
     if let Err(error) = log::start(config.log) {
         return fail(&error);
     }
-    // One thread: connections over TCP have threads of their own, and nginx in front of a Unix socket is one process too.
+    // One thread: TCP connections have threads of their own, and nginx in front of a Unix socket is one process too.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(MAIN_BLOCKING_THREADS)
@@ -25,7 +25,7 @@ pub fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let outcome = runtime.block_on(startup::run(config));
-    // A read that waits for a slow disk is not waited for.
+    // Does not wait for reads that are blocked by a slow disk.
     runtime.shutdown_background();
     log::flush();
     match outcome {
@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The whole chain of causes, on one line.
+/// Prints the whole chain of causes on one line.
 #[expect(
     clippy::print_stderr,
     reason = "the log may be JSON; a person must be able to read why nothing started"

@@ -1,4 +1,4 @@
-//! All routes. What goes around them is [`Front`](crate::service::PublicService)'s.
+//! The public router. Everything around it is done by [`PublicService`](crate::service::PublicService).
 
 use std::sync::Arc;
 
@@ -20,7 +20,6 @@ use crate::uploads::tus;
 use crate::web::openapi;
 use crate::web::sounding_js;
 
-/// The public ones.
 pub(crate) fn router(app: Arc<App>) -> Router {
     let routes = Route::ALL.into_iter().filter(|it| it.is_pattern());
     routes
@@ -30,7 +29,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// What can be done at a route.
 fn methods(route: Route) -> MethodRouter<Arc<App>> {
     match route {
         Route::Other => MethodRouter::new(),
@@ -48,7 +46,7 @@ fn methods(route: Route) -> MethodRouter<Arc<App>> {
     }
 }
 
-/// To the root's listing. Relative, so that it holds behind any proxy.
+/// Redirects to the root's listing. The location is relative, so that it is valid behind any proxy.
 async fn to_root(RawQuery(query): RawQuery) -> Redirect {
     let query = query.map(|it| format!("?{}", utf8_percent_encode(&it, CONTROLS)));
     Redirect::temporary(&format!("files/{}", query.unwrap_or_default()))

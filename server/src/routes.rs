@@ -1,13 +1,13 @@
-//! The service's routes: [the router](crate::router) is made of them, and requests are counted by them. A route is the pattern that
-//! paths are matched by, never a path: paths are without end, and they are people's.
+//! The routes of the service. [The router](crate::router) is built from them, and requests are counted by them. A route is a pattern and
+//! never a path: there are endless paths, and they are private.
 
-/// Where it is asked how the service is.
+/// The path of the health check.
 pub(crate) const HEALTH: &str = "/health";
 
-/// One of the router's patterns, or none of them.
+/// A pattern of the router, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// Whatever leads nowhere.
+    /// No route.
     Other,
     Root,
     Files,
@@ -28,7 +28,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// All, in the order of their numbers.
+    /// All routes, in the order of their numbers.
     pub(crate) const ALL: [Route; 17] = [
         Route::Other,
         Route::Root,
@@ -49,7 +49,7 @@ impl Route {
         Route::Types,
     ];
 
-    /// As the router writes it.
+    /// The pattern, as the router writes it.
     pub(crate) const fn pattern(self) -> &'static str {
         match self {
             Route::Other => "other",
@@ -72,7 +72,7 @@ impl Route {
         }
     }
 
-    /// A path's, told without routing it: what refuses a request may come before that.
+    /// The route of a path, found without the router: a request may be refused before it is routed.
     pub(crate) fn of(path: &str) -> Route {
         if path.strip_prefix("/files/").is_some_and(|it| !it.is_empty()) {
             return Route::FilesPath;
@@ -87,7 +87,7 @@ impl Route {
         }
     }
 
-    /// Whether a path is a pattern by itself, so that it tells nothing of whoever asks.
+    /// Whether a path is itself a pattern, so that it reveals nothing about the client.
     pub(crate) fn is_fixed(path: &str) -> bool {
         Route::fixed(path).is_some()
     }
@@ -98,7 +98,7 @@ impl Route {
         fixed.find(|it| it.pattern() == path)
     }
 
-    /// Whether there is a route at all.
+    /// Whether it is a pattern of the router.
     pub(crate) fn is_pattern(self) -> bool {
         self != Route::Other
     }

@@ -1,7 +1,7 @@
-//! What is done with every request before it is routed, and with every answer after.
+//! The public service: everything that is done with a request before routing, and with a response afterwards.
 //!
-//! One function, from the outside in and back: the router's own layers would each be cloned and boxed for each request,
-//! which costs more than many an answer does.
+//! It is one function, from the outside in and back. Layers of the router would each be cloned and boxed for each request, which costs more
+//! than many a response does.
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
@@ -38,11 +38,11 @@ use crate::telemetry::access_log::{self, AccessLogEntry, LoggedBody};
 use crate::telemetry::activity::InFlight;
 use crate::uploads::tus::TusHeaders;
 
-/// Bytes of a path and query; the longest path of a file takes 12 KiB with every byte escaped.
+/// Maximum length of path and query, in bytes. A file's longest path takes 12 KiB if every byte is escaped.
 const LONGEST_URI: usize = 16 * 1024;
-/// Bytes of all header fields together.
+/// Maximum length of all header fields together, in bytes.
 const LARGEST_HEADERS: usize = 16 * 1024;
-/// The service's public face.
+/// The handler for public connections.
 #[derive(Clone, Debug)]
 pub struct PublicService {
     app: Arc<App>,
@@ -51,7 +51,7 @@ pub struct PublicService {
 }
 
 impl PublicService {
-    /// Of a service.
+    /// For the service of an [`App`].
     pub fn new(app: Arc<App>) -> PublicService {
         let router = router(Arc::clone(&app));
         PublicService { app, router, preflight: cors::preflight() }
@@ -74,11 +74,11 @@ impl PublicService {
             return response;
         }
         let full = full.map(Problem::TooManyConnections);
-        // As `/share/KEY/` does, also where it is mistyped: no page, nor what it links to, shall tell of its address.
+        // The URL may contain a key, perhaps in a mistyped one: neither the page nor its links may pass it on as a referrer.
         let may_hold_key = !request.uri().path().starts_with("/files/");
         let mut response = match full.map_or_else(|| limit_sizes(&request), Err) {
             Err(problem) => problem.into_response(),
-            // A connection has room for its request's work for as long as it lasts: this is most of it, and is over with the head.
+            // Boxed, so that the memory is freed when the head is done. Otherwise every connection would hold it as long as it lasts.
             Ok(()) => Box::pin(self.route(request, open, sendfile_queue)).await,
         };
         let headers = response.headers_mut();
@@ -89,7 +89,7 @@ impl PublicService {
         response
     }
 
-    /// A place for a request, where its client has not got one with its connection: a proxy's connections are many clients'.
+    /// A permit for a request, if its client has none by its connection: a proxy's connection is shared by many clients.
     fn permit(
         &self,
         client: IpAddr,
@@ -112,14 +112,14 @@ impl PublicService {
         if *request.method() == Method::GET {
             request.extensions_mut().insert(sendfile_queue.clone());
         }
-        // The router would come to the same, after a while.
+        // The router would do the same, more slowly.
         if OpenFileCache::is_for(request.method(), request.uri()) {
             let answer = get::answer(State(Arc::clone(&self.app)), request).await;
             return answer.unwrap_or_else(Problem::into_response);
         }
         let Ok(mut response) = self.router.clone().call(request).await;
         if response.status() == StatusCode::NOT_MODIFIED {
-            // axum gives the length of what is sent. Here it would be taken for the file's (RFC 9110 §8.6).
+            // axum sets the length of the body that is sent. In a 304 it would be taken for the file's length (RFC 9110 §8.6).
             response.headers_mut().remove(header::CONTENT_LENGTH);
         }
         response
@@ -142,7 +142,7 @@ impl Handler for PublicService {
         began: Instant,
         out: &mut Vec<u8>,
     ) -> Option<Remainder<CachedResponse<'a>>> {
-        // Who woke the service is said in the log, by all that is in its request.
+        // The request that woke the service is logged with all its fields, which the fast path does not have.
         if !self.app.activity.has_begun() {
             return None;
         }
@@ -164,7 +164,7 @@ impl Handler for PublicService {
         if let Some(clean) = route_path::cleaned(request.uri()) {
             *request.uri_mut() = clean;
         }
-        // Outermost, so that each request has its line.
+        // Outermost, so that every request is logged.
         let (request, line) = access_log::begin(
             &self.app.activity,
             &self.app.key_ring,
@@ -172,7 +172,7 @@ impl Handler for PublicService {
             request,
             connection.peer,
         );
-        // Around all that may leave a body unread.
+        // Around everything that may leave a body unread.
         let (request, waiting) = linger(request);
         let (permit, full) = match self.permit(line.open().client(), connection) {
             Ok(permit) => (permit, None),
@@ -189,7 +189,7 @@ impl Handler for PublicService {
     }
 }
 
-/// To whom it is all the same where a request comes from.
+/// A handler for admin and metrics, where the client's address does not matter.
 impl Handler for Router {
     type Body = Body;
     type Account = Infallible;
@@ -214,10 +214,10 @@ impl Handler for Router {
     }
 }
 
-/// What the framing of a message rests on, before anything is made of it.
+/// Checks the fields that message framing depends on, before anything else.
 fn check(request: &Request) -> Result<(), Problem> {
     host::check(request.version(), request.headers())?;
-    // hyper takes the chunks off, and leaves what is below as it is (RFC 9112 §6.1).
+    // hyper decodes the chunks and leaves other codings as they are (RFC 9112 §6.1).
     let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
@@ -226,7 +226,7 @@ fn check(request: &Request) -> Result<(), Problem> {
     }
 }
 
-/// Before any route reads them.
+/// Checks the sizes, before any route reads the fields.
 fn limit_sizes(request: &Request) -> Result<(), Problem> {
     if request.uri().path_and_query().is_some_and(|it| it.as_str().len() > LONGEST_URI) {
         return Err(Problem::UriTooLong);

@@ -1,4 +1,4 @@
-//! The start: a volume, a listener, a first key where there is none, and the lines that say so.
+//! Startup and shutdown: opens the volume, listens, makes a first key if there is none, and runs the service.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -34,41 +34,41 @@ use crate::telemetry::volume_warnings;
 use crate::telemetry::wake_log;
 use crate::uploads::tus;
 
-/// The user of the key that is made where there is none.
+/// The user of the first key.
 const FIRST_USER: &str = "admin";
-/// How long transfers may take to end: less than the 5 s that Fly gives by default.
+/// How long transfers may take to end: less than Fly's default of 5 s before it kills a machine.
 const TRANSFERS_END: Duration = Duration::from_secs(4);
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// The volume can't be opened.
+    /// The volume could not be opened.
     #[error(transparent)]
     Volume(#[from] OpenVolumeError),
-    /// Another server has the volume, or that can't be told.
+    /// Another server has the volume, or that is not known.
     #[error(transparent)]
     Lock(ServerLockError),
-    /// There are keys of a server that was here before, and they can't be had.
+    /// The keys of a previous server could not be imported.
     #[error(transparent)]
     KeyImport(#[from] TakeKeysError),
-    /// There is no listening where it was asked for.
+    /// Listening failed.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// There is no key, and none could be made.
     #[error("there is no key yet, and none could be made (`API_KEYS` can bring one)")]
     FirstKey(#[from] AddKeyError),
-    /// Signals can't be received.
+    /// Signals cannot be received.
     #[error("could not listen for signals")]
     Signals(#[source] io::Error),
-    /// There are no threads to serve connections.
+    /// The threads for connections could not be started.
     #[error("could not start the threads that serve connections")]
     Workers(#[source] io::Error),
-    /// There is no thread for the clock by which it sleeps.
+    /// The thread for the idle shutdown could not be started.
     #[error("could not start the clock of --idle-exit")]
     Clock(#[source] io::Error),
 }
 
-/// Runs the service until a signal ends it, or nobody needs it.
+/// Runs the service until a signal stops it, or until it is idle.
 pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
     file_body::prepare();
@@ -86,14 +86,14 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
         open_files: OpenFileCache::of(descriptors() / 6),
         ..app
     });
-    // Before anybody can say otherwise.
+    // Restored before an operator can change it.
     app.idle.keep(app.volume.keep_awake().unwrap_or_else(|error| {
         tracing::warn!("could not read .sounding/keep-awake.json: {error}");
         None
     }));
     let first_key = first_key(&app)?;
     let listener = Listener::bind(&config.listen).await?;
-    // nginx opens a connection for each request; to hand it to another thread costs more than the thread saves.
+    // nginx opens a connection for each request. Handing it to another thread would cost more than it saves.
     let workers = match &listener {
         Listener::Unix(..) => Workers::here(),
         Listener::Tcp(_) => Workers::start().map_err(StartError::Workers)?,
@@ -103,7 +103,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
         Some(listen) => Some(Listener::bind(listen).await?),
         None => None,
     };
-    // Nobody may be reading; that is no reason not to serve.
+    // Standard output may be closed. That is no reason not to serve.
     announce(&listener, first_key.as_ref(), &config.volume).unwrap_or_default();
     app.activity.counted.launch.is_ready();
     app.listening.get_or_init(|| listener.to_string());
@@ -130,7 +130,7 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
     Idle::start(&app.idle).map_err(StartError::Clock)?;
     let woken = Arc::clone(&app.activity);
-    // What never sleeps is not woken either.
+    // A service that never sleeps is not woken.
     if app.idle.length().is_some() {
         tokio::spawn(async move { wake_log::or_not(&woken).await });
     }
@@ -145,25 +145,25 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     maintenance::write_key_uses(&app).await;
     app.feed.close().await;
     if let Err(error) = transfers.await {
-        tracing::error!("ending transfers broke off: {error}");
+        tracing::error!("ending the transfers failed: {error}");
     }
-    // Its socket goes with it.
+    // Waits until the admin interface has removed its socket.
     if let Some(admin) = admin
         && let Err(error) = admin.await
     {
-        tracing::error!("the admin interface broke off: {error}");
+        tracing::error!("the admin interface failed: {error}");
     }
     match end {
         ServeOutcome::Drained => tracing::info!("stopped"),
         ServeOutcome::CutOff => {
-            tracing::warn!("stopped; downloads were cut off when their time was up");
+            tracing::warn!("stopped; downloads were cut off at the end of the grace period");
         }
         ServeOutcome::Idle => tracing::info!("asleep: nobody needs the service"),
     }
     Ok(())
 }
 
-/// Transfers can't be finished while the service stops, as downloads can: they end at once, and both sides are told.
+/// Ends transfers. Unlike downloads, they cannot finish during the shutdown: they end at once, and both sides are told.
 async fn end_transfers(app: Arc<App>) {
     app.ending.cancelled().await;
     let why = if app.idle.is_asleep() {
@@ -174,7 +174,7 @@ async fn end_transfers(app: Arc<App>) {
     app.transfers.end(why, TRANSFERS_END).await;
 }
 
-/// The admin socket. Where nobody named one, the service does without it if it can't be had: another one may have it.
+/// The admin socket. If no path was given and the default one cannot be used, the service runs without it: another service may use it.
 async fn admin_listener(named: Option<&Path>) -> Result<Option<Listener>, ListenError> {
     if let Some(path) = named {
         return Ok(Some(admin::bind(path).await?));
@@ -192,7 +192,8 @@ async fn admin_listener(named: Option<&Path>) -> Result<Option<Listener>, Listen
     }
 }
 
-/// Held until the end. What can't be locked is served all the same: on a disk that can't be written nothing can be spoilt.
+/// Locks the volume until the end. If the file system has no locks, the volume is served all the same: on a disk that cannot be written,
+/// nothing can be damaged.
 fn lock(volume: &Volume) -> Result<Option<ServerLock>, StartError> {
     match volume.lock_for_server() {
         Ok(lock) => Ok(Some(lock)),
@@ -208,12 +209,12 @@ fn lock(volume: &Volume) -> Result<Option<ServerLock>, StartError> {
     }
 }
 
-/// Before anything else is made of the volume: only at a first start are keys taken over.
+/// Imports the keys of a previous server. Done before anything is created on the volume, since it happens only at a first start.
 fn import_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysError> {
     match (volume.import_keys(named)?, named) {
         (KeyImport::TakenFrom(from), _) => tracing::info!(
             from = %from.display(),
-            "the keys of the server that was here before are taken over; their old file stays and is not read again"
+            "the keys of the previous server are taken over; their old file stays and is not read again"
         ),
         (KeyImport::None, Some(named)) => {
             tracing::warn!(file = %named.display(), "there are no keys to take over");
@@ -223,8 +224,8 @@ fn import_keys(volume: &Volume, named: Option<&Path>) -> Result<(), TakeKeysErro
     Ok(())
 }
 
-/// Makes a key where there is none: a service without one could serve nothing but `public`. A file that holds what can't be understood
-/// is left as it is, for whoever mends it.
+/// Makes a key if there is none: without one, the service could serve only `public`. A file with invalid lines is left as it is, so that
+/// the operator can fix it.
 fn first_key(app: &App) -> Result<Option<PlainKey>, AddKeyError> {
     for notice in &app.key_ring.file.extra().notices {
         tracing::warn!("API_KEYS, key {}: {}", notice.line, notice.what);
@@ -237,7 +238,7 @@ fn first_key(app: &App) -> Result<Option<PlainKey>, AddKeyError> {
     Ok(Some(key))
 }
 
-/// The first line is for scripts, which wait for it and learn the port; what follows is for people.
+/// Writes to standard output. The first line is for scripts, which wait for it and read the port. The rest is for people.
 fn announce(listener: &Listener, first_key: Option<&PlainKey>, volume: &Path) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "listening on {listener}")?;
@@ -263,7 +264,7 @@ fn announce(listener: &Listener, first_key: Option<&PlainKey>, volume: &Path) ->
     out.flush()
 }
 
-/// What comes behind `curl` to get the root's listing.
+/// The arguments of `curl` for the root's listing.
 fn curl_target(listener: &Listener) -> String {
     if let Some(path) = listener.unix_path() {
         let path = path.to_string_lossy().replace('\'', "'\\''");
@@ -272,11 +273,11 @@ fn curl_target(listener: &Listener) -> String {
     let Some(address) = local_address(listener) else {
         return "'http://localhost/files/?format=json'".to_owned();
     };
-    // A shell would take the brackets of an IPv6 address, and the question mark, for a pattern.
+    // Quoted, because a shell would take the brackets of an IPv6 address and the question mark for patterns.
     format!("'http://{address}/files/?format=json'")
 }
 
-/// Where this machine's own clients find it. Listening everywhere is listening here too.
+/// The address for clients on this machine. A service that listens on all addresses is reachable on loopback.
 fn local_address(listener: &Listener) -> Option<SocketAddr> {
     let mut address = listener.tcp_address()?;
     if address.ip().is_unspecified() {
@@ -288,7 +289,7 @@ fn local_address(listener: &Listener) -> Option<SocketAddr> {
     Some(address)
 }
 
-/// Every download has a socket and a file.
+/// Raises the limit of open files, because every download has a socket and a file.
 fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -297,29 +298,29 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// How many files may be open.
+/// The limit of open files.
 fn descriptors() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// A connection takes a socket and a file, and a cold one a little more. Of what is left, half is for files that are known, and half
-/// for the rest.
+/// Limits connections to a third of the limit of open files. A connection takes a socket and a file, and a few more while it waits for a
+/// disk. Of the rest, half is for the open-file cache.
 fn within_descriptors(limits: ConnectionLimits) -> ConnectionLimits {
     let descriptors = descriptors();
     let room = usize::try_from(descriptors / 3).unwrap_or(usize::MAX);
-    // Nobody asked for as many as there are by default, and few ever come.
+    // Says nothing about the default, which no operator asked for and few services reach, unless very few connections are possible.
     if room < limits.total && (limits.total != CONNECTIONS || room < FEW) {
         tracing::info!(
-            "there can only be {room} connections at a time: files may be open {descriptors} times"
+            "only {room} connections at a time are possible: the limit of open files is {descriptors}"
         );
     }
     ConnectionLimits { total: limits.total.min(room), ..limits }
 }
 
-/// Connections that are too few for a service that many use.
+/// Fewer connections than this are too few for a service with many users.
 const FEW: usize = 1000;
 
-/// What serves interfaces that few come to.
+/// Workers and limit for interfaces with few clients.
 fn few() -> (Workers, Arc<ConcurrencyLimit>) {
     (Workers::here(), ConcurrencyLimit::new(ConnectionLimits::default()))
 }
@@ -345,10 +346,10 @@ impl Stop {
         }
     }
 
-    /// Done at the first signal. The second ends the process: somebody means it.
+    /// Ready at the first signal. The second one ends the process at once.
     async fn received(mut self) {
         self.next().await;
-        tracing::info!("stopping: downloads under way may finish; a second signal cuts them off");
+        tracing::info!("stopping: downloads in flight may finish; a second signal cuts them off");
         tokio::spawn(async move {
             self.next().await;
             tracing::warn!("stopped by a second signal");
