@@ -28,6 +28,11 @@ for argument in "$@"; do
     esac
 done
 
+# The compiler that rust-toolchain.toml names does as well under another name, where it can't be fetched.
+ours=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+if ! rustc --version >/dev/null 2>&1 && rustc +stable --version 2>/dev/null | grep -q "^rustc $ours "; then
+    export RUSTUP_TOOLCHAIN=stable
+fi
 export CARGO_TERM_COLOR=never
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -271,12 +271,13 @@ fn each_package_that_a_profile_names_is_in_the_lock_file() {
     assert!(named > 20, "profiles name {named} packages");
 }
 
-/// `-D warnings` means something else with each version of the compiler. There is no `rust-toolchain.toml`; CONTRIBUTING.md says why.
+/// `-D warnings` means something else with each version of the compiler.
 #[test]
 fn the_image_and_the_checks_name_the_compiler_of_the_manifest() {
     let manifest = parsed("Cargo.toml");
     let version = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
     for (name, image) in [
+        ("rust-toolchain.toml", format!("channel = \"{version}.0\"")),
         ("Dockerfile", format!("rust:{version}-slim-bookworm ")),
         (".github/workflows/check.yml", format!("rust:{version}-bookworm\n")),
     ] {
