@@ -1,34 +1,34 @@
 // @ts-check
 // Files, listings, changes and uploads of a Sounding Board data service, for web apps. `sounding.d.ts` beside this file
-// says what each call promises.
+// documents each call.
 //
-// The service sleeps when nobody needs it, and the first request wakes it. A browser sees that as a long wait, or as a
-// gateway's 502; and since gateways send no CORS fields, as a request that "failed to fetch", like a broken line. So one
-// rule is kept for all: what failed in such a way is sent again when the server is known to be awake. Only requests are
-// sent that may be sent twice. Whatever the server itself says is final.
+// The service sleeps when it is not needed, and the first request wakes it. A browser sees that as a long wait, or as a 502
+// of the gateway; and since gateways send no CORS fields, as a request that "failed to fetch", like a lost connection. So
+// one rule holds for all calls: a request that failed in such a way is sent again when the server is known to be awake. Only
+// requests that may be sent twice are sent. A response of the server itself is final.
 
 /** @import * as api from "./sounding.d.ts" */
 
-/** Milliseconds that an answer may take to begin, and that bytes may take to go up. */
+/** Time-outs in milliseconds: until a response begins, and for sending a chunk of an upload. */
 const PATIENCE = 15_000, UPLOADING = 60_000;
 /**
- * Milliseconds without a sign of life after which a stream of changes is dead. The server gives one every 15 seconds, but
- * while it waits for the end of a folder that arrives, a minute at most, it gives none.
+ * Milliseconds of silence after which a stream of changes counts as dead. The server sends a heartbeat every 15 seconds,
+ * except while it waits for a folder to arrive completely, for a minute at most.
  */
 const SILENCE = 75_000;
-/** Milliseconds after which waking is given up. */
+/** Milliseconds after which a call gives up waking the server. */
 const BUDGET = 60_000;
-/** Milliseconds after which waking is worth saying. */
+/** Milliseconds after which waking is reported to the user. */
 const LONG = 1_000;
-/** An answer this long ago says nothing any more: the server is woken before many requests wait for it. */
+/** Milliseconds after which a response no longer proves that the server is awake: then it is woken first, by one request. */
 const STALE = 60_000;
-/** Entries of a folder that are asked for at a time, where they are wanted as they come. */
+/** Entries per page, for callers that want them page by page. */
 const PAGE = 10_000;
-/** How often in a row something is tried that brings nothing. */
+/** Attempts in a row without progress. */
 const TRIES = 5;
-/** Bytes that go up at once: as many as take a second or so. Gateways can repeat 10 MB when they meet a sleeping server. */
+/** Bytes per chunk of an upload: about as many as take a second. Gateways can repeat 10 MB when the server is asleep. */
 const SMALLEST = 1 << 16, FIRST = 1 << 18, LARGEST = 8 << 20;
-/** What a gateway says in place of the server. */
+/** Statuses that a gateway sends in place of the server. */
 const GATEWAY = [502, 503, 504];
 const TUS = { "Tus-Resumable": "1.0.0" };
 
@@ -53,18 +53,18 @@ class Server {
   #base;
   #authorization;
   #say;
-  /** When the last answer came. */
+  /** When the last response arrived. */
   #heard = -Infinity;
-  /** @type {Promise<void> | undefined} What all who need the server awake wait for. */
+  /** @type {Promise<void> | undefined} The wake-up in progress, shared by all calls that need it. */
   #waking;
-  /** Told when a call other than the feed's own has had an answer. */
+  /** Gets an event when a call other than `changes` has had a response. */
   #used = new EventTarget();
 
   /** @param {string | URL} base @param {api.ConnectOptions} [options] */
   constructor(base, { key, waking = () => {} } = {}) {
     this.#base = new URL(base);
     if (!this.#base.pathname.endsWith("/")) this.#base.pathname += "/";
-    // As a password, so that a key may have any characters.
+    // As a password, because a key may contain any characters.
     this.#authorization = key && `Basic ${base64(`:${key}`)}`;
     this.#say = waking;
   }
@@ -84,7 +84,7 @@ class Server {
   }
 
   async #rouse() {
-    // By a clock that stands still with the computer.
+    // `performance.now` does not advance while the computer sleeps.
     const end = performance.now() + BUDGET;
     let isSaid = false, cause;
     const slow = setTimeout(() => {
@@ -95,7 +95,7 @@ class Server {
       for (let tries = 0; ; tries++) {
         let pause = backoff(tries);
         try {
-          // With no fields of our own, so that no preflight goes before it.
+          // Without header fields of our own, so that no preflight is needed.
           const answer = await attempt(this.#at("health"), { cache: "no-store" }, Math.min(PATIENCE, end - performance.now()));
           await answer.body?.cancel();
           if (answer.ok) {
@@ -119,7 +119,7 @@ class Server {
   }
 
   /**
-   * Sends what may be sent twice, until the server has answered and the answer has been read.
+   * Sends a request that may be sent twice, until the server has responded and the response has been read.
    * @template T
    * @param {URL} url
    * @param {RequestInit} init
@@ -151,7 +151,7 @@ class Server {
   }
 
   /**
-   * The same for whoever uses the server: what follows changes takes the opportunity.
+   * The same for a call that uses the server: a waiting `changes` is told, and reconnects.
    * @template T
    * @param {URL} url
    * @param {RequestInit} init
@@ -190,7 +190,7 @@ class Server {
   url(path) {
     const names = String(path).split("/").filter((name, at) => name || at).map(encodeURIComponent);
     const url = path instanceof URL ? path : this.#at(`files/${names.join("/")}`);
-    // No other server is shown the key, and `..` leads nowhere.
+    // The key is never sent to another server, and `..` cannot leave `files/`.
     if (!url.href.startsWith(this.#at("files/").href)) throw new TypeError(`${path} is no path on this server.`);
     return url;
   }
@@ -244,11 +244,11 @@ class Server {
     if (range) {
       const [first, last = ""] = range;
       headers.set("Range", first < 0 ? `bytes=${first}` : `bytes=${first}-${last}`);
-      // A cache that holds another version answers with parts that fit nothing.
+      // A cache with another version could return parts that do not fit together.
       init.cache ??= "no-store";
     }
     return this.#use(this.url(path), { ...init, headers }, (answer) => {
-      // What it leads to would be a page for people. Asked for with a slash or without, a folder's address ends in one.
+      // The response would be a page for people. With or without a slash in the request, a folder's final URL ends in one.
       if ((answer.url || this.url(path).href).replace(/[?#].*/, "").endsWith("/")) {
         void answer.body?.cancel();
         throw new SoundingError(`${path} is a folder: list() or entries() tell what is in it.`, { status: 409, type: "is-folder" });
@@ -262,7 +262,7 @@ class Server {
   /** @param {api.Path} [folder] @param {api.ListOptions} [options] */
   async list(folder, options) {
     const all = [];
-    // The server reads and sorts the folder for each page anew: so it is asked once, unless the caller wants pages.
+    // The server reads and sorts the folder again for each page. So everything is requested at once, unless the caller wants pages.
     for await (const entry of this.#pages(folder, options)) all.push(entry);
     return all;
   }
@@ -310,7 +310,7 @@ class Server {
         const end = await this.#follow(place, tell, signal);
         if (place.cursor !== before) breaks = 0;
         if (end === "hidden") continue;
-        // What breaks again and again is left alone like what sleeps: to come back would wake the server for nobody.
+        // A stream that breaks again and again is treated like a sleeping server: reconnecting would wake the server for nobody.
         if (end === "sleep" || ++breaks > TRIES) {
           await this.#untilWanted(signal);
           breaks = 0;
@@ -324,7 +324,7 @@ class Server {
   }
 
   /**
-   * Reads the stream to its end, and says what that was.
+   * Reads the stream to its end, and returns how it ended.
    * @param {{ url: URL, cursor?: string }} place
    * @param {Parameters<api.Server["changes"]>[0]} tell
    * @param {AbortSignal} [signal]
@@ -353,14 +353,14 @@ class Server {
         for (const { event, id, data } of events.map(fieldsOf)) {
           if (event === "fresh") untold.push({ kind: "fresh" });
           if (event === "change" && data) untold.push(this.#change(JSON.parse(data)));
-          // Behind an `id` the stream can be taken up again: what stands before it is told, and never twice.
+          // The stream can be resumed after an `id`. So the changes before it are reported now, and never twice.
           if (id) {
             place.cursor = id;
             for (const change of untold.splice(0)) queueMicrotask(() => signal?.aborted || tell(change, id));
           }
           if (event === "sleep") return "sleep";
         }
-        // Browsers don't always say so.
+        // Browsers don't always report it by an event.
         if (isHidden()) return "hidden";
       }
     } catch (error) {
@@ -382,7 +382,7 @@ class Server {
   }
 
   /**
-   * Until somebody looks, does something, or has had an answer by another call.
+   * Waits until somebody looks at the page or uses it, or another call has had a response.
    * @param {AbortSignal} [signal]
    */
   async #untilWanted(signal) {
@@ -419,7 +419,7 @@ class Server {
   }
 
   /**
-   * Announces an upload. Nothing comes with it, so one whose answer was lost is only forgotten by the server in time.
+   * Creates an upload, without bytes. So if the response is lost, all that remains is an empty upload, which expires.
    * @param {Blob} file @param {string} target @param {string} exists @param {AbortSignal} [signal]
    */
   #begin(file, target, exists, signal) {
@@ -432,7 +432,7 @@ class Server {
   }
 
   /**
-   * How far an upload has come; nothing where the server does not know it any more.
+   * The offset of an upload. `undefined` if the server does not know it any more.
    * @param {URL} address @param {AbortSignal} [signal]
    */
   async #look(address, signal) {
@@ -446,7 +446,7 @@ class Server {
   }
 
   /**
-   * Sends the next bytes, once. Where they break off, the server knows how many of them have come.
+   * Sends the next bytes, once. If that breaks off, asks the server how many have arrived.
    * @param {{ address: URL, offset: number }} upload @param {Blob} chunk @param {AbortSignal} [signal]
    */
   async #send({ address, offset }, chunk, signal) {
@@ -485,7 +485,7 @@ class Server {
 // ---- Requests ----
 
 /**
- * One request. A time-out counts until the answer begins; what it brings may take longer.
+ * One request. The time-out ends when the response begins; its body may take longer.
  * @param {URL} url @param {RequestInit} init
  */
 async function attempt(url, init, patience = PATIENCE) {
@@ -499,7 +499,7 @@ async function attempt(url, init, patience = PATIENCE) {
 }
 
 /**
- * Whether no answer came, or not all of it: the line broke, or a gateway answered in a way that a page can't read.
+ * Whether the response is missing or incomplete: the connection was lost, or a gateway responded in a way that a page can't read.
  * @param {any} error
  */
 function isBreak(error) {
@@ -513,7 +513,7 @@ async function good(answer) {
 }
 
 /**
- * What an answer that is no success says, in the server's words where it has any.
+ * The error of a response that is not a success, in the server's words if it has any.
  * @param {Response} answer
  */
 async function refusal(answer) {
@@ -526,7 +526,7 @@ async function refusal(answer) {
 }
 
 /**
- * Milliseconds, from seconds or a date.
+ * `Retry-After`, which is seconds or a date, in milliseconds.
  * @param {Response} answer
  */
 function retryAfter(answer) {
@@ -537,7 +537,7 @@ function retryAfter(answer) {
 }
 
 /**
- * Entries of a listing, and where it goes on.
+ * The entries on a page of a listing, and the address of the next page.
  * @param {Response} answer
  * @returns {Promise<{ rows: any[], next?: string }>}
  */
@@ -571,7 +571,7 @@ function base64(text) {
 
 // ---- Waiting ----
 
-/** Milliseconds to wait before the next try. Many pages that were refused at once don't come back at once. */
+/** Milliseconds to wait before the next attempt. Random, so that pages that failed together don't retry together. */
 const backoff = (/** @type {number} */ tries) => Math.min(500 * 2 ** tries, 4_000) * (0.75 + Math.random() / 2);
 
 /** @param {number} millis @param {AbortSignal | null} [signal] */
@@ -620,8 +620,8 @@ function nameOf(file) {
 }
 
 /**
- * The address of an unfinished upload, kept for when the page was closed. Where nothing can be kept, uploads still go on
- * as long as the page is open.
+ * The URL of an unfinished upload, stored in case the page is closed. If nothing can be stored, uploads can be resumed as
+ * long as the page is open.
  * @param {Blob} file @param {unknown[]} place
  */
 function memoryOf(file, place) {
@@ -641,7 +641,7 @@ function memoryOf(file, place) {
 }
 
 /**
- * The fields of each line, as RFC 4180 has them; a quotation mark where none can be is one like other characters.
+ * The fields of each line (RFC 4180). A quotation mark at an invalid position is an ordinary character.
  * @param {string} text
  */
 function table(text) {
@@ -655,7 +655,7 @@ function table(text) {
   for (const [, quoted, plain, end] of text.matchAll(field)) {
     row.push(quoted?.replaceAll('""', '"') ?? plain);
     if (end === separator) continue;
-    // Lines with nothing in them, and what is behind the last.
+    // Skips empty lines, and the empty rest after the last line.
     if (row.length > 1 || row[0]) rows.push(row);
     row = [];
   }

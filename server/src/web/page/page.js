@@ -1,23 +1,23 @@
 
-// Filters and sorts in place what the server would do as well, and adds keys. The page works without.
+// Filters and sorts the listing in the browser, as the server would do, and adds keyboard shortcuts. The page works without this script.
 (() => {
   const find = (selector) => document.querySelector(selector);
   const form = find("#controls"), input = form.elements.filter, count = find("#count");
-  // Rows stand in groups, so that a browser can leave out what is not in sight.
+  // Rows are in groups, so that a browser can skip the layout of groups that are out of sight.
   const groups = [...document.querySelectorAll("tbody")];
   const rows = [...document.querySelectorAll("tbody tr")], size = Math.ceil(rows.length / groups.length);
   const total = count.textContent;
   const names = rows.map((row) => row.cells[0].textContent.toLowerCase());
   form.querySelector("button").hidden = true;
 
-  // Filter: as one types, one pass over the rows a frame at most.
+  // Filter while typing: at most one pass over the rows per frame.
   let frame = 0, reload = 0;
   const PAUSE = 400;
   const filter = () => {
     const text = input.value.toLowerCase();
     clearTimeout(reload);
-    // The server has left out what its own filter does not match: all of them are asked for, once nobody types for a moment, and what
-    // was typed goes along.
+    // The server has left out the names that its own filter does not match. So all names are requested after a pause in typing, and the
+    // typed text is kept.
     if (!text.includes(input.defaultValue)) reload = setTimeout(showAll, PAUSE);
     let shown = 0;
     for (let i = 0; i < rows.length; i++) {
@@ -38,14 +38,14 @@
     input.value = typed;
     input.focus();
   }
-  // Also what the browser remembers to have been typed, where one comes back to the page.
+  // Also applies the text that the browser restores when one comes back to the page.
   addEventListener("pageshow", filter);
   input.addEventListener("input", () => {
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(filter);
   });
 
-  // Sort: folders stay first; names in natural order, as the server has them.
+  // Sort: folders stay first; names in natural order, like the server's.
   const natural = new Intl.Collator(undefined, { numeric: true }).compare;
   const number = (row, column) => Number(row.cells[column].dataset.n ?? 0);
   const heads = [...document.querySelectorAll("th button")];
@@ -74,7 +74,7 @@
   }));
   form.addEventListener("submit", (event) => event.preventDefault());
 
-  // Keys.
+  // Keyboard shortcuts.
   const go = (from, step) => {
     for (let i = from; i in rows; i += step) {
       if (!rows[i].hidden) return rows[i].cells[0].firstElementChild.focus();
@@ -92,7 +92,7 @@
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    // A control has its own use for keys, and nobody shall leave the page by one while an upload runs.
+    // A control needs the keys itself. And nobody should leave the page by a key while an upload is running.
     const isTaken = event.target.closest("button, select, input") || document.querySelector("#upload[aria-busy=true]");
     if (event.target === input) {
       if (event.key === "Escape") {

@@ -1,5 +1,5 @@
 
-// Bytes as the listing writes them: rounded, to a tenth below a hundred.
+// Bytes as text, as in the listing: rounded, below a hundred to a tenth.
 const size = (bytes) => {
   if (bytes < 1000) return `${bytes} B`;
   let unit = 1;

@@ -1,13 +1,13 @@
 
-// Uploads what is dropped or chosen, by tus 1.0.0. Goes on by itself after a break, and where a page was closed: the
-// address of an unfinished upload is kept under what tells its file, so that choosing the same file again resumes it.
+// Uploads dropped or chosen files by tus 1.0.0. Resumes after an interruption, and after the page was closed: the URL of an unfinished
+// upload is stored under the properties of its file, so that choosing the same file again resumes it.
 (() => {
   const area = document.getElementById("upload");
   const find = (selector) => area.querySelector(selector);
   const exists = find("select"), summary = find("[role=status]"), list = find("#transfers"), cancelAll = find("#cancel"), again = find("#again");
   const SMALL = 1 << 20, AT_ONCE = 3, LONGEST_PAUSE = 30_000, STORE = "sounding-upload:";
 
-  // Addresses, whatever prefix a proxy puts before them. In /share/KEY/ the key is in the address.
+  // URLs, whatever prefix a proxy adds. In /share/KEY/ the key is in the URL.
   const root = new URL("../".repeat(Number(area.dataset.depth)) || "./", document.baseURI);
   const shared = root.pathname.match(/\/share\/([^/]+)\/$/)?.[1];
   const endpoint = new URL(shared ? "../../uploads" : "../uploads", root);
@@ -18,10 +18,10 @@
   const waiting = [], failed = [];
   const running = new Set();
   const total = { files: 0, bytes: 0, done: 0, doneBytes: 0, there: 0, cancelled: 0 };
-  // Folders that are being read, and why all was stopped.
+  // Number of folders being read, and why all uploads were stopped.
   let reading = 0, stopped = "";
 
-  // What the browser keeps for us. Where it is forbidden or full, uploads go on as long as the page is open.
+  // Storage in the browser. If it is forbidden or full, uploads can be resumed as long as the page is open.
   const attempt = (what) => { try { return what(); } catch { return null; } };
   const kept = {
     get: (name) => attempt(() => localStorage.getItem(name)),
@@ -29,7 +29,7 @@
     remove: (name) => attempt(() => localStorage.removeItem(name)),
   };
 
-  // What is not sent at all, by path and number of files; it stays on the screen.
+  // What is not uploaded at all, by path with the number of files. It stays on the screen.
   const notes = {
     hidden: { said: "Left out, as the server does not serve such names", paths: new Map() },
     unread: { said: "Left out, as the browser could not read them", paths: new Map() },
@@ -49,7 +49,7 @@
     find("#left-out").replaceChildren(...lines);
   };
 
-  // Names that the server does not serve, as it says itself. Whatever has one in its path is left out, and named as far as that.
+  // Names that the server does not serve, as the page says. A file with such a name in its path is skipped, and reported up to that name.
   const [hiddenNames, servedNames] = [area.dataset.hidden, area.dataset.served].map((it) => it.split(" "));
   const isHidden = (name) => (name.startsWith(".") ? !servedNames.includes(name) : hiddenNames.includes(name));
   const hiddenPart = (path) => {
@@ -77,7 +77,7 @@
     find("#all").value = total.bytes ? sent / total.bytes : 1;
   };
 
-  // One request. Resolves with its answer, also one that says no; rejects where there is none.
+  // One request. Resolves with its response, whatever its status; rejects if there is none.
   const ask = (transfer, method, address, more, body) => new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     transfer.request = request;
@@ -99,13 +99,13 @@
     }
   };
 
-  // What would be said of all other files too.
+  // Problems that all other files would have too.
   const OF_ALL = ["key-needed", "unknown-key", "expired-key", "key-only-reads", "key-does-not-cover", "no-room", "volume-lost"];
 
   class Refused extends Error {
     constructor(request) {
       const { type, text } = told(request);
-      // Whoever else goes on with an upload would have it taken away by another try, and so on in turns.
+      // Not retried: the other window or program would be interrupted, and interrupt this one in turn.
       super(type === "taken-over" ? "Another window or program goes on with this upload" : text);
       this.type = type;
       this.pause = Number(request.getResponseHeader("Retry-After") ?? 0) * 1000;
@@ -118,12 +118,12 @@
   class Transfer {
     constructor(file, path) {
       Object.assign(this, { file, path, exists: exists.value, sent: 0, offset: 0, tries: 0, isCancelled: false });
-      // With what shall happen to a file that is there: what was begun to replace it does not go on where it shall stay.
+      // Including what to do with an existing file: an upload that was to replace it must not be resumed when the file must stay.
       this.store = STORE + JSON.stringify([area.dataset.into, path, file.size, file.lastModified, this.exists]);
       this.address = kept.get(this.store);
     }
 
-    // A row for those under way; what is done is only counted.
+    // A row for a file in progress. Finished files are only counted.
     begin() {
       this.row = document.createElement("div");
       const name = document.createElement("span"), cancel = document.createElement("button");
@@ -181,7 +181,7 @@
       if (answer.status !== 204) throw new Refused(answer);
     }
 
-    // How much has come. An upload that is not known any more begins anew.
+    // Asks for the offset. An upload that is unknown by now starts again.
     async resume() {
       const answer = await ask(this, "HEAD", this.address);
       if (answer.status === 200) {
@@ -195,8 +195,8 @@
       this.offset = 0;
     }
 
-    // Whether that was all: a small file goes with the request that announces it. Where a second one would be kept beside the first, it
-    // does not: after an answer that was lost it would be sent twice.
+    // Returns whether that was all: a small file is sent with the request that creates the upload. Not so with `keep-both`: if the response
+    // were lost, a retry would store the file twice.
     async create() {
       const pairs = { filename: this.path.split("/").pop(), relativePath: this.path, exists: this.exists };
       const metadata = Object.entries(pairs).map(([name, value]) => `${name} ${base64(value)}`).join(",");
@@ -212,7 +212,7 @@
       return false;
     }
 
-    // A browser reads of a file what it was when it was chosen, or nothing.
+    // A browser reads a file only if it has not changed since it was chosen.
     isReadable() {
       return this.file.slice(this.offset, this.offset + 1).arrayBuffer().then(() => true, () => false);
     }
@@ -231,14 +231,14 @@
       dispatchEvent(new Event("online"));
     }
 
-    // It is there, or shall not be.
+    // The file is stored, exists already, or was cancelled.
     end() {
       if (!this.isCancelled) total.doneBytes += this.file.size;
       this.forget();
       this.row.remove();
     }
 
-    // It can be gone on with when the cause is mended.
+    // It can be resumed when the cause is fixed.
     fail(why, isOfAll) {
       failed.push(this);
       this.note.textContent = why;
@@ -266,7 +266,7 @@
       });
     }
     say();
-    // Shows what has come, unless there is something to read here.
+    // Shows the uploaded files, unless there is a message to read here.
     if (!running.size && !reading && total.done && !total.there && !failed.length && !hasNotes()) location.reload();
   };
 
@@ -285,8 +285,8 @@
     next();
   };
 
-  // Folders that are dropped are read to the end: a browser gives a hundred names at a time. What can't be read is said, and the rest
-  // goes on.
+  // Reads dropped folders to the end: a browser returns a hundred names at a time. What cannot be read is reported, and the rest is
+  // uploaded.
   const read = async (entry, above, into) => {
     const path = above + entry.name;
     if (isHidden(entry.name)) return note("hidden", entry.isFile ? path : `${path}/`);
@@ -306,7 +306,7 @@
     }
   };
   const dropped = async (transfer) => {
-    // All at once: they are gone with the event.
+    // All at once: after the event, they are not accessible any more.
     const entries = [...transfer.items].filter((it) => it.kind === "file").map((it) => it.webkitGetAsEntry?.() ?? it.getAsFile());
     const files = [];
     reading++;
