@@ -285,7 +285,7 @@ pub const BINDINGS: &[Binding] = &[
         Offer,
         "",
         "receive it, on the button that says so",
-        Command("transfers accept 3 --on-conflict keep"),
+        Command("transfers accept 3 --on-conflict keep-both"),
     ),
     row(
         Act::RefuseOffer,

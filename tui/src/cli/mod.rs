@@ -549,7 +549,7 @@ Examples:
   sounding receive 7-guitarist-revenge --into berlin
   sounding receive --into berlin
       makes a code, and says what the sender has to type
-  sounding receive 7-guitarist-revenge --yes --on-conflict keep --detach
+  sounding receive 7-guitarist-revenge --yes --on-conflict keep-both --detach
       leaves it to the server; sounding transfers tells how it gets on
 
 A code works once: after a mistake the sender has to send again. Wormhole can't resume what broke off.";

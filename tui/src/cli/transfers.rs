@@ -106,7 +106,7 @@ pub enum TransfersCommand {
         timeout: Option<String>,
     },
     /// Accept what one offers.
-    #[command(after_help = "Examples:\n  sounding transfers accept 3 --on-conflict keep")]
+    #[command(after_help = "Examples:\n  sounding transfers accept 3 --on-conflict keep-both")]
     Accept {
         /// Its number.
         number: u64,

@@ -17,6 +17,7 @@ mod commands;
 mod fake;
 mod interrupts;
 mod preview;
+mod reference;
 mod root;
 mod screen;
 mod server;
