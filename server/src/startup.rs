@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use transfers::Transfers;
 use volume::keys::file::AddKeyError;
 use volume::keys::import::{KeyImport, TakeKeysError};
@@ -73,8 +74,36 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     raise_descriptor_limit();
     file_body::prepare();
     let stop = Stop::listen().map_err(StartError::Signals)?;
+    let timeouts = config.timeouts;
+    let Bound { app, listener, workers, connections, admin, metrics, lock } = bind(config).await?;
+    let background = spawn_background(&app, admin, metrics, timeouts)?;
+    let stop = async {
+        stop.received().await;
+        app.ending.cancel();
+    };
+    let front = PublicService::new(Arc::clone(&app));
+    let outcome = serve(listener, front, (workers, connections), timeouts, stop, &*app.idle).await;
+    shut_down(&app, background, outcome).await;
+    drop(lock);
+    Ok(())
+}
+
+/// A service that listens, and does nothing else yet.
+struct Bound {
+    app: Arc<App>,
+    listener: Listener,
+    workers: Workers,
+    connections: Arc<ConcurrencyLimit>,
+    admin: Option<Listener>,
+    metrics: Option<Listener>,
+    /// Held until the end.
+    lock: Option<ServerLock>,
+}
+
+/// Opens the volume, binds all addresses, and prints where the service is.
+async fn bind(config: Config) -> Result<Bound, StartError> {
     let volume = Arc::new(Volume::open(&config.volume)?);
-    let _lock = lock(&volume)?;
+    let lock = lock(&volume)?;
     import_keys(&volume, config.import_keys.as_deref())?;
     let transfers = Transfers::new(Arc::clone(&volume), config.wormhole, config.servers);
     let connections = ConcurrencyLimit::new(within_descriptors(config.limits));
@@ -108,59 +137,69 @@ pub(crate) async fn run(config: Config) -> Result<(), StartError> {
     app.activity.counted.launch.is_ready();
     app.listening.get_or_init(|| listener.to_string());
     tracing::info!(volume = %config.volume.display(), "listening on {listener}");
+    Ok(Bound { app, listener, workers, connections, admin, metrics, lock })
+}
+
+/// What runs beside the public service, and is waited for at the end.
+struct Background {
+    admin: Option<JoinHandle<ServeOutcome>>,
+    transfers: JoinHandle<()>,
+}
+
+/// Starts what runs beside the public service: the observer, maintenance, the admin interface, metrics, and the clock of sleep.
+fn spawn_background(
+    app: &Arc<App>,
+    admin: Option<Listener>,
+    metrics: Option<Listener>,
+    timeouts: Timeouts,
+) -> Result<Background, StartError> {
     app.observe();
-    tokio::spawn(maintenance::keep(Arc::clone(&app)));
+    tokio::spawn(maintenance::keep(Arc::clone(app)));
     tokio::spawn(volume_warnings::watch(Arc::clone(&app.volume), Arc::clone(&app.disk)));
-    tokio::spawn(tus::recover(Arc::clone(&app)));
-    tokio::spawn(maintenance::keep_key_uses(Arc::clone(&app)));
-    let ending = app.ending.clone();
+    tokio::spawn(tus::recover(Arc::clone(app)));
+    tokio::spawn(maintenance::keep_key_uses(Arc::clone(app)));
+    let spawn_interface = |listener, router| {
+        let ending = app.ending.clone();
+        let timeouts = Timeouts { shutdown_grace: Duration::ZERO, ..timeouts };
+        let ended = async move { ending.cancelled().await };
+        tokio::spawn(async move { serve(listener, router, few(), timeouts, ended, ()).await })
+    };
     if let Some(metrics) = metrics {
         tracing::info!("metrics at {metrics}/metrics");
-        let (router, ending) = (metrics::router(&app), app.ending.clone());
-        let timeouts = Timeouts { shutdown_grace: Duration::ZERO, ..config.timeouts };
-        let ended = async move { ending.cancelled().await };
-        tokio::spawn(async move { serve(metrics, router, few(), timeouts, ended, ()).await });
+        spawn_interface(metrics, metrics::router(app));
     }
-    let admin = admin.map(|it| {
-        let (router, ending) = (admin::router(Arc::clone(&app)), app.ending.clone());
-        let timeouts = Timeouts { shutdown_grace: Duration::ZERO, ..config.timeouts };
-        let ended = async move { ending.cancelled().await };
-        tokio::spawn(async move { serve(it, router, few(), timeouts, ended, ()).await })
-    });
-    let transfers = tokio::spawn(end_transfers(Arc::clone(&app)));
+    let admin = admin.map(|it| spawn_interface(it, admin::router(Arc::clone(app))));
+    let transfers = tokio::spawn(end_transfers(Arc::clone(app)));
     Idle::start(&app.idle).map_err(StartError::Clock)?;
     let woken = Arc::clone(&app.activity);
     // A service that never sleeps is not woken.
     if app.idle.length().is_some() {
         tokio::spawn(async move { wake_log::or_not(&woken).await });
     }
-    let stop = async {
-        stop.received().await;
-        ending.cancel();
-    };
-    let front = PublicService::new(Arc::clone(&app));
-    let end =
-        serve(listener, front, (workers, connections), config.timeouts, stop, &*app.idle).await;
-    ending.cancel();
-    maintenance::write_key_uses(&app).await;
+    Ok(Background { admin, transfers })
+}
+
+/// Ends what runs beside the public service, and closes the journal.
+async fn shut_down(app: &App, background: Background, outcome: ServeOutcome) {
+    app.ending.cancel();
+    maintenance::write_key_uses(app).await;
     app.feed.close().await;
-    if let Err(error) = transfers.await {
+    if let Err(error) = background.transfers.await {
         tracing::error!("ending the transfers failed: {error}");
     }
     // Waits until the admin interface has removed its socket.
-    if let Some(admin) = admin
+    if let Some(admin) = background.admin
         && let Err(error) = admin.await
     {
         tracing::error!("the admin interface failed: {error}");
     }
-    match end {
+    match outcome {
         ServeOutcome::Drained => tracing::info!("stopped"),
         ServeOutcome::CutOff => {
             tracing::warn!("stopped; downloads were cut off at the end of the grace period");
         }
         ServeOutcome::Idle => tracing::info!("asleep: nobody needs the service"),
     }
-    Ok(())
 }
 
 /// Ends transfers. Unlike downloads, they cannot finish during the shutdown: they end at once, and both sides are told.

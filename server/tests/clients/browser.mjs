@@ -922,7 +922,7 @@ async function troubles(context) {
   put('run/sub/many/7.csv/x', 'a folder has the name');
   await page.locator('#upload input[webkitdirectory]').setInputFiles(many);
   await eventually(() => summary(page).textContent(), '29 of 30 files, 194 B of 200 B; 1 failed; reload the page to see them', 'all but one');
-  await page.getByText('This is a folder').waitFor();
+  await page.getByText('a folder has this name').waitFor();
   fs.rmSync(join(folder, 'run/sub/many/7.csv'), { recursive: true });
   await button(page, 'Try again').click();
   await eventually(content('run/sub/many/7.csv'), 'file 7', 'the last of them');
