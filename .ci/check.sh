@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 help='Usage: .ci/check.sh [--quick]
 
 Without an argument it checks everything, as CI does: formatting, lints, documentation, and all tests. It installs first what the tests need
-(.ci/setup.sh). This takes half an hour.
+(.ci/setup.sh). This takes some twenty minutes.
 
 --quick installs nothing and takes a few minutes: formatting, lints, the unit tests of all packages, and tests/ of each package whose folder
 has changed since main, committed or not. It leaves out the tests that need other programs (clients, the container) or more than a minute.
@@ -35,6 +35,13 @@ if ! rustc --version >/dev/null 2>&1 && rustc +stable --version 2>/dev/null | gr
 fi
 export CARGO_TERM_COLOR=never
 cargo fmt --all --check
+if ! $quick; then
+    # It waits for downloads most of the time, and the compiler does not: both at once. It is not ended in the middle.
+    said=$(mktemp)
+    trap 'wait; rm -f "$said"' EXIT
+    .ci/setup.sh >"$said" 2>&1 &
+    installing=$!
+fi
 cargo clippy --workspace --all-targets --locked -- -D warnings
 # The absence of a dependency is checked, not hoped for: `volume` has no async runtime.
 if cargo tree --package volume --invert tokio --locked 2>/dev/null | grep -q '^tokio'; then
@@ -53,10 +60,10 @@ if $quick; then
     left_out=("${need_setup[@]}" a_console_keeps_the_server_awake a_download_took_as_long_as_it_took)
 else
     RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --document-private-items --locked
-    set +e
-    .ci/setup.sh
-    setup=$?
-    set -e
+    cargo test --workspace --no-run --locked
+    setup=0
+    wait $installing || setup=$?
+    cat "$said"
     [ $setup -eq 0 ] || [ "${CI-}" != true ] || exit 1
     case $setup in
     0) left_out=() ;;
@@ -84,10 +91,12 @@ touched() {
 # What the tests make goes with them: files in a folder of this run's, whose sockets' addresses must stay short; mounts and processes, which
 # are told by a variable that all of them have, are looked for.
 TMPDIR=$(mktemp --directory /tmp/sounding.XXXX)
-trap 'rm -rf "$TMPDIR"' EXIT
+trap 'rm -rf "$TMPDIR" ${said+"$said"}' EXIT
 chmod 1777 "$TMPDIR"
 export TMPDIR SOUNDING_TEST_RUN=$TMPDIR
 mounts=$(cut -d ' ' -f 2 /proc/self/mounts)
+# Most tests wait for another program, or for a time to pass: two for each processor.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS-$(($(nproc) * 2))}
 # One failure hides no other.
 skip=(${left_out[@]+"${left_out[@]/#/--skip=}"})
 if $quick; then
