@@ -55,3 +55,34 @@ fn write(folder: &OwnedFd, name: &str, bytes: &[u8], durable: Durable) -> io::Re
         Durable::No => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_its_folders_owners_alone_and_a_refused_one_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(folder.path(), Some(4711), Some(4712)).unwrap();
+        }
+        let handle = OwnedFd::from(File::open(folder.path()).unwrap());
+        for (durable, text) in [(Durable::Yes, "old"), (Durable::No, "new")] {
+            replace(&handle, "a.json", text.as_bytes(), durable).unwrap();
+            assert_eq!(std::fs::read_to_string(folder.path().join("a.json")).unwrap(), text);
+        }
+        let stat = folder.path().join("a.json").metadata().unwrap();
+        assert_eq!(stat.permissions().mode() & 0o777, 0o600);
+        assert!(!is_root || (stat.uid(), stat.gid()) == (4711, 4712));
+        // No file takes the place of a folder.
+        std::fs::create_dir(folder.path().join("b.json")).unwrap();
+        replace(&handle, "b.json", b"new", Durable::Yes).unwrap_err();
+        let mut names: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["a.json", "b.json"]);
+    }
+}

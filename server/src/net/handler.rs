@@ -103,7 +103,7 @@ impl<B> KnownResponse for (Infallible, std::marker::PhantomData<B>) {
         self.0
     }
 
-    fn body(&mut self, _content: Body, _outlet: SendfileQueue) -> B {
+    fn body(&mut self, _content: Body, _queue: SendfileQueue) -> B {
         match self.0 {}
     }
 }

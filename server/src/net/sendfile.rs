@@ -373,9 +373,9 @@ impl<S: Socket> AsyncWrite for SendfileStream<S> {
             Some(placeholder) if placeholder.len() as u64 == due.slice.len => {
                 self.poll_due(context, before, &due)
             }
-            _ => {
-                Poll::Ready(Err(io::Error::other("a stand-in for a file did not come at its turn")))
-            }
+            _ => Poll::Ready(Err(io::Error::other(
+                "a placeholder for a file did not come in its turn",
+            ))),
         }
     }
 

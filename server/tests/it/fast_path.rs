@@ -1,4 +1,4 @@
-//! Connections whose clients only read have a lane of their own, and nobody can tell: what is answered there, in which order and how
+//! Connections whose clients only read take the fast path, and no client can tell: what is answered there, in which order and how
 //! it ends is what hyper would have it be.
 
 use std::fs;
@@ -130,7 +130,7 @@ impl Connection {
     }
 }
 
-/// Holds the answers to some bytes in the lane against hyper's.
+/// Compares the fast path's answers to some bytes with hyper's.
 fn compare(server: &Site, bytes: &[u8]) -> u16 {
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
     let in_the_lane = |reads: usize| {
@@ -297,7 +297,7 @@ fn odd_requests_are_answered_as_hyper_would_have_them_answered() {
     for (count, status) in [(47, 200), (48, 200), (127, 200), (128, 431)] {
         fields(&format!("Host: a\r\n{}", "X: y\r\n".repeat(count)), status);
     }
-    // Longer than the lane's room; longer than the limits.
+    // Longer than the fast path's room; longer than the limits.
     for (len, status) in [(7 << 10, 200), (9 << 10, 200), (15 << 10, 200), (17 << 10, 431)] {
         fields(&format!("Host: a\r\nX: {}\r\n", "x".repeat(len)), status);
     }
